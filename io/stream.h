@@ -1,0 +1,87 @@
+// io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, and the close protocol.
+//
+// A Stream hides the manners of the ring (ENOBUFS, multishot receives that end early, short sends) from
+// both kinds of connection; TLS will sit inside it without a change to its callers.
+//
+// Owns:     the socket, the bytes queued for sending, a bounded copy of bytes the owner would not take.
+// Outlives: its owner keeps it until OnStreamClosed; only then may it be destroyed or started again.
+// Turn:     events come from Io::Turn. Flush() at the end of the turn sends what was queued, in one op.
+// See:      STYLE 22: stop receiving, shutdown, wait until no op is in flight, close.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "core/base/bytes.h"
+#include "core/base/list.h"
+#include "io/io.h"
+
+namespace backstay {
+
+class StreamEvents {
+ public:
+  // Takes what it can of `bytes` and returns how many; 0 to all. What is left is kept, receiving
+  // pauses, and Resume() offers it again.
+  virtual size_t OnStreamBytes(Bytes bytes) = 0;
+  // The peer ended its side, or the connection broke (error says how; kNone: orderly end). Called once;
+  // the owner answers with Close().
+  virtual void OnStreamEnd(IoError error) = 0;
+  // All queued bytes are with the kernel.
+  virtual void OnStreamDrained() = 0;
+  // The last event: nothing is in flight, the socket is closed.
+  virtual void OnStreamClosed() = 0;
+
+ protected:
+  ~StreamEvents() = default;
+};
+
+class Stream : public ListNode {
+ public:
+  Stream(Io& io, StreamEvents& events);
+  ~Stream();  // idle or closed
+
+  // Takes over a connected socket and arms the receive.
+  void Start(Fd socket);
+  // Copies `bytes` to the send queue; Flush() starts the send.
+  void Queue(Bytes bytes);
+  // Sends what is queued, unless a send is in flight (then its completion goes on by itself).
+  void Flush();
+  // Offers kept bytes again and receives again when all were taken. Not from inside OnStreamBytes.
+  void Resume();
+  // Orderly: what is queued is sent first (the owner's timer bounds that), then the close protocol.
+  void CloseAfterSend();
+  // Now: queued bytes are dropped.
+  void Close();
+
+  bool open() const;          // started and no close asked for
+  bool closed() const;        // no socket, nothing in flight
+  size_t queued_bytes() const;
+  Fd socket() const { return socket_; }
+
+ private:
+  enum class Phase : uint8_t { kIdle, kOpen, kSendingLast, kClosing };
+  void OnReceived(const IoResult& result);
+  void OnSent(const IoResult& result);
+  void Deliver(Bytes bytes);
+  void StartReceive();
+  void StartSend();
+  void End(IoError error);
+  void ContinueClose();
+
+  Io& io_;
+  StreamEvents& events_;
+  Fd socket_;
+  Phase phase_ = Phase::kIdle;
+  bool paused_ = false;     // the owner left bytes in kept_
+  bool peer_ended_ = false; // the peer's end arrived; told to the owner once kept_ is empty
+  bool end_told_ = false;
+  IoError end_error_ = IoError::kNone;
+  std::string kept_;        // received, not yet taken: at most the lent bytes that were in flight
+  std::string sending_;     // in the kernel from sent_ on
+  size_t sent_ = 0;
+  std::string queue_;       // queued behind sending_
+  Completion<&Stream::OnReceived> receive_{this};
+  Completion<&Stream::OnSent> send_{this};
+};
+
+}  // namespace backstay

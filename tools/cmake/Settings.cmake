@@ -1,0 +1,63 @@
+# Compiler settings of every target, and the one way in which this project declares them.
+
+add_library(backstay_settings INTERFACE)
+target_include_directories(backstay_settings INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(backstay_settings INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Werror
+  -fstack-protector-strong -fno-omit-frame-pointer)
+target_compile_definitions(backstay_settings INTERFACE _GLIBCXX_ASSERTIONS)
+if(BACKSTAY_SANITIZE)
+  target_compile_options(backstay_settings INTERFACE
+    -fsanitize=${BACKSTAY_SANITIZE} -fno-sanitize-recover=all -O1)
+  target_link_options(backstay_settings INTERFACE -fsanitize=${BACKSTAY_SANITIZE})
+else()
+  target_compile_options(backstay_settings INTERFACE
+    $<$<CONFIG:RelWithDebInfo>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>)
+  target_link_options(backstay_settings INTERFACE -Wl,-z,relro,-z,now)
+endif()
+# Assertions are our own and always on (core/base/check.h); NDEBUG only silences the libraries'.
+
+if(BACKSTAY_LTO)
+  include(CheckIPOSupported)
+  check_ipo_supported()
+  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+  # LTO objects of a static library need the number of link jobs stated, or gcc uses one.
+  add_link_options(-flto=auto)
+endif()
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+# backstay_library(NAME SOURCES ... DEPENDS ...): product code, no exceptions.
+function(backstay_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC backstay_settings ${ARG_DEPENDS})
+  target_compile_options(${name} PRIVATE -fno-exceptions)
+endfunction()
+
+# backstay_program(NAME SOURCES ... DEPENDS ...): an executable in bin/.
+function(backstay_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE backstay_settings ${ARG_DEPENDS})
+endfunction()
+
+# backstay_test(NAME SOURCES ... DEPENDS ... [LABELS ...]): a GoogleTest program, one ctest entry.
+function(backstay_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE
+    backstay_settings ${ARG_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT 300)
+endfunction()
+
+# backstay_fuzz(NAME SOURCES ... DEPENDS ...): a libFuzzer target; corpus in tests/fuzz/corpus/NAME.
+function(backstay_fuzz name)
+  if(NOT BACKSTAY_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE backstay_settings ${ARG_DEPENDS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+endfunction()
