@@ -1,0 +1,129 @@
+// core/shard/transaction.cc -- from MAIL to the commit of one message.
+#include "core/shard/transaction.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/shard/message_flags.h"
+#include "core/smtp/trace_fields.h"
+
+namespace backstay {
+
+Transaction::Transaction(Io& io, Spool& spool, TransactionHome& home)
+    : io_(io), home_(home), writer_(spool) {}
+
+void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path, BodyType body) {
+  ASSERT(owner_ == nullptr);
+  ASSERT(!finished_);
+  owner_ = &owner;
+  envelope_.reverse_path.assign(reverse_path);
+  envelope_.body = body;
+}
+
+void Transaction::AddRecipient(std::string_view address) {
+  // Recipients give their strings back at Reset, so that a warm transaction allocates nothing.
+  if (spare_recipients_.empty()) {
+    envelope_.recipients.emplace_back();
+  } else {
+    envelope_.recipients.push_back(std::move(spare_recipients_.back()));
+    spare_recipients_.pop_back();
+  }
+  envelope_.recipients.back().address.assign(address);
+}
+
+void Transaction::Finish(const Client& client, bool has_dot_lines) {
+  ASSERT(!finished_);
+  finished_ = true;
+  has_dot_lines_ = has_dot_lines;
+  extended_ = client.extended;
+  hostname_.assign(client.hostname);
+  address_literal_.assign(client.address_literal);
+  envelope_.client_address.assign(client.address);
+  envelope_.client_helo.assign(client.helo);
+  writer_.Finish(*this);
+}
+
+void Transaction::Abandon() {
+  owner_ = nullptr;
+  if (finished_) {
+    return;  // OnCommitted gives it back
+  }
+  writer_.Abandon();
+  Reset();
+}
+
+MessageDescription Transaction::Describe(const QueueId& id) {
+  id_ = id.ToText();
+  const WallTime arrival = io_.WallNow();
+  envelope_.arrival_wall_nanoseconds = arrival.nanoseconds();
+  CollectDomains();
+  encoded_.clear();
+  EncodeEnvelope(envelope_, encoded_);
+  received_.clear();
+  ReceivedField field;
+  field.helo = envelope_.client_helo;
+  field.address_literal = address_literal_;
+  field.hostname = hostname_;
+  field.extended = extended_;
+  field.queue_id = std::string_view(id_.data(), id_.size());
+  field.only_recipient =
+      envelope_.recipients.size() == 1 ? std::string_view(envelope_.recipients[0].address) : "";
+  field.date = arrival;
+  AppendReceivedField(field, received_);
+
+  MessageDescription description;
+  description.envelope = AsBytes(encoded_);
+  description.prefix = AsBytes(received_);
+  description.domains = domains_;
+  description.recipient_domains = recipient_domains_;
+  description.arrival_wall = arrival;
+  description.flags = static_cast<uint16_t>((has_dot_lines_ ? MessageFlags::kDotLines : 0) |
+                                            (envelope_.reverse_path.empty()
+                                                 ? MessageFlags::kNullReversePath
+                                                 : 0));
+  return description;
+}
+
+// Fills domains_ and recipient_domains_. Few distinct domains a message: a linear search wins.
+void Transaction::CollectDomains() {
+  domains_used_ = 0;
+  recipient_domains_.clear();
+  for (const Recipient& recipient : envelope_.recipients) {
+    const std::string domain = recipient.Domain();
+    const auto end = domain_names_.begin() + static_cast<std::ptrdiff_t>(domains_used_);
+    const auto found = std::find(domain_names_.begin(), end, domain);
+    const auto index = static_cast<size_t>(found - domain_names_.begin());
+    if (found == end) {
+      if (domains_used_ == domain_names_.size()) {
+        domain_names_.emplace_back();
+      }
+      domain_names_[domains_used_++].assign(domain);
+    }
+    recipient_domains_.push_back(static_cast<uint16_t>(index));
+  }
+  domains_.clear();
+  for (size_t index = 0; index < domains_used_; ++index) {
+    domains_.push_back(domain_names_[index]);
+  }
+}
+
+void Transaction::OnCommitted(CommitResult result, MessageRef) {
+  TransactionOwner* owner = std::exchange(owner_, nullptr);
+  if (owner != nullptr) {
+    owner->OnTransactionStored(result, std::string_view(id_.data(), id_.size()));
+  }
+  Reset();
+}
+
+void Transaction::Reset() {
+  finished_ = false;
+  for (Recipient& recipient : envelope_.recipients) {
+    spare_recipients_.push_back(std::move(recipient));
+  }
+  envelope_.recipients.clear();
+  envelope_.Clear();
+  home_.OnTransactionFree(*this);
+}
+
+}  // namespace backstay
