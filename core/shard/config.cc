@@ -1,5 +1,4 @@
-// core/shard/config.cc -- the sections of the file, one function each, then what holds between
-// them.
+// core/shard/config.cc -- the sections of the file, one function each.
 #include "core/shard/config.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,4 @@
-// core/shard/config_domain.cc -- domains with their retry keys resolved, so that nobody merges
-// later.
+// core/shard/config_domain.cc -- domains, their retry keys resolved.
 #include "core/shard/config_domain.h"
 
 #include <fmt/format.h>

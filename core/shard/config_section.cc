@@ -108,6 +108,7 @@ std::vector<std::string> ConfigReport::Notices() const {
   }
   std::sort(ordered.begin(), ordered.end());
   std::vector<std::string> lines;
+  lines.reserve(ordered.size());
   for (auto& [place, line] : ordered) {
     lines.push_back(std::move(line));
   }

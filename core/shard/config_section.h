@@ -1,5 +1,4 @@
-// core/shard/config_section.h -- typed reading of one section; every mistake is kept with its
-// place.
+// core/shard/config_section.h -- typed reading of one section, keeping every mistake.
 //
 // Reading a key makes it known: what was never asked for is an unknown key, and the nearest known
 // one is named. So all sections must be read, absent ones too (a null table), before the report is
