@@ -268,7 +268,7 @@ std::string Dialogue::PrimaryGot(const std::string& words) {
 }
 
 std::string Dialogue::SpoolState(const std::string& words) {
-  const SpoolStats stats = daemon_->Stats();
+  const SpoolStats stats = daemon_->stats();
   const std::string actual = fmt::format("live {}, dsn pending {}, messages {}",
                                          stats.recipients_live, stats.recipients_dsn_pending,
                                          stats.messages_live);
@@ -291,10 +291,10 @@ std::string Dialogue::Control(const std::string& verb, const std::string& words)
   } else if (verb == "crash") {
     daemon_->Crash(CrashMode::kNothingUnsynced);
   } else if (verb == "restart") {
-    const absl::Status status = daemon_->Restart();
+    const absl::Status status = daemon_->StartAndServe();
     return status.ok() ? "" : std::string(status.message());
   } else if (verb == "stop") {
-    daemon_->BeginStop();
+    return daemon_->Stop() ? "" : "the daemon did not stop";
   } else if (verb == "reload") {
     const absl::Status status = daemon_->Reload(ConfigText());
     return status.ok() ? "" : std::string(status.message());
@@ -344,7 +344,7 @@ void Dialogue::EnsureStarted() {
   }
   started_ = true;
   daemon_ = std::make_unique<SimDaemon>(world_, daemon_host_, ConfigText());
-  const absl::Status status = daemon_->Start();
+  const absl::Status status = daemon_->StartAndServe();
   ASSERT(status.ok());
   client_ = std::make_unique<LineClient>(world_, client_host_, kDaemonAddress);
 }
