@@ -24,6 +24,10 @@ class SimNetwork : public ::testing::Test {
       server_->Turn(std::min(end, world_.Now() + absl::Seconds(1)));
       client_->Turn(std::min(end, world_.Now() + absl::Seconds(1)));
     }
+    for (int round = 0; round < 20; ++round) {  // what came while the other was waiting
+      server_->Turn(Instant());
+      client_->Turn(Instant());
+    }
   }
   void Listen(int backlog = 16) {
     listener_ = *server_->Listen(TestAddress(1, 25), backlog);
