@@ -56,6 +56,10 @@ class Delivery : public ListNode, private OutboundEvents, private MessageReaderE
   void Poke();
   // Ends it: at once when idle, else after the current attempt (or now).
   void Stop(bool now_too);
+  // No further attempts; an idle connection says QUIT.
+  void StopWhenIdle() { Stop(/*now_too=*/false); }
+  // The connection ended in the middle of an attempt.
+  bool was_attempting() const { return was_attempting_; }
   // A message is being sent or read.
   bool attempting() const { return attempt_.has_value(); }
   const OutboundConnection& connection() const { return connection_; }
@@ -88,6 +92,7 @@ class Delivery : public ListNode, private OutboundEvents, private MessageReaderE
   bool content_ended_ = false;
   bool greeted_ = false;
   bool stopping_ = false;
+  bool was_attempting_ = false;
   bool closed_ = false;
 };
 

@@ -206,7 +206,7 @@ bool Shard::quiet() const {
 
 void Shard::OnAccepted(Fd socket) {
   const SocketAddress client = io_.PeerAddress(socket);
-  Reply verdict = draining_ ? replies::kShuttingDown : admission_.OnConnect(client);
+  Reply verdict = draining_ ? replies::kShuttingDown : admission_.OnConnect(client.bytes(), client.is_v6());
   const bool admitted = verdict.positive();
   (admitted ? counters_.connections_accepted : counters_.connections_refused) += 1;
   auto* connection = new InboundConnection(io_, wheel_, spool_, outbox_, server_params_, *this);
@@ -216,7 +216,7 @@ void Shard::OnAccepted(Fd socket) {
 
 void Shard::OnInboundClosed(InboundConnection& connection) {
   if (connection.admitted()) {
-    admission_.OnDisconnect(connection.client());
+    admission_.OnDisconnect(connection.client().bytes(), connection.client().is_v6());
   }
   connection.ListNode::Unlink();
   closed_.PushBack(&connection);

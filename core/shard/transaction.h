@@ -84,6 +84,7 @@ class Transaction : private MessageSource {
   std::array<char, 16> id_{};
   std::string encoded_;
   std::string received_;
+  std::string domain_;
   std::vector<std::string> domain_names_;  // [0, domains_used_) are in use
   size_t domains_used_ = 0;
   std::vector<std::string_view> domains_;
