@@ -38,7 +38,7 @@ class InboundHome : public TransactionHome {
   ~InboundHome() = default;
 };
 
-class InboundConnection : public ListNode,
+class InboundConnection final : public ListNode,
                           private StreamEvents,
                           private Intake,
                           private TransactionOwner {

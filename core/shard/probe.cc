@@ -41,7 +41,8 @@ void Probe::Stop() {
 
 void Probe::TryNext() {
   previous_ = std::move(connection_);
-  connection_ = std::make_unique<OutboundConnection>(io_, wheel_, outbox_, hostname_, *this);
+  OutboundEvents& events = *this;
+  connection_ = std::make_unique<OutboundConnection>(io_, wheel_, outbox_, hostname_, events);
   connection_closed_ = false;
   wheel_.Insert(&patience_, io_.Now() + kPatience);
   connection_->Connect(addresses_[next_]);

@@ -113,8 +113,9 @@ void Route::StartDeliveries() {
   // open twenty connections.
   if (waiting == 0 && deliveries_.size() < destination_.window() && queue_.HasWork(now) &&
       parts_.io.Now() >= pause_until_) {
+    DeliveryHome& home = *this;
     deliveries_.push_back(std::make_unique<Delivery>(parts_.io, parts_.wheel, parts_.outbox,
-                                                     parts_.spool, hostname_, *this));
+                                                     parts_.spool, hostname_, home));
     deliveries_.back()->Connect(plan_.addresses[address_]);
   }
 }

@@ -19,7 +19,8 @@ Route& RouteTable::RouteWithKey(uint64_t key) {
   if (found != by_key_.end()) {
     return *found->second;
   }
-  routes_.push_back(std::make_unique<Route>(parts_, *this, key));
+  RouteHome& home = *this;
+  routes_.push_back(std::make_unique<Route>(parts_, home, key));
   by_key_[key] = routes_.back().get();
   return *routes_.back();
 }

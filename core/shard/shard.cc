@@ -130,9 +130,10 @@ void Shard::OnSpoolReady(const absl::Status& status) {
 }
 
 absl::Status Shard::Listen() {
+  ListenerEvents& events = *this;
   for (const SocketAddress& address : snapshot_->config.smtp.listen) {
     ASSIGN_OR_RETURN(const Fd socket, io_.Listen(address, kListenBacklog));
-    listeners_.push_back(std::make_unique<Listener>(io_, wheel_, *this));
+    listeners_.push_back(std::make_unique<Listener>(io_, wheel_, events));
     listeners_.back()->Start(socket);
   }
   return absl::OkStatus();
@@ -224,7 +225,8 @@ void Shard::OnInboundClosed(InboundConnection& connection) {
 
 Transaction& Shard::TakeTransaction() {
   if (transactions_free_.empty()) {
-    transactions_.push_back(std::make_unique<Transaction>(io_, spool_, *this));
+    TransactionHome& home = *this;
+    transactions_.push_back(std::make_unique<Transaction>(io_, spool_, home));
     transactions_free_.reserve(transactions_.size());
     return *transactions_.back();
   }
