@@ -160,7 +160,7 @@ void DataReader::StepText(uint8_t byte, size_t at, Run& run) {
       StrayLf(at, run);
       return;
     case '\0':
-      Fail(Fault::kNul);
+      Fail(Fault::kNul, at, run);
       state_ = State::kText;
       return;
     default:
@@ -171,17 +171,18 @@ void DataReader::StepText(uint8_t byte, size_t at, Run& run) {
 
 // The byte before `at` was a CR, and the one at `at` is no LF.
 void DataReader::StrayCr(size_t at, Run& run) {
+  const size_t end = at == 0 ? 0 : at - 1;
   if (mode_ == Mode::kReject) {
-    Fail(Fault::kBareNewline);
+    Fail(Fault::kBareNewline, end, run);
     return;
   }
-  run.Cut(at == 0 ? 0 : at - 1, at);
+  run.Cut(end, at);
   run.EmitCrLf();
 }
 
 void DataReader::StrayLf(size_t at, Run& run) {
   if (mode_ == Mode::kReject) {
-    Fail(Fault::kBareNewline);
+    Fail(Fault::kBareNewline, at, run);
     state_ = State::kText;
     return;
   }
@@ -190,7 +191,10 @@ void DataReader::StrayLf(size_t at, Run& run) {
   state_ = State::kStrayLineStart;
 }
 
-void DataReader::Fail(Fault fault) {
+// What lies before `end` is emitted first: if the sink discards because of it, then that came first, as
+// it would have in smaller pieces.
+void DataReader::Fail(Fault fault, size_t end, Run& run) {
+  run.Cut(end, end);
   if (discarding_) {
     return;
   }

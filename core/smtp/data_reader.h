@@ -53,7 +53,7 @@ class DataReader {
   void StepText(uint8_t byte, size_t at, Run& run);
   void StrayCr(size_t at, Run& run);
   void StrayLf(size_t at, Run& run);
-  void Fail(Fault fault);
+  void Fail(Fault fault, size_t end, Run& run);
 
   State state_ = State::kDone;
   Mode mode_ = Mode::kReject;

@@ -62,8 +62,8 @@ void ServerSession::TalkedTooEarly() {
   CloseWith(replies::kNotInSync);
 }
 
-void ServerSession::TimedOut() { CloseLater(LastWord::kTimedOut); }
-void ServerSession::ShutDown() { CloseLater(LastWord::kShuttingDown); }
+void ServerSession::TimedOut() { CloseLater(replies::kTimedOut); }
+void ServerSession::ShutDown() { CloseLater(replies::kShuttingDown); }
 
 size_t ServerSession::Consume(Bytes bytes) {
   size_t taken = 0;
@@ -355,7 +355,7 @@ void ServerSession::Quit(const Command& command) {
 size_t ServerSession::ConsumeContent(Bytes bytes) {
   const size_t taken = reader_.Consume(bytes, [this](Bytes content) { OnContent(content); });
   if (phase_ == Phase::kContent && reader_.fault() != DataReader::Fault::kNone) {
-    Doom(reader_.fault() == DataReader::Fault::kNul ? Verdict::kNul : Verdict::kBareNewline);
+    Doom(reader_.fault() == DataReader::Fault::kNul ? replies::kNulInData : replies::kBareNewline);
   }
   const bool more = taken < bytes.size();
   if (phase_ == Phase::kSwallowing) {
@@ -364,13 +364,13 @@ size_t ServerSession::ConsumeContent(Bytes bytes) {
       EndSwallowing(more);
     } else if (content_bytes_ > kSwallowedBytesMax) {
       MARK("refused message without an end");
-      CloseWith(ReplyTo(verdict_));
+      CloseWith(*verdict_);
     }
     return taken;
   }
   if (reader_.done()) {
     if (more && hello_ == Hello::kPlain) {
-      last_word_ = LastWord::kNotInSync;
+      last_word_ = &replies::kNotInSync;
     }
     phase_ = Phase::kAwaitingFinish;
     staged_ = false;
@@ -379,38 +379,40 @@ size_t ServerSession::ConsumeContent(Bytes bytes) {
   return taken;
 }
 
+// The verdict must not depend on where the content was cut: what counts is which fault came first.
 void ServerSession::OnContent(Bytes content) {
-  content_bytes_ += content.size();
-  if (params_.message_bytes_max != 0 && content_bytes_ > params_.message_bytes_max) {
-    Doom(Verdict::kTooBig);
-    return;
+  uint64_t fitting = content.size();
+  if (params_.message_bytes_max != 0) {
+    fitting = std::min<uint64_t>(fitting, params_.message_bytes_max - content_bytes_);
   }
-  hops_.Consume(content, params_.hostname);
+  content_bytes_ += fitting;
+  hops_.Consume(content.first(fitting), params_.hostname);
   if (hops_.looping()) {
-    Doom(Verdict::kLoop);
-    return;
+    Doom(replies::kMailLoop);
+  } else if (fitting < content.size()) {
+    Doom(replies::kMessageTooBig);
+  } else {
+    intake_.OnContent(content);
   }
-  intake_.OnContent(content);
 }
 
 // The message cannot be taken any more, but its end must be found: what follows is not commands.
-void ServerSession::Doom(Verdict verdict) {
+void ServerSession::Doom(const Reply& verdict) {
   phase_ = Phase::kSwallowing;
-  verdict_ = verdict;
+  verdict_ = &verdict;
   content_bytes_ = 0;
   reader_.Discard();
   DropStaged();
 }
 
 void ServerSession::EndSwallowing(bool more) {
-  const Reply& reply = ReplyTo(verdict_);
   ResetTransaction();
-  if (verdict_ == Verdict::kBareNewline || verdict_ == Verdict::kNul) {
+  if (reader_.fault() != DataReader::Fault::kNone) {
     MARK("malformed data");
-    CloseWith(reply);  // whose framing is broken once is not believed again
+    CloseWith(*verdict_);  // whose framing is broken once is not believed again
     return;
   }
-  Answer(reply);
+  Answer(*verdict_);
   if (more && hello_ == Hello::kPlain && !wants_close()) {
     CloseWith(replies::kNotInSync);
   }
@@ -424,8 +426,8 @@ void ServerSession::FinishData(const Reply& reply) {
     junk_ = 0;
   }
   Answer(reply);
-  if (last_word_ != LastWord::kNone && !wants_close()) {
-    CloseWith(ReplyTo(last_word_));
+  if (last_word_ != nullptr && !wants_close()) {
+    CloseWith(*last_word_);
   }
 }
 
@@ -469,40 +471,12 @@ void ServerSession::CloseWith(const Reply& reply) {
   phase_ = Phase::kClosing;
 }
 
-void ServerSession::CloseLater(LastWord word) {
+void ServerSession::CloseLater(const Reply& reply) {
   if (awaiting_finish()) {
-    last_word_ = word;
+    last_word_ = &reply;
   } else if (!wants_close()) {
-    CloseWith(ReplyTo(word));
+    CloseWith(reply);
   }
-}
-
-const Reply& ServerSession::ReplyTo(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kTooBig:
-      return replies::kMessageTooBig;
-    case Verdict::kLoop:
-      return replies::kMailLoop;
-    case Verdict::kBareNewline:
-      return replies::kBareNewline;
-    case Verdict::kNul:
-      return replies::kNulInData;
-  }
-  UNREACHABLE();
-}
-
-const Reply& ServerSession::ReplyTo(LastWord word) {
-  switch (word) {
-    case LastWord::kNone:
-      break;
-    case LastWord::kTimedOut:
-      return replies::kTimedOut;
-    case LastWord::kShuttingDown:
-      return replies::kShuttingDown;
-    case LastWord::kNotInSync:
-      return replies::kNotInSync;
-  }
-  UNREACHABLE();
 }
 
 }  // namespace backstay

@@ -122,9 +122,6 @@ class ServerSession {
     kClosing
   };
   enum class Hello : uint8_t { kNone, kPlain, kExtended };
-  enum class Verdict : uint8_t { kTooBig, kLoop, kBareNewline, kNul };
-  // What is said behind the reply that FinishData brings.
-  enum class LastWord : uint8_t { kNone, kTimedOut, kShuttingDown, kNotInSync };
 
   size_t ConsumeLine(Bytes bytes);
   size_t ConsumeContent(Bytes bytes);
@@ -137,7 +134,7 @@ class ServerSession {
   void Junk(const Command& command);
   void Quit(const Command& command);
   void OnContent(Bytes content);
-  void Doom(Verdict verdict);
+  void Doom(const Reply& verdict);
   void EndSwallowing(bool more);
 
   void ResetTransaction();
@@ -145,12 +142,12 @@ class ServerSession {
   void Answer(const Reply& reply);
   void CountError();
   void CloseWith(const Reply& reply);
-  void CloseLater(LastWord word);
-  static const Reply& ReplyTo(Verdict verdict);
-  static const Reply& ReplyTo(LastWord word);
+  void CloseLater(const Reply& reply);
 
   const ServerParams& params_;
   Intake& intake_;
+  const Reply* verdict_ = nullptr;    // of kSwallowing; from the table in reply.h, like the next
+  const Reply* last_word_ = nullptr;  // said behind the reply that FinishData brings
   std::string output_;
   std::string line_;  // begun, its newline not yet seen
   std::string helo_;
@@ -161,8 +158,6 @@ class ServerSession {
   DataReader reader_;
   Phase phase_ = Phase::kIdle;
   Hello hello_ = Hello::kNone;
-  Verdict verdict_ = Verdict::kTooBig;
-  LastWord last_word_ = LastWord::kNone;
   bool staged_ = false;           // Intake has something that only OnReset or OnEndOfData ends
   uint8_t errors_ = 0;
   uint8_t junk_ = 0;

@@ -1,6 +1,7 @@
 // tests/core/smtp/any_cut_test.cc -- a dialogue cut at any places gives the same replies.
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,9 @@ std::vector<Script> Scripts() {
       {"EHLO c\r\n", "MAIL FROM:<a@b>\r\nRCPT TO:<v@our>\r\nDATA\r\n",
        "Received: from x\r\n by mx2.example.net; d\r\nReceived: by\r\n mx2.example.net\r\n\r\nz\r\n"
        ".\r\nMAIL FROM:<a@b>\r\n"},
+      {"EHLO c\r\n", "MAIL FROM:<a@b>\r\nRCPT TO:<v@our>\r\nDATA\r\n",
+       "Received: by mx2.example.net; " + std::string(930, 'x') +
+           "\r\nReceived: by mx2.example.net ; y\r\n" + nul + "\n.\n\r\n.\r\nNOOP\r\n"},
       {"EHLO c\r\n", "NOOP " + std::string(4090, 'x') + "\r\nNOOP " + std::string(4080, 'x') +
                          "\r\nNOOP " + std::string(8200, 'x') + "\r\nNOOP\r\n"},
       {"EHLO c\r\n", "NOOP\r\nNOOP\nNOOP\r\n"},
@@ -75,6 +79,11 @@ Heard Play(const Script& script, bool normalize, uint64_t cut_one_in, Random& ra
   }
   return {dialogue.transcript, dialogue.intake.calls, dialogue.intake.messages,
           dialogue.session.wants_close()};
+}
+
+void PrintTo(const Heard& heard, std::ostream* output) {
+  *output << testing::PrintToString(heard.transcript) << " calls " << heard.calls << " closed "
+          << heard.closed << " messages " << testing::PrintToString(heard.messages);
 }
 
 TEST(ServerSession, AnyCutGivesTheSameReplies) {

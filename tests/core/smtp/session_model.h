@@ -128,11 +128,13 @@ class SessionModel {
     if (final_reply_ != "250") {
       return;
     }
-    content_bytes_ += kSymbolText[static_cast<size_t>(symbol)].size();
-    if (symbol == Symbol::kStray) {
-      final_reply_ = "521";
-    } else if (content_bytes_ > content_bytes_max_) {
+    // Of a malformed line, what stands before the fault.
+    const std::string_view text = kSymbolText[static_cast<size_t>(symbol)];
+    content_bytes_ += symbol == Symbol::kStray ? 1 : text.size();
+    if (content_bytes_ > content_bytes_max_) {
       final_reply_ = "552";
+    } else if (symbol == Symbol::kStray) {
+      final_reply_ = "521";
     }
     if (final_reply_ != "250") {
       calls += 'X';
