@@ -72,10 +72,10 @@ TEST(Config, DefaultsOfADomainRelayEverything) {
   EXPECT_EQ(domain.recipients, DomainConfig::Recipients::kAny);
   EXPECT_EQ(domain.when_primary_up, DomainConfig::WhenPrimaryUp::kRelay);
   EXPECT_EQ(domain.quota_bytes, 0u);
-  EXPECT_EQ(domain.retry.schedule, Minutes({10, 10, 10, 1440}));
-  EXPECT_EQ(domain.retry.expire_after, absl::Hours(120));
-  EXPECT_EQ(domain.retry.max_retries, 0u);
-  EXPECT_EQ(domain.retry.on_expiry, RetryConfig::OnExpiry::kBounce);
+  EXPECT_EQ(domain.retry.policy.schedule, Minutes({10, 10, 10, 1440}));
+  EXPECT_EQ(domain.retry.policy.expire_after, absl::Hours(120));
+  EXPECT_EQ(domain.retry.policy.max_retries, 0u);
+  EXPECT_EQ(domain.retry.policy.on_expiry, OnExpiry::kBounce);
   EXPECT_EQ(domain.retry.bounce_after, absl::Hours(1));
   EXPECT_EQ(domain.retry.delay_warning, absl::ZeroDuration());
 }
@@ -130,8 +130,8 @@ when_primary_up = "relay"
   EXPECT_TRUE(config.smtp.normalize_line_endings);
   EXPECT_EQ(config.spool.segment_bytes, 1_MiB);
   EXPECT_EQ(config.spool.reserve_bytes, 0u);
-  EXPECT_EQ(config.retry.on_expiry, RetryConfig::OnExpiry::kHold);
-  EXPECT_EQ(config.retry.max_retries, 9u);
+  EXPECT_EQ(config.retry.policy.on_expiry, OnExpiry::kHold);
+  EXPECT_EQ(config.retry.policy.max_retries, 9u);
   EXPECT_EQ(config.delivery.tls, DeliveryConfig::Tls::kOff);
   EXPECT_EQ(config.log.file, "backstayd.log");
   EXPECT_FALSE(config.admin.listen.has_value());
@@ -142,7 +142,7 @@ when_primary_up = "relay"
   EXPECT_EQ(domain.allowed_networks.size(), 2u);
   EXPECT_EQ(domain.recipients, DomainConfig::Recipients::kFile);
   EXPECT_EQ(domain.recipients_path, "recipients.txt");
-  EXPECT_EQ(domain.retry.schedule, Minutes({1, 2}));
+  EXPECT_EQ(domain.retry.policy.schedule, Minutes({1, 2}));
   EXPECT_TRUE(config.notices.empty()) << config.notices.at(0);
 }
 
@@ -151,36 +151,36 @@ TEST(Config, ADomainOverridesRetryKeyByKey) {
       Accepted(With("[retry]\nexpire_after = \"2d\"\nmax_retries = 7\n") +
                "[domain.retry]\non_expiry = \"hold\"\nexpire_after = \"3d\"\n"
                "[[domain]]\nname = \"other.example\"\nprimary = [\"192.0.2.11\"]\n");
-  EXPECT_EQ(config.domains[0].retry.expire_after, absl::Hours(72));
-  EXPECT_EQ(config.domains[0].retry.max_retries, 7u);
-  EXPECT_EQ(config.domains[0].retry.on_expiry, RetryConfig::OnExpiry::kHold);
-  EXPECT_EQ(config.domains[1].retry.expire_after, absl::Hours(48));
-  EXPECT_EQ(config.domains[1].retry.on_expiry, RetryConfig::OnExpiry::kBounce);
+  EXPECT_EQ(config.domains[0].retry.policy.expire_after, absl::Hours(72));
+  EXPECT_EQ(config.domains[0].retry.policy.max_retries, 7u);
+  EXPECT_EQ(config.domains[0].retry.policy.on_expiry, OnExpiry::kHold);
+  EXPECT_EQ(config.domains[1].retry.policy.expire_after, absl::Hours(48));
+  EXPECT_EQ(config.domains[1].retry.policy.on_expiry, OnExpiry::kBounce);
 }
 
 TEST(Config, TheSmarterMailProfileIsFourRetries) {
   const Config config = Accepted(With("[retry]\nprofile = \"smartermail\""));
   EXPECT_EQ(config.domains[0].retry.profile, "smartermail");
-  EXPECT_EQ(config.domains[0].retry.schedule, Minutes({10, 10, 10, 1440}));
-  EXPECT_EQ(config.domains[0].retry.max_retries, 4u);
+  EXPECT_EQ(config.domains[0].retry.policy.schedule, Minutes({10, 10, 10, 1440}));
+  EXPECT_EQ(config.domains[0].retry.policy.max_retries, 4u);
 }
 
 TEST(Config, AScheduleOfTheDomainEndsTheProfileAndItsRetries) {
   const std::string schedule = "[domain.retry]\nschedule = [\"5m\"]\n";
   const Config plain = Accepted(With("[retry]\nprofile = \"smartermail\"") + schedule);
   EXPECT_EQ(plain.domains[0].retry.profile, "");
-  EXPECT_EQ(plain.domains[0].retry.schedule, Minutes({5}));
-  EXPECT_EQ(plain.domains[0].retry.max_retries, 0u);
+  EXPECT_EQ(plain.domains[0].retry.policy.schedule, Minutes({5}));
+  EXPECT_EQ(plain.domains[0].retry.policy.max_retries, 0u);
   const Config counted =
       Accepted(With("[retry]\nprofile = \"smartermail\"\nmax_retries = 9") + schedule);
-  EXPECT_EQ(counted.domains[0].retry.max_retries, 9u);
+  EXPECT_EQ(counted.domains[0].retry.policy.max_retries, 9u);
 }
 
 TEST(Config, AProfileOfTheDomainReplacesTheSchedule) {
   const Config config = Accepted(With("[retry]\nschedule = [\"5m\"]\nmax_retries = 9") +
                                  "[domain.retry]\nprofile = \"smartermail\"\n");
-  EXPECT_EQ(config.domains[0].retry.schedule, Minutes({10, 10, 10, 1440}));
-  EXPECT_EQ(config.domains[0].retry.max_retries, 4u);
+  EXPECT_EQ(config.domains[0].retry.policy.schedule, Minutes({10, 10, 10, 1440}));
+  EXPECT_EQ(config.domains[0].retry.policy.max_retries, 4u);
 }
 
 struct BadFile {

@@ -21,11 +21,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const backstay::DomainConfig& domain : config->domains) {
     ASSERT(!domain.name.empty());
     ASSERT(domain.primary_by_mx == domain.primary.empty());
-    ASSERT(!domain.retry.schedule.empty());
-    for (const absl::Duration wait : domain.retry.schedule) {
+    ASSERT(!domain.retry.policy.schedule.empty());
+    for (const absl::Duration wait : domain.retry.policy.schedule) {
       ASSERT(wait > absl::ZeroDuration());
     }
-    ASSERT(domain.retry.expire_after > absl::ZeroDuration());
+    ASSERT(domain.retry.policy.expire_after > absl::ZeroDuration());
   }
   return 0;
 }
