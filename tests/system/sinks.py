@@ -71,7 +71,8 @@ class SinkProtocol(asyncio.Protocol):
         if STRAY.search(content):
             sink.violations.append(f"stray CR, LF or NUL in the message of {session.sender}")
         reply = sink.ask(".", content, session) or b"250 2.0.0 taken"
-        message = Message(session.sender, session.recipients, content, time.monotonic(), reply)
+        message = Message(session.sender, session.recipients, sink.keep(content),
+                          time.monotonic(), reply)
         (sink.messages if reply.startswith(b"2") else sink.refused).append(message)
         self.session = Session(messages=session.messages + 1)
         self.reply(reply)
@@ -133,12 +134,14 @@ def address(argument):
 
 class RecordingSink:
     """Listens between up() and down(); a thread of its own. `script(verb, argument, session)` may
-    return a reply; the verbs CONNECT and "." stand for the banner and the end of data."""
+    return a reply; the verbs CONNECT and "." stand for the banner and the end of data.
+    `keep(content)` is remembered of a message instead of all its bytes."""
 
-    def __init__(self, port=None, script=None, extensions=(b"PIPELINING", b"8BITMIME", b"SIZE 0",
-                                                           b"ENHANCEDSTATUSCODES")):
+    def __init__(self, port=None, script=None, keep=None,
+                 extensions=(b"PIPELINING", b"8BITMIME", b"SIZE 0", b"ENHANCEDSTATUSCODES")):
         self.port = port or harness.free_port()
         self.script = script
+        self.keep = keep or (lambda content: content)
         self.extensions = extensions
         self.messages = []    # taken
         self.refused = []     # whole messages that the script refused
