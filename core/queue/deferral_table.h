@@ -23,8 +23,8 @@ struct Deferral {
   SpoolTime next_try;
   SpoolTime first_own;  // of its first own 4xx
   uint32_t attempts = 0;
-  uint16_t code = 0;    // of the last reply
-  std::string text;     // of the last reply, enhanced code included; cleaned
+  uint16_t code = 0;  // of the last reply
+  std::string text;   // of the last reply, enhanced code included; cleaned
 };
 
 // The note that the spool keeps for a deferral (opaque to it).

@@ -64,9 +64,8 @@ RelayPolicy::RelayPolicy(std::vector<DomainPolicy> domains, std::string postmast
 RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   const size_t at = address.rfind('@');
   if (at == std::string_view::npos) {
-    return LowerText(address).view() == kPostmaster
-               ? RelayVerdict{replies::kRcptOk, postmaster_}
-               : RelayVerdict{replies::kUserUnknown, address};
+    return LowerText(address).view() == kPostmaster ? RelayVerdict{replies::kRcptOk, postmaster_}
+                                                    : RelayVerdict{replies::kUserUnknown, address};
   }
   std::string_view name = address.substr(at + 1);
   if (name.ends_with('.')) {

@@ -30,7 +30,7 @@ struct DomainPolicy {
   enum class Recipients : uint8_t { kAny, kNone, kList };
   std::string name;  // lower case
   Recipients recipients = Recipients::kAny;
-  TextSet list;      // kList: whole addresses in lower case
+  TextSet list;  // kList: whole addresses in lower case
 };
 
 struct RelayVerdict {

@@ -21,8 +21,8 @@ void TimerWheel::Insert(Timer* timer, Instant due) {
   if (due == Instant::Max()) {
     return;
   }
-  timer->tick_ = due.nanoseconds() / kTickNanoseconds +
-                 (due.nanoseconds() % kTickNanoseconds > 0 ? 1 : 0);
+  timer->tick_ =
+      due.nanoseconds() / kTickNanoseconds + (due.nanoseconds() % kTickNanoseconds > 0 ? 1 : 0);
   Place(timer);
 }
 

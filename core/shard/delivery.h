@@ -48,8 +48,8 @@ class DeliveryHome {
 
 class Delivery : public ListNode, private OutboundEvents, private MessageReaderEvents {
  public:
-  Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool,
-           std::string_view hostname, DeliveryHome& home);
+  Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool, std::string_view hostname,
+           DeliveryHome& home);
 
   void Connect(const SocketAddress& to);
   // If it is idle: look for work again.
@@ -84,7 +84,7 @@ class Delivery : public ListNode, private OutboundEvents, private MessageReaderE
   MessageReader reader_;
   std::optional<Attempt> attempt_;
   Envelope envelope_;
-  std::vector<uint32_t> recipients_;        // of this transaction
+  std::vector<uint32_t> recipients_;         // of this transaction
   std::vector<DomainId> recipient_domains_;  // parallel
   SpoolTime arrival_;
   bool in_transaction_ = false;

@@ -54,8 +54,8 @@ class Expiry : private MessageReaderEvents {
   MessageReader reader_;
   Clock clock_{this};
   bool stopped_ = true;
-  size_t domain_ = 0;                    // index into routes_.domains(): the one looked at
-  std::optional<MessageRef> after_;      // in that domain
+  size_t domain_ = 0;                // index into routes_.domains(): the one looked at
+  std::optional<MessageRef> after_;  // in that domain
   std::optional<MessageRef> reading_;
   uint64_t expired_ = 0;
 };

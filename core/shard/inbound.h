@@ -39,9 +39,9 @@ class InboundHome : public TransactionHome {
 };
 
 class InboundConnection final : public ListNode,
-                          private StreamEvents,
-                          private Intake,
-                          private TransactionOwner {
+                                private StreamEvents,
+                                private Intake,
+                                private TransactionOwner {
  public:
   InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
                     const ServerParams& params, InboundHome& home);

@@ -33,8 +33,8 @@ Route::Route(const ShardParts& parts, RouteHome& home, uint64_t key)
 
 Route::~Route() = default;
 
-void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname,
-                    size_t connections_max, bool is_home) {
+void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname, size_t connections_max,
+                    bool is_home) {
   plan_ = plan;
   hostname_.assign(hostname);
   is_home_ = is_home;
@@ -229,8 +229,8 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   for (size_t position = 0; position < report.recipients.size(); ++position) {
     const Outcome& outcome = report.outcomes[position];
     if (outcome.kind == Outcome::Kind::kDeferred && !outcome.own) {
-      again_from = std::min(again_from.value_or(report.recipients[position]),
-                            report.recipients[position]);
+      again_from =
+          std::min(again_from.value_or(report.recipients[position]), report.recipients[position]);
       continue;
     }
     Apply(attempt, report, position);
@@ -308,11 +308,9 @@ void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,
 
 bool Route::GrantedMore(MessageRef message, uint32_t recipient, SpoolTime arrival,
                         DomainId domain) const {
-  const Deferral* deferral =
-      queue_.deferrals().Find({message.segment, message.block, recipient});
-  return deferral != nullptr &&
-         !home_.PolicyOf(domain).GiveUp(arrival, parts_.spool.Clock(), last_failure_,
-                                        deferral->first_own);
+  const Deferral* deferral = queue_.deferrals().Find({message.segment, message.block, recipient});
+  return deferral != nullptr && !home_.PolicyOf(domain).GiveUp(arrival, parts_.spool.Clock(),
+                                                               last_failure_, deferral->first_own);
 }
 
 std::string Route::OnExpired(MessageRef message, uint32_t recipient, SettleKind kind) {
@@ -373,11 +371,11 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
     return;
   }
   addresses_failed_ = 0;
-  const bool soft = connection.connect_error() == IoError::kNone &&
-                    (failure == ClientSession::Failure::kDeferredGreeting ||
-                     failure == ClientSession::Failure::kDeferredEhlo ||
-                     failure == ClientSession::Failure::kServiceClosing ||
-                     connection.deadline_passed());
+  const bool soft =
+      connection.connect_error() == IoError::kNone &&
+      (failure == ClientSession::Failure::kDeferredGreeting ||
+       failure == ClientSession::Failure::kDeferredEhlo ||
+       failure == ClientSession::Failure::kServiceClosing || connection.deadline_passed());
   const bool ours = connection.connect_error() == IoError::kNoDescriptors ||
                     connection.connect_error() == IoError::kNoMemory;
   pause_until_ = parts_.io.Now() + kPauseAfterBadEnd;

@@ -136,12 +136,12 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   Probe probe_;
   Alarm alarm_{this};
   std::vector<std::unique_ptr<Delivery>> deliveries_;
-  size_t address_ = 0;            // index into plan_.addresses: the next connection goes there
-  size_t addresses_failed_ = 0;   // in a row
-  Instant pause_until_;           // after a connection that ended badly while the destination is up
+  size_t address_ = 0;           // index into plan_.addresses: the next connection goes there
+  size_t addresses_failed_ = 0;  // in a row
+  Instant pause_until_;          // after a connection that ended badly while the destination is up
   SpoolTime last_failure_;
   std::string last_reason_;
-  std::vector<Attempt> more_;     // rest of attempts under way that one transaction could not take
+  std::vector<Attempt> more_;  // rest of attempts under way that one transaction could not take
 };
 
 }  // namespace backstay

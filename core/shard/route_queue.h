@@ -64,10 +64,10 @@ class RouteQueue {
 
   const Spool& spool_;
   absl::flat_hash_map<DomainId, Cursor> cursors_;
-  std::vector<DomainId> domains_;   // in order of arrival: what passes iterate over
-  std::deque<DomainId> active_;     // domains with Cursor::active, taken in turn
+  std::vector<DomainId> domains_;  // in order of arrival: what passes iterate over
+  std::deque<DomainId> active_;    // domains with Cursor::active, taken in turn
   std::deque<Attempt> again_;
-  std::deque<MessageRef> due_;      // own deferrals whose time has come
+  std::deque<MessageRef> due_;  // own deferrals whose time has come
   std::vector<MessageRef> in_flight_;
   std::optional<MessageRef> peeked_;  // found by HasWork, not handed out yet
   DeferralTable deferrals_;

@@ -60,9 +60,10 @@ RouteTable::Way RouteTable::Resolve(DomainId domain) {
   Way way;
   way.plan = snapshot_->FindDomain(parts_.spool.Name(domain));
   if (way.plan == nullptr) {
-    LogWarning("held: mail for {} is queued, but the domain is not configured (any more); add it again "
-               "and reload, or delete its mail",
-               Escaped(parts_.spool.Name(domain)));
+    LogWarning(
+        "held: mail for {} is queued, but the domain is not configured (any more); add it again "
+        "and reload, or delete its mail",
+        Escaped(parts_.spool.Name(domain)));
     return way;
   }
   way.route = &RouteWithKey(snapshot_->destinations[way.plan->destination].key);

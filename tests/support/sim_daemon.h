@@ -43,10 +43,10 @@ class SimDaemon {
   absl::Status Reload(std::string config_toml);
 
   bool running() const { return !runners_.empty(); }
-  bool serving() const;   // every shard
-  bool finished() const;  // every shard: drained, or failed (status())
+  bool serving() const;         // every shard
+  bool finished() const;        // every shard: drained, or failed (status())
   absl::Status status() const;  // of the first shard that failed
-  bool quiet() const;     // every shard; true when nothing runs
+  bool quiet() const;           // every shard; true when nothing runs
 
   size_t shards() const { return runners_.size(); }
   Shard& shard(size_t index);

@@ -38,8 +38,12 @@ void* operator new(size_t bytes) {
   }
   return memory;
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+  std::free(memory);
+}
 
 namespace backstay {
 namespace {
@@ -82,8 +86,9 @@ class Client {
 
 void SendMessage(Client& client) {
   static const std::string content = std::string(4000, 'x').insert(1000, "\r\n") + "\r\n.\r\n";
-  client.Send("MAIL FROM:<a.rather.long.local.part@sender.example.org>\r\n"
-              "RCPT TO:<another.quite.long.local.part@example.com>\r\nDATA\r\n");
+  client.Send(
+      "MAIL FROM:<a.rather.long.local.part@sender.example.org>\r\n"
+      "RCPT TO:<another.quite.long.local.part@example.com>\r\nDATA\r\n");
   client.Expect("354");
   client.Send(content);
   client.Expect("250 2.0.0");
