@@ -109,8 +109,8 @@ void Route::StartDeliveries() {
     delivery->Poke();
     waiting += delivery->attempting() ? 0 : 1;
   }
-  // One unproven connection at a time: each that gets through brings the next, so one message does not
-  // open twenty connections.
+  // One unproven connection at a time: each that gets through brings the next, so one message does
+  // not open twenty connections.
   if (waiting == 0 && deliveries_.size() < destination_.window() && queue_.HasWork(now) &&
       parts_.io.Now() >= pause_until_) {
     DeliveryHome& home = *this;
@@ -245,8 +245,8 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   if (again_from.has_value()) {
     Attempt again = attempt;
     again.from_recipient = *again_from;
-    // Recipients of this transaction behind the first that is to be repeated may have been deferred for
-    // themselves: their entries now say when, also in a recovery pass.
+    // Recipients of this transaction behind the first that is to be repeated may have been deferred
+    // for themselves: their entries now say when, also in a recovery pass.
     again.recovery = false;
     queue_.GiveBack(again);
   }
@@ -357,8 +357,8 @@ void Route::OnDeliveryClosed(Delivery& delivery) {
   Feed(DestinationEvent::kTrouble, reason);
 }
 
-// The connection never got through EHLO. The next address of the list has its turn; when none is left,
-// the destination is what the last one said.
+// The connection never got through EHLO. The next address of the list has its turn; when none is
+// left, the destination is what the last one said.
 void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view reason) {
   const ClientSession::Failure failure = connection.session().failure();
   if (failure == ClientSession::Failure::kSelf) {
@@ -446,8 +446,8 @@ void Route::Broadcast(ShardMessage::Kind kind) {
 void Route::OnShardMessage(ShardMessage::Kind kind) {
   switch (kind) {
     case ShardMessage::Kind::kDestinationFailed:
-      // Another shard cannot get through. The probe will tell whether that is so; if it answers, the
-      // others hear at once that the destination is up.
+      // Another shard cannot get through. The probe will tell whether that is so; if it answers,
+      // the others hear at once that the destination is up.
       if (destination_.state() == DestinationState::kDown) {
         Broadcast(ShardMessage::Kind::kDestinationDown);
       } else {
