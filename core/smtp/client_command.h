@@ -2,8 +2,8 @@
 //
 // What lies in the spool was checked when it came in. It is checked again here, the last place
 // before the wire: nothing but one whole mailbox can pass, so no CR, no LF and no second command
-// (reliability A1, "CRLF in a value injects RCPT commands"). See: RFC 5321 s4.1.1.2, s4.1.1.3; RFC
-// 1870 s6, RFC 6152 s2.
+// (a CRLF in a value would inject RCPT commands).
+// See: RFC 5321 s4.1.1.2, s4.1.1.3; RFC 1870 s6, RFC 6152 s2.
 #pragma once
 
 #include <cstdint>

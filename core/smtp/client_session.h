@@ -1,17 +1,16 @@
 // core/smtp/client_session.h -- sender-SMTP: replies in, commands out. No socket, file or clock.
 //
-// Life:  Consume() replies until phase() is kReady; then any number of transactions
-// (StartTransaction
-//        ... kContent: WriteContent*, EndContent ... kReady with outcomes()); Quit(). Any failure
-//        of the connection or the peer's protocol ends in kFailed with failure() set: the outcomes
-//        of a transaction that was open are then all deferred where the peer had not said
-//        otherwise. What output() has must be taken (DropOutput) before the replies to it are
-//        consumed: a reply to a command that has not left is out of place.
-// Owns:  commands and content not yet sent; the replies' texts of the current transaction.
+// Life:   Consume() replies until phase() is kReady; then any number of transactions
+//         (StartTransaction ... kContent: WriteContent*, EndContent ... kReady with outcomes());
+//         Quit(). Any failure of the connection or the peer's protocol ends in kFailed with
+//         failure() set: the outcomes of a transaction that was open are then all deferred where
+//         the peer had not said otherwise.
+//         What output() has must be taken (DropOutput) before the replies to it are consumed: a
+//         reply to a command that has not left is out of place.
+// Owns:   commands and content not yet sent; the replies' texts of the current transaction.
 // Errors: strict reply parsing with caps (4 KiB a line, 128 lines a reply); everything a primary
-// does
-//        wrong is kFailed or an outcome, never a crash (reliability rows 126-146).
-// See:   RFC 5321 s4.2, s4.5.4.1, RFC 2920 (pipelining), RFC 1870, RFC 2034.
+//         does wrong is kFailed or an outcome, never a crash (reliability rows 126-146).
+// See:    RFC 5321 s4.2, s4.5.4.1, RFC 2920 (pipelining), RFC 1870, RFC 2034.
 #pragma once
 
 #include <cstdint>
@@ -94,8 +93,7 @@ class ClientSession {
   uint64_t content_repairs() const { return data_writer_.repairs(); }
 
  private:
-  // A command that a reply is owed for. The order of RFC 5321 s4.1.4 is the order of the
-  // enumerators.
+  // A command that a reply is owed for.
   enum class Step : uint8_t { kReset, kMail, kRcpt, kData };
   using Kind = Outcome::Kind;
 

@@ -1,9 +1,7 @@
-// core/smtp/recipient_ledger.h -- how each recipient of one transaction stands, until all are
-// decided.
+// core/smtp/recipient_ledger.h -- how each recipient of one transaction stands.
 //
 // Life:  Begin(); each recipient goes open -> (accepted ->) decided, never back: a verdict once
-// given is
-//        not overwritten by what happens to the connection later.
+//        given is not overwritten by what happens to the connection later.
 #pragma once
 
 #include <cstddef>
