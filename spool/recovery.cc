@@ -122,7 +122,8 @@ bool Recovery::StartReading() {
   if (end <= kDataStart) {
     return false;
   }
-  scan_ = std::make_unique<SegmentScan>(segment_->key, end, last_commit_crc_, *this);
+  ScanEvents& scan_events = *this;
+  scan_ = std::make_unique<SegmentScan>(segment_->key, end, last_commit_crc_, scan_events);
   reader_.Start(entry.file, *scan_);
   return true;
 }
