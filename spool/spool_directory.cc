@@ -136,8 +136,8 @@ std::string ShardName(uint16_t number) {
 
 absl::Status NewerFormat(uint32_t format) {
   return absl::UnimplementedError(
-      fmt::format("spool: written by format {}, this program knows {}; nothing was touched",
-                  format, kFormatVersion));
+      fmt::format("spool: written by format {}, this program knows {}; nothing was touched", format,
+                  kFormatVersion));
 }
 
 // VERSION is lost: any segment header says the node and the format.
@@ -207,8 +207,10 @@ absl::Status SpoolDirectory::OpenShards(Io& io, const Options& options) {
   for (const DirectoryEntry& entry : entries) {
     const std::optional<uint16_t> number = ShardNumber(entry);
     if (number.has_value() && *number >= options.shards) {
-      warnings_.push_back(fmt::format("spool: {} is of an earlier run with more shards; its mail "
-                                      "is still delivered", entry.name));
+      warnings_.push_back(
+          fmt::format("spool: {} is of an earlier run with more shards; its mail "
+                      "is still delivered",
+                      entry.name));
       count = std::max(count, static_cast<uint16_t>(*number + 1));
     }
   }

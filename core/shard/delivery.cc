@@ -97,7 +97,7 @@ void Delivery::OnHead(ReadOutcome outcome) {
     return;
   }
   if (!connection_.ready()) {  // the primary closed while we read: nothing was tried
-    return;  // OnOutboundClosed gives the attempt back
+    return;                    // OnOutboundClosed gives the attempt back
   }
   in_transaction_ = true;
   content_ended_ = false;

@@ -33,8 +33,8 @@ Route::Route(const ShardParts& parts, RouteHome& home, uint64_t key)
 
 Route::~Route() = default;
 
-void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname,
-                    size_t connections_max, bool is_home) {
+void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname, size_t connections_max,
+                    bool is_home) {
   plan_ = plan;
   hostname_.assign(hostname);
   is_home_ = is_home;
@@ -109,12 +109,13 @@ void Route::StartDeliveries() {
     delivery->Poke();
     waiting += delivery->attempting() ? 0 : 1;
   }
-  // One unproven connection at a time: each that gets through brings the next, so one message does not
-  // open twenty connections.
+  // One unproven connection at a time: each that gets through brings the next, so one message does
+  // not open twenty connections.
   if (waiting == 0 && deliveries_.size() < destination_.window() && queue_.HasWork(now) &&
       parts_.io.Now() >= pause_until_) {
+    DeliveryHome& home = *this;
     deliveries_.push_back(std::make_unique<Delivery>(parts_.io, parts_.wheel, parts_.outbox,
-                                                     parts_.spool, hostname_, *this));
+                                                     parts_.spool, hostname_, home));
     deliveries_.back()->Connect(plan_.addresses[address_]);
   }
 }
@@ -227,9 +228,9 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   std::optional<uint32_t> again_from;
   for (size_t position = 0; position < report.recipients.size(); ++position) {
     const Outcome& outcome = report.outcomes[position];
-    if (outcome.kind == Outcome::Kind::kDeferred && !outcome.own) {
-      again_from = std::min(again_from.value_or(report.recipients[position]),
-                            report.recipients[position]);
+    if (RepeatsAtOnce(outcome)) {
+      again_from =
+          std::min(again_from.value_or(report.recipients[position]), report.recipients[position]);
       continue;
     }
     Apply(attempt, report, position);
@@ -244,12 +245,24 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   if (again_from.has_value()) {
     Attempt again = attempt;
     again.from_recipient = *again_from;
-    // Recipients of this transaction behind the first that is to be repeated may have been deferred for
-    // themselves: their entries now say when, also in a recovery pass.
+    // Recipients of this transaction behind the first that is to be repeated may have been deferred
+    // for themselves: their entries now say when, also in a recovery pass.
     again.recovery = false;
     queue_.GiveBack(again);
   }
   home_.WantDispatch(*this);
+}
+
+// The connection's fault, not the message's: it comes first again. But a message whose content was
+// on its way when the connection broke may be what breaks it, so it waits like a deferred one; if
+// the primary went down with it, its return overrides the wait.
+bool Route::RepeatsAtOnce(const Outcome& outcome) const {
+  if (outcome.kind != Outcome::Kind::kDeferred || outcome.own) {
+    return false;
+  }
+  const bool lost_in_content = outcome.code == 0 && (outcome.phase == Outcome::Phase::kData ||
+                                                     outcome.phase == Outcome::Phase::kEndOfData);
+  return stopping_ || !lost_in_content;
 }
 
 // One recipient's verdict becomes a record.
@@ -307,11 +320,9 @@ void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,
 
 bool Route::GrantedMore(MessageRef message, uint32_t recipient, SpoolTime arrival,
                         DomainId domain) const {
-  const Deferral* deferral =
-      queue_.deferrals().Find({message.segment, message.block, recipient});
-  return deferral != nullptr &&
-         !home_.PolicyOf(domain).GiveUp(arrival, parts_.spool.Clock(), last_failure_,
-                                        deferral->first_own);
+  const Deferral* deferral = queue_.deferrals().Find({message.segment, message.block, recipient});
+  return deferral != nullptr && !home_.PolicyOf(domain).GiveUp(arrival, parts_.spool.Clock(),
+                                                               last_failure_, deferral->first_own);
 }
 
 std::string Route::OnExpired(MessageRef message, uint32_t recipient, SettleKind kind) {
@@ -337,8 +348,8 @@ void Route::OnDeliveryGreeted(Delivery&) {
 
 void Route::OnDeliveryClosed(Delivery& delivery) {
   home_.WantDispatch(*this);
-  if (stopping_) {
-    return;
+  if (stopping_ || delivery.stopping()) {
+    return;  // we ended it: that says nothing about the primary
   }
   const OutboundConnection& connection = delivery.connection();
   const std::string reason =
@@ -358,8 +369,8 @@ void Route::OnDeliveryClosed(Delivery& delivery) {
   Feed(DestinationEvent::kTrouble, reason);
 }
 
-// The connection never got through EHLO. The next address of the list has its turn; when none is left,
-// the destination is what the last one said.
+// The connection never got through EHLO. The next address of the list has its turn; when none is
+// left, the destination is what the last one said.
 void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view reason) {
   const ClientSession::Failure failure = connection.session().failure();
   if (failure == ClientSession::Failure::kSelf) {
@@ -372,11 +383,11 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
     return;
   }
   addresses_failed_ = 0;
-  const bool soft = connection.connect_error() == IoError::kNone &&
-                    (failure == ClientSession::Failure::kDeferredGreeting ||
-                     failure == ClientSession::Failure::kDeferredEhlo ||
-                     failure == ClientSession::Failure::kServiceClosing ||
-                     connection.deadline_passed());
+  const bool soft =
+      connection.connect_error() == IoError::kNone &&
+      (failure == ClientSession::Failure::kDeferredGreeting ||
+       failure == ClientSession::Failure::kDeferredEhlo ||
+       failure == ClientSession::Failure::kServiceClosing || connection.deadline_passed());
   const bool ours = connection.connect_error() == IoError::kNoDescriptors ||
                     connection.connect_error() == IoError::kNoMemory;
   pause_until_ = parts_.io.Now() + kPauseAfterBadEnd;
@@ -447,8 +458,8 @@ void Route::Broadcast(ShardMessage::Kind kind) {
 void Route::OnShardMessage(ShardMessage::Kind kind) {
   switch (kind) {
     case ShardMessage::Kind::kDestinationFailed:
-      // Another shard cannot get through. The probe will tell whether that is so; if it answers, the
-      // others hear at once that the destination is up.
+      // Another shard cannot get through. The probe will tell whether that is so; if it answers,
+      // the others hear at once that the destination is up.
       if (destination_.state() == DestinationState::kDown) {
         Broadcast(ShardMessage::Kind::kDestinationDown);
       } else {

@@ -72,16 +72,6 @@ size_t DestinationIndex(Snapshot& snapshot, DestinationPlan plan) {
   return snapshot.destinations.size() - 1;
 }
 
-RetryPolicy PolicyOf(const RetryConfig& config) {
-  RetryPolicy policy;
-  policy.schedule = config.schedule;
-  policy.expire_after = config.expire_after;
-  policy.max_retries = config.max_retries;
-  policy.on_expiry =
-      config.on_expiry == RetryConfig::OnExpiry::kHold ? OnExpiry::kHold : OnExpiry::kBounce;
-  return policy;
-}
-
 absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
   DomainPolicy policy;
   policy.name = config.name;
@@ -111,7 +101,7 @@ absl::StatusOr<std::unique_ptr<const Snapshot>> Resolve(Config config) {
     ASSIGN_OR_RETURN(DomainPolicy policy, RelayOf(domain));
     relay.push_back(std::move(policy));
     snapshot->domains.push_back(
-        {domain.name, DestinationIndex(*snapshot, PlanOf(domain)), PolicyOf(domain.retry)});
+        {domain.name, DestinationIndex(*snapshot, PlanOf(domain)), domain.retry.policy});
   }
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
   std::sort(snapshot->domains.begin(), snapshot->domains.end(),

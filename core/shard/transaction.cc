@@ -79,10 +79,9 @@ MessageDescription Transaction::Describe(const QueueId& id) {
   description.domains = domains_;
   description.recipient_domains = recipient_domains_;
   description.arrival_wall = arrival;
-  description.flags = static_cast<uint16_t>((has_dot_lines_ ? MessageFlags::kDotLines : 0) |
-                                            (envelope_.reverse_path.empty()
-                                                 ? MessageFlags::kNullReversePath
-                                                 : 0));
+  description.flags =
+      static_cast<uint16_t>((has_dot_lines_ ? MessageFlags::kDotLines : 0) |
+                            (envelope_.reverse_path.empty() ? MessageFlags::kNullReversePath : 0));
   return description;
 }
 
