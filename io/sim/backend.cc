@@ -75,8 +75,8 @@ void Io::Backend::Queue(Ready ready) {
   ASSERT(pending != nullptr);
   pending->last_queued = !ready.result.more();
   ready_.push_back(std::move(ready));
-  world_.WantTurn(*this, world_.Now() + world_.DrawDuration(absl::ZeroDuration(),
-                                                            absl::Microseconds(5)));
+  world_.WantTurn(*this,
+                  world_.Now() + world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(5)));
 }
 
 bool Io::Backend::InFlightOn(Fd fd) const {
@@ -93,25 +93,23 @@ void Io::Backend::Cancel(Op* op) {
   ASSERT(slots_[slot].op == op);
   const OpToken token{id_, slot, slots_[slot].serial};
   world_.Trace(TraceKind::kCancel, id_, static_cast<uint64_t>(slots_[slot].verb));
-  world_.scheduler().After(
-      world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(20)), [this_world = &world_,
-                                                                          token] {
-        Backend* backend = this_world->FindBackend(token.backend);
-        if (backend != nullptr) {
-          backend->CancelArrives(token);
-        }
-      });
+  const absl::Duration delay = world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(20));
+  world_.scheduler().After(delay, [world = &world_, token] {
+    Backend* backend = world->FindBackend(token.backend);
+    if (backend != nullptr) {
+      backend->CancelArrives(token);
+    }
+  });
 }
 
-// The last completion may be queued already: then the cancel has lost. A file operation that has begun
-// is not stopped either; a socket operation that waits always is.
+// The last completion may be queued already: then the cancel has lost. A file operation that has
+// begun is not stopped either; a socket operation that waits always is.
 void Io::Backend::CancelArrives(const OpToken& token) {
   const PendingOp* pending = Find(token);
   if (pending == nullptr) {
     return;
   }
-  const bool is_socket = pending->verb <= Verb::kSend;
-  if (!is_socket && world_.Draw(world_.plan().cancel_loses)) {
+  if (!IsSocketVerb(pending->verb) && world_.Draw(world_.plan().cancel_loses)) {
     return;
   }
   Complete(token, IoResult::Failure(IoError::kCanceled));
@@ -218,7 +216,7 @@ void Io::Backend::RunOne(Ready ready) {
   Op* op = pending.op;
   world_.Trace(TraceKind::kComplete, id_, static_cast<uint64_t>(pending.verb),
                ready.result.ok() ? ready.lent.size() + ready.result.count()
-                                 : static_cast<uint64_t>(ready.result.error()));
+                                 : kTraceError | static_cast<uint64_t>(ready.result.error()));
   if (!ready.result.more()) {
     pending = PendingOp();
     free_slots_.push_back(ready.token.slot);
@@ -244,8 +242,8 @@ void Io::Backend::Wake() {
   }
   woken_ = true;
   world_.Trace(TraceKind::kWake, id_);
-  world_.WantTurn(*this, world_.Now() + world_.DrawDuration(absl::ZeroDuration(),
-                                                            absl::Microseconds(20)));
+  world_.WantTurn(*this,
+                  world_.Now() + world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(20)));
 }
 
 void Io::Backend::Die(CrashMode mode) {

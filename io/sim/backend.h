@@ -11,24 +11,10 @@
 #include <vector>
 
 #include "io/io.h"
+#include "io/sim/verb.h"
 #include "io/sim/world.h"
 
 namespace backstay {
-
-enum class Verb : uint8_t {
-  kAccept,
-  kConnect,
-  kReceive,
-  kSend,
-  kOpen,
-  kRead,
-  kWrite,
-  kSyncData,
-  kSyncDirectory,
-  kAllocate,
-  kTruncate,
-  kUnlink
-};
 
 struct OpToken {
   uint32_t backend = 0;
@@ -48,14 +34,14 @@ struct Descriptor {
 };
 
 struct PendingOp {
-  Op* op = nullptr;          // null: the slot is free
+  Op* op = nullptr;  // null: the slot is free
   uint64_t serial = 0;
   Verb verb = Verb::kRead;
   Fd fd;                     // what it works on; none for Connect
   bool last_queued = false;  // its last completion waits in ready_
   Bytes from;                // the caller's bytes, read when the op completes
   MutableBytes into;
-  uint64_t at = 0;           // offset, new size, or the change that a sync covers
+  uint64_t at = 0;  // offset, new size, or the change that a sync covers
   std::string name;
   OpenMode mode = OpenMode::kRead;
   SocketAddress to;

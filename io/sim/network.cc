@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/base/crc32c.h"
 #include "core/base/mark.h"
 
 namespace backstay {
@@ -61,8 +62,8 @@ void Network::Send(const OpToken& token, uint64_t connection, int end) {
        &Network::PumpSend);
 }
 
-// Bytes are taken from the caller when its send completes and no earlier; of several sends in flight
-// on one socket any may go first.
+// Bytes are taken from the caller when its send completes and no earlier; of several sends in
+// flight on one socket any may go first.
 void Network::PumpSend(Connection& connection, int index) {
   End& end = connection.ends[static_cast<size_t>(index)];
   const End& peer = connection.ends[static_cast<size_t>(1 - index)];
@@ -86,6 +87,7 @@ void Network::PumpSend(Connection& connection, int index) {
         if (count > 1 && world_.Draw(world_.plan().short_send)) {
           count = static_cast<size_t>(world_.random().Between(1, count));
         }
+        world_.Trace(TraceKind::kContent, token.backend, Crc32c(0, op->from.first(count)));
         Transmit(connection, index, op->from.first(count));
         backend->Complete(token, IoResult::Count(count));
       }
@@ -144,24 +146,24 @@ void Network::Arrive(Connection& connection, int from) {
   Take(connection, 1 - from, std::move(segment));
 }
 
-// TCP repeats for a quarter of an hour or so; here the segments wait until the hosts reach each other.
+// TCP repeats for a quarter of an hour or so; here segments wait until the hosts reach each other.
 void Network::Park(Connection& connection, int from) {
   End& sender = connection.ends[static_cast<size_t>(from)];
   sender.parked = true;
   sender.parked_serial = world_.NextSerial();
   const absl::Duration give_up = world_.DrawDuration(absl::Seconds(100), absl::Seconds(1000));
-  world_.scheduler().After(
-      give_up, [this, id = connection.id, from, serial = sender.parked_serial] {
-        const auto found = connections_.find(id);
-        if (found == connections_.end()) {
-          return;
-        }
-        End& end = found->second.ends[static_cast<size_t>(from)];
-        if (end.parked && end.parked_serial == serial) {
-          Break(found->second, from, IoError::kTimedOut);
-          DropIfDead(id);
-        }
-      });
+  world_.scheduler().After(give_up,
+                           [this, id = connection.id, from, serial = sender.parked_serial] {
+                             const auto found = connections_.find(id);
+                             if (found == connections_.end()) {
+                               return;
+                             }
+                             End& end = found->second.ends[static_cast<size_t>(from)];
+                             if (end.parked && end.parked_serial == serial) {
+                               Break(found->second, from, IoError::kTimedOut);
+                               DropIfDead(id);
+                             }
+                           });
 }
 
 void Network::Unpark() {

@@ -56,7 +56,7 @@ class SimFile {
   struct Change {
     uint64_t number;
     uint64_t at;
-    std::string bytes;     // empty: a change of size
+    std::string bytes;  // empty: a change of size
     uint64_t size_after;
   };
   void Apply(PageImage& image, const Change& change) const;

@@ -172,9 +172,8 @@ void World::WantTurn(Io::Backend& backend, Instant due) {
     return;
   }
   backend.turn_due = due;
-  scheduler_.At(due, [this, id = backend.id(), serial = ++backend.turn_serial] {
-    RunTurn(id, serial);
-  });
+  scheduler_.At(due,
+                [this, id = backend.id(), serial = ++backend.turn_serial] { RunTurn(id, serial); });
 }
 
 void World::RunTurn(uint32_t backend_id, uint64_t serial) {
@@ -225,7 +224,8 @@ std::optional<IoError> World::CountDiskOperation(uint32_t who) {
       (disk_operations_ > fail_at_operation_ && !fail_from_then_on_)) {
     return std::nullopt;
   }
-  Trace(TraceKind::kDiskFault, who, disk_operations_, static_cast<uint64_t>(fail_error_));
+  Trace(TraceKind::kDiskFault, who, disk_operations_,
+        kTraceError | static_cast<uint64_t>(fail_error_));
   return fail_error_;
 }
 
