@@ -1,6 +1,7 @@
 // io/sim/faults.h -- the fault plan: what goes wrong, and how often; drawn from a seed, printable.
 //
-// A plan is swarm-tested: most runs have many faults off entirely and a few at very different rates.
+// A plan is swarm-tested: most runs have many faults off entirely and a few at very different
+// rates.
 // Units: rates are events per million chances.
 #pragma once
 
@@ -14,8 +15,8 @@ namespace backstay {
 struct FaultPlan {
   // Nothing goes wrong. Latency, completion order and the choice among listeners are still drawn.
   static FaultPlan None();
-  // Nothing fails, but everything the kernel may do to a healthy program happens often: splits, short
-  // transfers, multishots that end, no free buffers, cancels that lose.
+  // Nothing fails, but everything the kernel may do to a healthy program happens often: splits,
+  // short transfers, multishots that end, no free buffers, cancels that lose.
   static FaultPlan Manners();
   // Everything, by swarm.
   static FaultPlan Draw(uint64_t seed);
