@@ -93,13 +93,13 @@ void Io::Backend::Cancel(Op* op) {
   ASSERT(slots_[slot].op == op);
   const OpToken token{id_, slot, slots_[slot].serial};
   world_.Trace(TraceKind::kCancel, id_, static_cast<uint64_t>(slots_[slot].verb));
-  world_.scheduler().After(world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(20)),
-                           [this_world = &world_, token] {
-                             Backend* backend = this_world->FindBackend(token.backend);
-                             if (backend != nullptr) {
-                               backend->CancelArrives(token);
-                             }
-                           });
+  const absl::Duration delay = world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(20));
+  world_.scheduler().After(delay, [world = &world_, token] {
+    Backend* backend = world->FindBackend(token.backend);
+    if (backend != nullptr) {
+      backend->CancelArrives(token);
+    }
+  });
 }
 
 // The last completion may be queued already: then the cancel has lost. A file operation that has
@@ -109,8 +109,7 @@ void Io::Backend::CancelArrives(const OpToken& token) {
   if (pending == nullptr) {
     return;
   }
-  const bool is_socket = pending->verb <= Verb::kSend;
-  if (!is_socket && world_.Draw(world_.plan().cancel_loses)) {
+  if (!IsSocketVerb(pending->verb) && world_.Draw(world_.plan().cancel_loses)) {
     return;
   }
   Complete(token, IoResult::Failure(IoError::kCanceled));
@@ -217,7 +216,7 @@ void Io::Backend::RunOne(Ready ready) {
   Op* op = pending.op;
   world_.Trace(TraceKind::kComplete, id_, static_cast<uint64_t>(pending.verb),
                ready.result.ok() ? ready.lent.size() + ready.result.count()
-                                 : static_cast<uint64_t>(ready.result.error()));
+                                 : kTraceError | static_cast<uint64_t>(ready.result.error()));
   if (!ready.result.more()) {
     pending = PendingOp();
     free_slots_.push_back(ready.token.slot);

@@ -12,24 +12,10 @@
 #include <vector>
 
 #include "io/io.h"
+#include "io/sim/verb.h"
 #include "io/sim/world.h"
 
 namespace backstay {
-
-enum class Verb : uint8_t {
-  kAccept,
-  kConnect,
-  kReceive,
-  kSend,
-  kOpen,
-  kRead,
-  kWrite,
-  kSyncData,
-  kSyncDirectory,
-  kAllocate,
-  kTruncate,
-  kUnlink
-};
 
 struct OpToken {
   uint32_t backend = 0;

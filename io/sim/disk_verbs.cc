@@ -1,5 +1,4 @@
-// io/sim/disk_verbs.cc -- file operations of a simulated Io: when each takes effect, and what goes
-// wrong.
+// io/sim/disk_verbs.cc -- file operations: when each takes effect, and what goes wrong.
 //
 // An operation takes effect when it completes, the latest moment that the contract allows; so bytes
 // of a write that are changed too early, and a sync that does not wait for its writes, show.

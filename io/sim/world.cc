@@ -224,7 +224,8 @@ std::optional<IoError> World::CountDiskOperation(uint32_t who) {
       (disk_operations_ > fail_at_operation_ && !fail_from_then_on_)) {
     return std::nullopt;
   }
-  Trace(TraceKind::kDiskFault, who, disk_operations_, static_cast<uint64_t>(fail_error_));
+  Trace(TraceKind::kDiskFault, who, disk_operations_,
+        kTraceError | static_cast<uint64_t>(fail_error_));
   return fail_error_;
 }
 
