@@ -69,6 +69,9 @@ void Shard::Turn() {
 }
 
 Instant Shard::NextWake() const {
+  if (routes_.wanting() || !closed_.empty()) {
+    return io_.Now();
+  }
   const Instant next = std::min(wheel_.NextDue(), spool_.NextDue());
   return post_.waiting(index_) ? std::min(next, io_.Now() + kBacklogRetry) : next;
 }

@@ -21,15 +21,14 @@ void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path, 
   envelope_.body = body;
 }
 
+// A recipient named twice is kept once: one delivery (reliability row 48).
 void Transaction::AddRecipient(std::string_view address) {
-  // Recipients give their strings back at Reset, so that a warm transaction allocates nothing.
-  if (spare_recipients_.empty()) {
-    envelope_.recipients.emplace_back();
-  } else {
-    envelope_.recipients.push_back(std::move(spare_recipients_.back()));
-    spare_recipients_.pop_back();
+  for (const Recipient& recipient : envelope_.recipients) {
+    if (recipient.address == address) {
+      return;
+    }
   }
-  envelope_.recipients.back().address.assign(address);
+  envelope_.AddRecipient().address.assign(address);
 }
 
 void Transaction::Finish(const Client& client, bool has_dot_lines) {
@@ -61,16 +60,17 @@ MessageDescription Transaction::Describe(const QueueId& id) {
   encoded_.clear();
   EncodeEnvelope(envelope_, encoded_);
   received_.clear();
-  ReceivedField field;
-  field.helo = envelope_.client_helo;
-  field.address_literal = address_literal_;
-  field.hostname = hostname_;
-  field.extended = extended_;
-  field.queue_id = std::string_view(id_.data(), id_.size());
-  field.only_recipient =
-      envelope_.recipients.size() == 1 ? std::string_view(envelope_.recipients[0].address) : "";
-  field.date = arrival;
-  AppendReceivedField(field, received_);
+  Trace trace;
+  trace.helo = envelope_.client_helo;
+  trace.client_address_literal = address_literal_;
+  trace.hostname = hostname_;
+  trace.extended = extended_;
+  trace.queue_id = std::string_view(id_.data(), id_.size());
+  if (envelope_.recipients.size() == 1) {
+    trace.recipient = envelope_.recipients[0].address;
+  }
+  trace.time = arrival;
+  AppendReceived(trace, received_);
 
   MessageDescription description;
   description.envelope = AsBytes(encoded_);
@@ -118,10 +118,6 @@ void Transaction::OnCommitted(CommitResult result, MessageRef) {
 
 void Transaction::Reset() {
   finished_ = false;
-  for (Recipient& recipient : envelope_.recipients) {
-    spare_recipients_.push_back(std::move(recipient));
-  }
-  envelope_.recipients.clear();
   envelope_.Clear();
   home_.OnTransactionFree(*this);
 }

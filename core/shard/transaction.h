@@ -79,7 +79,6 @@ class Transaction : private MessageSource {
   bool has_dot_lines_ = false;
   bool extended_ = true;
   Envelope envelope_;
-  std::vector<Recipient> spare_recipients_;  // strings with capacity, for the next transaction
   std::string hostname_;
   std::string address_literal_;
   std::array<char, 16> id_{};

@@ -1,0 +1,278 @@
+// core/shard/route.cc -- a destination's mail and connections on one shard.
+#include "core/shard/route.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/base/mark.h"
+#include "core/shard/failure_text.h"
+
+namespace backstay {
+namespace {
+
+// After a connection that ended badly while the destination counts as up: no hot loop of connects.
+constexpr absl::Duration kPauseAfterBadEnd = absl::Seconds(1);
+
+}  // namespace
+
+Route::Route(const ShardParts& parts, RouteHome& home, uint64_t key)
+    : parts_(parts),
+      home_(home),
+      key_(key),
+      queue_(parts.spool),
+      probe_(parts.io, parts.wheel, parts.outbox, *this) {}
+
+Route::~Route() = default;
+
+void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname,
+                    size_t connections_max, bool is_home) {
+  plan_ = plan;
+  hostname_.assign(hostname);
+  is_home_ = is_home;
+  retired_ = false;
+  address_ = 0;
+  destination_.SetConnectionsMax(connections_max);
+  if (plan_.addresses.empty()) {
+    LogWarning("held: {} has no numeric address; names are not resolved yet", plan_.name);
+  }
+  home_.WantDispatch(*this);
+}
+
+void Route::Retire() {
+  retired_ = true;
+  probe_.Stop();
+}
+
+void Route::AddDomain(DomainId domain) {
+  queue_.AddDomain(domain);
+  home_.WantDispatch(*this);
+}
+
+void Route::RemoveDomain(DomainId domain) {
+  queue_.RemoveDomain(domain);
+}
+
+void Route::OnLiveMessage(DomainId domain) {
+  queue_.OnLive(domain);
+  home_.WantDispatch(*this);
+}
+
+void Route::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note) {
+  const std::optional<Deferral> deferral = DecodeDeferralNote(note);
+  if (!deferral.has_value()) {
+    MARK("deferral_note_not_ours");
+    return;  // it is tried again at once, which is what a lost note means
+  }
+  if (!queue_.deferrals().Insert({message.segment, message.block, recipient}, *deferral)) {
+    queue_.AfterOverflow(parts_.spool.Clock());
+  }
+}
+
+// ---- starting what may start ----
+
+void Route::Dispatch() {
+  BuryFinished();
+  if (!retired_ && !stopping_ && !plan_.addresses.empty()) {
+    StartProbeIfDue();
+    StartDeliveries();
+  }
+  SetAlarm();
+}
+
+void Route::BuryFinished() {
+  deliveries_.erase(std::remove_if(deliveries_.begin(), deliveries_.end(),
+                                   [](const std::unique_ptr<Delivery>& delivery) {
+                                     return delivery->finished();
+                                   }),
+                    deliveries_.end());
+}
+
+void Route::StartDeliveries() {
+  if (!destination_.may_deliver()) {
+    return;
+  }
+  const SpoolTime now = parts_.spool.Clock();
+  size_t waiting = 0;  // connections that have not found their message yet
+  for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
+    if (!queue_.HasWork(now)) {
+      return;
+    }
+    delivery->Poke();
+    waiting += delivery->attempting() ? 0 : 1;
+  }
+  // One unproven connection at a time: each that gets through brings the next, so one message does not
+  // open twenty connections.
+  if (waiting == 0 && deliveries_.size() < destination_.window() && queue_.HasWork(now) &&
+      parts_.io.Now() >= pause_until_) {
+    deliveries_.push_back(std::make_unique<Delivery>(parts_.io, parts_.wheel, parts_.outbox,
+                                                     parts_.spool, hostname_, *this));
+    deliveries_.back()->Connect(plan_.addresses[address_]);
+  }
+}
+
+void Route::StartProbeIfDue() {
+  if (is_home_ && destination_.state() == DestinationState::kDown && probe_.idle() &&
+      !probe_.running() && parts_.io.Now() >= destination_.next_probe()) {
+    probe_.Start(plan_.addresses, hostname_);
+  }
+}
+
+void Route::SetAlarm() {
+  Instant next = Instant::Max();
+  if (retired_ || stopping_) {
+    return;
+  }
+  if (is_home_ && destination_.state() == DestinationState::kDown && !probe_.running()) {
+    next = destination_.next_probe();
+  }
+  if (destination_.may_deliver()) {
+    const SpoolTime due = queue_.NextDue();
+    if (due != SpoolTime::Max()) {
+      next = std::min(next, parts_.io.Now() + (due - parts_.spool.Clock()));
+    }
+    if (pause_until_ > parts_.io.Now()) {
+      next = std::min(next, pause_until_);
+    }
+  }
+  parts_.wheel.Cancel(&alarm_);
+  if (next != Instant::Max()) {
+    parts_.wheel.Insert(&alarm_, next);
+  }
+}
+
+void Route::Stop(bool now_too) {
+  stopping_ = true;
+  probe_.Stop();
+  parts_.wheel.Cancel(&alarm_);
+  for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
+    delivery->Stop(now_too);
+  }
+  home_.WantDispatch(*this);
+}
+
+bool Route::idle() const {
+  return probe_.idle() && std::all_of(deliveries_.begin(), deliveries_.end(),
+                                      [](const std::unique_ptr<Delivery>& delivery) {
+                                        return delivery->finished();
+                                      });
+}
+
+// ---- what deliveries ask and tell ----
+
+std::optional<Attempt> Route::NextAttempt() {
+  if (retired_ || stopping_ || !destination_.may_deliver()) {
+    return std::nullopt;
+  }
+  const std::optional<Attempt> attempt = queue_.Take(parts_.spool.Clock());
+  if (attempt.has_value()) {
+    home_.WantDispatch(*this);  // another connection may be worth opening now
+  }
+  return attempt;
+}
+
+bool Route::Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) {
+  return queue_.Eligible(attempt, recipient, domain, parts_.spool.Clock());
+}
+
+void Route::OnNotStarted(const Attempt& attempt) {
+  queue_.GiveBack(attempt);
+}
+
+void Route::OnNothingToDo(const Attempt& attempt) {
+  queue_.Release(attempt.message);
+}
+
+void Route::OnMoreRecipients(const Attempt& attempt, uint32_t from_recipient) {
+  more_.push_back(attempt);
+  more_.back().from_recipient = from_recipient;
+}
+
+void Route::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
+  queue_.Release(attempt.message);
+  const QueueId id = parts_.spool.Id(attempt.message);
+  const auto text = id.ToText();
+  const std::string_view name(text.data(), text.size());
+  if (outcome == ReadOutcome::kUnreadable) {
+    LogError("message {} cannot be read now; it stays queued", name);
+    queue_.AfterOverflow(parts_.spool.Clock());  // met again by a later pass
+    return;
+  }
+  MARK("quarantined_on_read");
+  LogError("message {} is damaged on disk: quarantined, nothing of it is delivered", name);
+  std::vector<RecipientSettle> settles;
+  const uint32_t recipients = parts_.spool.Recipients(attempt.message);
+  for (uint32_t recipient = 0; recipient < recipients; ++recipient) {
+    if (parts_.spool.IsLive(attempt.message, recipient)) {
+      settles.push_back({recipient, SettleKind::kQuarantined, {}});
+    }
+  }
+  counters_.quarantined += settles.size();
+  if (!settles.empty()) {
+    parts_.spool.Settle(attempt.message, settles);
+  }
+}
+
+void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
+  ASSERT(report.recipients.size() == report.outcomes.size());
+  queue_.Release(attempt.message);
+  std::optional<uint32_t> again_from;
+  for (size_t position = 0; position < report.recipients.size(); ++position) {
+    const Outcome& outcome = report.outcomes[position];
+    if (outcome.kind == Outcome::Kind::kDeferred && !outcome.own) {
+      again_from = std::min(again_from.value_or(report.recipients[position]),
+                            report.recipients[position]);
+      continue;
+    }
+    Apply(attempt, report, position);
+  }
+  for (auto more = more_.begin(); more != more_.end(); ++more) {
+    if (more->message == attempt.message) {
+      again_from = std::min(again_from.value_or(more->from_recipient), more->from_recipient);
+      more_.erase(more);
+      break;
+    }
+  }
+  if (again_from.has_value()) {
+    Attempt again = attempt;
+    again.from_recipient = *again_from;
+    // Recipients of this transaction behind the first that is to be repeated may have been deferred for
+    // themselves: their entries now say when, also in a recovery pass.
+    again.recovery = false;
+    queue_.GiveBack(again);
+  }
+  home_.WantDispatch(*this);
+}
+
+// One recipient's verdict becomes a record.
+void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t position) {
+  const uint32_t recipient = report.recipients[position];
+  const Outcome& outcome = report.outcomes[position];
+  const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
+  if (outcome.kind == Outcome::Kind::kDeferred) {
+    Defer(attempt, recipient, report.domains[position], outcome, report.arrival);
+    return;
+  }
+  queue_.deferrals().Erase(key);
+  RecipientSettle settle;
+  settle.recipient = recipient;
+  std::string note;
+  if (outcome.kind == Outcome::Kind::kDelivered) {
+    destination_.OnDelivered();
+    ++counters_.delivered;
+  } else if (report.null_reverse_path) {
+    settle.kind = SettleKind::kDiscarded;
+    ++counters_.discarded;
+  } else {
+    settle.kind = SettleKind::kFailed;
+    note = NoteOf(outcome);
+    settle.detail = AsBytes(note);
+    ++counters_.failed;
+  }
+  parts_.spool.Settle(attempt.message, {&settle, 1});
+}
+
+}  // namespace backstay
