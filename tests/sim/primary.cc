@@ -72,6 +72,11 @@ size_t SimPrimary::connections() const {
                     [](const auto& connection) { return !connection->gone(); }));
 }
 
+void SimPrimary::ResetCounts() {
+  connections_max_ = connections();
+  connections_accepted_ = 0;
+}
+
 void SimPrimary::Turn() {
   Instant wake = Instant::Max();
   for (const std::unique_ptr<PrimaryConnection>& connection : connections_) {

@@ -70,6 +70,7 @@ class SimPrimary : public Actor {
   size_t connections_max() const { return connections_max_; }
   size_t connections_accepted() const { return connections_accepted_; }
   uint64_t messages() const { return messages_; }
+  void ResetCounts();  // of connections
 
  private:
   friend class PrimaryConnection;
