@@ -2,10 +2,10 @@
 //
 // Every key of the schema is accepted and checked from the first version on. A key whose feature
 // does not exist yet is named in `notices` when it asks for something, so that nothing is ignored
-// silently. Owns:   values only: a Config may be copied, and lives as a snapshot that nobody
-// changes. Errors: absl::Status whose message has one line per mistake, "file:line:column: reason
-// (nearest known
-//         key: ...)", in the order of the file. All mistakes are reported, not only the first.
+// silently.
+// Owns:   values only: a Config may be copied, and lives as a snapshot that nobody changes.
+// Errors: absl::Status whose message has one line per mistake, in the order of the file:
+//         "file:line:column: reason (nearest known key: ...)". All mistakes, not only the first.
 // Units:  sizes in bytes (uint64_t), times as absl::Duration.
 // See:    README.md "Configuration".
 #pragma once
@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/units.h"
+#include "core/queue/retry_policy.h"
 #include "core/shard/network.h"
 #include "io/socket_address.h"
 
@@ -35,14 +36,8 @@ struct HostPort {
 // What happens to mail that cannot be delivered for long. A domain's own keys are already merged
 // in.
 struct RetryConfig {
-  enum class OnExpiry : uint8_t { kBounce, kHold };
-  std::string profile;  // "smartermail" when `schedule` comes from it
-  // Waits between attempts; the last one repeats until expire_after. Never empty.
-  std::vector<absl::Duration> schedule = {absl::Minutes(10), absl::Minutes(10), absl::Minutes(10),
-                                          absl::Hours(24)};
-  absl::Duration expire_after = absl::Hours(5 * 24);
-  uint32_t max_retries = 0;  // 0: no limit
-  OnExpiry on_expiry = OnExpiry::kBounce;
+  RetryPolicy policy = RetryPolicy::Default();
+  std::string profile;  // "smartermail" when schedule and max_retries come from it
   absl::Duration bounce_after = absl::Hours(1);
   absl::Duration delay_warning = absl::ZeroDuration();  // zero: none
 };

@@ -168,7 +168,7 @@ void ReadSchedule(ConfigSection& section, RetryLayer& layer) {
   RetryConfig& retry = layer.effective;
   const bool has_schedule =
       section.ReadList("schedule", "an array of durations, such as [\"10m\", \"24h\"]",
-                       &ParsePositiveDuration, retry.schedule);
+                       &ParsePositiveDuration, retry.policy.schedule);
   bool has_profile = false;
   const bool profile_taken = section.ReadChoice("profile", {{kSmarterMail, true}}, has_profile);
   if (profile_taken && section.Find("schedule") != nullptr) {
@@ -176,18 +176,19 @@ void ReadSchedule(ConfigSection& section, RetryLayer& layer) {
                   "profile and schedule exclude each other: a profile is a schedule; remove one");
   } else if (profile_taken) {
     retry.profile = kSmarterMail;
-    retry.schedule = {absl::Minutes(10), absl::Minutes(10), absl::Minutes(10), absl::Minutes(1440)};
-    retry.max_retries = kSmarterMailRetries;
+    retry.policy.schedule = {absl::Minutes(10), absl::Minutes(10), absl::Minutes(10),
+                             absl::Minutes(1440)};
+    retry.policy.max_retries = kSmarterMailRetries;
   } else if (has_schedule) {
     retry.profile.clear();
-    retry.max_retries = layer.max_retries_written;
-    if (retry.schedule.empty() || retry.schedule.size() > kScheduleWaitsMax) {
+    retry.policy.max_retries = layer.max_retries_written;
+    if (retry.policy.schedule.empty() || retry.policy.schedule.size() > kScheduleWaitsMax) {
       section.Error("schedule", fmt::format("{} must have 1 to {} waits",
                                             section.PathOf("schedule"), kScheduleWaitsMax));
     }
   }
-  if (section.ReadNumber("max_retries", {0, kRetriesMax}, retry.max_retries)) {
-    layer.max_retries_written = retry.max_retries;
+  if (section.ReadNumber("max_retries", {0, kRetriesMax}, retry.policy.max_retries)) {
+    layer.max_retries_written = retry.policy.max_retries;
   }
 }
 
@@ -197,11 +198,9 @@ RetryLayer ReadRetry(ConfigSection section, const RetryLayer& base) {
   RetryLayer layer = base;
   RetryConfig& retry = layer.effective;
   ReadSchedule(section, layer);
-  section.Read("expire_after", kDurationWanted, &ParsePositiveDuration, retry.expire_after);
-  section.ReadChoice(
-      "on_expiry",
-      {{"bounce", RetryConfig::OnExpiry::kBounce}, {"hold", RetryConfig::OnExpiry::kHold}},
-      retry.on_expiry);
+  section.Read("expire_after", kDurationWanted, &ParsePositiveDuration, retry.policy.expire_after);
+  section.ReadChoice("on_expiry", {{"bounce", OnExpiry::kBounce}, {"hold", OnExpiry::kHold}},
+                     retry.policy.on_expiry);
   section.Read("bounce_after", kDurationWanted, &ParseDuration, retry.bounce_after);
   if (section.Read("delay_warning", kDurationWanted, &ParseDuration, retry.delay_warning) &&
       retry.delay_warning > absl::ZeroDuration()) {

@@ -1,8 +1,8 @@
 // core/shard/config_section.h -- typed reading of one section, keeping every mistake.
 //
 // Reading a key makes it known: what was never asked for is an unknown key, and the nearest known
-// one is named. So all sections must be read, absent ones too (a null table), before the report is
-// made. Outlives: a ConfigReport every section that reports to it; the document both.
+// one is named. So all sections must be read, absent ones too (a null table), before the report.
+// Outlives: a ConfigReport every section that reports to it; the document both.
 #pragma once
 
 #include <initializer_list>

@@ -40,11 +40,14 @@ function(backstay_library name)
   target_compile_options(${name} PRIVATE -fno-exceptions)
 endfunction()
 
-# backstay_program(NAME SOURCES ... DEPENDS ...): an executable in bin/.
+# backstay_program(NAME SOURCES ... DEPENDS ...): an executable in bin/, and part of the target that
+# builds all of them and no test.
+add_custom_target(programs)
 function(backstay_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE backstay_settings ${ARG_DEPENDS})
+  add_dependencies(programs ${name})
 endfunction()
 
 # backstay_test(NAME SOURCES ... DEPENDS ... [LABELS ...]): a GoogleTest program, one ctest entry.
