@@ -126,7 +126,8 @@ void SimClient::OnPeerBytes(std::string_view bytes) {
     const std::string line = input_.substr(0, end);
     input_.erase(0, end + 2);
     int code = 0;
-    const auto parsed = std::from_chars(line.data(), line.data() + std::min<size_t>(3, line.size()), code);
+    const auto parsed =
+        std::from_chars(line.data(), line.data() + std::min<size_t>(3, line.size()), code);
     if (line.size() < 3 || parsed.ptr != line.data() + 3 || code < 200 || code > 599) {
       ledger_.Violation(fmt::format("a malformed reply: {}", line));
       socket_.Abort();
@@ -164,8 +165,8 @@ void SimClient::OnReply(int code, std::string_view text) {
         socket_.Finish();
         return;
       }
-      Command({Kind::kEhlo}, Draw(setup_.manners.helo) ? "HELO client.example\r\n"
-                                                       : "EHLO client.example\r\n");
+      Command({Kind::kEhlo},
+              Draw(setup_.manners.helo) ? "HELO client.example\r\n" : "EHLO client.example\r\n");
       return;
     case Kind::kEhlo:
     case Kind::kReset:

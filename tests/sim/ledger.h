@@ -63,7 +63,7 @@ class Ledger {
 
   // ---- counts ----
   size_t offered() const { return messages_.size(); }
-  size_t stored() const { return stored_; }        // 250 seen
+  size_t stored() const { return stored_; }  // 250 seen
   size_t deliveries() const { return deliveries_.size(); }
   size_t duplicates() const { return duplicates_; }  // recipients that got a message again
   size_t crashes() const { return crashes_.size(); }

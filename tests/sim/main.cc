@@ -104,11 +104,11 @@ int Main(int argc, char** argv) {
   if (flags.marks) {
     PrintMarks();
   }
-  std::printf("%llu messages offered, %llu stored, %llu deliveries, %llu duplicates, %llu crashes, %llu "
-              "damages, %llu events\n",
-              Print(totals.offered), Print(totals.stored), Print(totals.deliveries),
-              Print(totals.duplicates), Print(totals.crashes), Print(totals.damages),
-              Print(totals.events));
+  std::printf(
+      "%llu messages offered, %llu stored, %llu deliveries, %llu duplicates, %llu crashes, %llu "
+      "damages, %llu events\n",
+      Print(totals.offered), Print(totals.stored), Print(totals.deliveries),
+      Print(totals.duplicates), Print(totals.crashes), Print(totals.damages), Print(totals.events));
   std::printf("%llu passed, %llu failed\n", Print(totals.passed), Print(totals.failed));
   // A simulator in which nothing is delivered proves nothing.
   return totals.failed == 0 && totals.passed > 0 && totals.deliveries > 0 ? 0 : 1;

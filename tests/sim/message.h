@@ -21,9 +21,9 @@ struct Message {
 
 // What every simulated primary decides by name, so that the ledger knows it too.
 enum class Fate : uint8_t {
-  kTaken,     // 250, sooner or later
-  kUnknown,   // local part "gone...": 550 at RCPT, always
-  kForeign,   // domain we do not back up: the daemon refuses it
+  kTaken,    // 250, sooner or later
+  kUnknown,  // local part "gone...": 550 at RCPT, always
+  kForeign,  // domain we do not back up: the daemon refuses it
 };
 Fate FateOf(std::string_view recipient);
 // Reverse-paths "spam...": 554 at the end of data, always.

@@ -135,8 +135,8 @@ bool Story::Drive(Done done, absl::Duration at_most) {
       return false;
     }
     const Instant until = daemon_->running() ? end : std::min(end, restart_at_);
-    world_.RunUntil(
-        [&] { return done() || (daemon_->running() && daemon_->finished()); }, until - now);
+    world_.RunUntil([&] { return done() || (daemon_->running() && daemon_->finished()); },
+                    until - now);
   }
 }
 
@@ -146,8 +146,8 @@ void Story::Tend() {
   }
   if (daemon_->running() && daemon_->finished()) {
     if (must_start_) {
-      ledger_.Violation(fmt::format("the daemon ended by itself: {}",
-                                    std::string(daemon_->status().message())));
+      ledger_.Violation(
+          fmt::format("the daemon ended by itself: {}", std::string(daemon_->status().message())));
     }
     CrashDaemon(CrashMode::kAllUnsynced);
   }
@@ -170,8 +170,9 @@ void Story::StartDaemon() {
 void Story::CrashDaemon(CrashMode mode) {
   ledger_.OnCrash();
   daemon_->Crash(mode);
-  restart_at_ = world_.Now() + absl::Milliseconds(static_cast<int64_t>(random_.Below(
-                                   static_cast<uint64_t>(absl::ToInt64Milliseconds(kRestartDelayMax)))));
+  restart_at_ =
+      world_.Now() + absl::Milliseconds(static_cast<int64_t>(random_.Below(
+                         static_cast<uint64_t>(absl::ToInt64Milliseconds(kRestartDelayMax)))));
 }
 
 void Story::StopDaemon() {
@@ -366,13 +367,13 @@ std::string Story::DescribeState() {
       counters.messages_refused, routes.delivered, routes.deferred, routes.failed, routes.discarded,
       routes.quarantined);
   for (const std::unique_ptr<SimPrimary>& primary : primaries_) {
-    text += fmt::format("  {}: {} connections now, {} in all, {} messages\n",
-                        primary->host().name(), primary->connections(),
-                        primary->connections_accepted(), primary->messages());
+    text +=
+        fmt::format("  {}: {} connections now, {} in all, {} messages\n", primary->host().name(),
+                    primary->connections(), primary->connections_accepted(), primary->messages());
   }
   for (const std::unique_ptr<SimClient>& client : clients_) {
-    text += fmt::format("  client: done={} stored {} refused {}\n", client->done(), client->stored(),
-                        client->refused());
+    text += fmt::format("  client: done={} stored {} refused {}\n", client->done(),
+                        client->stored(), client->refused());
   }
   return text;
 }
