@@ -107,7 +107,8 @@ class SpoolEvents {
   // A live message for this domain is durable (new, or found by recovery).
   virtual void OnLiveMessage(DomainId domain, MessageRef message) = 0;
   // Recovery found the last deferral note of a live recipient.
-  virtual void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note) = 0;
+  virtual void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
+                                   Bytes note) = 0;
 
  protected:
   ~SpoolEvents() = default;
@@ -167,13 +168,14 @@ class Spool {
   uint64_t LiveRecipients(DomainId domain) const;
   SpoolTime Arrival(MessageRef message) const;  // to the second
   bool IsLive(MessageRef message, uint32_t recipient) const;  // neither settled nor dsn pending
+  uint32_t Recipients(MessageRef message) const;  // settled ones included
   QueueId Id(MessageRef message) const;
 
   // Not waited for: a crash may undo it, which costs a duplicate, never a loss. Re-appended by the spool
   // itself when the batch that carried it fails. The recipients must be live.
   void Settle(MessageRef message, std::span<const RecipientSettle> outcomes);
   // Keeps an opaque note for a live recipient across restarts; the last one counts.
-  void Defer(MessageRef message, uint32_t recipient, Bytes note);
+  void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
 
   SpoolStats Stats() const;
 

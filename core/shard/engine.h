@@ -42,8 +42,8 @@ class Engine {
  private:
   // What the threads and the main thread share.
   struct Progress {
-    std::atomic<uint32_t> ready{0};   // shards that take mail
-    std::atomic<uint32_t> failed{0};  // shards that could not
+    std::atomic<uint32_t> ready{0};    // shards that take mail
+    std::atomic<uint32_t> failed{0};   // shards that could not
     std::atomic<uint32_t> changes{0};  // bumped with either: what Start waits on
   };
   void RunShard(size_t index);
@@ -55,7 +55,7 @@ class Engine {
   PostOffice post_;
   Progress progress_;
   std::vector<std::unique_ptr<Io>> ios_;  // one a shard, made by its thread; live until all ended
-  std::vector<absl::Status> errors_;  // one a shard; read after its failure was counted
+  std::vector<absl::Status> errors_;      // one a shard; read after its failure was counted
   std::vector<std::thread> threads_;
   bool stopping_ = false;
 };

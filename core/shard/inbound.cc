@@ -10,9 +10,8 @@
 
 namespace backstay {
 
-InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool,
-                                     List<Stream>& outbox, const ServerParams& params,
-                                     InboundHome& home)
+InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
+                                     const ServerParams& params, InboundHome& home)
     : io_(io),
       wheel_(wheel),
       spool_(spool),

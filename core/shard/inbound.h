@@ -38,10 +38,10 @@ class InboundHome : public TransactionHome {
   ~InboundHome() = default;
 };
 
-class InboundConnection : public ListNode,
-                          private StreamEvents,
-                          private Intake,
-                          private TransactionOwner {
+class InboundConnection final : public ListNode,
+                                private StreamEvents,
+                                private Intake,
+                                private TransactionOwner {
  public:
   InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
                     const ServerParams& params, InboundHome& home);

@@ -25,17 +25,17 @@ struct Snapshot;  // core/shard/snapshot.h
 
 struct ShardMessage {
   enum class Kind : uint8_t {
-    kStop,             // from the engine: drain and end
-    kReload,           // from the engine: use `snapshot` from now on
+    kStop,               // from the engine: drain and end
+    kReload,             // from the engine: use `snapshot` from now on
     kDestinationFailed,  // to the home shard: an attempt of mine failed
     kDestinationDown,    // from the home shard: no attempts until kDestinationUp
     kProbeFailed,        // from the home shard: a real failed probe happened now
     kDestinationUp       // from the home shard
   };
   Kind kind = Kind::kStop;
-  uint64_t destination = 0;  // Route::key
-  const Snapshot* snapshot = nullptr;        // kReload
-  std::atomic<uint32_t>* taken = nullptr;    // kReload: counted up and notified when it is in use
+  uint64_t destination = 0;                // Route::key
+  const Snapshot* snapshot = nullptr;      // kReload
+  std::atomic<uint32_t>* taken = nullptr;  // kReload: counted up and notified when it is in use
 };
 
 class PostOffice {

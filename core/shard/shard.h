@@ -103,7 +103,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   const Snapshot* snapshot_;
   ServerParams server_params_;  // refreshed in place: sessions hold a reference
   TimerWheel wheel_;
-  List<Stream> outbox_;         // streams with bytes queued in this turn
+  List<Stream> outbox_;  // streams with bytes queued in this turn
   Spool spool_;
   Admission admission_;
   RouteTable routes_;

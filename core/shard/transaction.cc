@@ -6,6 +6,7 @@
 
 #include "core/base/check.h"
 #include "core/shard/message_flags.h"
+#include "core/smtp/address.h"
 #include "core/smtp/trace_fields.h"
 
 namespace backstay {
@@ -21,15 +22,14 @@ void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path, 
   envelope_.body = body;
 }
 
+// A recipient named twice is kept once: one delivery (reliability row 48).
 void Transaction::AddRecipient(std::string_view address) {
-  // Recipients give their strings back at Reset, so that a warm transaction allocates nothing.
-  if (spare_recipients_.empty()) {
-    envelope_.recipients.emplace_back();
-  } else {
-    envelope_.recipients.push_back(std::move(spare_recipients_.back()));
-    spare_recipients_.pop_back();
+  for (const Recipient& recipient : envelope_.recipients) {
+    if (recipient.address == address) {
+      return;
+    }
   }
-  envelope_.recipients.back().address.assign(address);
+  envelope_.AddRecipient().address.assign(address);
 }
 
 void Transaction::Finish(const Client& client, bool has_dot_lines) {
@@ -61,16 +61,17 @@ MessageDescription Transaction::Describe(const QueueId& id) {
   encoded_.clear();
   EncodeEnvelope(envelope_, encoded_);
   received_.clear();
-  ReceivedField field;
-  field.helo = envelope_.client_helo;
-  field.address_literal = address_literal_;
-  field.hostname = hostname_;
-  field.extended = extended_;
-  field.queue_id = std::string_view(id_.data(), id_.size());
-  field.only_recipient =
-      envelope_.recipients.size() == 1 ? std::string_view(envelope_.recipients[0].address) : "";
-  field.date = arrival;
-  AppendReceivedField(field, received_);
+  Trace trace;
+  trace.helo = envelope_.client_helo;
+  trace.client_address_literal = address_literal_;
+  trace.hostname = hostname_;
+  trace.extended = extended_;
+  trace.queue_id = std::string_view(id_.data(), id_.size());
+  if (envelope_.recipients.size() == 1) {
+    trace.recipient = envelope_.recipients[0].address;
+  }
+  trace.time = arrival;
+  AppendReceived(trace, received_);
 
   MessageDescription description;
   description.envelope = AsBytes(encoded_);
@@ -78,10 +79,9 @@ MessageDescription Transaction::Describe(const QueueId& id) {
   description.domains = domains_;
   description.recipient_domains = recipient_domains_;
   description.arrival_wall = arrival;
-  description.flags = static_cast<uint16_t>((has_dot_lines_ ? MessageFlags::kDotLines : 0) |
-                                            (envelope_.reverse_path.empty()
-                                                 ? MessageFlags::kNullReversePath
-                                                 : 0));
+  description.flags =
+      static_cast<uint16_t>((has_dot_lines_ ? MessageFlags::kDotLines : 0) |
+                            (envelope_.reverse_path.empty() ? MessageFlags::kNullReversePath : 0));
   return description;
 }
 
@@ -90,15 +90,15 @@ void Transaction::CollectDomains() {
   domains_used_ = 0;
   recipient_domains_.clear();
   for (const Recipient& recipient : envelope_.recipients) {
-    const std::string domain = recipient.Domain();
+    AssignDomainOf(recipient.address, domain_);
     const auto end = domain_names_.begin() + static_cast<std::ptrdiff_t>(domains_used_);
-    const auto found = std::find(domain_names_.begin(), end, domain);
+    const auto found = std::find(domain_names_.begin(), end, domain_);
     const auto index = static_cast<size_t>(found - domain_names_.begin());
     if (found == end) {
       if (domains_used_ == domain_names_.size()) {
         domain_names_.emplace_back();
       }
-      domain_names_[domains_used_++].assign(domain);
+      domain_names_[domains_used_++].assign(domain_);
     }
     recipient_domains_.push_back(static_cast<uint16_t>(index));
   }
@@ -118,10 +118,6 @@ void Transaction::OnCommitted(CommitResult result, MessageRef) {
 
 void Transaction::Reset() {
   finished_ = false;
-  for (Recipient& recipient : envelope_.recipients) {
-    spare_recipients_.push_back(std::move(recipient));
-  }
-  envelope_.recipients.clear();
   envelope_.Clear();
   home_.OnTransactionFree(*this);
 }

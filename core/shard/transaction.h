@@ -79,12 +79,12 @@ class Transaction : private MessageSource {
   bool has_dot_lines_ = false;
   bool extended_ = true;
   Envelope envelope_;
-  std::vector<Recipient> spare_recipients_;  // strings with capacity, for the next transaction
   std::string hostname_;
   std::string address_literal_;
   std::array<char, 16> id_{};
   std::string encoded_;
   std::string received_;
+  std::string domain_;
   std::vector<std::string> domain_names_;  // [0, domains_used_) are in use
   size_t domains_used_ = 0;
   std::vector<std::string_view> domains_;
