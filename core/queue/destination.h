@@ -1,4 +1,5 @@
-// core/queue/destination.h -- the health of one primary list, and how many connections it may get. Pure.
+// core/queue/destination.h -- the health of one primary list, and how many connections it may get.
+// Pure.
 //
 // Next() is the whole state machine, one row a case. Times are arguments.
 // See: DESIGN 6 "States", "Down".

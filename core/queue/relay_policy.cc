@@ -22,7 +22,8 @@ char Lower(char character) {
                                               : character;
 }
 
-// Lower case on the stack: no allocation per recipient. Longer text is cut, and then matches nothing.
+// Lower case on the stack: no allocation per recipient. Longer text is cut, and then matches
+// nothing.
 class LowerText {
  public:
   explicit LowerText(std::string_view text) : size_(std::min(text.size(), bytes_.size())) {

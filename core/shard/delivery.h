@@ -1,10 +1,12 @@
-// core/shard/delivery.h -- one connection to a primary and the attempts made on it, one after another.
+// core/shard/delivery.h -- one connection to a primary and the attempts made on it, one after
+// another.
 //
-// An attempt is one message to its eligible recipients of one route. The route says which message is
-// next and hears how each recipient fared; the delivery moves envelope and content.
+// An attempt is one message to its eligible recipients of one route. The route says which message
+// is next and hears how each recipient fared; the delivery moves envelope and content.
 //
-// Life:     Connect(); then it asks Route::NextAttempt() whenever it is free. Route::OnDeliveryClosed is
-//           the last event; it may then be destroyed, not from inside that call.
+// Life:     Connect(); then it asks Route::NextAttempt() whenever it is free.
+//           Route::OnDeliveryClosed is the last event; it may then be destroyed, not from inside
+//           that call.
 // Owns:     the connection, a reader, the envelope of the current message.
 // Turn:     one step an event; never waits.
 // See:      ARCHITECTURE.md step 11; DESIGN 8.
@@ -58,6 +60,7 @@ class Delivery : public ListNode, private OutboundEvents, private MessageReaderE
   void Stop(bool now_too);
   // No further attempts; an idle connection says QUIT.
   void StopWhenIdle() { Stop(/*now_too=*/false); }
+  bool stopping() const { return stopping_; }
   // The connection ended in the middle of an attempt.
   bool was_attempting() const { return was_attempting_; }
   // A message is being sent or read.

@@ -1,8 +1,10 @@
 // core/shard/engine.h -- the threads: one shard each; start, reload, drain, stop.
 //
 // Owns:    the threads and what lives on them, the current snapshot.
-// Threads: every method from the main thread. One of the few files with threads and atomics (STYLE 23).
-// Errors:  Start fails as a whole: a shard that cannot make its ring, listen or recover ends the others.
+// Threads: every method from the main thread. One of the few files with threads and atomics (STYLE
+//          23).
+// Errors:  Start fails as a whole: a shard that cannot make its ring, listen or recover ends the
+//          others.
 #pragma once
 
 #include <atomic>

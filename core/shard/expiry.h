@@ -1,9 +1,9 @@
 // core/shard/expiry.h -- gives up on mail whose time is over: each message by its own age.
 //
-// Every minute it looks at the oldest message of each domain. In one domain of one shard the log's order
-// is the order of age, so the first one that is not over ends the look. Giving up needs one real failed
-// attempt or probe at or after the end (DESIGN 6); until the DSN exists, the recipients stay as "held
-// (dsn pending)", and those of a null reverse-path are discarded by rule.
+// Every minute it looks at the oldest message of each domain. In one domain of one shard the log's
+// order is the order of age, so the first one that is not over ends the look. Giving up needs one
+// real failed attempt or probe at or after the end (DESIGN 6); until the DSN exists, the recipients
+// stay as "held (dsn pending)", and those of a null reverse-path are discarded by rule.
 //
 // Owns:  one reader: one message at a time.
 // Turn:  events come from the wheel and from Io::Turn.

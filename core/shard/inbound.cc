@@ -51,7 +51,9 @@ size_t InboundConnection::OnStreamBytes(Bytes bytes) {
   }
   if (spool_.Congested() && session_.in_data()) {
     MARK("inbound_congested");
-    spool_.WaitUncongested(&uncongested_);
+    if (!uncongested_.linked()) {
+      spool_.WaitUncongested(&uncongested_);
+    }
     return 0;
   }
   const size_t taken = session_.Consume(bytes);
@@ -59,8 +61,8 @@ size_t InboundConnection::OnStreamBytes(Bytes bytes) {
   return closing_ ? bytes.size() : taken;
 }
 
-// Moves replies to the stream, but only when the last ones are with the kernel: what a client does not
-// read stays in the session, whose bound then stops the reading (reliability row 22).
+// Moves replies to the stream, but only when the last ones are with the kernel: what a client does
+// not read stays in the session, whose bound then stops the reading (reliability row 22).
 void InboundConnection::Pump() {
   if (closing_) {
     return;

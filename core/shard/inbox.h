@@ -1,8 +1,8 @@
 // core/shard/inbox.h -- messages between shards (and from the engine's main thread to them).
 //
-// A post office is built once for a run; every shard has one Inbox in it. One bounded ring for each pair
-// keeps every ring single-producer, single-consumer; a post that finds its ring full waits in the
-// sender's own backlog and is tried again by Flush(), so nothing is lost and nobody blocks.
+// A post office is built once for a run; every shard has one Inbox in it. One bounded ring for each
+// pair keeps every ring single-producer, single-consumer; a post that finds its ring full waits in
+// the sender's own backlog and is tried again by Flush(), so nothing is lost and nobody blocks.
 //
 // Owns:    the rings. `Io`s are registered by their shards and must outlive the last Post to them.
 // Threads: Post and Flush of sender i from thread i only; Drain of receiver j from thread j only.

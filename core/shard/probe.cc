@@ -11,8 +11,8 @@
 namespace backstay {
 namespace {
 
-// DESIGN 6: a connected but silent primary gets this long before another probe is due beside it; one
-// after the other serves the same end and keeps to one connection.
+// DESIGN 6: a connected but silent primary gets this long before another probe is due beside it;
+// one after the other serves the same end and keeps to one connection.
 constexpr absl::Duration kPatience = absl::Seconds(15);
 
 }  // namespace

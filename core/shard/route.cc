@@ -109,8 +109,8 @@ void Route::StartDeliveries() {
     delivery->Poke();
     waiting += delivery->attempting() ? 0 : 1;
   }
-  // One unproven connection at a time: each that gets through brings the next, so one message does not
-  // open twenty connections.
+  // One unproven connection at a time: each that gets through brings the next, so one message does
+  // not open twenty connections.
   if (waiting == 0 && deliveries_.size() < destination_.window() && queue_.HasWork(now) &&
       parts_.io.Now() >= pause_until_) {
     DeliveryHome& home = *this;
@@ -228,7 +228,7 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   std::optional<uint32_t> again_from;
   for (size_t position = 0; position < report.recipients.size(); ++position) {
     const Outcome& outcome = report.outcomes[position];
-    if (outcome.kind == Outcome::Kind::kDeferred && !outcome.own) {
+    if (RepeatsAtOnce(outcome)) {
       again_from =
           std::min(again_from.value_or(report.recipients[position]), report.recipients[position]);
       continue;
@@ -245,12 +245,24 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   if (again_from.has_value()) {
     Attempt again = attempt;
     again.from_recipient = *again_from;
-    // Recipients of this transaction behind the first that is to be repeated may have been deferred for
-    // themselves: their entries now say when, also in a recovery pass.
+    // Recipients of this transaction behind the first that is to be repeated may have been deferred
+    // for themselves: their entries now say when, also in a recovery pass.
     again.recovery = false;
     queue_.GiveBack(again);
   }
   home_.WantDispatch(*this);
+}
+
+// The connection's fault, not the message's: it comes first again. But a message whose content was
+// on its way when the connection broke may be what breaks it, so it waits like a deferred one; if
+// the primary went down with it, its return overrides the wait.
+bool Route::RepeatsAtOnce(const Outcome& outcome) const {
+  if (outcome.kind != Outcome::Kind::kDeferred || outcome.own) {
+    return false;
+  }
+  const bool lost_in_content = outcome.code == 0 && (outcome.phase == Outcome::Phase::kData ||
+                                                     outcome.phase == Outcome::Phase::kEndOfData);
+  return stopping_ || !lost_in_content;
 }
 
 // One recipient's verdict becomes a record.
@@ -336,8 +348,8 @@ void Route::OnDeliveryGreeted(Delivery&) {
 
 void Route::OnDeliveryClosed(Delivery& delivery) {
   home_.WantDispatch(*this);
-  if (stopping_) {
-    return;
+  if (stopping_ || delivery.stopping()) {
+    return;  // we ended it: that says nothing about the primary
   }
   const OutboundConnection& connection = delivery.connection();
   const std::string reason =
@@ -357,8 +369,8 @@ void Route::OnDeliveryClosed(Delivery& delivery) {
   Feed(DestinationEvent::kTrouble, reason);
 }
 
-// The connection never got through EHLO. The next address of the list has its turn; when none is left,
-// the destination is what the last one said.
+// The connection never got through EHLO. The next address of the list has its turn; when none is
+// left, the destination is what the last one said.
 void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view reason) {
   const ClientSession::Failure failure = connection.session().failure();
   if (failure == ClientSession::Failure::kSelf) {
@@ -446,8 +458,8 @@ void Route::Broadcast(ShardMessage::Kind kind) {
 void Route::OnShardMessage(ShardMessage::Kind kind) {
   switch (kind) {
     case ShardMessage::Kind::kDestinationFailed:
-      // Another shard cannot get through. The probe will tell whether that is so; if it answers, the
-      // others hear at once that the destination is up.
+      // Another shard cannot get through. The probe will tell whether that is so; if it answers,
+      // the others hear at once that the destination is up.
       if (destination_.state() == DestinationState::kDown) {
         Broadcast(ShardMessage::Kind::kDestinationDown);
       } else {

@@ -1,7 +1,9 @@
-// core/shard/route.h -- one destination as one shard sees it: its mail, its connections, its health.
+// core/shard/route.h -- one destination as one shard sees it: its mail, its connections, its
+// health.
 //
-// Every shard has a route for every destination. One of them is the home route: it alone probes while
-// the destination is down, and tells the others (ShardMessage). The others report what they see.
+// Every shard has a route for every destination. One of them is the home route: it alone probes
+// while the destination is down, and tells the others (ShardMessage). The others report what they
+// see.
 //
 // Life:     lives as long as the shard; a reload changes its plan, or retires it (no new attempts).
 // Owns:     deliveries, the probe, the queue of positions.
@@ -109,6 +111,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void OnDeliveryClosed(Delivery& delivery) override;
   void OnProbeOver(int answered, std::string_view reason) override;
 
+  bool RepeatsAtOnce(const Outcome& outcome) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
   void Defer(const Attempt& attempt, uint32_t recipient, DomainId domain, const Outcome& outcome,
              SpoolTime arrival);

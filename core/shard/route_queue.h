@@ -1,9 +1,11 @@
-// core/shard/route_queue.h -- which message of one route is next. Positions, not messages, are kept.
+// core/shard/route_queue.h -- which message of one route is next. Positions, not messages, are
+// kept.
 //
-// Sources, in this order: attempts given back, recipients whose own deferral is due, then each domain's
-// log from its cursor on. A message is never handed out twice at the same time.
+// Sources, in this order: attempts given back, recipients whose own deferral is due, then each
+// domain's log from its cursor on. A message is never handed out twice at the same time.
 //
-// Owns:  cursors, the list of attempts given back (bounded by the connections), deferrals (bounded).
+// Owns:  cursors, the list of attempts given back (bounded by the connections), deferrals
+//        (bounded).
 // Turn:  pure but for reading the spool's index; `now` is an argument.
 // See:   DESIGN 6 "Recovery overrides every due time", "Limbo".
 #pragma once

@@ -13,12 +13,13 @@
 namespace backstay {
 namespace {
 
-// Strings that grew beyond this for a rare line or a burst of replies give their memory back, so that
-// an idle connection does not keep it.
+// Strings that grew beyond this for a rare line or a burst of replies give their memory back, so
+// that an idle connection does not keep it.
 constexpr size_t kKeptCapacityMax = 1024;
 
-// A host name, an address literal, or what clients take for one: any word that cannot be mistaken for
-// something else in a header field. Whether it is the client's true name is nobody's business here.
+// A host name, an address literal, or what clients take for one: any word that cannot be mistaken
+// for something else in a header field. Whether it is the client's true name is nobody's business
+// here.
 bool IsHelloArgument(std::string_view text) {
   constexpr size_t kBytesMax = 255;
   constexpr std::string_view kSpecials = " ()<>@,;\\\"";
@@ -28,10 +29,12 @@ bool IsHelloArgument(std::string_view text) {
 }
 
 // 421 says so (RFC 5321 s3.8), 521 is what a client gets that is not to go on.
-bool EndsConnection(const Reply& reply) { return reply.code == 421 || reply.code == 521; }
+bool EndsConnection(const Reply& reply) {
+  return reply.code == 421 || reply.code == 521;
+}
 
-// Takes "FROM:" or "TO:" off the argument. A blank behind the colon is not in the grammar, but common
-// and not ambiguous.
+// Takes "FROM:" or "TO:" off the argument. A blank behind the colon is not in the grammar, but
+// common and not ambiguous.
 bool TakeKeyword(std::string_view keyword, std::string_view& argument) {
   if (!EqualsIgnoringCase(argument.substr(0, keyword.size()), keyword)) {
     return false;
@@ -55,15 +58,21 @@ void ServerSession::Greet() {
   output_.append("220 ").append(params_.hostname).append(" ESMTP backstay\r\n");
 }
 
-void ServerSession::GreetWith(const Reply& reply) { CloseWith(reply); }
+void ServerSession::GreetWith(const Reply& reply) {
+  CloseWith(reply);
+}
 
 void ServerSession::TalkedTooEarly() {
   MARK("early talker");
   CloseWith(replies::kNotInSync);
 }
 
-void ServerSession::TimedOut() { CloseLater(replies::kTimedOut); }
-void ServerSession::ShutDown() { CloseLater(replies::kShuttingDown); }
+void ServerSession::TimedOut() {
+  CloseLater(replies::kTimedOut);
+}
+void ServerSession::ShutDown() {
+  CloseLater(replies::kShuttingDown);
+}
 
 size_t ServerSession::Consume(Bytes bytes) {
   size_t taken = 0;
@@ -283,8 +292,8 @@ void ServerSession::Rcpt(const Command& command) {
 
 void ServerSession::Data(const Command& command, bool more) {
   if (more) {
-    // RFC 2920 s3.1: DATA ends a group. What stands behind it was sent by somebody who does not know
-    // whether it will be read as content or as commands, so it is read as neither.
+    // RFC 2920 s3.1: DATA ends a group. What stands behind it was sent by somebody who does not
+    // know whether it will be read as content or as commands, so it is read as neither.
     MARK("text waiting behind DATA");
     CloseWith(replies::kNotInSync);
     return;

@@ -75,8 +75,8 @@ void Io::Backend::Queue(Ready ready) {
   ASSERT(pending != nullptr);
   pending->last_queued = !ready.result.more();
   ready_.push_back(std::move(ready));
-  world_.WantTurn(*this, world_.Now() + world_.DrawDuration(absl::ZeroDuration(),
-                                                            absl::Microseconds(5)));
+  world_.WantTurn(*this,
+                  world_.Now() + world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(5)));
 }
 
 bool Io::Backend::InFlightOn(Fd fd) const {
@@ -93,18 +93,17 @@ void Io::Backend::Cancel(Op* op) {
   ASSERT(slots_[slot].op == op);
   const OpToken token{id_, slot, slots_[slot].serial};
   world_.Trace(TraceKind::kCancel, id_, static_cast<uint64_t>(slots_[slot].verb));
-  world_.scheduler().After(
-      world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(20)), [this_world = &world_,
-                                                                          token] {
-        Backend* backend = this_world->FindBackend(token.backend);
-        if (backend != nullptr) {
-          backend->CancelArrives(token);
-        }
-      });
+  world_.scheduler().After(world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(20)),
+                           [this_world = &world_, token] {
+                             Backend* backend = this_world->FindBackend(token.backend);
+                             if (backend != nullptr) {
+                               backend->CancelArrives(token);
+                             }
+                           });
 }
 
-// The last completion may be queued already: then the cancel has lost. A file operation that has begun
-// is not stopped either; a socket operation that waits always is.
+// The last completion may be queued already: then the cancel has lost. A file operation that has
+// begun is not stopped either; a socket operation that waits always is.
 void Io::Backend::CancelArrives(const OpToken& token) {
   const PendingOp* pending = Find(token);
   if (pending == nullptr) {
@@ -244,8 +243,8 @@ void Io::Backend::Wake() {
   }
   woken_ = true;
   world_.Trace(TraceKind::kWake, id_);
-  world_.WantTurn(*this, world_.Now() + world_.DrawDuration(absl::ZeroDuration(),
-                                                            absl::Microseconds(20)));
+  world_.WantTurn(*this,
+                  world_.Now() + world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(20)));
 }
 
 void Io::Backend::Die(CrashMode mode) {

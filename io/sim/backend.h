@@ -1,7 +1,8 @@
-// io/sim/backend.h -- one Io in the simulated world: its ops, descriptors and completions that wait.
+// io/sim/backend.h -- one Io in the simulated world: its ops, descriptors and completions that
+// wait.
 //
-// An op lives in a slot from its verb to the moment its last completion is run. Events of the world name
-// it by OpToken, so one that comes after the op is gone finds nothing.
+// An op lives in a slot from its verb to the moment its last completion is run. Events of the world
+// name it by OpToken, so one that comes after the op is gone finds nothing.
 #pragma once
 
 #include <cstdint>
@@ -48,14 +49,14 @@ struct Descriptor {
 };
 
 struct PendingOp {
-  Op* op = nullptr;          // null: the slot is free
+  Op* op = nullptr;  // null: the slot is free
   uint64_t serial = 0;
   Verb verb = Verb::kRead;
   Fd fd;                     // what it works on; none for Connect
   bool last_queued = false;  // its last completion waits in ready_
   Bytes from;                // the caller's bytes, read when the op completes
   MutableBytes into;
-  uint64_t at = 0;           // offset, new size, or the change that a sync covers
+  uint64_t at = 0;  // offset, new size, or the change that a sync covers
   std::string name;
   OpenMode mode = OpenMode::kRead;
   SocketAddress to;

@@ -138,7 +138,8 @@ void Disk::RemoveOpen(NodeId node) {
 }
 
 uint64_t Disk::used_bytes() const {
-  std::map<NodeId, bool> counted;  // by path or descriptor; what only a crash could bring back is free
+  // by path or descriptor; what only a crash could bring back is free
+  std::map<NodeId, bool> counted;
   uint64_t used = 0;
   for (const auto& [id, node] : nodes_) {
     if (node.open_count > 0) {

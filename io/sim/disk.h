@@ -1,7 +1,9 @@
-// io/sim/disk.h -- one host's file system: directories and files, each with what would survive a crash.
+// io/sim/disk.h -- one host's file system: directories and files, each with what would survive a
+// crash.
 //
-// Without time: the verbs of Io decide when a change happens, this class what it changes. It survives
-// Crash(); a test may look into it, damage it, and copy it to another world. Paths are absolute.
+// Without time: the verbs of Io decide when a change happens, this class what it changes. It
+// survives Crash(); a test may look into it, damage it, and copy it to another world. Paths are
+// absolute.
 //
 // Owns:   every file and directory that a path, a descriptor or a durable entry still leads to.
 // Errors: IoError; kNone is success.
@@ -40,20 +42,22 @@ class Disk {
   // What reads see, and what a power cut would leave; nothing when the file is not there (then).
   std::optional<std::string> Contents(std::string_view path) const;
   std::optional<std::string> DurableContents(std::string_view path) const;
-  // Damage, effective in the cache and on the device alike. False when there is no such file or byte.
+  // Damage, effective in the cache and on the device alike. False when there is no such file or
+  // byte.
   bool FlipBit(std::string_view path, uint64_t bit);
   bool Overwrite(std::string_view path, uint64_t at, Bytes bytes);
   bool TruncateFile(std::string_view path, uint64_t bytes);
   // Puts a file there, durable, with its directories; replaces one that exists.
   void Put(std::string_view path, Bytes contents);
   bool Delete(std::string_view path);  // durable at once; a directory with all below it
-  // The whole file system with its un-synced changes. No descriptor may be open on the copying side.
+  // The whole file system with its un-synced changes. No descriptor may be open on the copying
+  // side.
   void CopyFrom(const Disk& other);
 
   // ---- for the verbs ----
   NodeId root() const { return kRoot; }
-  // Makes the components that are missing when `create` is set; those are durable at once, because no
-  // caller has a descriptor to sync their parents with.
+  // Makes the components that are missing when `create` is set; those are durable at once, because
+  // no caller has a descriptor to sync their parents with.
   NodeId WalkDirectory(std::string_view path, bool create);
   NodeId Find(NodeId directory, std::string_view name) const;  // kNoNode: not there
   IoError Create(NodeId directory, std::string_view name, bool is_directory, NodeId* made);

@@ -1,7 +1,8 @@
-// io/sim/disk_verbs.cc -- file operations of a simulated Io: when each takes effect, and what goes wrong.
+// io/sim/disk_verbs.cc -- file operations of a simulated Io: when each takes effect, and what goes
+// wrong.
 //
-// An operation takes effect when it completes, the latest moment that the contract allows; so bytes of a
-// write that are changed too early, and a sync that does not wait for its writes, show.
+// An operation takes effect when it completes, the latest moment that the contract allows; so bytes
+// of a write that are changed too early, and a sync that does not wait for its writes, show.
 #include <algorithm>
 #include <cstring>
 
@@ -133,8 +134,7 @@ IoResult Io::Backend::DoRead(const PendingOp& op) {
   if (world_.Draw(plan.evict)) {
     file.Evict(op.at, into.size());
   }
-  return IoResult::Count(descriptor.direct ? file.ReadDirect(op.at, into)
-                                           : file.Read(op.at, into));
+  return IoResult::Count(descriptor.direct ? file.ReadDirect(op.at, into) : file.Read(op.at, into));
 }
 
 IoResult Io::Backend::DoWrite(const PendingOp& op) {
@@ -152,8 +152,8 @@ IoResult Io::Backend::DoWrite(const PendingOp& op) {
     if (*failure != IoError::kReadOnly && world_.Draw(plan.failed_write_applies)) {
       const uint64_t room = disk.RoomFor(node, op.at + op.from.size());
       const uint64_t most = room > op.at ? room - op.at : 0;
-      disk.File(node).Write(
-          op.at, op.from.first(static_cast<size_t>(world_.random().Between(0, most))));
+      disk.File(node).Write(op.at,
+                            op.from.first(static_cast<size_t>(world_.random().Between(0, most))));
     }
     return IoResult::Failure(*failure);
   }

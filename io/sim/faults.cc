@@ -13,9 +13,9 @@ namespace {
 
 struct Rate {
   std::string_view name;
-  uint32_t FaultPlan::* field;
-  uint32_t highest;   // per million, when the fault is on at its strongest
-  bool is_failure;    // false: an ordinary manner of the kernel
+  uint32_t FaultPlan::*field;
+  uint32_t highest;  // per million, when the fault is on at its strongest
+  bool is_failure;   // false: an ordinary manner of the kernel
 };
 
 constexpr std::array kRates = {
@@ -56,9 +56,9 @@ uint32_t DrawRate(uint32_t highest, Random& random) {
 }
 
 absl::Duration DrawDuration(absl::Duration low, absl::Duration high, Random& random) {
-  return absl::Nanoseconds(static_cast<int64_t>(
-      random.Between(static_cast<uint64_t>(absl::ToInt64Nanoseconds(low)),
-                     static_cast<uint64_t>(absl::ToInt64Nanoseconds(high)))));
+  return absl::Nanoseconds(
+      static_cast<int64_t>(random.Between(static_cast<uint64_t>(absl::ToInt64Nanoseconds(low)),
+                                          static_cast<uint64_t>(absl::ToInt64Nanoseconds(high)))));
 }
 
 }  // namespace

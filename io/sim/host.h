@@ -26,7 +26,8 @@ class Host {
   const std::string& name() const { return name_; }
   SocketAddress address() const { return address_; }  // port 0
   Disk& disk() { return disk_; }
-  // Down: nobody reaches it and it reaches nobody; its programs go on. Connections stall, then time out.
+  // Down: nobody reaches it and it reaches nobody; its programs go on. Connections stall, then time
+  //       out.
   void SetDown(bool down);
   bool down() const { return down_; }
 

@@ -61,8 +61,8 @@ void Network::Send(const OpToken& token, uint64_t connection, int end) {
        &Network::PumpSend);
 }
 
-// Bytes are taken from the caller when its send completes and no earlier; of several sends in flight
-// on one socket any may go first.
+// Bytes are taken from the caller when its send completes and no earlier; of several sends in
+// flight on one socket any may go first.
 void Network::PumpSend(Connection& connection, int index) {
   End& end = connection.ends[static_cast<size_t>(index)];
   const End& peer = connection.ends[static_cast<size_t>(1 - index)];
@@ -144,24 +144,25 @@ void Network::Arrive(Connection& connection, int from) {
   Take(connection, 1 - from, std::move(segment));
 }
 
-// TCP repeats for a quarter of an hour or so; here the segments wait until the hosts reach each other.
+// TCP repeats for a quarter of an hour or so; here the segments wait until the hosts reach each
+// other.
 void Network::Park(Connection& connection, int from) {
   End& sender = connection.ends[static_cast<size_t>(from)];
   sender.parked = true;
   sender.parked_serial = world_.NextSerial();
   const absl::Duration give_up = world_.DrawDuration(absl::Seconds(100), absl::Seconds(1000));
-  world_.scheduler().After(
-      give_up, [this, id = connection.id, from, serial = sender.parked_serial] {
-        const auto found = connections_.find(id);
-        if (found == connections_.end()) {
-          return;
-        }
-        End& end = found->second.ends[static_cast<size_t>(from)];
-        if (end.parked && end.parked_serial == serial) {
-          Break(found->second, from, IoError::kTimedOut);
-          DropIfDead(id);
-        }
-      });
+  world_.scheduler().After(give_up,
+                           [this, id = connection.id, from, serial = sender.parked_serial] {
+                             const auto found = connections_.find(id);
+                             if (found == connections_.end()) {
+                               return;
+                             }
+                             End& end = found->second.ends[static_cast<size_t>(from)];
+                             if (end.parked && end.parked_serial == serial) {
+                               Break(found->second, from, IoError::kTimedOut);
+                               DropIfDead(id);
+                             }
+                           });
 }
 
 void Network::Unpark() {

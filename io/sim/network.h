@@ -1,10 +1,11 @@
-// io/sim/network.h -- byte streams between hosts: latency, cuts at any byte, bounded buffers, resets.
+// io/sim/network.h -- byte streams between hosts: latency, cuts at any byte, bounded buffers,
+// resets.
 //
 // What TCP promises is kept: bytes of one direction arrive in order and once. All else is drawn.
 //
 // Owns:   connections and listeners. Ops are named by token; a token whose op is gone is skipped.
-// Errors: IoResult of the op. An error of a broken connection is told once; after it a receive sees the
-//         end and a send kReset, as Linux has it.
+// Errors: IoResult of the op. An error of a broken connection is told once; after it a receive sees
+//         the end and a send kReset, as Linux has it.
 #pragma once
 
 #include <cstdint>

@@ -145,9 +145,8 @@ void Network::Establish(const OpToken& token, Host& target, Listener& listener) 
   connections_[id] = std::move(connection);
   world_.scheduler().After(Latency(), [this, token, id] { FinishConnect(token, id); });
   listener.backlog.push_back(id);
-  world_.scheduler().After(Latency(), [this, listener_id = listener.id] {
-    PumpAccept(listener_id);
-  });
+  world_.scheduler().After(Latency(),
+                           [this, listener_id = listener.id] { PumpAccept(listener_id); });
 }
 
 void Network::FinishConnect(const OpToken& token, uint64_t connection) {

@@ -1,4 +1,5 @@
-// io/sim/page_image.h -- the bytes of a file, in pages made on first touch; a page not made is zeros.
+// io/sim/page_image.h -- the bytes of a file, in pages made on first touch; a page not made is
+// zeros.
 #pragma once
 
 #include <array>

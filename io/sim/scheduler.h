@@ -1,4 +1,5 @@
-// io/sim/scheduler.h -- virtual time: one heap of (due, tie, sequence); ties are broken by the seed.
+// io/sim/scheduler.h -- virtual time: one heap of (due, tie, sequence); ties are broken by the
+// seed.
 //
 // Owns: the events that have not run. Now() moves only when an event is taken or time is advanced.
 #pragma once

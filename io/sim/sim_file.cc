@@ -23,8 +23,9 @@ size_t SimFile::ReadDirect(uint64_t at, MutableBytes into) const {
     const uint64_t from = std::max(at, change.at);
     const uint64_t to = std::min(at + total, change.at + change.bytes.size());
     if (!change.bytes.empty() && from < to) {
-      const Bytes bytes = AsBytes(change.bytes).subspan(static_cast<size_t>(from - change.at),
-                                                        static_cast<size_t>(to - from));
+      const Bytes bytes =
+          AsBytes(change.bytes)
+              .subspan(static_cast<size_t>(from - change.at), static_cast<size_t>(to - from));
       std::copy(bytes.begin(), bytes.end(), into.begin() + static_cast<std::ptrdiff_t>(from - at));
     } else if (change.bytes.empty() && change.size_after < at + total) {
       const uint64_t zeros_from = std::max(at, change.size_after);
@@ -37,8 +38,7 @@ size_t SimFile::ReadDirect(uint64_t at, MutableBytes into) const {
 
 void SimFile::Evict(uint64_t at, size_t bytes) {
   std::string range(bytes, '\0');
-  const size_t count =
-      ReadDirect(at, {reinterpret_cast<uint8_t*>(range.data()), range.size()});
+  const size_t count = ReadDirect(at, {reinterpret_cast<uint8_t*>(range.data()), range.size()});
   current_.Write(at, AsBytes(range).first(count));
 }
 
@@ -94,8 +94,9 @@ void SimFile::Crash(CrashMode mode, const FaultPlan& plan, Random& random) {
   current_ = durable_;
 }
 
-// A sector on the device is as some moment left it, so of the writes to one sector a prefix survives.
-// Size is metadata and survives on its own: a longer file without its bytes reads as zeros.
+// A sector on the device is as some moment left it, so of the writes to one sector a prefix
+// survives. Size is metadata and survives on its own: a longer file without its bytes reads as
+// zeros.
 void SimFile::KeepRandomly(const FaultPlan& plan, Random& random) {
   const size_t sizes_kept = static_cast<size_t>(random.Between(0, pending_.size()));
   const uint64_t final_size =
@@ -119,8 +120,9 @@ void SimFile::KeepRandomly(const FaultPlan& plan, Random& random) {
       if (!keep) {
         stopped.insert(sector);
       } else if (!stopped.contains(sector)) {
-        durable_.Write(at, AsBytes(change.bytes).subspan(static_cast<size_t>(at - change.at),
-                                                         static_cast<size_t>(next - at)));
+        durable_.Write(
+            at, AsBytes(change.bytes)
+                    .subspan(static_cast<size_t>(at - change.at), static_cast<size_t>(next - at)));
       }
       at = next;
     }

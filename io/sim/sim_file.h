@@ -1,8 +1,9 @@
-// io/sim/sim_file.h -- one file: what reads see, what would survive, and the changes between the two.
+// io/sim/sim_file.h -- one file: what reads see, what would survive, and the changes between the
+// two.
 //
-// current_ is the page cache. durable_ is what a power cut leaves. pending_ lists the completed changes
-// that no sync has covered, in order of completion. A change that a *failed* sync covered leaves pending_
-// without reaching durable_: reads still see it, later syncs do not cover it.
+// current_ is the page cache. durable_ is what a power cut leaves. pending_ lists the completed
+// changes that no sync has covered, in order of completion. A change that a *failed* sync covered
+// leaves pending_ without reaching durable_: reads still see it, later syncs do not cover it.
 #pragma once
 
 #include <cstdint>
@@ -31,12 +32,13 @@ class SimFile {
   const PageImage& current() const { return current_; }
   const PageImage& durable() const { return durable_; }
   size_t pending_count() const { return pending_.size(); }
-  // Number of the last completed change; a sync covers the changes up to the one it saw at submission.
+  // Number of the last completed change; a sync covers the changes up to the one it saw at
+  // submission.
   uint64_t last_change() const { return last_change_; }
 
   size_t Read(uint64_t at, MutableBytes into) const { return current_.Read(at, into); }
-  // As the device has it: durable bytes and what write-back could bring there, not what a failed sync
-  // left in the cache alone.
+  // As the device has it: durable bytes and what write-back could bring there, not what a failed
+  // sync left in the cache alone.
   size_t ReadDirect(uint64_t at, MutableBytes into) const;
   // Clean pages of the range leave the cache; after a failed sync the old bytes show up.
   void Evict(uint64_t at, size_t bytes);
@@ -56,7 +58,7 @@ class SimFile {
   struct Change {
     uint64_t number;
     uint64_t at;
-    std::string bytes;     // empty: a change of size
+    std::string bytes;  // empty: a change of size
     uint64_t size_after;
   };
   void Apply(PageImage& image, const Change& change) const;

@@ -111,10 +111,9 @@ absl::StatusOr<Fd> Io::OpenDirectory(const std::string& path, bool create) {
   Disk& disk = backend_->host().disk();
   const NodeId node = disk.WalkDirectory(path, create);
   if (node == kNoNode) {
-    return disk.read_only() && create
-               ? absl::FailedPreconditionError(
-                     fmt::format("cannot create {}: read-only file system", path))
-               : absl::NotFoundError(fmt::format("no directory {}", path));
+    return disk.read_only() && create ? absl::FailedPreconditionError(fmt::format(
+                                            "cannot create {}: read-only file system", path))
+                                      : absl::NotFoundError(fmt::format("no directory {}", path));
   }
   return backend_->AddNode(DescriptorKind::kDirectory, node);
 }
@@ -130,8 +129,8 @@ absl::StatusOr<Fd> Io::OpenSubdirectory(Fd parent, const std::string& name, bool
     }
     const IoError error = disk.Create(directory, name, /*is_directory=*/true, &node);
     if (error != IoError::kNone) {
-      return absl::FailedPreconditionError(fmt::format("cannot create {}: {}", name,
-                                                       Describe(error)));
+      return absl::FailedPreconditionError(
+          fmt::format("cannot create {}: {}", name, Describe(error)));
     }
   }
   if (!disk.IsDirectory(node)) {

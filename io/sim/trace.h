@@ -1,4 +1,5 @@
-// io/sim/trace.h -- what happened in a simulated world: a running hash of every event, and a text if asked.
+// io/sim/trace.h -- what happened in a simulated world: a running hash of every event, and a text
+// if asked.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +11,20 @@
 namespace backstay {
 
 enum class TraceKind : uint8_t {
-  kTurn,        // a: completions
-  kSubmit,      // a: verb, b: bytes
-  kComplete,    // a: verb, b: bytes or error
+  kTurn,      // a: completions
+  kSubmit,    // a: verb, b: bytes
+  kComplete,  // a: verb, b: bytes or error
   kCancel,
   kWake,
-  kSegment,     // a: connection, b: bytes
-  kConnect,     // a: connection
-  kReset,       // a: connection
-  kEnd,         // a: connection
-  kDiskFault,   // a: number of the operation, b: error
-  kCrash,       // a: mode
-  kReachable,   // a: other host, b: yes
+  kSegment,    // a: connection, b: bytes
+  kConnect,    // a: connection
+  kReset,      // a: connection
+  kEnd,        // a: connection
+  kDiskFault,  // a: number of the operation, b: error
+  kCrash,      // a: mode
+  kReachable,  // a: other host, b: yes
   kWallStep,
-  kContent      // a: checksum of what was written or sent
+  kContent  // a: checksum of what was written or sent
 };
 
 std::string_view Describe(TraceKind kind);

@@ -172,9 +172,8 @@ void World::WantTurn(Io::Backend& backend, Instant due) {
     return;
   }
   backend.turn_due = due;
-  scheduler_.At(due, [this, id = backend.id(), serial = ++backend.turn_serial] {
-    RunTurn(id, serial);
-  });
+  scheduler_.At(due,
+                [this, id = backend.id(), serial = ++backend.turn_serial] { RunTurn(id, serial); });
 }
 
 void World::RunTurn(uint32_t backend_id, uint64_t serial) {

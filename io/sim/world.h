@@ -1,21 +1,22 @@
 // io/sim/world.h -- the simulated universe: hosts, a network, disks and a clock, all from one seed.
 //
-// Everything runs in one thread and is drawn from the seed: the same seed and the same program give the
-// same trace hash. Ready-made patterns:
+// Everything runs in one thread and is drawn from the seed: the same seed and the same program give
+// the same trace hash. Ready-made patterns:
 //
 //   World world(seed, FaultPlan::Draw(seed));
 //   Host& host = world.AddHost("mx2", *SocketAddress::Parse("10.0.0.1:0"));
 //   std::unique_ptr<Io> io = world.MakeIo(host);
-//   world.Attach(*io, actor);                       // actor.Turn() calls io->Turn(wake) exactly once
-//   world.RunUntil([&] { return actor.done(); }, absl::Hours(1));
-//   world.Crash(host, CrashMode::kRandom);          // then destroy the actor and its Io, make new ones
+//   world.Attach(*io, actor);                       // actor.Turn() calls io->Turn(wake) exactly
+//   once world.RunUntil([&] { return actor.done(); }, absl::Hours(1));
+//   world.Crash(host, CrashMode::kRandom);          // then destroy the actor and its Io, make new
+//   ones
 //
 // Owns:     the hosts. Outlives every Io made from it.
 // Errors:   misuse of Io (closing with an op in flight, a descriptor that is closed) is an ASSERT.
 // Turn:     an attached Io's Turn() never advances time; the world calls Actor::Turn when there are
-//           completions, after Wake(), at the wake time, and once more after each turn in which something
-//           happened, so that an actor may compute its wake time before its work. An Io that is not
-//           attached drives the world from its own Turn().
+//           completions, after Wake(), at the wake time, and once more after each turn in which
+//           something happened, so that an actor may compute its wake time before its work. An Io
+//           that is not attached drives the world from its own Turn().
 #pragma once
 
 #include <cstdint>
@@ -59,8 +60,8 @@ class World {
   std::unique_ptr<Io> MakeIo(Host& host);
   void Attach(Io& io, Actor& actor);
   void Detach(Io& io);
-  // Every Io of the host dies with the ops in flight on it (their owners may be destroyed at once), its
-  // connections break, and the disk keeps what `mode` says. Not from inside a turn.
+  // Every Io of the host dies with the ops in flight on it (their owners may be destroyed at once),
+  // its connections break, and the disk keeps what `mode` says. Not from inside a turn.
   void Crash(Host& host, CrashMode mode = CrashMode::kRandom);
   void SetReachable(Host& from, Host& to, bool reachable);  // both directions
   bool Reachable(const Host& from, const Host& to) const;
@@ -78,11 +79,11 @@ class World {
   // ---- faults ----
   const FaultPlan& plan() const { return plan_; }
   void SetPlan(const FaultPlan& plan) { plan_ = plan; }
-  // For the liveness phase: no more failures, read-only disks writable, crash points and injected disk
-  // failures disarmed. Hosts that the harness took down or cut off stay so.
+  // For the liveness phase: no more failures, read-only disks writable, crash points and injected
+  // disk failures disarmed. Hosts that the harness took down or cut off stay so.
   void StopFaults();
-  // The n-th disk operation from now (1: the next) fails: read, write, sync, open, allocate, truncate,
-  // unlink, directory sync, counted over all hosts in order of submission.
+  // The n-th disk operation from now (1: the next) fails: read, write, sync, open, allocate,
+  // truncate, unlink, directory sync, counted over all hosts in order of submission.
   void FailDiskOperation(uint64_t n, IoError error, bool from_then_on);
   uint64_t disk_operations() const { return disk_operations_; }
   // Driving stops when the k-th event from now has run, until crash_due() is cleared by Crash().

@@ -316,8 +316,8 @@ TEST_F(SimNetwork, ReceiveWithoutBuffersEndsAndLosesNoByte) {
     server_->Receive(&server_receive_, server_socket_);
     Pass(absl::Milliseconds(2));
     no_buffers = no_buffers || server_receive_.last.error() == IoError::kNoBuffers;
-    ended_with_bytes = ended_with_bytes ||
-                       (server_receive_.last.ok() && server_receive_.last.count() > 0);
+    ended_with_bytes =
+        ended_with_bytes || (server_receive_.last.ok() && server_receive_.last.count() > 0);
     ASSERT_FALSE(server_receive_.in_flight && server_receive_.text.size() < sent.size());
   }
   EXPECT_EQ(server_receive_.text, sent);
@@ -344,9 +344,10 @@ TEST_F(SimNetwork, SeveralReceivesShareTheBuffersOfTheirIo) {
 #if defined(__SANITIZE_ADDRESS__)
 TEST_F(SimNetwork, LentBytesReadAfterTheCompletionAreFound) {
   struct Keeper : Op {
-    Keeper() : Op([](Op* op, const IoResult& result) {
-      static_cast<Keeper*>(op)->kept = result.lent();
-    }) {}
+    Keeper()
+        : Op([](Op* op, const IoResult& result) {
+            static_cast<Keeper*>(op)->kept = result.lent();
+          }) {}
     Bytes kept;
   };
   Connect();
@@ -355,8 +356,12 @@ TEST_F(SimNetwork, LentBytesReadAfterTheCompletionAreFound) {
   client_->Send(&send_, client_socket_, AsBytes("lent"));
   Pass(absl::Seconds(1));
   ASSERT_EQ(keeper.kept.size(), 4u);
-  EXPECT_DEATH({ volatile uint8_t byte = keeper.kept[0]; static_cast<void>(byte); },
-               "heap-use-after-free");
+  EXPECT_DEATH(
+      {
+        volatile uint8_t byte = keeper.kept[0];
+        static_cast<void>(byte);
+      },
+      "heap-use-after-free");
   world_.Crash(server_host_, CrashMode::kAllUnsynced);
 }
 #endif

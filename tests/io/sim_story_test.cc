@@ -1,4 +1,5 @@
-// tests/io/sim_story_test.cc -- whole runs with faults and crashes: the same seed is the same run, what was
+// tests/io/sim_story_test.cc -- whole runs with faults and crashes: the same seed is the same run,
+// what was
 // answered is on the disk, and a planted defect is found.
 #include <gtest/gtest.h>
 
@@ -28,9 +29,9 @@ class Story {
     StartServer();
     for (size_t index = 0; index < kClients; ++index) {
       client_ios_.push_back(world_.MakeIo(client_host_));
-      clients_.push_back(std::make_unique<StoryClient>(
-          *client_ios_.back(), SocketAddress::V4({10, 0, 0, 1}, 25),
-          index * kNumbersPerClient + 1, kNumbersPerClient));
+      clients_.push_back(
+          std::make_unique<StoryClient>(*client_ios_.back(), SocketAddress::V4({10, 0, 0, 1}, 25),
+                                        index * kNumbersPerClient + 1, kNumbersPerClient));
       world_.Attach(*client_ios_.back(), *clients_.back());
     }
   }
@@ -72,9 +73,9 @@ class Story {
   void StartServer() {
     for (size_t index = 0; index < 2; ++index) {
       server_ios_.push_back(world_.MakeIo(server_host_));
-      servers_.push_back(std::make_unique<StoryServer>(
-          *server_ios_.back(), "log" + std::to_string(index),
-          SocketAddress::V4({10, 0, 0, 1}, 25), sync_));
+      servers_.push_back(
+          std::make_unique<StoryServer>(*server_ios_.back(), "log" + std::to_string(index),
+                                        SocketAddress::V4({10, 0, 0, 1}, 25), sync_));
       world_.Attach(*server_ios_.back(), *servers_.back());
     }
   }

@@ -1,4 +1,5 @@
-// tests/io/sim_support.h -- an op that remembers, and a program on a simulated host with blocking verbs.
+// tests/io/sim_support.h -- an op that remembers, and a program on a simulated host with blocking
+// verbs.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -81,9 +81,9 @@ TEST(World, NowIsConstantDuringATurnAndTheWallClockCanJump) {
   const std::unique_ptr<Io> io = world.MakeIo(world.AddHost("mx2", TestAddress(1)));
   const Instant now = io->Now();
   const WallTime wall = io->WallNow();
-  EXPECT_EQ(absl::FormatTime("%Y-%m-%d", absl::FromUnixNanos(wall.nanoseconds()),
-                             absl::UTCTimeZone()),
-            "2026-01-01");
+  EXPECT_EQ(
+      absl::FormatTime("%Y-%m-%d", absl::FromUnixNanos(wall.nanoseconds()), absl::UTCTimeZone()),
+      "2026-01-01");
   world.RunFor(absl::Hours(1));
   world.StepWallClock(-absl::Hours(10));
   EXPECT_EQ(io->Now(), now);

@@ -1,6 +1,8 @@
-// tests/core/shard/receive_allocation_test.cc -- a warm shard takes mail without allocating per message.
+// tests/core/shard/receive_allocation_test.cc -- a warm shard takes mail without allocating per
+// message.
 //
-// The shard runs on the real ring in a thread of its own; only that thread's calls of operator new count.
+// The shard runs on the real ring in a thread of its own; only that thread's calls of operator new
+// count.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
