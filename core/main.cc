@@ -89,7 +89,8 @@ void WaitForSignals(Engine& engine, const sigset_t& signals, const std::string& 
       Reload(engine, config_path);
       continue;
     }
-    LogInfo("stopping: no new connections, at most 5 s for open data; a second signal ends at once");
+    LogInfo(
+        "stopping: no new connections, at most 5 s for open data; a second signal ends at once");
     NotifyServiceManager("STOPPING=1");
     engine.Stop();
     break;
@@ -123,10 +124,8 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
     return Fail(kExitKernel, io.status());
   }
   const Config& config = snapshot->config;
-  absl::StatusOr<SpoolDirectory> spool =
-      SpoolDirectory::Open(**io, {.path = config.spool.directory,
-                                  .shards = ShardsOf(config),
-                                  .node = config.node_id});
+  absl::StatusOr<SpoolDirectory> spool = SpoolDirectory::Open(
+      **io, {.path = config.spool.directory, .shards = ShardsOf(config), .node = config.node_id});
   if (!spool.ok()) {
     return Fail(SpoolExitCode(spool.status()), spool.status());
   }

@@ -1,11 +1,15 @@
-// io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, and the close protocol.
+// io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, and the close
+// protocol.
 //
-// A Stream hides the manners of the ring (ENOBUFS, multishot receives that end early, short sends) from
-// both kinds of connection; TLS will sit inside it without a change to its callers.
+// A Stream hides the manners of the ring (ENOBUFS, multishot receives that end early, short sends)
+// from both kinds of connection; TLS will sit inside it without a change to its callers.
 //
-// Owns:     the socket, the bytes queued for sending, a bounded copy of bytes the owner would not take.
-// Outlives: its owner keeps it until OnStreamClosed; only then may it be destroyed or started again.
-// Turn:     events come from Io::Turn. Flush() at the end of the turn sends what was queued, in one op.
+// Owns:     the socket, the bytes queued for sending, a bounded copy of bytes the owner would not
+//           take.
+// Outlives: its owner keeps it until OnStreamClosed; only then may it be destroyed or started
+//           again.
+// Turn:     events come from Io::Turn. Flush() at the end of the turn sends what was queued, in one
+//           op.
 // See:      STYLE 22: stop receiving, shutdown, wait until no op is in flight, close.
 #pragma once
 
@@ -23,8 +27,8 @@ class StreamEvents {
   // Takes what it can of `bytes` and returns how many; 0 to all. What is left is kept, receiving
   // pauses, and Resume() offers it again.
   virtual size_t OnStreamBytes(Bytes bytes) = 0;
-  // The peer ended its side, or the connection broke (error says how; kNone: orderly end). Called once;
-  // the owner answers with Close().
+  // The peer ended its side, or the connection broke (error says how; kNone: orderly end). Called
+  // once; the owner answers with Close().
   virtual void OnStreamEnd(IoError error) = 0;
   // All queued bytes are with the kernel.
   virtual void OnStreamDrained() = 0;
@@ -53,8 +57,8 @@ class Stream : public ListNode {
   // Now: queued bytes are dropped.
   void Close();
 
-  bool open() const;          // started and no close asked for
-  bool closed() const;        // no socket, nothing in flight
+  bool open() const;    // started and no close asked for
+  bool closed() const;  // no socket, nothing in flight
   size_t queued_bytes() const;
   Fd socket() const { return socket_; }
 
@@ -72,14 +76,14 @@ class Stream : public ListNode {
   StreamEvents& events_;
   Fd socket_;
   Phase phase_ = Phase::kIdle;
-  bool paused_ = false;     // the owner left bytes in kept_
-  bool peer_ended_ = false; // the peer's end arrived; told to the owner once kept_ is empty
+  bool paused_ = false;      // the owner left bytes in kept_
+  bool peer_ended_ = false;  // the peer's end arrived; told to the owner once kept_ is empty
   bool end_told_ = false;
   IoError end_error_ = IoError::kNone;
-  std::string kept_;        // received, not yet taken: at most the lent bytes that were in flight
-  std::string sending_;     // in the kernel from sent_ on
+  std::string kept_;     // received, not yet taken: at most the lent bytes that were in flight
+  std::string sending_;  // in the kernel from sent_ on
   size_t sent_ = 0;
-  std::string queue_;       // queued behind sending_
+  std::string queue_;  // queued behind sending_
   Completion<&Stream::OnReceived> receive_{this};
   Completion<&Stream::OnSent> send_{this};
 };

@@ -1,8 +1,9 @@
 // spool/spool_directory.h -- the directory of a whole spool: lock, format version, node id, shards.
 //
 // Layout: LOCK, VERSION (format and node), shard-000/ ... , quarantine/.
-// Errors: absl codes mean exit codes: kFailedPrecondition: another daemon holds it (75); kUnimplemented:
-//         written by a newer format, nothing touched (76); anything else: cannot be opened (73).
+// Errors: absl codes mean exit codes: kFailedPrecondition: another daemon holds it (75);
+//         kUnimplemented: written by a newer format, nothing touched (76); anything else: cannot be
+//         opened (73).
 // Turn:   synchronous, at start only.
 #pragma once
 

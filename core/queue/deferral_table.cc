@@ -88,8 +88,7 @@ std::optional<DeferralTable::Key> DeferralTable::PopDue(SpoolTime now) {
 }
 
 SpoolTime DeferralTable::NextDue() const {
-  return waiting_.empty() ? SpoolTime::Max()
-                          : SpoolTime::FromNanoseconds(waiting_.begin()->first);
+  return waiting_.empty() ? SpoolTime::Max() : SpoolTime::FromNanoseconds(waiting_.begin()->first);
 }
 
 }  // namespace backstay

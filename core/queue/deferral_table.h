@@ -1,6 +1,8 @@
-// core/queue/deferral_table.h -- recipients with a 4xx of their own, and when each is due again. Bounded.
+// core/queue/deferral_table.h -- recipients with a 4xx of their own, and when each is due again.
+// Bounded.
 //
-// Owns:   the entries. A full table takes no more (Insert is false); the caller has another way (limbo).
+// Owns:   the entries. A full table takes no more (Insert is false); the caller has another way
+//         (limbo).
 // Units:  SpoolTime.
 // See:    DESIGN 5 "Draining", 6 "Retry accounting".
 #pragma once
@@ -23,8 +25,8 @@ struct Deferral {
   SpoolTime next_try;
   SpoolTime first_own;  // of its first own 4xx
   uint32_t attempts = 0;
-  uint16_t code = 0;    // of the last reply
-  std::string text;     // of the last reply, enhanced code included; cleaned
+  uint16_t code = 0;  // of the last reply
+  std::string text;   // of the last reply, enhanced code included; cleaned
 };
 
 // The note that the spool keeps for a deferral (opaque to it).
@@ -46,8 +48,8 @@ class DeferralTable {
   bool Insert(const Key& key, Deferral deferral);
   const Deferral* Find(const Key& key) const;
   void Erase(const Key& key);
-  // The due one that was due first, once: it stays in the table, but is not due any more until it is
-  // inserted again.
+  // The due one that was due first, once: it stays in the table, but is not due any more until it
+  // is inserted again.
   std::optional<Key> PopDue(SpoolTime now);
   SpoolTime NextDue() const;  // Max(): nothing waits
   size_t size() const { return entries_.size(); }

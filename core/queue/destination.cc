@@ -20,9 +20,8 @@ constexpr absl::Duration kProbeEveryMax = absl::Seconds(15);
 
 absl::Duration ProbeInterval(absl::Duration outage) {
   absl::Duration interval = kProbeEvery;
-  for (absl::Duration late = outage - kEagerFor; late > absl::ZeroDuration() &&
-                                                 interval < kProbeEveryMax;
-       late -= absl::Minutes(1)) {
+  for (absl::Duration late = outage - kEagerFor;
+       late > absl::ZeroDuration() && interval < kProbeEveryMax; late -= absl::Minutes(1)) {
     interval *= 2;
   }
   return std::min(interval, kProbeEveryMax);

@@ -1,4 +1,5 @@
-// core/queue/destination.h -- the health of one primary list, and how many connections it may get. Pure.
+// core/queue/destination.h -- the health of one primary list, and how many connections it may get.
+// Pure.
 //
 // Next() is the whole state machine, one row a case. Times are arguments.
 // See: DESIGN 6 "States", "Down".
@@ -21,12 +22,12 @@ enum class DestinationState : uint8_t {
 };
 
 enum class DestinationEvent : uint8_t {
-  kAnswered,       // a connection got through EHLO
-  kUnreachable,    // connect failed, closed before the banner, permanent code at banner or EHLO
-  kTrouble,        // 421, slowness, time-out, connection lost
+  kAnswered,     // a connection got through EHLO
+  kUnreachable,  // connect failed, closed before the banner, permanent code at banner or EHLO
+  kTrouble,      // 421, slowness, time-out, connection lost
   kProbeAnswered,
   kProbeFailed,
-  kIsSelf          // the greeting has our own name
+  kIsSelf  // the greeting has our own name
 };
 
 std::string_view Describe(DestinationState state);
@@ -52,8 +53,8 @@ class Destination {
     return state_ == DestinationState::kUp || state_ == DestinationState::kSuspect;
   }
   size_t window() const { return state_ == DestinationState::kSuspect ? 1 : window_; }
-  Instant next_probe() const { return next_probe_; }  // kDown
-  Instant down_since() const { return down_since_; }  // kDown
+  Instant next_probe() const { return next_probe_; }         // kDown
+  Instant down_since() const { return down_since_; }         // kDown
   uint64_t probes_failed() const { return probes_failed_; }  // in this outage
 
  private:

@@ -22,7 +22,8 @@ char Lower(char character) {
                                               : character;
 }
 
-// Lower case on the stack: no allocation per recipient. Longer text is cut, and then matches nothing.
+// Lower case on the stack: no allocation per recipient. Longer text is cut, and then matches
+// nothing.
 class LowerText {
  public:
   explicit LowerText(std::string_view text) : size_(std::min(text.size(), bytes_.size())) {
@@ -64,9 +65,8 @@ RelayPolicy::RelayPolicy(std::vector<DomainPolicy> domains, std::string postmast
 RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   const size_t at = address.rfind('@');
   if (at == std::string_view::npos) {
-    return LowerText(address).view() == kPostmaster
-               ? RelayVerdict{replies::kRcptOk, postmaster_}
-               : RelayVerdict{replies::kUserUnknown, address};
+    return LowerText(address).view() == kPostmaster ? RelayVerdict{replies::kRcptOk, postmaster_}
+                                                    : RelayVerdict{replies::kUserUnknown, address};
   }
   std::string_view name = address.substr(at + 1);
   if (name.ends_with('.')) {

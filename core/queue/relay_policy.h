@@ -1,4 +1,5 @@
-// core/queue/relay_policy.h -- which recipients we take for whom. Immutable after it was built; pure.
+// core/queue/relay_policy.h -- which recipients we take for whom. Immutable after it was built;
+// pure.
 //
 // See: DESIGN 7; RFC 5321 s4.5.1 (postmaster).
 #pragma once
@@ -30,7 +31,7 @@ struct DomainPolicy {
   enum class Recipients : uint8_t { kAny, kNone, kList };
   std::string name;  // lower case
   Recipients recipients = Recipients::kAny;
-  TextSet list;      // kList: whole addresses in lower case
+  TextSet list;  // kList: whole addresses in lower case
 };
 
 struct RelayVerdict {
@@ -44,8 +45,8 @@ class RelayPolicy {
   // `postmaster`: where mail for a bare Postmaster goes; empty: postmaster of the first domain.
   RelayPolicy(std::vector<DomainPolicy> domains, std::string postmaster);
 
-  // `address`: syntactically valid, without brackets. The verdict's views live as long as the policy
-  // and `address`.
+  // `address`: syntactically valid, without brackets. The verdict's views live as long as the
+  // policy and `address`.
   RelayVerdict Judge(std::string_view address) const;
 
  private:
@@ -54,8 +55,8 @@ class RelayPolicy {
   std::string postmaster_;
 };
 
-// One address a line; blank lines and lines that begin with # are skipped; CRLF is fine. A file without
-// a single address is an error: it would refuse everyone, which is never meant.
+// One address a line; blank lines and lines that begin with # are skipped; CRLF is fine. A file
+// without a single address is an error: it would refuse everyone, which is never meant.
 absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_view file_name);
 
 }  // namespace backstay

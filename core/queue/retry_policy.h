@@ -32,11 +32,11 @@ struct RetryPolicy {
   uint32_t RetriesCharged(SpoolTime origin, SpoolTime now) const;
   // The earlier of the last retry's due time and the age limit.
   SpoolTime End(SpoolTime origin) const;
-  // After a 4xx of its own at `attempt_at`. An attempt off the schedule (recovery, flush) is repeated in
-  // ten minutes or at the next due time, whichever is sooner.
+  // After a 4xx of its own at `attempt_at`. An attempt off the schedule (recovery, flush) is
+  // repeated in ten minutes or at the next due time, whichever is sooner.
   SpoolTime NextTry(SpoolTime origin, SpoolTime attempt_at, bool scheduled) const;
-  // Over, and a real attempt or probe failed at or after the end. A recipient whose first own 4xx came
-  // late has half an hour more from then on.
+  // Over, and a real attempt or probe failed at or after the end. A recipient whose first own 4xx
+  // came late has half an hour more from then on.
   bool GiveUp(SpoolTime origin, SpoolTime now, SpoolTime last_failure,
               std::optional<SpoolTime> first_own_deferral) const;
 };

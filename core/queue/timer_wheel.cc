@@ -21,8 +21,8 @@ void TimerWheel::Insert(Timer* timer, Instant due) {
   if (due == Instant::Max()) {
     return;
   }
-  timer->tick_ = due.nanoseconds() / kTickNanoseconds +
-                 (due.nanoseconds() % kTickNanoseconds > 0 ? 1 : 0);
+  timer->tick_ =
+      due.nanoseconds() / kTickNanoseconds + (due.nanoseconds() % kTickNanoseconds > 0 ? 1 : 0);
   Place(timer);
 }
 
@@ -31,8 +31,8 @@ void TimerWheel::Place(Timer* timer) {
     ready_.PushBack(timer);
     return;
   }
-  // The level is that of the highest digit in which the tick differs from now; a slot of it is sorted
-  // into the levels below when its time begins.
+  // The level is that of the highest digit in which the tick differs from now; a slot of it is
+  // sorted into the levels below when its time begins.
   size_t level = 0;
   for (size_t higher = 1; higher < kLevels; ++higher) {
     if ((timer->tick_ >> (static_cast<int>(higher) * kSlotBits)) !=

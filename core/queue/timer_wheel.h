@@ -1,8 +1,11 @@
-// core/queue/timer_wheel.h -- hierarchical wheel over Instant: O(1) insert and cancel, bounded turns.
+// core/queue/timer_wheel.h -- hierarchical wheel over Instant: O(1) insert and cancel, bounded
+// turns.
 //
 // Owns:     nothing; timers are embedded in their owners and unlink themselves when they die.
-// Units:    ticks of 1 ms, rounded up: a timer never fires early, and at most 1 ms late by the wheel.
-// Turn:     Advance() runs what is due, in order of due tick; a callback may insert, cancel and destroy.
+// Units:    ticks of 1 ms, rounded up: a timer never fires early, and at most 1 ms late by the
+//           wheel.
+// Turn:     Advance() runs what is due, in order of due tick; a callback may insert, cancel and
+//           destroy.
 #pragma once
 
 #include <array>

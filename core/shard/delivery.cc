@@ -59,12 +59,13 @@ void Delivery::StartNext() {
     connection_.Quit();
     return;
   }
-  attempt_ = home_.NextAttempt();
-  if (!attempt_.has_value()) {
-    connection_.Quit();
-    return;
+  if (reader_.busy()) {
+    return;  // a read that nobody waits for any more; Poke() comes back
   }
-  reader_.Open(attempt_->message);
+  attempt_ = home_.NextAttempt();
+  if (attempt_.has_value()) {  // else idle: the connection says QUIT after a while
+    reader_.Open(attempt_->message);
+  }
 }
 
 void Delivery::OnHead(ReadOutcome outcome) {
@@ -96,7 +97,7 @@ void Delivery::OnHead(ReadOutcome outcome) {
     return;
   }
   if (!connection_.ready()) {  // the primary closed while we read: nothing was tried
-    return;  // OnOutboundClosed gives the attempt back
+    return;                    // OnOutboundClosed gives the attempt back
   }
   in_transaction_ = true;
   content_ended_ = false;
@@ -178,6 +179,7 @@ Attempt Delivery::TakeAttempt() {
 
 void Delivery::OnOutboundClosed(OutboundConnection&) {
   closed_ = true;
+  was_attempting_ = attempt_.has_value();
   if (in_transaction_) {
     EndAttempt();
   } else if (attempt_.has_value()) {

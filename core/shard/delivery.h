@@ -1,10 +1,12 @@
-// core/shard/delivery.h -- one connection to a primary and the attempts made on it, one after another.
+// core/shard/delivery.h -- one connection to a primary and the attempts made on it, one after
+// another.
 //
-// An attempt is one message to its eligible recipients of one route. The route says which message is
-// next and hears how each recipient fared; the delivery moves envelope and content.
+// An attempt is one message to its eligible recipients of one route. The route says which message
+// is next and hears how each recipient fared; the delivery moves envelope and content.
 //
-// Life:     Connect(); then it asks Route::NextAttempt() whenever it is free. Route::OnDeliveryClosed is
-//           the last event; it may then be destroyed, not from inside that call.
+// Life:     Connect(); then it asks Route::NextAttempt() whenever it is free.
+//           Route::OnDeliveryClosed is the last event; it may then be destroyed, not from inside
+//           that call.
 // Owns:     the connection, a reader, the envelope of the current message.
 // Turn:     one step an event; never waits.
 // See:      ARCHITECTURE.md step 11; DESIGN 8.
@@ -48,14 +50,18 @@ class DeliveryHome {
 
 class Delivery : public ListNode, private OutboundEvents, private MessageReaderEvents {
  public:
-  Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool,
-           std::string_view hostname, DeliveryHome& home);
+  Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool, std::string_view hostname,
+           DeliveryHome& home);
 
   void Connect(const SocketAddress& to);
   // If it is idle: look for work again.
   void Poke();
   // Ends it: at once when idle, else after the current attempt (or now).
   void Stop(bool now_too);
+  // No further attempts; an idle connection says QUIT.
+  void StopWhenIdle() { Stop(/*now_too=*/false); }
+  // The connection ended in the middle of an attempt.
+  bool was_attempting() const { return was_attempting_; }
   // A message is being sent or read.
   bool attempting() const { return attempt_.has_value(); }
   const OutboundConnection& connection() const { return connection_; }
@@ -80,7 +86,7 @@ class Delivery : public ListNode, private OutboundEvents, private MessageReaderE
   MessageReader reader_;
   std::optional<Attempt> attempt_;
   Envelope envelope_;
-  std::vector<uint32_t> recipients_;        // of this transaction
+  std::vector<uint32_t> recipients_;         // of this transaction
   std::vector<DomainId> recipient_domains_;  // parallel
   SpoolTime arrival_;
   bool in_transaction_ = false;
@@ -88,6 +94,7 @@ class Delivery : public ListNode, private OutboundEvents, private MessageReaderE
   bool content_ended_ = false;
   bool greeted_ = false;
   bool stopping_ = false;
+  bool was_attempting_ = false;
   bool closed_ = false;
 };
 

@@ -89,10 +89,10 @@ absl::Status Engine::ServeShard(size_t index) {
   ASSIGN_OR_RETURN(ios_[index], make_io_());
   Io& io = *ios_[index];
   Shard shard(io, {.index = index,
-                    .spool_directory = spool_.shard_directories()[index],
-                    .node = spool_.node(),
-                    .post = post_,
-                    .snapshot = *snapshot_});
+                   .spool_directory = spool_.shard_directories()[index],
+                   .node = spool_.node(),
+                   .post = post_,
+                   .snapshot = *snapshot_});
   post_.Register(index, &io);
   shard.Start();
   bool counted = false;

@@ -1,8 +1,10 @@
 // core/shard/engine.h -- the threads: one shard each; start, reload, drain, stop.
 //
 // Owns:    the threads and what lives on them, the current snapshot.
-// Threads: every method from the main thread. One of the few files with threads and atomics (STYLE 23).
-// Errors:  Start fails as a whole: a shard that cannot make its ring, listen or recover ends the others.
+// Threads: every method from the main thread. One of the few files with threads and atomics (STYLE
+//          23).
+// Errors:  Start fails as a whole: a shard that cannot make its ring, listen or recover ends the
+//          others.
 #pragma once
 
 #include <atomic>
@@ -42,8 +44,8 @@ class Engine {
  private:
   // What the threads and the main thread share.
   struct Progress {
-    std::atomic<uint32_t> ready{0};   // shards that take mail
-    std::atomic<uint32_t> failed{0};  // shards that could not
+    std::atomic<uint32_t> ready{0};    // shards that take mail
+    std::atomic<uint32_t> failed{0};   // shards that could not
     std::atomic<uint32_t> changes{0};  // bumped with either: what Start waits on
   };
   void RunShard(size_t index);
@@ -55,7 +57,7 @@ class Engine {
   PostOffice post_;
   Progress progress_;
   std::vector<std::unique_ptr<Io>> ios_;  // one a shard, made by its thread; live until all ended
-  std::vector<absl::Status> errors_;  // one a shard; read after its failure was counted
+  std::vector<absl::Status> errors_;      // one a shard; read after its failure was counted
   std::vector<std::thread> threads_;
   bool stopping_ = false;
 };

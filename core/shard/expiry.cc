@@ -95,18 +95,22 @@ void Expiry::SettleExpired() {
                               ? SettleKind::kDiscarded
                               : SettleKind::kFailed;
   std::vector<RecipientSettle> settles;
+  std::vector<std::string> notes;
   for (uint32_t recipient = 0; recipient < head.recipient_domains.size(); ++recipient) {
     if (!spool_.IsLive(message, recipient)) {
       continue;
     }
     const DomainId domain = spool_.Intern(head.domains[head.recipient_domains[recipient]]);
     Route* route = routes_.RouteOf(domain);
-    if (!IsOver(domain, message) || route->GrantedMore(message, recipient)) {
+    if (!IsOver(domain, message) || route->GrantedMore(message, recipient, head.arrival, domain)) {
       continue;
     }
-    route->OnExpired(message, recipient, kind);
-    settles.push_back({recipient, kind, route->LastAnswer(message, recipient)});
+    notes.push_back(route->OnExpired(message, recipient, kind));
+    settles.push_back({recipient, kind, {}});
     ++expired_;
+  }
+  for (size_t index = 0; index < settles.size(); ++index) {
+    settles[index].detail = AsBytes(notes[index]);
   }
   if (!settles.empty()) {
     spool_.Settle(message, settles);

@@ -1,9 +1,9 @@
 // core/shard/expiry.h -- gives up on mail whose time is over: each message by its own age.
 //
-// Every minute it looks at the oldest message of each domain. In one domain of one shard the log's order
-// is the order of age, so the first one that is not over ends the look. Giving up needs one real failed
-// attempt or probe at or after the end (DESIGN 6); until the DSN exists, the recipients stay as "held
-// (dsn pending)", and those of a null reverse-path are discarded by rule.
+// Every minute it looks at the oldest message of each domain. In one domain of one shard the log's
+// order is the order of age, so the first one that is not over ends the look. Giving up needs one
+// real failed attempt or probe at or after the end (DESIGN 6); until the DSN exists, the recipients
+// stay as "held (dsn pending)", and those of a null reverse-path are discarded by rule.
 //
 // Owns:  one reader: one message at a time.
 // Turn:  events come from the wheel and from Io::Turn.
@@ -54,8 +54,8 @@ class Expiry : private MessageReaderEvents {
   MessageReader reader_;
   Clock clock_{this};
   bool stopped_ = true;
-  size_t domain_ = 0;                    // index into routes_.domains(): the one looked at
-  std::optional<MessageRef> after_;      // in that domain
+  size_t domain_ = 0;                // index into routes_.domains(): the one looked at
+  std::optional<MessageRef> after_;  // in that domain
   std::optional<MessageRef> reading_;
   uint64_t expired_ = 0;
 };

@@ -10,9 +10,8 @@
 
 namespace backstay {
 
-InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool,
-                                     List<Stream>& outbox, const ServerParams& params,
-                                     InboundHome& home)
+InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
+                                     const ServerParams& params, InboundHome& home)
     : io_(io),
       wheel_(wheel),
       spool_(spool),
@@ -60,8 +59,8 @@ size_t InboundConnection::OnStreamBytes(Bytes bytes) {
   return closing_ ? bytes.size() : taken;
 }
 
-// Moves replies to the stream, but only when the last ones are with the kernel: what a client does not
-// read stays in the session, whose bound then stops the reading (reliability row 22).
+// Moves replies to the stream, but only when the last ones are with the kernel: what a client does
+// not read stays in the session, whose bound then stops the reading (reliability row 22).
 void InboundConnection::Pump() {
   if (closing_) {
     return;

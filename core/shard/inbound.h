@@ -1,9 +1,10 @@
 // core/shard/inbound.h -- one client: Stream + ServerSession + the transaction it is sending.
 //
-// Life:     Start() once with an accepted socket; InboundHome::OnInboundClosed is the last event, after
-//           which the connection may be destroyed (not from inside that call).
+// Life:     Start() once with an accepted socket; InboundHome::OnInboundClosed is the last event,
+//           after which the connection may be destroyed (not from inside that call).
 // Owns:     the socket, the session; borrows a Transaction from its home from MAIL to the end.
-// Turn:     bytes in and replies out; the shard sends all replies of a turn in Outbox order at its end.
+// Turn:     bytes in and replies out; the shard sends all replies of a turn in Outbox order at its
+//           end.
 // See:      DESIGN 7; reliability rows 18-22, 55, 97-100.
 #pragma once
 
@@ -38,10 +39,10 @@ class InboundHome : public TransactionHome {
   ~InboundHome() = default;
 };
 
-class InboundConnection : public ListNode,
-                          private StreamEvents,
-                          private Intake,
-                          private TransactionOwner {
+class InboundConnection final : public ListNode,
+                                private StreamEvents,
+                                private Intake,
+                                private TransactionOwner {
  public:
   InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
                     const ServerParams& params, InboundHome& home);

@@ -9,8 +9,7 @@ constexpr size_t kRingCapacity = 1024;
 
 }  // namespace
 
-PostOffice::PostOffice(size_t shards)
-    : shards_(shards), ios_(shards), backlogs_(shards + 1) {
+PostOffice::PostOffice(size_t shards) : shards_(shards), ios_(shards), backlogs_(shards + 1) {
   rings_.reserve((shards + 1) * shards);
   for (size_t pair = 0; pair < (shards + 1) * shards; ++pair) {
     rings_.push_back(std::make_unique<SpscRing<ShardMessage>>(kRingCapacity));

@@ -1,8 +1,8 @@
 // core/shard/inbox.h -- messages between shards (and from the engine's main thread to them).
 //
-// A post office is built once for a run; every shard has one Inbox in it. One bounded ring for each pair
-// keeps every ring single-producer, single-consumer; a post that finds its ring full waits in the
-// sender's own backlog and is tried again by Flush(), so nothing is lost and nobody blocks.
+// A post office is built once for a run; every shard has one Inbox in it. One bounded ring for each
+// pair keeps every ring single-producer, single-consumer; a post that finds its ring full waits in
+// the sender's own backlog and is tried again by Flush(), so nothing is lost and nobody blocks.
 //
 // Owns:    the rings. `Io`s are registered by their shards and must outlive the last Post to them.
 // Threads: Post and Flush of sender i from thread i only; Drain of receiver j from thread j only.
@@ -25,17 +25,17 @@ struct Snapshot;  // core/shard/snapshot.h
 
 struct ShardMessage {
   enum class Kind : uint8_t {
-    kStop,             // from the engine: drain and end
-    kReload,           // from the engine: use `snapshot` from now on
+    kStop,               // from the engine: drain and end
+    kReload,             // from the engine: use `snapshot` from now on
     kDestinationFailed,  // to the home shard: an attempt of mine failed
     kDestinationDown,    // from the home shard: no attempts until kDestinationUp
     kProbeFailed,        // from the home shard: a real failed probe happened now
     kDestinationUp       // from the home shard
   };
   Kind kind = Kind::kStop;
-  uint64_t destination = 0;  // Route::key
-  const Snapshot* snapshot = nullptr;        // kReload
-  std::atomic<uint32_t>* taken = nullptr;    // kReload: counted up and notified when it is in use
+  uint64_t destination = 0;                // Route::key
+  const Snapshot* snapshot = nullptr;      // kReload
+  std::atomic<uint32_t>* taken = nullptr;  // kReload: counted up and notified when it is in use
 };
 
 class PostOffice {

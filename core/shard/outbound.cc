@@ -11,18 +11,21 @@ using Phase = ClientSession::Phase;
 // DESIGN 6: a host that does not answer SYN is down, long before TCP gives up.
 constexpr absl::Duration kConnectDeadline = absl::Seconds(5);
 // RFC 5321 s4.5.3.2, the minimum a client must wait in each phase.
-constexpr absl::Duration kCommandDeadline = absl::Minutes(5);   // greeting, EHLO, MAIL, RCPT
-constexpr absl::Duration kContentDeadline = absl::Minutes(3);   // each block
-constexpr absl::Duration kFinalDeadline = absl::Minutes(10);    // the reply to the end of data
-constexpr absl::Duration kQuitDeadline = absl::Seconds(5);      // courtesy only
+constexpr absl::Duration kCommandDeadline = absl::Minutes(5);  // greeting, EHLO, MAIL, RCPT
+constexpr absl::Duration kContentDeadline = absl::Minutes(3);  // each block
+constexpr absl::Duration kFinalDeadline = absl::Minutes(10);   // the reply to the end of data
+// How long an idle connection waits for the next message before it says QUIT.
+constexpr absl::Duration kIdleKeep = absl::Seconds(2);
+constexpr absl::Duration kQuitDeadline = absl::Seconds(5);  // courtesy only
 
 absl::Duration DeadlineOf(Phase phase) {
   switch (phase) {
     case Phase::kGreeting:
     case Phase::kEhlo:
     case Phase::kEnvelope:
-    case Phase::kReady:
       return kCommandDeadline;
+    case Phase::kReady:
+      return kIdleKeep;
     case Phase::kContent:
       return kContentDeadline;
     case Phase::kFinal:
@@ -185,6 +188,10 @@ void OutboundConnection::OnStreamClosed() {
 }
 
 void OutboundConnection::OnDeadline() {
+  if (!connect_.in_flight && session_.phase() == Phase::kReady) {
+    Quit();
+    return;
+  }
   deadline_passed_ = true;
   Close();
 }

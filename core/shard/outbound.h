@@ -1,7 +1,9 @@
-// core/shard/outbound.h -- one connection to a primary: Connect + Stream + ClientSession + deadlines.
+// core/shard/outbound.h -- one connection to a primary: Connect + Stream + ClientSession +
+// deadlines.
 //
-// Life:     Connect() once; OnOutboundReady each time a transaction may start; OnOutboundClosed last,
-//           exactly once, after which the object may be destroyed. Close() and Quit() lead there too.
+// Life:     Connect() once; OnOutboundReady each time a transaction may start; OnOutboundClosed
+//           last, exactly once, after which the object may be destroyed. Close() and Quit() lead
+//           there too.
 // Owns:     the socket and the session. No mail: a Delivery brings envelope and content.
 // Outlives: `events` outlive it; the envelope of an open transaction must live until it is over.
 // Turn:     events come from Io::Turn or the timer wheel, never from inside a call of the owner.

@@ -11,8 +11,8 @@
 namespace backstay {
 namespace {
 
-// DESIGN 6: a connected but silent primary gets this long before another probe is due beside it; one
-// after the other serves the same end and keeps to one connection.
+// DESIGN 6: a connected but silent primary gets this long before another probe is due beside it;
+// one after the other serves the same end and keeps to one connection.
 constexpr absl::Duration kPatience = absl::Seconds(15);
 
 }  // namespace
@@ -41,7 +41,8 @@ void Probe::Stop() {
 
 void Probe::TryNext() {
   previous_ = std::move(connection_);
-  connection_ = std::make_unique<OutboundConnection>(io_, wheel_, outbox_, hostname_, *this);
+  OutboundEvents& events = *this;
+  connection_ = std::make_unique<OutboundConnection>(io_, wheel_, outbox_, hostname_, events);
   connection_closed_ = false;
   wheel_.Insert(&patience_, io_.Now() + kPatience);
   connection_->Connect(addresses_[next_]);

@@ -1,7 +1,7 @@
 // core/shard/probe.h -- asks a primary whether it is back: connect, banner, EHLO, QUIT. No mail.
 //
-// Life:  Start() tries the addresses in order until one answers EHLO; ProbeEvents::OnProbeOver once. Then
-//        it may be started again.
+// Life:  Start() tries the addresses in order until one answers EHLO; ProbeEvents::OnProbeOver
+//        once. Then it may be started again.
 // Turn:  events come from Io::Turn or the timer wheel.
 // See:   DESIGN 6 "Down".
 #pragma once

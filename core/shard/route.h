@@ -1,7 +1,9 @@
-// core/shard/route.h -- one destination as one shard sees it: its mail, its connections, its health.
+// core/shard/route.h -- one destination as one shard sees it: its mail, its connections, its
+// health.
 //
-// Every shard has a route for every destination. One of them is the home route: it alone probes while
-// the destination is down, and tells the others (ShardMessage). The others report what they see.
+// Every shard has a route for every destination. One of them is the home route: it alone probes
+// while the destination is down, and tells the others (ShardMessage). The others report what they
+// see.
 //
 // Life:     lives as long as the shard; a reload changes its plan, or retires it (no new attempts).
 // Owns:     deliveries, the probe, the queue of positions.
@@ -82,6 +84,11 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   // The last real failed attempt or probe of the destination; giving up needs one (DESIGN 6).
   SpoolTime last_failure() const { return last_failure_; }
   size_t connections() const { return deliveries_.size(); }
+  // A recipient whose first own 4xx came late has more time than its message.
+  bool GrantedMore(MessageRef message, uint32_t recipient, SpoolTime arrival,
+                   DomainId domain) const;
+  // Its time is over: forgets what is known of it and returns that as the note for its DSN.
+  std::string OnExpired(MessageRef message, uint32_t recipient, SettleKind kind);
 
  private:
   class Alarm : public Timer {
@@ -107,8 +114,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
   void Defer(const Attempt& attempt, uint32_t recipient, DomainId domain, const Outcome& outcome,
              SpoolTime arrival);
-  void OnConnectFailed(const Delivery& delivery);
-  void OnSessionEnded(const Delivery& delivery);
+  void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
   void Feed(DestinationEvent event, std::string_view reason);
   void WentDown(std::string_view reason);
   void CameUp();
@@ -132,10 +138,12 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   Probe probe_;
   Alarm alarm_{this};
   std::vector<std::unique_ptr<Delivery>> deliveries_;
-  size_t address_ = 0;            // index into plan_.addresses: the next connection goes there
-  size_t addresses_failed_ = 0;   // in a row
-  Instant pause_until_;           // after a connection that ended badly while the destination is up
+  size_t address_ = 0;           // index into plan_.addresses: the next connection goes there
+  size_t addresses_failed_ = 0;  // in a row
+  Instant pause_until_;          // after a connection that ended badly while the destination is up
   SpoolTime last_failure_;
+  std::string last_reason_;
+  std::vector<Attempt> more_;  // rest of attempts under way that one transaction could not take
 };
 
 }  // namespace backstay

@@ -1,9 +1,11 @@
-// core/shard/route_queue.h -- which message of one route is next. Positions, not messages, are kept.
+// core/shard/route_queue.h -- which message of one route is next. Positions, not messages, are
+// kept.
 //
-// Sources, in this order: attempts given back, recipients whose own deferral is due, then each domain's
-// log from its cursor on. A message is never handed out twice at the same time.
+// Sources, in this order: attempts given back, recipients whose own deferral is due, then each
+// domain's log from its cursor on. A message is never handed out twice at the same time.
 //
-// Owns:  cursors, the list of attempts given back (bounded by the connections), deferrals (bounded).
+// Owns:  cursors, the list of attempts given back (bounded by the connections), deferrals
+//        (bounded).
 // Turn:  pure but for reading the spool's index; `now` is an argument.
 // See:   DESIGN 6 "Recovery overrides every due time", "Limbo".
 #pragma once
@@ -64,10 +66,10 @@ class RouteQueue {
 
   const Spool& spool_;
   absl::flat_hash_map<DomainId, Cursor> cursors_;
-  std::vector<DomainId> domains_;   // in order of arrival: what passes iterate over
-  std::deque<DomainId> active_;     // domains with Cursor::active, taken in turn
+  std::vector<DomainId> domains_;  // in order of arrival: what passes iterate over
+  std::deque<DomainId> active_;    // domains with Cursor::active, taken in turn
   std::deque<Attempt> again_;
-  std::deque<MessageRef> due_;      // own deferrals whose time has come
+  std::deque<MessageRef> due_;  // own deferrals whose time has come
   std::vector<MessageRef> in_flight_;
   std::optional<MessageRef> peeked_;  // found by HasWork, not handed out yet
   DeferralTable deferrals_;

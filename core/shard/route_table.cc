@@ -19,7 +19,8 @@ Route& RouteTable::RouteWithKey(uint64_t key) {
   if (found != by_key_.end()) {
     return *found->second;
   }
-  routes_.push_back(std::make_unique<Route>(parts_, *this, key));
+  RouteHome& home = *this;
+  routes_.push_back(std::make_unique<Route>(parts_, home, key));
   by_key_[key] = routes_.back().get();
   return *routes_.back();
 }
@@ -59,9 +60,10 @@ RouteTable::Way RouteTable::Resolve(DomainId domain) {
   Way way;
   way.plan = snapshot_->FindDomain(parts_.spool.Name(domain));
   if (way.plan == nullptr) {
-    LogWarning("held: mail for {} is queued, but the domain is not configured (any more); add it again "
-               "and reload, or delete its mail",
-               Escaped(parts_.spool.Name(domain)));
+    LogWarning(
+        "held: mail for {} is queued, but the domain is not configured (any more); add it again "
+        "and reload, or delete its mail",
+        Escaped(parts_.spool.Name(domain)));
     return way;
   }
   way.route = &RouteWithKey(snapshot_->destinations[way.plan->destination].key);

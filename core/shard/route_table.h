@@ -1,7 +1,7 @@
 // core/shard/route_table.h -- the routes of a shard, and which domain's mail takes which.
 //
-// Mail of a domain that the configuration does not have (any more) has no route: it is held, with an
-// alarm in the log, and goes on when a reload brings the domain back.
+// Mail of a domain that the configuration does not have (any more) has no route: it is held, with
+// an alarm in the log, and goes on when a reload brings the domain back.
 //
 // Owns:  the routes; none is destroyed before the shard is.
 // Turn:  Dispatch() looks only at routes that asked for it, so thousands of idle ones cost nothing.

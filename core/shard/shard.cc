@@ -20,7 +20,6 @@ constexpr int kListenBacklog = 4096;
 // A post that found its ring full is tried again this soon.
 constexpr absl::Duration kBacklogRetry = absl::Milliseconds(1);
 
-
 SpoolOptions OptionsOf(const ShardSetup& setup) {
   SpoolOptions options;
   options.node = setup.node;
@@ -55,14 +54,14 @@ void Shard::Start() {
 
 // One pass of the shard. Every step is bounded; nothing here waits except io_.Turn().
 void Shard::Turn() {
-  io_.Turn(NextWake());        // submit, wait, run completions: machines eat, output queues
-  BuryClosed();                // connections whose last event was in the turn before
-  DrainInbox();                // messages from other shards
-  wheel_.Advance(io_.Now());   // idle connections, deadlines, probes, due deferrals
-  routes_.Dispatch();          // start attempts, up to each destination's window
-  spool_.CommitTurn();         // one write and one sync for everything appended meanwhile
-  FlushOutbox();               // one send per stream that has something to say
-  spool_.ReclaimStep();        // give dead segments back
+  io_.Turn(NextWake());       // submit, wait, run completions: machines eat, output queues
+  BuryClosed();               // connections whose last event was in the turn before
+  DrainInbox();               // messages from other shards
+  wheel_.Advance(io_.Now());  // idle connections, deadlines, probes, due deferrals
+  routes_.Dispatch();         // start attempts, up to each destination's window
+  spool_.CommitTurn();        // one write and one sync for everything appended meanwhile
+  FlushOutbox();              // one send per stream that has something to say
+  spool_.ReclaimStep();       // give dead segments back
   if (draining_) {
     ContinueDrain();
   }
@@ -130,9 +129,10 @@ void Shard::OnSpoolReady(const absl::Status& status) {
 }
 
 absl::Status Shard::Listen() {
+  ListenerEvents& events = *this;
   for (const SocketAddress& address : snapshot_->config.smtp.listen) {
     ASSIGN_OR_RETURN(const Fd socket, io_.Listen(address, kListenBacklog));
-    listeners_.push_back(std::make_unique<Listener>(io_, wheel_, *this));
+    listeners_.push_back(std::make_unique<Listener>(io_, wheel_, events));
     listeners_.back()->Start(socket);
   }
   return absl::OkStatus();
@@ -180,9 +180,9 @@ void Shard::OnDrainLimit() {
 }
 
 void Shard::ContinueDrain() {
-  const bool listening = std::any_of(
-      listeners_.begin(), listeners_.end(),
-      [](const std::unique_ptr<Listener>& listener) { return !listener->closed(); });
+  const bool listening =
+      std::any_of(listeners_.begin(), listeners_.end(),
+                  [](const std::unique_ptr<Listener>& listener) { return !listener->closed(); });
   const bool transacting = transactions_free_.size() != transactions_.size();
   if (listening || transacting || !inbound_.empty() || !closed_.empty() || !routes_.idle() ||
       !expiry_.idle()) {
@@ -206,7 +206,8 @@ bool Shard::quiet() const {
 
 void Shard::OnAccepted(Fd socket) {
   const SocketAddress client = io_.PeerAddress(socket);
-  Reply verdict = draining_ ? replies::kShuttingDown : admission_.OnConnect(client);
+  Reply verdict =
+      draining_ ? replies::kShuttingDown : admission_.OnConnect(client.bytes(), client.is_v6());
   const bool admitted = verdict.positive();
   (admitted ? counters_.connections_accepted : counters_.connections_refused) += 1;
   auto* connection = new InboundConnection(io_, wheel_, spool_, outbox_, server_params_, *this);
@@ -216,7 +217,7 @@ void Shard::OnAccepted(Fd socket) {
 
 void Shard::OnInboundClosed(InboundConnection& connection) {
   if (connection.admitted()) {
-    admission_.OnDisconnect(connection.client());
+    admission_.OnDisconnect(connection.client().bytes(), connection.client().is_v6());
   }
   connection.ListNode::Unlink();
   closed_.PushBack(&connection);
@@ -224,7 +225,8 @@ void Shard::OnInboundClosed(InboundConnection& connection) {
 
 Transaction& Shard::TakeTransaction() {
   if (transactions_free_.empty()) {
-    transactions_.push_back(std::make_unique<Transaction>(io_, spool_, *this));
+    TransactionHome& home = *this;
+    transactions_.push_back(std::make_unique<Transaction>(io_, spool_, home));
     transactions_free_.reserve(transactions_.size());
     return *transactions_.back();
   }

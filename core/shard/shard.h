@@ -1,10 +1,10 @@
 // core/shard/shard.h -- one thread's world: its ring, listeners, connections, spool and routes.
 //
-// Turn() is the table of contents of the engine. Everything a shard owns is touched by its thread only;
-// other shards post to its inbox.
+// Turn() is the table of contents of the engine. Everything a shard owns is touched by its thread
+// only; other shards post to its inbox.
 //
-// Life:     Start() recovers the spool and then listens: serving(). kStop in the inbox begins the drain;
-//           finished() at its end. A start that fails ends in finished() with status() set.
+// Life:     Start() recovers the spool and then listens: serving(). kStop in the inbox begins the
+//           drain; finished() at its end. A start that fails ends in finished() with status() set.
 // Outlives: `setup.snapshot` lives until the shard has taken the next one.
 #pragma once
 
@@ -103,7 +103,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   const Snapshot* snapshot_;
   ServerParams server_params_;  // refreshed in place: sessions hold a reference
   TimerWheel wheel_;
-  List<Stream> outbox_;         // streams with bytes queued in this turn
+  List<Stream> outbox_;  // streams with bytes queued in this turn
   Spool spool_;
   Admission admission_;
   RouteTable routes_;

@@ -6,6 +6,7 @@
 
 #include "core/base/check.h"
 #include "core/shard/message_flags.h"
+#include "core/smtp/address.h"
 #include "core/smtp/trace_fields.h"
 
 namespace backstay {
@@ -78,10 +79,9 @@ MessageDescription Transaction::Describe(const QueueId& id) {
   description.domains = domains_;
   description.recipient_domains = recipient_domains_;
   description.arrival_wall = arrival;
-  description.flags = static_cast<uint16_t>((has_dot_lines_ ? MessageFlags::kDotLines : 0) |
-                                            (envelope_.reverse_path.empty()
-                                                 ? MessageFlags::kNullReversePath
-                                                 : 0));
+  description.flags =
+      static_cast<uint16_t>((has_dot_lines_ ? MessageFlags::kDotLines : 0) |
+                            (envelope_.reverse_path.empty() ? MessageFlags::kNullReversePath : 0));
   return description;
 }
 
@@ -90,15 +90,15 @@ void Transaction::CollectDomains() {
   domains_used_ = 0;
   recipient_domains_.clear();
   for (const Recipient& recipient : envelope_.recipients) {
-    const std::string domain = recipient.Domain();
+    AssignDomainOf(recipient.address, domain_);
     const auto end = domain_names_.begin() + static_cast<std::ptrdiff_t>(domains_used_);
-    const auto found = std::find(domain_names_.begin(), end, domain);
+    const auto found = std::find(domain_names_.begin(), end, domain_);
     const auto index = static_cast<size_t>(found - domain_names_.begin());
     if (found == end) {
       if (domains_used_ == domain_names_.size()) {
         domain_names_.emplace_back();
       }
-      domain_names_[domains_used_++].assign(domain);
+      domain_names_[domains_used_++].assign(domain_);
     }
     recipient_domains_.push_back(static_cast<uint16_t>(index));
   }

@@ -1,12 +1,16 @@
-// core/shard/transaction.h -- one mail transaction being received: envelope, staged content, its commit.
+// core/shard/transaction.h -- one mail transaction being received: envelope, staged content, its
+// commit.
 //
-// Pooled by the shard, because idle connections must not pay for it: taken at MAIL, given back when the
-// transaction is over and no commit is outstanding. It outlives its connection when a client vanishes
-// between its end of data and our sync (the message is then stored all the same: reliability row 55).
+// Pooled by the shard, because idle connections must not pay for it: taken at MAIL, given back when
+// the transaction is over and no commit is outstanding. It outlives its connection when a client
+// vanishes between its end of data and our sync (the message is then stored all the same:
+// reliability row 55).
 //
-// Life:  Begin, AddRecipient*, Append*, then Finish or Abandon; the owner is told by OnTransactionStored.
+// Life:  Begin, AddRecipient*, Append*, then Finish or Abandon; the owner is told by
+//        OnTransactionStored.
 // Owns:  the envelope (strings keep their capacity), the writer.
-// Turn:  OnTransactionStored and OnTransactionFree come from the spool's turn, never from inside Finish.
+// Turn:  OnTransactionStored and OnTransactionFree come from the spool's turn, never from inside
+//        Finish.
 #pragma once
 
 #include <array>
@@ -84,6 +88,7 @@ class Transaction : private MessageSource {
   std::array<char, 16> id_{};
   std::string encoded_;
   std::string received_;
+  std::string domain_;
   std::vector<std::string> domain_names_;  // [0, domains_used_) are in use
   size_t domains_used_ = 0;
   std::vector<std::string_view> domains_;

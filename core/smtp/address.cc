@@ -14,25 +14,32 @@ namespace {
 
 constexpr size_t kLocalPartBytesMax = 64;  // RFC 5321 s4.5.3.1.1
 constexpr size_t kLabelBytesMax = 63;      // RFC 1035 s2.3.4
-// RFC 5321 s4.5.3.1.3, "including the punctuation": the brackets count, the stripped route does not. It
-// is tighter than the 255 bytes of a domain (s4.5.3.1.2), which therefore has no check of its own.
+// RFC 5321 s4.5.3.1.3, "including the punctuation": the brackets count, the stripped route does
+// not. It is tighter than the 255 bytes of a domain (s4.5.3.1.2), which therefore has no check of
+// its own.
 constexpr size_t kPathBytesMax = 256;
 constexpr size_t kBracketBytes = 2;
 
-bool IsEightBit(char c) { return static_cast<unsigned char>(c) >= 0x80; }
+bool IsEightBit(char c) {
+  return static_cast<unsigned char>(c) >= 0x80;
+}
 
-// Bytes above 0x7f pass the scanner so that the refusal can say what is wrong (5.6.7, not "syntax").
+// Bytes above 0x7f pass the scanner so that the refusal can say what is wrong (5.6.7, not
+// "syntax").
 bool IsAtext(char c) {
   return IsAlphanumeric(c) || IsEightBit(c) ||
          std::string_view("!#$%&'*+-/=?^_`{|}~").find(c) != std::string_view::npos;
 }
 
 // An underscore is no Let-dig, but hosts with one do send mail.
-bool IsLabelByte(char c) { return IsAlphanumeric(c) || IsEightBit(c) || c == '_'; }
+bool IsLabelByte(char c) {
+  return IsAlphanumeric(c) || IsEightBit(c) || c == '_';
+}
 
 // A forward-path is held to the grammar: what it names must mean the same to everybody behind us. A
-// reverse-path is only carried back and forth, and real senders overstep: bounce addresses longer than 64
-// bytes, "a..b@" and "a.@" of old phone mailboxes. Refusing those would lose mail that the primary takes.
+// reverse-path is only carried back and forth, and real senders overstep: bounce addresses longer
+// than 64 bytes, "a..b@" and "a.@" of old phone mailboxes. Refusing those would lose mail that the
+// primary takes.
 enum class Side : uint8_t { kReverse, kForward };
 
 class PathScanner {
@@ -110,8 +117,8 @@ class PathScanner {
     return at_ != begin;
   }
 
-  // The grammar has no tab here, but it harms nobody and some mailboxes have one; other control bytes
-  // do not pass, not even behind a backslash.
+  // The grammar has no tab here, but it harms nobody and some mailboxes have one; other control
+  // bytes do not pass, not even behind a backslash.
   bool TakeQuotedString() {
     Take('"');
     while (at_ < text_.size()) {
@@ -198,7 +205,9 @@ bool IsUtf8(std::string_view text) {
   return true;
 }
 
-Path Failed(PathError error) { return Path{error, {}, {}}; }
+Path Failed(PathError error) {
+  return Path{error, {}, {}};
+}
 
 // The checks that look at a whole well-formed address.
 PathError JudgeAddress(std::string_view address, bool too_long) {

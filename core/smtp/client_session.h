@@ -1,12 +1,13 @@
 // core/smtp/client_session.h -- sender-SMTP: replies in, commands out. No socket, file or clock.
 //
-// Life:  Start() at connect; Consume() replies until phase() is kReady; then any number of transactions
-//        (StartTransaction ... kContent: WriteContent*, EndContent ... kReady with outcomes()); Quit().
-//        Any failure of the connection or the peer's protocol ends in kFailed with failure() set: the
-//        outcomes of a transaction that was open are then all deferred where the peer had not said
-//        otherwise.
+// Life:  Start() at connect; Consume() replies until phase() is kReady; then any number of
+//        transactions (StartTransaction ... kContent: WriteContent*, EndContent ... kReady with
+//        outcomes()); Quit(). Any failure of the connection or the peer's protocol ends in kFailed
+//        with failure() set: the outcomes of a transaction that was open are then all deferred
+//        where the peer had not said otherwise.
 // Owns:  commands and content not yet sent; the replies' texts of the current transaction.
-// Errors: strict reply parsing with caps (4 KiB a line, 128 lines a reply); everything a primary does
+// Errors: strict reply parsing with caps (4 KiB a line, 128 lines a reply); everything a primary
+//         does
 //        wrong is kFailed or an outcome, never a crash (reliability rows 126-146).
 // See:   RFC 5321 s4.2, s4.5.4.1, RFC 2920 (pipelining), RFC 1870, RFC 2034.
 #pragma once
@@ -33,7 +34,8 @@ struct Outcome {
   int code = 0;          // of the reply; 0 when there was none (connection lost)
   std::string enhanced;  // "5.1.1"; empty when the reply had none or it contradicts the code
   std::string text;      // cleaned: printable, one line, at most 400 bytes
-  bool own = false;      // the peer's verdict on this recipient or this message, not on the connection
+  // the peer's verdict on this recipient or this message, not on the connection
+  bool own = false;
 };
 
 class ClientSession {
@@ -65,13 +67,15 @@ class ClientSession {
   ClientSession(const ClientSession&) = delete;
   ClientSession& operator=(const ClientSession&) = delete;
 
-  // One message to recipients `indexes` of `envelope` (indexes into envelope.recipients). The envelope
-  // must live until the transaction is over. `content_bytes` is for SIZE. Phase kReady only.
+  // One message to recipients `indexes` of `envelope` (indexes into envelope.recipients). The
+  // envelope must live until the transaction is over. `content_bytes` is for SIZE. Phase kReady
+  // only.
   void StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                         uint64_t content_bytes, bool has_dot_lines);
   void Consume(Bytes bytes);
-  void ConnectionLost();               // closed, reset or timed out
-  // Content as stored (CRLF lines, dot-unstuffed), in order, in pieces of any size. Stuffed on the way.
+  void ConnectionLost();  // closed, reset or timed out
+  // Content as stored (CRLF lines, dot-unstuffed), in order, in pieces of any size. Stuffed on the
+  // way.
   void WriteContent(Bytes stored);
   void EndContent();
   // The content could not be read: the connection must be dropped before the end of data (kFailed,
@@ -89,7 +93,7 @@ class ClientSession {
   bool supports_pipelining() const;
   std::optional<uint64_t> size_max() const;
 
-  std::string_view output() const;     // commands and content not yet sent
+  std::string_view output() const;  // commands and content not yet sent
   void DropOutput(size_t bytes);
 };
 

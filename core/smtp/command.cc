@@ -71,8 +71,8 @@ Verb VerbOf(std::string_view word) {
   }
   constexpr std::array<std::string_view, 3> kNotImplemented = {"STARTTLS", "XCLIENT", "XFORWARD"};
   // PRI opens HTTP/2.
-  constexpr std::array<std::string_view, 8> kHttp = {"GET",    "PUT",     "CONNECT", "OPTIONS",
-                                                     "DELETE", "PATCH",   "TRACE",   "PRI"};
+  constexpr std::array<std::string_view, 8> kHttp = {"GET",    "PUT",   "CONNECT", "OPTIONS",
+                                                     "DELETE", "PATCH", "TRACE",   "PRI"};
   if (IsOneOf(word, kNotImplemented)) {
     return Verb::kNotImplemented;
   }

@@ -10,8 +10,8 @@
 
 namespace backstay {
 
-// With the CRLF. RFC 5321 s4.5.3.1.4 asks for 512 plus what extensions add; this leaves room for all of
-// them and is what a page holds.
+// With the CRLF. RFC 5321 s4.5.3.1.4 asks for 512 plus what extensions add; this leaves room for
+// all of them and is what a page holds.
 inline constexpr size_t kCommandBytesMax = 4096;
 
 enum class Verb : uint8_t {
@@ -27,7 +27,8 @@ enum class Verb : uint8_t {
   kHelp,
   kBdat,            // not offered; its payload would read as commands
   kNotImplemented,  // known to RFCs, not served
-  kNotSmtp,         // HTTP, SSH, TLS or a header field: somebody else's payload is being played to us
+  // HTTP, SSH, TLS or a header field: somebody else's payload is being played to us
+  kNotSmtp,
   kUnknown
 };
 

@@ -1,4 +1,5 @@
-// core/smtp/data_reader.cc -- one byte-wise automaton, and a way past the bytes that cannot concern it.
+// core/smtp/data_reader.cc -- one byte-wise automaton, and a way past the bytes that cannot concern
+// it.
 #include "core/smtp/data_reader.h"
 
 #include <algorithm>
@@ -45,8 +46,8 @@ size_t DataReader::Consume(Bytes bytes, Sink sink) {
   size_t at = 0;
   while (at < bytes.size() && state_ != State::kDone) {
     // A CR of the call before was withheld and must be emitted by the automaton.
-    const bool plain = state_ == State::kText || state_ == State::kLineStart ||
-                       (state_ == State::kCr && at > 0);
+    const bool plain =
+        state_ == State::kText || state_ == State::kLineStart || (state_ == State::kCr && at > 0);
     if (plain) {
       at += SkipPlain(bytes.data() + at, bytes.size() - at);
       if (at == bytes.size()) {
@@ -62,9 +63,9 @@ size_t DataReader::Consume(Bytes bytes, Sink sink) {
   return at;
 }
 
-// Moves over whole blocks without a dot at a line's start, a CR or LF without its partner, or a NUL.
-// Leaves the state as the automaton would have, and returns the bytes passed: all of them, or up to the
-// first that needs it. Only from kText, kLineStart and kCr.
+// Moves over whole blocks without a dot at a line's start, a CR or LF without its partner, or a
+// NUL. Leaves the state as the automaton would have, and returns the bytes passed: all of them, or
+// up to the first that needs it. Only from kText, kLineStart and kCr.
 size_t DataReader::SkipPlain(const uint8_t* from, size_t bytes) {
   size_t at = 0;
   while (at < bytes) {
@@ -91,7 +92,7 @@ size_t DataReader::SkipPlain(const uint8_t* from, size_t bytes) {
     const size_t passed = stop == 0 ? count : static_cast<size_t>(std::countr_zero(stop));
     if (passed > 0) {
       const uint64_t last = uint64_t{1} << (passed - 1);
-      state_ = (crlf & last) != 0     ? State::kLineStart
+      state_ = (crlf & last) != 0       ? State::kLineStart
                : (masks.cr & last) != 0 ? State::kCr
                                         : State::kText;
     }
@@ -160,7 +161,7 @@ void DataReader::StepText(uint8_t byte, size_t at, Run& run) {
       StrayLf(at, run);
       return;
     case '\0':
-      Fail(Fault::kNul);
+      Fail(Fault::kNul, at, run);
       state_ = State::kText;
       return;
     default:
@@ -171,17 +172,18 @@ void DataReader::StepText(uint8_t byte, size_t at, Run& run) {
 
 // The byte before `at` was a CR, and the one at `at` is no LF.
 void DataReader::StrayCr(size_t at, Run& run) {
+  const size_t end = at == 0 ? 0 : at - 1;
   if (mode_ == Mode::kReject) {
-    Fail(Fault::kBareNewline);
+    Fail(Fault::kBareNewline, end, run);
     return;
   }
-  run.Cut(at == 0 ? 0 : at - 1, at);
+  run.Cut(end, at);
   run.EmitCrLf();
 }
 
 void DataReader::StrayLf(size_t at, Run& run) {
   if (mode_ == Mode::kReject) {
-    Fail(Fault::kBareNewline);
+    Fail(Fault::kBareNewline, at, run);
     state_ = State::kText;
     return;
   }
@@ -190,7 +192,10 @@ void DataReader::StrayLf(size_t at, Run& run) {
   state_ = State::kStrayLineStart;
 }
 
-void DataReader::Fail(Fault fault) {
+// What lies before `end` is emitted first: if the sink discards because of it, then that came
+// first, as it would have in smaller pieces.
+void DataReader::Fail(Fault fault, size_t end, Run& run) {
+  run.Cut(end, end);
   if (discarding_) {
     return;
   }

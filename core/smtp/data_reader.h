@@ -1,11 +1,14 @@
-// core/smtp/data_reader.h -- mail data off the wire: finds its end, un-stuffs dots, polices CR, LF, NUL.
+// core/smtp/data_reader.h -- mail data off the wire: finds its end, un-stuffs dots, polices CR, LF,
+// NUL.
 //
-// Only CRLF.CRLF ends data, and .CRLF as its very first line. What follows a bare CR or a bare LF is
-// never the start of a line here, whatever the mode: neither an end of data nor a stuffed dot.
+// Only CRLF.CRLF ends data, and .CRLF as its very first line. What follows a bare CR or a bare LF
+// is never the start of a line here, whatever the mode: neither an end of data nor a stuffed dot.
 //
 // Life:  Start(), Consume() until done().
-// Owns:  nothing: content is emitted as runs of the caller's bytes. State survives a cut at any place.
-// Errors: fault(); from then on nothing is emitted and only the end is looked for, at the same speed.
+// Owns:  nothing: content is emitted as runs of the caller's bytes. State survives a cut at any
+//        place.
+// Errors: fault(); from then on nothing is emitted and only the end is looked for, at the same
+//         speed.
 // See:   RFC 5321 s2.3.8, s4.5.2; reliability rows 1-15.
 #pragma once
 
@@ -19,7 +22,8 @@ namespace backstay {
 
 class DataReader {
  public:
-  // A bare CR or LF: kReject makes it a fault, kNormalize turns it into CRLF. NUL is a fault in both.
+  // A bare CR or LF: kReject makes it a fault, kNormalize turns it into CRLF. NUL is a fault in
+  // both.
   enum class Mode : uint8_t { kReject, kNormalize };
   enum class Fault : uint8_t { kNone, kBareNewline, kNul };  // the first one met
   // Gets the decoded content in order, never an empty piece. It may call Discard().
@@ -53,7 +57,7 @@ class DataReader {
   void StepText(uint8_t byte, size_t at, Run& run);
   void StrayCr(size_t at, Run& run);
   void StrayLf(size_t at, Run& run);
-  void Fail(Fault fault);
+  void Fail(Fault fault, size_t end, Run& run);
 
   State state_ = State::kDone;
   Mode mode_ = Mode::kReject;

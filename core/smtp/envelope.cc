@@ -96,7 +96,9 @@ bool SetFlags(uint8_t flags, Envelope& envelope) {
 
 }  // namespace
 
-std::string Recipient::Domain() const { return DomainOf(address); }
+std::string Recipient::Domain() const {
+  return DomainOf(address);
+}
 
 void Envelope::Clear() {
   reverse_path.clear();

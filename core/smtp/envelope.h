@@ -1,7 +1,7 @@
 // core/smtp/envelope.h -- reverse-path, recipients with DSN parameters, and their byte encoding.
 //
-// The encoding is what the spool keeps beside the content (opaque to it). It is versioned by its first
-// byte and decodes to exactly what was encoded, or not at all.
+// The encoding is what the spool keeps beside the content (opaque to it). It is versioned by its
+// first byte and decodes to exactly what was encoded, or not at all.
 // Errors: Decode gives nothing for bytes that Encode cannot have made.
 // See:    RFC 5321 s4.1.2 (paths), RFC 3461 (NOTIFY, RET, ENVID, ORCPT), RFC 6531 (SMTPUTF8).
 #pragma once
@@ -36,8 +36,8 @@ struct Recipient {
   std::string Domain() const;
 };
 
-// Filled for each message anew: AddRecipient() after Clear() takes the strings of earlier recipients, so
-// that a connection in steady state does not allocate.
+// Filled for each message anew: AddRecipient() after Clear() takes the strings of earlier
+// recipients, so that a connection in steady state does not allocate.
 struct Envelope {
   std::string reverse_path;  // without brackets; empty: the null reverse-path <>
   std::vector<Recipient> recipients;
@@ -58,8 +58,8 @@ struct Envelope {
   Recipient& AddRecipient();
 };
 
-// Appends the encoding to `output`. No string may be longer than 65,535 bytes (ASSERT): a command line
-// is shorter.
+// Appends the encoding to `output`. No string may be longer than 65,535 bytes (ASSERT): a command
+// line is shorter.
 void EncodeEnvelope(const Envelope& envelope, std::string& output);
 std::optional<Envelope> DecodeEnvelope(Bytes bytes);
 

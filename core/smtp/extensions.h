@@ -1,4 +1,5 @@
-// core/smtp/extensions.h -- the EHLO keywords we offer, and the parameters of MAIL that come with them.
+// core/smtp/extensions.h -- the EHLO keywords we offer, and the parameters of MAIL that come with
+// them.
 //
 // See: RFC 5321 s4.1.1.1, s4.1.2 (Mail-parameters); RFC 2920, RFC 1870, RFC 6152, RFC 2034.
 #pragma once
@@ -19,9 +20,9 @@ struct MailParams {
 
 enum class ParameterFault : uint8_t {
   kNone,
-  kUnknown,   // 555
-  kBad,       // ill-formed or repeated: 501
-  kTooLarge   // SIZE= beyond what a message may have: 552
+  kUnknown,  // 555
+  kBad,      // ill-formed or repeated: 501
+  kTooLarge  // SIZE= beyond what a message may have: 552
 };
 
 // The reply to EHLO. `message_bytes_max` 0: no limit (RFC 1870 s4).

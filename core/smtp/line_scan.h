@@ -1,7 +1,7 @@
 // core/smtp/line_scan.h -- 64 bytes at once: where are the CR, LF, NUL and dots.
 //
-// Bit i of a mask speaks of byte i. Two definitions with equal results: SSE2, and eight bytes at a time
-// in ordinary registers.
+// Bit i of a mask speaks of byte i. Two definitions with equal results: SSE2, and eight bytes at a
+// time in ordinary registers.
 #pragma once
 
 #include <cstddef>
@@ -24,9 +24,9 @@ struct LineMasks {
 
 inline constexpr size_t kScanBytes = 64;
 
-// One bit for each byte of `word` that equals `byte`. The sum cannot carry from one byte into the next
-// (0x7f + 0x7f < 0x100), so unlike the shorter trick this one is exact; the product gathers the eight
-// flags, 8 bits apart, in its top byte.
+// One bit for each byte of `word` that equals `byte`. The sum cannot carry from one byte into the
+// next (0x7f + 0x7f < 0x100), so unlike the shorter trick this one is exact; the product gathers
+// the eight flags, 8 bits apart, in its top byte.
 inline uint64_t EqualBytes(uint64_t word, uint8_t byte) {
   constexpr uint64_t kLow7 = 0x7f7f7f7f7f7f7f7f;
   const uint64_t difference = word ^ (0x0101010101010101 * byte);
@@ -63,7 +63,9 @@ inline LineMasks ScanBlock(const uint8_t* block) {
   return masks;
 }
 #else
-inline LineMasks ScanBlock(const uint8_t* block) { return ScanBlockPortable(block); }
+inline LineMasks ScanBlock(const uint8_t* block) {
+  return ScanBlockPortable(block);
+}
 #endif
 
 }  // namespace backstay

@@ -1,4 +1,5 @@
-// core/smtp/reply.h -- an SMTP reply: code, enhanced status code, text. Every reply we send stands here.
+// core/smtp/reply.h -- an SMTP reply: code, enhanced status code, text. Every reply we send stands
+// here.
 //
 // Owns:  nothing: the text is static, or lives until the call that got the reply returns.
 // See:   RFC 5321 s4.2, RFC 3463, RFC 2034.
@@ -19,8 +20,8 @@ struct Reply {
   bool permanent() const { return code >= 500; }
 };
 
-// Appends "250 2.1.0 text\r\n". The text has no CR, LF or NUL (ASSERT): foreign text does not go into
-// our replies.
+// Appends "250 2.1.0 text\r\n". The text has no CR, LF or NUL (ASSERT): foreign text does not go
+// into our replies.
 void AppendReply(const Reply& reply, std::string& output);
 
 namespace replies {

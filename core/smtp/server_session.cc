@@ -13,12 +13,13 @@
 namespace backstay {
 namespace {
 
-// Strings that grew beyond this for a rare line or a burst of replies give their memory back, so that
-// an idle connection does not keep it.
+// Strings that grew beyond this for a rare line or a burst of replies give their memory back, so
+// that an idle connection does not keep it.
 constexpr size_t kKeptCapacityMax = 1024;
 
-// A host name, an address literal, or what clients take for one: any word that cannot be mistaken for
-// something else in a header field. Whether it is the client's true name is nobody's business here.
+// A host name, an address literal, or what clients take for one: any word that cannot be mistaken
+// for something else in a header field. Whether it is the client's true name is nobody's business
+// here.
 bool IsHelloArgument(std::string_view text) {
   constexpr size_t kBytesMax = 255;
   constexpr std::string_view kSpecials = " ()<>@,;\\\"";
@@ -28,10 +29,12 @@ bool IsHelloArgument(std::string_view text) {
 }
 
 // 421 says so (RFC 5321 s3.8), 521 is what a client gets that is not to go on.
-bool EndsConnection(const Reply& reply) { return reply.code == 421 || reply.code == 521; }
+bool EndsConnection(const Reply& reply) {
+  return reply.code == 421 || reply.code == 521;
+}
 
-// Takes "FROM:" or "TO:" off the argument. A blank behind the colon is not in the grammar, but common
-// and not ambiguous.
+// Takes "FROM:" or "TO:" off the argument. A blank behind the colon is not in the grammar, but
+// common and not ambiguous.
 bool TakeKeyword(std::string_view keyword, std::string_view& argument) {
   if (!EqualsIgnoringCase(argument.substr(0, keyword.size()), keyword)) {
     return false;
@@ -55,15 +58,21 @@ void ServerSession::Greet() {
   output_.append("220 ").append(params_.hostname).append(" ESMTP backstay\r\n");
 }
 
-void ServerSession::GreetWith(const Reply& reply) { CloseWith(reply); }
+void ServerSession::GreetWith(const Reply& reply) {
+  CloseWith(reply);
+}
 
 void ServerSession::TalkedTooEarly() {
   MARK("early talker");
   CloseWith(replies::kNotInSync);
 }
 
-void ServerSession::TimedOut() { CloseLater(LastWord::kTimedOut); }
-void ServerSession::ShutDown() { CloseLater(LastWord::kShuttingDown); }
+void ServerSession::TimedOut() {
+  CloseLater(replies::kTimedOut);
+}
+void ServerSession::ShutDown() {
+  CloseLater(replies::kShuttingDown);
+}
 
 size_t ServerSession::Consume(Bytes bytes) {
   size_t taken = 0;
@@ -283,8 +292,8 @@ void ServerSession::Rcpt(const Command& command) {
 
 void ServerSession::Data(const Command& command, bool more) {
   if (more) {
-    // RFC 2920 s3.1: DATA ends a group. What stands behind it was sent by somebody who does not know
-    // whether it will be read as content or as commands, so it is read as neither.
+    // RFC 2920 s3.1: DATA ends a group. What stands behind it was sent by somebody who does not
+    // know whether it will be read as content or as commands, so it is read as neither.
     MARK("text waiting behind DATA");
     CloseWith(replies::kNotInSync);
     return;
@@ -355,7 +364,7 @@ void ServerSession::Quit(const Command& command) {
 size_t ServerSession::ConsumeContent(Bytes bytes) {
   const size_t taken = reader_.Consume(bytes, [this](Bytes content) { OnContent(content); });
   if (phase_ == Phase::kContent && reader_.fault() != DataReader::Fault::kNone) {
-    Doom(reader_.fault() == DataReader::Fault::kNul ? Verdict::kNul : Verdict::kBareNewline);
+    Doom(reader_.fault() == DataReader::Fault::kNul ? replies::kNulInData : replies::kBareNewline);
   }
   const bool more = taken < bytes.size();
   if (phase_ == Phase::kSwallowing) {
@@ -364,13 +373,13 @@ size_t ServerSession::ConsumeContent(Bytes bytes) {
       EndSwallowing(more);
     } else if (content_bytes_ > kSwallowedBytesMax) {
       MARK("refused message without an end");
-      CloseWith(ReplyTo(verdict_));
+      CloseWith(*verdict_);
     }
     return taken;
   }
   if (reader_.done()) {
     if (more && hello_ == Hello::kPlain) {
-      last_word_ = LastWord::kNotInSync;
+      last_word_ = &replies::kNotInSync;
     }
     phase_ = Phase::kAwaitingFinish;
     staged_ = false;
@@ -379,38 +388,40 @@ size_t ServerSession::ConsumeContent(Bytes bytes) {
   return taken;
 }
 
+// The verdict must not depend on where the content was cut: what counts is which fault came first.
 void ServerSession::OnContent(Bytes content) {
-  content_bytes_ += content.size();
-  if (params_.message_bytes_max != 0 && content_bytes_ > params_.message_bytes_max) {
-    Doom(Verdict::kTooBig);
-    return;
+  uint64_t fitting = content.size();
+  if (params_.message_bytes_max != 0) {
+    fitting = std::min<uint64_t>(fitting, params_.message_bytes_max - content_bytes_);
   }
-  hops_.Consume(content, params_.hostname);
+  content_bytes_ += fitting;
+  hops_.Consume(content.first(fitting), params_.hostname);
   if (hops_.looping()) {
-    Doom(Verdict::kLoop);
-    return;
+    Doom(replies::kMailLoop);
+  } else if (fitting < content.size()) {
+    Doom(replies::kMessageTooBig);
+  } else {
+    intake_.OnContent(content);
   }
-  intake_.OnContent(content);
 }
 
 // The message cannot be taken any more, but its end must be found: what follows is not commands.
-void ServerSession::Doom(Verdict verdict) {
+void ServerSession::Doom(const Reply& verdict) {
   phase_ = Phase::kSwallowing;
-  verdict_ = verdict;
+  verdict_ = &verdict;
   content_bytes_ = 0;
   reader_.Discard();
   DropStaged();
 }
 
 void ServerSession::EndSwallowing(bool more) {
-  const Reply& reply = ReplyTo(verdict_);
   ResetTransaction();
-  if (verdict_ == Verdict::kBareNewline || verdict_ == Verdict::kNul) {
+  if (reader_.fault() != DataReader::Fault::kNone) {
     MARK("malformed data");
-    CloseWith(reply);  // whose framing is broken once is not believed again
+    CloseWith(*verdict_);  // whose framing is broken once is not believed again
     return;
   }
-  Answer(reply);
+  Answer(*verdict_);
   if (more && hello_ == Hello::kPlain && !wants_close()) {
     CloseWith(replies::kNotInSync);
   }
@@ -424,8 +435,8 @@ void ServerSession::FinishData(const Reply& reply) {
     junk_ = 0;
   }
   Answer(reply);
-  if (last_word_ != LastWord::kNone && !wants_close()) {
-    CloseWith(ReplyTo(last_word_));
+  if (last_word_ != nullptr && !wants_close()) {
+    CloseWith(*last_word_);
   }
 }
 
@@ -469,40 +480,12 @@ void ServerSession::CloseWith(const Reply& reply) {
   phase_ = Phase::kClosing;
 }
 
-void ServerSession::CloseLater(LastWord word) {
+void ServerSession::CloseLater(const Reply& reply) {
   if (awaiting_finish()) {
-    last_word_ = word;
+    last_word_ = &reply;
   } else if (!wants_close()) {
-    CloseWith(ReplyTo(word));
+    CloseWith(reply);
   }
-}
-
-const Reply& ServerSession::ReplyTo(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kTooBig:
-      return replies::kMessageTooBig;
-    case Verdict::kLoop:
-      return replies::kMailLoop;
-    case Verdict::kBareNewline:
-      return replies::kBareNewline;
-    case Verdict::kNul:
-      return replies::kNulInData;
-  }
-  UNREACHABLE();
-}
-
-const Reply& ServerSession::ReplyTo(LastWord word) {
-  switch (word) {
-    case LastWord::kNone:
-      break;
-    case LastWord::kTimedOut:
-      return replies::kTimedOut;
-    case LastWord::kShuttingDown:
-      return replies::kShuttingDown;
-    case LastWord::kNotInSync:
-      return replies::kNotInSync;
-  }
-  UNREACHABLE();
 }
 
 }  // namespace backstay

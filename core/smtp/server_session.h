@@ -1,10 +1,10 @@
 // core/smtp/server_session.h -- receiver-SMTP: bytes in, replies out. No socket, file or clock.
 //
-// The owner feeds Consume() with what arrives, sends output(), and obeys wants_close(). The session asks
-// its Intake for every verdict. One function resets a transaction (DESIGN 7).
+// The owner feeds Consume() with what arrives, sends output(), and obeys wants_close(). The session
+// asks its Intake for every verdict. One function resets a transaction (DESIGN 7).
 //
-// Owns:     replies not yet sent (at most kOutputBytesMax and one reply more), one partial command line
-//           (at most kLineBytesMax).
+// Owns:     replies not yet sent (at most kOutputBytesMax and one reply more), one partial command
+//           line (at most kLineBytesMax).
 // Outlives: nothing; `params` and `intake` must outlive it.
 // Errors:   what a client does wrong is a reply, never a Status; nothing here allocates per message
 //           in steady state.
@@ -18,8 +18,8 @@
 #include <string_view>
 
 #include "core/base/bytes.h"
-#include "core/smtp/data_reader.h"
 #include "core/smtp/command.h"
+#include "core/smtp/data_reader.h"
 #include "core/smtp/extensions.h"
 #include "core/smtp/reply.h"
 #include "core/smtp/trace_fields.h"
@@ -30,21 +30,24 @@ namespace backstay {
 //
 // The calls of one transaction are, in this order:
 //   OnMail, answered positively: the transaction is open. (Otherwise nothing follows.)
-//   OnRcpt, any number of times; OnData, once, if some OnRcpt was answered positively; OnContent, any
-//   number of times;
+//   OnRcpt, any number of times; OnData, once, if some OnRcpt was answered positively; OnContent,
+//   any number of times;
 //   then exactly one of
-//     OnEndOfData  the message is complete, and FinishData() ends the transaction. OnReset does not follow;
-//     OnReset      it will never be complete: RSET, EHLO or HELO, OnData not answered positively,
+//     OnEndOfData  the message is complete, and FinishData() ends the transaction. OnReset does not
+//     follow; OnReset      it will never be complete: RSET, EHLO or HELO, OnData not answered
+//     positively,
 //                  content refused (too large, malformed, looping: at once, while the rest is still
-//                  being read), QUIT, or the session has closed itself (limits, TimedOut, ShutDown).
+//                  being read), QUIT, or the session has closed itself (limits, TimedOut,
+//                  ShutDown).
 // A connection that dies takes its session along without a call: the owner knows what is staged.
 // A verdict of 421 or 521 makes the session close after sending it.
 class Intake {
  public:
   virtual Reply OnMail(std::string_view reverse_path, const MailParams& params) = 0;
-  // `address` has no brackets and no source route; it is a syntactically valid Mailbox, or "postmaster"
-  // in the case the client chose. The same address may come again and is passed on each time: whoever
-  // stores the message delivers it once, and a repeated RCPT is answered like the first.
+  // `address` has no brackets and no source route; it is a syntactically valid Mailbox, or
+  // "postmaster" in the case the client chose. The same address may come again and is passed on
+  // each time: whoever stores the message delivers it once, and a repeated RCPT is answered like
+  // the first.
   virtual Reply OnRcpt(std::string_view address) = 0;
   // Asked once per DATA before 354; anything but a positive reply is sent instead and ends the
   // transaction.
@@ -77,18 +80,18 @@ class ServerSession {
   static constexpr uint32_t kErrorsMax = 20;
   // EHLO, HELO, NOOP, RSET, VRFY and HELP without a message taken between them.
   static constexpr uint32_t kJunkMax = 100;
-  // Recipients beyond recipients_max before each further one is an error: a sender that overshoots must
-  // get its first recipients_max through, or it would fail the same way for ever.
+  // Recipients beyond recipients_max before each further one is an error: a sender that overshoots
+  // must get its first recipients_max through, or it would fail the same way for ever.
   static constexpr uint32_t kExcessRecipientsMax = 1000;
-  // How much of a refused message is read on to its end, so that the client sees the one final reply
-  // and does not come back: twenty times the usual limit.
+  // How much of a refused message is read on to its end, so that the client sees the one final
+  // reply and does not come back: twenty times the usual limit.
   static constexpr uint64_t kSwallowedBytesMax = uint64_t{1} << 30;
 
   ServerSession(const ServerParams& params, Intake& intake);
   ServerSession(const ServerSession&) = delete;
   ServerSession& operator=(const ServerSession&) = delete;
 
-  void Greet();                      // queues "220 <hostname> ESMTP backstay"
+  void Greet();                        // queues "220 <hostname> ESMTP backstay"
   void GreetWith(const Reply& reply);  // a refusal at connect (421): then wants_close()
   // Returns the bytes taken; fewer than given while an end of data is unanswered or output() has
   // reached its bound (the caller offers the rest again after FinishData / DropOutput).
@@ -97,7 +100,8 @@ class ServerSession {
   size_t Consume(Bytes bytes);
   // Answers the end of data that Intake was told of.
   void FinishData(const Reply& reply);
-  // 421 4.4.2 or 421 4.3.2, then wants_close(). While awaiting_finish() the message is answered first.
+  // 421 4.4.2 or 421 4.3.2, then wants_close(). While awaiting_finish() the message is answered
+  // first.
   void TimedOut();
   void ShutDown();
   // Bytes that arrived before Greet() was sent: early talker (row 18): 554 5.5.0, wants_close().
@@ -106,10 +110,10 @@ class ServerSession {
   std::string_view output() const { return output_; }  // replies not yet sent, in order
   void DropOutput(size_t bytes);
   bool wants_close() const { return phase_ == Phase::kClosing; }  // send output(), then close
-  bool in_transaction() const;       // MAIL accepted, not yet over
-  bool in_data() const;              // between 354 and the end of data
+  bool in_transaction() const;                                    // MAIL accepted, not yet over
+  bool in_data() const;                                           // between 354 and the end of data
   bool awaiting_finish() const { return phase_ == Phase::kAwaitingFinish; }  // FinishData owed
-  bool extended() const { return hello_ == Hello::kExtended; }  // greeted with EHLO
+  bool extended() const { return hello_ == Hello::kExtended; }               // greeted with EHLO
   std::string_view helo() const { return helo_; }  // argument of EHLO/HELO; empty before
 
  private:
@@ -122,9 +126,6 @@ class ServerSession {
     kClosing
   };
   enum class Hello : uint8_t { kNone, kPlain, kExtended };
-  enum class Verdict : uint8_t { kTooBig, kLoop, kBareNewline, kNul };
-  // What is said behind the reply that FinishData brings.
-  enum class LastWord : uint8_t { kNone, kTimedOut, kShuttingDown, kNotInSync };
 
   size_t ConsumeLine(Bytes bytes);
   size_t ConsumeContent(Bytes bytes);
@@ -137,7 +138,7 @@ class ServerSession {
   void Junk(const Command& command);
   void Quit(const Command& command);
   void OnContent(Bytes content);
-  void Doom(Verdict verdict);
+  void Doom(const Reply& verdict);
   void EndSwallowing(bool more);
 
   void ResetTransaction();
@@ -145,30 +146,29 @@ class ServerSession {
   void Answer(const Reply& reply);
   void CountError();
   void CloseWith(const Reply& reply);
-  void CloseLater(LastWord word);
-  static const Reply& ReplyTo(Verdict verdict);
-  static const Reply& ReplyTo(LastWord word);
+  void CloseLater(const Reply& reply);
 
   const ServerParams& params_;
   Intake& intake_;
+  const Reply* verdict_ = nullptr;    // of kSwallowing; from the table in reply.h, like the next
+  const Reply* last_word_ = nullptr;  // said behind the reply that FinishData brings
   std::string output_;
   std::string line_;  // begun, its newline not yet seen
   std::string helo_;
-  uint64_t content_bytes_ = 0;    // decoded; in kSwallowing: read since
-  uint32_t recipients_ = 0;       // accepted
+  uint64_t content_bytes_ = 0;  // decoded; in kSwallowing: read since
+  uint32_t recipients_ = 0;     // accepted
   uint32_t excess_recipients_ = 0;
   HopCounter hops_;
   DataReader reader_;
   Phase phase_ = Phase::kIdle;
   Hello hello_ = Hello::kNone;
-  Verdict verdict_ = Verdict::kTooBig;
-  LastWord last_word_ = LastWord::kNone;
-  bool staged_ = false;           // Intake has something that only OnReset or OnEndOfData ends
+  bool staged_ = false;  // Intake has something that only OnReset or OnEndOfData ends
   uint8_t errors_ = 0;
   uint8_t junk_ = 0;
 };
 
-// A million idle connections are a promise; what a session does not need while it waits is not here.
+// A million idle connections are a promise; what a session does not need while it waits is not
+// here.
 static_assert(sizeof(ServerSession) <= 200);
 
 }  // namespace backstay

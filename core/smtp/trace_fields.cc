@@ -26,8 +26,8 @@ static_assert(kNameBytesMax + kQueueIdBytesMax + 64 <= 998);
 // Only what names and literals are made of: no blank, no parenthesis, no semicolon, no quote, no
 // backslash, nothing that could end the line, the clause or the comment it stands in.
 bool IsNameByte(char c) {
-  return IsAlphanumeric(c) || std::string_view("-._:[]/+=~*#%&'!$^`{|}").find(c) !=
-                                  std::string_view::npos;
+  return IsAlphanumeric(c) ||
+         std::string_view("-._:[]/+=~*#%&'!$^`{|}").find(c) != std::string_view::npos;
 }
 
 void AppendName(std::string_view name, std::string& output) {

@@ -16,13 +16,13 @@ namespace backstay {
 
 // What a Received field says.
 struct Trace {
-  std::string_view helo;         // as given; cleaned here
-  std::string_view client_name;  // confirmed PTR; empty: unknown
+  std::string_view helo;                    // as given; cleaned here
+  std::string_view client_name;             // confirmed PTR; empty: unknown
   std::string_view client_address_literal;  // SocketAddress::AddressLiteral: "IPv6:2001:db8::1"
-  std::string_view hostname;     // ours
-  bool extended = false;         // greeted with EHLO
+  std::string_view hostname;                // ours
+  bool extended = false;                    // greeted with EHLO
   std::string_view queue_id;
-  std::string_view recipient;    // empty: more than one, which must not see each other
+  std::string_view recipient;  // empty: more than one, which must not see each other
   WallTime time;
 };
 
@@ -33,8 +33,8 @@ void AppendReceived(const Trace& trace, std::string& output);
 // Received fields of the header section: how many, and how many of them were written by us.
 class HopCounter {
  public:
-  // RFC 5321 s6.3 asks for a limit of at least 100. Our own name once is a second visit in good faith
-  // (a primary that sends a mailbox on); twice is a loop.
+  // RFC 5321 s6.3 asks for a limit of at least 100. Our own name once is a second visit in good
+  // faith (a primary that sends a mailbox on); twice is a loop.
   static constexpr uint32_t kReceivedMax = 100;
   static constexpr uint32_t kOwnMax = 2;
 
@@ -49,18 +49,18 @@ class HopCounter {
  private:
   enum class State : uint8_t {
     kLineStart,
-    kName,      // of a field that may be Received
-    kValue,     // of a Received field, up to its first by clause
-    kSkip,      // the rest of a line that does not matter
-    kBody       // behind the header section
+    kName,   // of a field that may be Received
+    kValue,  // of a Received field, up to its first by clause
+    kSkip,   // the rest of a line that does not matter
+    kBody    // behind the header section
   };
   enum class Value : uint8_t {
-    kWord,      // inside some word
-    kGap,       // a word may begin
-    kB,         // "b"
-    kBy,        // "by"
-    kByGap,     // "by" and blanks or a comment: the host begins next
-    kHost       // inside it
+    kWord,   // inside some word
+    kGap,    // a word may begin
+    kB,      // "b"
+    kBy,     // "by"
+    kByGap,  // "by" and blanks or a comment: the host begins next
+    kHost    // inside it
   };
 
   size_t StartLine(uint8_t first);
@@ -73,10 +73,10 @@ class HopCounter {
   uint32_t own_ = 0;
   State state_ = State::kBody;
   Value value_ = Value::kWord;
-  bool in_value_ = false;       // a folded line continues the value
-  uint8_t name_bytes_ = 0;      // matched of "received"
-  uint8_t comment_depth_ = 0;   // saturates
-  uint16_t host_bytes_ = 0;     // matched of the hostname; kNoMatch
+  bool in_value_ = false;      // a folded line continues the value
+  uint8_t name_bytes_ = 0;     // matched of "received"
+  uint8_t comment_depth_ = 0;  // saturates
+  uint16_t host_bytes_ = 0;    // matched of the hostname; kNoMatch
 };
 
 }  // namespace backstay

@@ -27,7 +27,11 @@ std::string Unescape(const std::string& text) {
       bytes += static_cast<char>(std::strtol(text.substr(at + 1, 2).c_str(), nullptr, 16));
       at += 2;
     } else {
-      bytes += code == 'r' ? '\r' : code == 'n' ? '\n' : code == 't' ? '\t' : code == '0' ? '\0' : code;
+      bytes += code == 'r'   ? '\r'
+               : code == 'n' ? '\n'
+               : code == 't' ? '\t'
+               : code == '0' ? '\0'
+                             : code;
     }
   }
   return bytes;
@@ -242,8 +246,8 @@ std::string Dialogue::PrimaryGot(const std::string& words) {
       return "no mail came";
     }
     const std::string& content = mails.back().content;
-    const std::string text = Unescape(rest.substr(rest.find('"') + 1,
-                                                  rest.rfind('"') - rest.find('"') - 1));
+    const std::string text =
+        Unescape(rest.substr(rest.find('"') + 1, rest.rfind('"') - rest.find('"') - 1));
     const bool found = rest.starts_with("containing") ? content.find(text) != std::string::npos
                        : rest.starts_with("starting") ? content.starts_with(text)
                                                       : content.ends_with(text);
@@ -269,9 +273,9 @@ std::string Dialogue::PrimaryGot(const std::string& words) {
 
 std::string Dialogue::SpoolState(const std::string& words) {
   const SpoolStats stats = daemon_->stats();
-  const std::string actual = fmt::format("live {}, dsn pending {}, messages {}",
-                                         stats.recipients_live, stats.recipients_dsn_pending,
-                                         stats.messages_live);
+  const std::string actual =
+      fmt::format("live {}, dsn pending {}, messages {}", stats.recipients_live,
+                  stats.recipients_dsn_pending, stats.messages_live);
   if (words == "empty") {
     return stats.messages_live == 0 ? "" : actual;
   }
@@ -327,14 +331,15 @@ std::string Dialogue::ConfigText() const {
       retry += fmt::format("profile = \"{}\"\n", value);
     } else {
       const bool number = value.find_first_not_of("0123456789") == std::string::npos;
-      smtp += number ? fmt::format("{} = {}\n", key, value)
-                     : fmt::format("{} = \"{}\"\n", key, value);
+      smtp +=
+          number ? fmt::format("{} = {}\n", key, value) : fmt::format("{} = \"{}\"\n", key, value);
     }
   }
   return fmt::format(
       "hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = 1\n{}"
       "[spool]\ndirectory = \"/spool\"\nsegment_size = \"4MiB\"\nreserve = \"8MiB\"\n"
-      "[retry]\n{}[admin]\nlisten = \"\"\n[[domain]]\nname = \"{}\"\nprimary = [\"10.0.0.3:25\"]\n{}",
+      "[retry]\n{}[admin]\nlisten = \"\"\n[[domain]]\nname = \"{}\"\nprimary = "
+      "[\"10.0.0.3:25\"]\n{}",
       smtp, retry, name, domain);
 }
 

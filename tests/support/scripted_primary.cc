@@ -42,13 +42,14 @@ class ScriptedPrimary::Connection : private StreamEvents {
 
   void OnCommand(const std::string& line) {
     const std::string verb = line.substr(0, 4);
-    const std::string path = line.find('<') == std::string::npos
-                                 ? ""
-                                 : line.substr(line.find('<') + 1,
-                                               line.rfind('>') - line.find('<') - 1);
+    const std::string path =
+        line.find('<') == std::string::npos
+            ? ""
+            : line.substr(line.find('<') + 1, line.rfind('>') - line.find('<') - 1);
     if (verb == "EHLO") {
-      Say(owner_.ReplyTo("EHLO", "", "250-primary.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n"
-                                     "250 ENHANCEDSTATUSCODES"));
+      Say(owner_.ReplyTo("EHLO", "",
+                         "250-primary.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n"
+                         "250 ENHANCEDSTATUSCODES"));
     } else if (verb == "MAIL") {
       mail_ = ReceivedMail();
       mail_.reverse_path = path;

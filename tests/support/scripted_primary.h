@@ -1,4 +1,5 @@
-// tests/support/scripted_primary.h -- a primary that does what a test says; own SMTP code, on any Io.
+// tests/support/scripted_primary.h -- a primary that does what a test says; own SMTP code, on any
+// Io.
 //
 // Independent of the product's session on purpose: a shared bug would hide on both sides.
 // Owns:  its listener and connections. Turn: the world calls Turn().
@@ -27,8 +28,8 @@ class ScriptedPrimary {
   // Starts or stops listening; stopping cuts every connection.
   void Up();
   void Down();
-  // "RCPT 550 5.1.1 text" for the recipient `only` (empty: all); command "MAIL", "RCPT", "DATA", "EOD",
-  // "EHLO", "BANNER". An empty reply removes every rule.
+  // "RCPT 550 5.1.1 text" for the recipient `only` (empty: all); command "MAIL", "RCPT", "DATA",
+  // "EOD", "EHLO", "BANNER". An empty reply removes every rule.
   void SetReply(const std::string& command, const std::string& reply, const std::string& only);
   void ClearReplies() { rules_.clear(); }
   void Turn();

@@ -13,7 +13,8 @@ namespace backstay {
 // One shard with its Io, in place of a thread.
 class SimDaemon::Runner : public Actor {
  public:
-  Runner(std::unique_ptr<Io> io, const ShardSetup& setup) : io_(std::move(io)), shard_(*io_, setup) {}
+  Runner(std::unique_ptr<Io> io, const ShardSetup& setup)
+      : io_(std::move(io)), shard_(*io_, setup) {}
 
   void Turn() override {
     if (shard_.finished()) {
@@ -118,12 +119,11 @@ absl::Status SimDaemon::Reload(std::string config_toml) {
   RETURN_IF_ERROR(next->CanReplace(*snapshot_));
   std::atomic<uint32_t> taken{0};
   for (size_t shard = 0; shard < runners_.size(); ++shard) {
-    post_->Post(
-        post_->engine(), shard,
-        {.kind = ShardMessage::Kind::kReload, .snapshot = next.get(), .taken = &taken});
+    post_->Post(post_->engine(), shard,
+                {.kind = ShardMessage::Kind::kReload, .snapshot = next.get(), .taken = &taken});
   }
-  const bool all_taken = world_.RunUntil([&] { return taken.load() == runners_.size(); },
-                                         absl::Minutes(1));
+  const bool all_taken =
+      world_.RunUntil([&] { return taken.load() == runners_.size(); }, absl::Minutes(1));
   ASSERT(all_taken);
   snapshot_ = std::move(next);
   config_ = std::move(config_toml);
@@ -131,9 +131,8 @@ absl::Status SimDaemon::Reload(std::string config_toml) {
 }
 
 bool SimDaemon::serving() const {
-  return running() && std::all_of(runners_.begin(), runners_.end(), [](const auto& runner) {
-           return runner->shard().serving();
-         });
+  return running() && std::all_of(runners_.begin(), runners_.end(),
+                                  [](const auto& runner) { return runner->shard().serving(); });
 }
 
 bool SimDaemon::finished() const {

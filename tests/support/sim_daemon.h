@@ -1,10 +1,11 @@
-// tests/support/sim_daemon.h -- a whole daemon in the simulated world: spool directory, shards, turns.
+// tests/support/sim_daemon.h -- a whole daemon in the simulated world: spool directory, shards,
+// turns.
 //
-// What core/main.cc and Engine do with threads and the kernel, in one thread on one simulated host. Every
-// shard has an Io of its own and is driven by the world; crash and restart at any event.
+// What core/main.cc and Engine do with threads and the kernel, in one thread on one simulated host.
+// Every shard has an Io of its own and is driven by the world; crash and restart at any event.
 //
-// Life:     Start() ... Stop() or Crash(), then Start() again. A start under faults may fail, at once or
-//           later (status()); then Crash() and start again, as a service manager would.
+// Life:     Start() ... Stop() or Crash(), then Start() again. A start under faults may fail, at
+//           once or later (status()); then Crash() and start again, as a service manager would.
 // Owns:     shards, Ios, snapshots. The disk belongs to the host and survives.
 // Outlives: `world` and `host` outlive it.
 #pragma once
@@ -37,16 +38,17 @@ class SimDaemon {
   // The host's processes end, its disk keeps what `mode` says. Also legal when nothing runs.
   void Crash(CrashMode mode);
   absl::Status Restart() { return Start(); }
-  // SIGTERM: drains, closes the spool, ends. False, still running: it took longer, or a crash is due.
+  // SIGTERM: drains, closes the spool, ends. False, still running: it took longer, or a crash is
+  // due.
   bool Stop(absl::Duration at_most = absl::Minutes(2));
   // SIGHUP with this file. Not OK: refused, nothing changed.
   absl::Status Reload(std::string config_toml);
 
   bool running() const { return !runners_.empty(); }
-  bool serving() const;   // every shard
-  bool finished() const;  // every shard: drained, or failed (status())
+  bool serving() const;         // every shard
+  bool finished() const;        // every shard: drained, or failed (status())
   absl::Status status() const;  // of the first shard that failed
-  bool quiet() const;     // every shard; true when nothing runs
+  bool quiet() const;           // every shard; true when nothing runs
 
   size_t shards() const { return runners_.size(); }
   Shard& shard(size_t index);

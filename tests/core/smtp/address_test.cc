@@ -34,7 +34,9 @@ void ExpectCases(const std::vector<Case>& cases, Path (*parse)(std::string_view)
   }
 }
 
-std::string Times(size_t count, char c) { return std::string(count, c); }
+std::string Times(size_t count, char c) {
+  return std::string(count, c);
+}
 
 // A domain of `bytes` bytes out of labels of at most 63.
 std::string LongDomain(size_t bytes) {
@@ -251,18 +253,22 @@ TEST(Address, EightBitIsToldApartFromBadSyntax) {
   ExpectCases(
       {
           {"<\xc3\xbc@our>", kUtf8},
-          {"<v@b\xc3\xbc" "cher.example>", kUtf8},
+          {"<v@b\xc3\xbc"
+           "cher.example>",
+           kUtf8},
           {"<\"\xc3\xbc x\"@our>", kUtf8},
-          {"<v@our\xef\xbc\x8e" "example>", kUtf8},         // full-width dot
-          {"<v\xe2\x80\xae@our>", kUtf8},                   // right-to-left override
+          {"<v@our\xef\xbc\x8e"
+           "example>",
+           kUtf8},                         // full-width dot
+          {"<v\xe2\x80\xae@our>", kUtf8},  // right-to-left override
           {"<\xf0\x9f\x93\xa7@our>", kUtf8},
           {"<\xf4\x8f\xbf\xbf@our>", kUtf8},
           {"<\xfc@our>", kEightBit},
           {"<\xc3@our>", kEightBit},
-          {"<\xc0\xae@our>", kEightBit},                    // overlong dot
+          {"<\xc0\xae@our>", kEightBit},  // overlong dot
           {"<\xe0\x80\xae@our>", kEightBit},
           {"<\xf0\x80\x80\xae@our>", kEightBit},
-          {"<\xed\xa0\x80@our>", kEightBit},                // surrogate
+          {"<\xed\xa0\x80@our>", kEightBit},  // surrogate
           {"<\xf4\x90\x80\x80@our>", kEightBit},
           {"<\xe2\x80@our>", kEightBit},
           {"<v@our\xff>", kEightBit},

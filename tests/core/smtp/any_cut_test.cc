@@ -1,6 +1,7 @@
 // tests/core/smtp/any_cut_test.cc -- a dialogue cut at any places gives the same replies.
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +29,9 @@ std::vector<Script> Scripts() {
       {"HELO c\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<v@our>\r\n", "DATA\r\n", "a\r\n.\r\n",
        "QUIT\r\n"},
       {"ehlo [IPv6:::1]\r\n", recipients + "DATA\r\n", "text\r\n.\r\nNOOP\r\nVRFY x\r\nHELP\r\n"},
-      {"EHLO c\r\n", "MAIL FROM:<a@b> SIZE=5 BODY=8BITMIME\r\nRCPT TO:<later@our>\r\nRSET\r\n"
-                     "MAIL FROM:<a@b> X=1\r\nMAIL FROM:<a@b> SIZE=5000\r\nAUTH x\r\nEHLO d\r\n"},
+      {"EHLO c\r\n",
+       "MAIL FROM:<a@b> SIZE=5 BODY=8BITMIME\r\nRCPT TO:<later@our>\r\nRSET\r\n"
+       "MAIL FROM:<a@b> X=1\r\nMAIL FROM:<a@b> SIZE=5000\r\nAUTH x\r\nEHLO d\r\n"},
       {"EHLO c\r\n", "MAIL FROM:<a@b>\r\nRCPT TO:<v@our>\r\nDATA\r\n",
        std::string(990, 'x') + "\r\n" + std::string(20, 'y') + "\n.\n\r\n.\r\nNOOP\r\nQUIT\r\n"},
       {"EHLO c\r\n", "MAIL FROM:<a@b>\r\nRCPT TO:<v@our>\r\nDATA\r\n",
@@ -39,10 +41,14 @@ std::vector<Script> Scripts() {
       {"EHLO c\r\n", "MAIL FROM:<a@b>\r\nRCPT TO:<v@our>\r\nDATA\r\n",
        "Received: from x\r\n by mx2.example.net; d\r\nReceived: by\r\n mx2.example.net\r\n\r\nz\r\n"
        ".\r\nMAIL FROM:<a@b>\r\n"},
+      {"EHLO c\r\n", "MAIL FROM:<a@b>\r\nRCPT TO:<v@our>\r\nDATA\r\n",
+       "Received: by mx2.example.net; " + std::string(930, 'x') +
+           "\r\nReceived: by mx2.example.net ; y\r\n" + nul + "\n.\n\r\n.\r\nNOOP\r\n"},
       {"EHLO c\r\n", "NOOP " + std::string(4090, 'x') + "\r\nNOOP " + std::string(4080, 'x') +
                          "\r\nNOOP " + std::string(8200, 'x') + "\r\nNOOP\r\n"},
       {"EHLO c\r\n", "NOOP\r\nNOOP\nNOOP\r\n"},
-      {"EHLO c\r\n", "NO\rOP\r\nMAIL FROM:<\xc3\xbc@b>\r\n\xff\r\n" + nul + "\r\n\r\nBDAT 3\r\nabc"},
+      {"EHLO c\r\n",
+       "NO\rOP\r\nMAIL FROM:<\xc3\xbc@b>\r\n\xff\r\n" + nul + "\r\n\r\nBDAT 3\r\nabc"},
       {"EHLO c\r\n", "GET / HTTP/1.0\r\nHost: x\r\n"},
       {"\x16\x03\x01 TLS\r\n"},
       {"A\r\nB\r\nC\r\nD\r\nE\r\nF\r\nG\r\nH\r\nI\r\nJ\r\nK\r\nL\r\nM\r\nN\r\nO\r\nP\r\nQ\r\nR\r\n"
@@ -75,6 +81,11 @@ Heard Play(const Script& script, bool normalize, uint64_t cut_one_in, Random& ra
   }
   return {dialogue.transcript, dialogue.intake.calls, dialogue.intake.messages,
           dialogue.session.wants_close()};
+}
+
+void PrintTo(const Heard& heard, std::ostream* output) {
+  *output << testing::PrintToString(heard.transcript) << " calls " << heard.calls << " closed "
+          << heard.closed << " messages " << testing::PrintToString(heard.messages);
 }
 
 TEST(ServerSession, AnyCutGivesTheSameReplies) {

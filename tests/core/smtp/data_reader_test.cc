@@ -52,8 +52,8 @@ Decoded Reference(const std::string& wire, Mode mode) {
     }
     decoded.content += "\r\n";
   }
-  decoded.has_dot_lines = decoded.content.starts_with('.') ||
-                          decoded.content.find("\r\n.") != std::string::npos;
+  decoded.has_dot_lines =
+      decoded.content.starts_with('.') || decoded.content.find("\r\n.") != std::string::npos;
   if (decoded.refused) {
     decoded.content.clear();
     decoded.has_dot_lines = false;
@@ -95,8 +95,7 @@ void ExpectLikeReference(const std::string& wire, Random& random) {
   for (const Mode mode : {Mode::kReject, Mode::kNormalize}) {
     const Decoded expected = Reference(wire, mode);
     ASSERT_EQ(ReadWhole(wire, mode), expected) << testing::PrintToString(wire);
-    ASSERT_EQ(Read(wire, mode, [] { return size_t{1}; }), expected)
-        << testing::PrintToString(wire);
+    ASSERT_EQ(Read(wire, mode, [] { return size_t{1}; }), expected) << testing::PrintToString(wire);
     ASSERT_EQ(Read(wire, mode, [&random] { return random.Between(1, 5); }), expected)
         << testing::PrintToString(wire);
   }
@@ -132,8 +131,9 @@ TEST(DataReader, EveryFourByteStreamWithNulReadsAsTheReferenceSays) {
 TEST(DataReader, BlockEdgesAreNoEdges) {
   Random random(3);
   const std::vector<std::string> middles = {
-      "\r\n..\r\n", "\r\n.x\r\n", "\r\n", "\r\n.\r\n", "\n", "\r", "\r\r\n", "\n.\r\n", "\r\n.\n",
-      std::string(1, '\0'), "\r\n.\rx", ".\r\n", "\n.", "\r.", "\r\n\r\n..", "\r\n...\r\n"};
+      "\r\n..\r\n", "\r\n.x\r\n", "\r\n",       "\r\n.\r\n",          "\n",       "\r",
+      "\r\r\n",     "\n.\r\n",    "\r\n.\n",    std::string(1, '\0'), "\r\n.\rx", ".\r\n",
+      "\n.",        "\r.",        "\r\n\r\n..", "\r\n...\r\n"};
   for (const std::string& middle : middles) {
     for (size_t before = 0; before < 140; ++before) {
       const std::string wire =
@@ -186,8 +186,9 @@ TEST(DataReader, LookalikesAreOrdinaryBytes) {
   const Decoded decoded = ReadWhole(text + ".\r\n", Mode::kReject);
   EXPECT_TRUE(decoded.done);
   EXPECT_FALSE(decoded.refused);
-  EXPECT_EQ(decoded.content,
-            "a\r\n \r\n \r\n\t\r\n\xef\xbc\x8e\r\n\xc2\x85.\xc2\x85\r\n\xe2\x80\xa8.\xe2\x80\xa8\r\n");
+  EXPECT_EQ(
+      decoded.content,
+      "a\r\n \r\n \r\n\t\r\n\xef\xbc\x8e\r\n\xc2\x85.\xc2\x85\r\n\xe2\x80\xa8.\xe2\x80\xa8\r\n");
 }
 
 TEST(DataReader, FirstFaultIsTheOneThatIsNamed) {

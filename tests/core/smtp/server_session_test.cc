@@ -187,8 +187,9 @@ TEST(ServerSession, RecipientsAreJudged) {
 
 TEST(ServerSession, AddressesReachTheIntakeByteForByte) {
   Dialogue dialogue;
-  dialogue.FeedEach({"EHLO c\r\n", "MAIL FROM:<@x:\"A b\"@B.>\r\n", "RCPT TO:<@x:\"V\\\" w\"@OUR.>\r\n",
-                     "RCPT TO:<postMaster>\r\n", "RCPT TO:<postMaster>\r\n"});
+  dialogue.FeedEach({"EHLO c\r\n", "MAIL FROM:<@x:\"A b\"@B.>\r\n",
+                     "RCPT TO:<@x:\"V\\\" w\"@OUR.>\r\n", "RCPT TO:<postMaster>\r\n",
+                     "RCPT TO:<postMaster>\r\n"});
   EXPECT_EQ(dialogue.intake.last_reverse_path, "\"A b\"@B.");
   EXPECT_EQ(dialogue.intake.recipients,
             (std::vector<std::string>{"\"V\\\" w\"@OUR.", "postMaster", "postMaster"}));
@@ -246,9 +247,8 @@ TEST(ServerSession, PipeliningAfterHeloEndsTheConnection) {
 }
 
 TEST(ServerSession, ForeignProtocolsAreTurnedAway) {
-  for (const std::string text :
-       {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.0\r\n", "SSH-2.0-x\n", "Subject: x\r\n",
-        "\x16\x03\x01\x02"}) {
+  for (const std::string text : {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.0\r\n",
+                                 "SSH-2.0-x\n", "Subject: x\r\n", "\x16\x03\x01\x02"}) {
     SCOPED_TRACE(text);
     Dialogue dialogue;
     dialogue.Feed(text);

@@ -1,7 +1,8 @@
-// tests/core/smtp/session_model.h -- RFC 5321's order of commands on one page, written without looking.
+// tests/core/smtp/session_model.h -- RFC 5321's order of commands on one page, written without
+// looking.
 //
-// A model of what a client hears and what an Intake is told, for the symbols below. It knows nothing of
-// bytes, buffers and limits on errors; sequences are too short for those.
+// A model of what a client hears and what an Intake is told, for the symbols below. It knows
+// nothing of bytes, buffers and limits on errors; sequences are too short for those.
 #pragma once
 
 #include <array>
@@ -12,15 +13,42 @@
 namespace backstay {
 
 enum class Symbol : int {
-  kEhlo, kHelo, kBadHelo, kMail, kMailRefused, kMailBad, kRcpt, kRcptRefused, kRcptNoData, kData,
-  kRset, kNoop, kQuit, kText, kDot, kStray, kBig
+  kEhlo,
+  kHelo,
+  kBadHelo,
+  kMail,
+  kMailRefused,
+  kMailBad,
+  kRcpt,
+  kRcptRefused,
+  kRcptNoData,
+  kData,
+  kRset,
+  kNoop,
+  kQuit,
+  kText,
+  kDot,
+  kStray,
+  kBig
 };
 inline constexpr size_t kSymbols = 17;
 
 inline constexpr std::array<std::string_view, kSymbols> kSymbolText = {
-    "EHLO c\r\n", "HELO c\r\n", "HELO\r\n", "MAIL FROM:<a@b>\r\n", "MAIL FROM:<refused@b>\r\n",
-    "MAIL FROM:a@b\r\n", "RCPT TO:<v@our>\r\n", "RCPT TO:<refused@our>\r\n",
-    "RCPT TO:<nodata@our>\r\n", "DATA\r\n", "RSET\r\n", "NOOP\r\n", "QUIT\r\n", "text\r\n", ".\r\n",
+    "EHLO c\r\n",
+    "HELO c\r\n",
+    "HELO\r\n",
+    "MAIL FROM:<a@b>\r\n",
+    "MAIL FROM:<refused@b>\r\n",
+    "MAIL FROM:a@b\r\n",
+    "RCPT TO:<v@our>\r\n",
+    "RCPT TO:<refused@our>\r\n",
+    "RCPT TO:<nodata@our>\r\n",
+    "DATA\r\n",
+    "RSET\r\n",
+    "NOOP\r\n",
+    "QUIT\r\n",
+    "text\r\n",
+    ".\r\n",
     "a\rb\r\n",
     "and so it goes on and on and on and on and on and on and on and on and on and on and on\r\n"};
 
@@ -128,11 +156,13 @@ class SessionModel {
     if (final_reply_ != "250") {
       return;
     }
-    content_bytes_ += kSymbolText[static_cast<size_t>(symbol)].size();
-    if (symbol == Symbol::kStray) {
-      final_reply_ = "521";
-    } else if (content_bytes_ > content_bytes_max_) {
+    // Of a malformed line, what stands before the fault.
+    const std::string_view text = kSymbolText[static_cast<size_t>(symbol)];
+    content_bytes_ += symbol == Symbol::kStray ? 1 : text.size();
+    if (content_bytes_ > content_bytes_max_) {
       final_reply_ = "552";
+    } else if (symbol == Symbol::kStray) {
+      final_reply_ = "521";
     }
     if (final_reply_ != "250") {
       calls += 'X';

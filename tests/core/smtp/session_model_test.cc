@@ -1,7 +1,7 @@
 // tests/core/smtp/session_model_test.cc -- every sequence of commands, against the model.
 //
-// Depth 4 from a fresh connection, from behind RCPT and from inside the data. BACKSTAY_MODEL_DEPTH=5
-// goes one deeper (4.3 million sequences).
+// Depth 4 from a fresh connection, from behind RCPT and from inside the data.
+// BACKSTAY_MODEL_DEPTH=5 goes one deeper (4.3 million sequences).
 #include "tests/core/smtp/session_model.h"
 
 #include <gtest/gtest.h>
@@ -99,7 +99,9 @@ void Enumerate(const std::vector<Symbol>& prefix) {
   }
 }
 
-TEST(ServerSessionModel, AgreesFromTheFirstCommandOn) { Enumerate({}); }
+TEST(ServerSessionModel, AgreesFromTheFirstCommandOn) {
+  Enumerate({});
+}
 
 TEST(ServerSessionModel, AgreesBehindRcpt) {
   Enumerate({Symbol::kEhlo, Symbol::kMail, Symbol::kRcpt});

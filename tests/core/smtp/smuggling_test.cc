@@ -1,7 +1,8 @@
-// tests/core/smtp/smuggling_test.cc -- the published end-of-data sequences, everywhere, cut everywhere.
+// tests/core/smtp/smuggling_test.cc -- the published end-of-data sequences, everywhere, cut
+// everywhere.
 //
-// Each is followed by commands that a fooled server would execute. Whatever the place and the cut, there
-// is one transaction, and no CR, LF or NUL gets out that is not half of a CRLF.
+// Each is followed by commands that a fooled server would execute. Whatever the place and the cut,
+// there is one transaction, and no CR, LF or NUL gets out that is not half of a CRLF.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -103,8 +104,7 @@ void RunCase(std::string_view sequence, Place place, bool normalize, size_t cut)
 
 TEST(Smuggling, NoSequenceEndsDataAnywhereHoweverCut) {
   for (const std::string_view sequence : kSequences) {
-    for (const Place place :
-         {Place::kStart, Place::kMiddle, Place::kEnd, Place::kBehindTheLimit}) {
+    for (const Place place : {Place::kStart, Place::kMiddle, Place::kEnd, Place::kBehindTheLimit}) {
       for (const bool normalize : {false, true}) {
         for (size_t cut = 0; cut <= Message(sequence, place).size(); ++cut) {
           SCOPED_TRACE(testing::PrintToString(std::string(sequence)) + " place " +
