@@ -76,9 +76,8 @@ void Catalog::OnOpened(const IoResult& result) {
   if (result.error() == IoError::kNoDescriptors || result.error() == IoError::kNoMemory) {
     // Mail would seem lost although nothing is wrong with it.
     step_ = Step::kIdle;
-    return events_.OnCatalogRead(absl::ResourceExhaustedError(
-        fmt::format("cannot open {}: {}; raise the limit of open files", Name(),
-                    Describe(result.error()))));
+    return events_.OnCatalogRead(absl::ResourceExhaustedError(fmt::format(
+        "cannot open {}: {}; raise the limit of open files", Name(), Describe(result.error()))));
   }
   if (!result.ok()) {
     return LeaveAlone(Describe(result.error()));

@@ -17,9 +17,9 @@ void FailureGate::Failed(Instant now) {
   last_[failures_ % kFailuresToClose] = now;
   ++failures_;
   ++consecutive_;
-  const absl::Duration wait =
-      consecutive_ == 1 ? absl::ZeroDuration()
-                        : absl::Seconds(int64_t{1} << std::min(consecutive_ - 2, 5u));
+  const absl::Duration wait = consecutive_ == 1
+                                  ? absl::ZeroDuration()
+                                  : absl::Seconds(int64_t{1} << std::min(consecutive_ - 2, 5u));
   retry_at_ = now + std::min(wait, kRetryMax);
   // The oldest of the last three.
   const Instant third = last_[failures_ % kFailuresToClose];

@@ -52,7 +52,8 @@ uint64_t GroupCommit::RoomBytes() const {
   if (open_ == nullptr || full_) {
     return 0;
   }
-  return open_->data_end() - std::min(open_->data_end(), gather_->start() + gather_->bytes().size());
+  return open_->data_end() -
+         std::min(open_->data_end(), gather_->start() + gather_->bytes().size());
 }
 
 bool GroupCommit::MakeRoom(uint64_t payload_bytes) {
@@ -125,8 +126,8 @@ Instant GroupCommit::NextDue() const {
     return gate_.retry_at();
   }
   const Instant clock_due = clock_saved_at_ + kSaveClockEvery;
-  const Instant due = needs_successor_ ? std::min(last_synced_at_ + kSuccessorAfter, clock_due)
-                                       : clock_due;
+  const Instant due =
+      needs_successor_ ? std::min(last_synced_at_ + kSuccessorAfter, clock_due) : clock_due;
   return std::max(due, gate_.retry_at());
 }
 
@@ -281,8 +282,8 @@ void GroupCommit::Fail(IoError error, const char* what) {
 
 void GroupCommit::RememberAbandoned(const Segment& segment) {
   const auto cause = static_cast<uint32_t>(UntrustedCause::kAbandoned);
-  const bool extends = segment.holds_nothing_good() && !untrusted_.empty() &&
-                       untrusted_.back().cause == cause;
+  const bool extends =
+      segment.holds_nothing_good() && !untrusted_.empty() && untrusted_.back().cause == cause;
   if (extends) {
     untrusted_.back().last_segment = segment.number();
     return;

@@ -117,11 +117,11 @@ class GroupCommit {
 
   uint32_t last_commit_crc_ = 0;
   uint64_t next_sequence_ = 1;
-  uint32_t last_segment_ = 0;  // the one before the open one
+  uint32_t last_segment_ = 0;              // the one before the open one
   std::vector<UntrustedEntry> untrusted_;  // to be told by the start record of the next segment
   uint64_t start_sequence_ = 0;
   bool needs_successor_ = false;
-  bool must_commit_ = false;   // even if empty: after recovery or a failure
+  bool must_commit_ = false;  // even if empty: after recovery or a failure
   Instant last_synced_at_;
   Instant clock_saved_at_;
   FailureGate gate_;

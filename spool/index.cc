@@ -34,7 +34,8 @@ void Index::Add(Segment& segment, uint32_t block, uint32_t arrival_seconds,
   for (const DomainId id : recipients) {
     Domain& domain = At(id);
     ++domain.live_recipients;
-    const auto at = std::lower_bound(domain.segments.begin(), domain.segments.end(), segment.number());
+    const auto at =
+        std::lower_bound(domain.segments.begin(), domain.segments.end(), segment.number());
     if (at == domain.segments.end() || *at != segment.number()) {
       domain.segments.insert(at, segment.number());
     }
@@ -74,8 +75,8 @@ void Index::Settle(MessageRef message, uint32_t recipient, SettleKind kind,
     --recipients_live_;
     recipients_pending_ += owes_dsn ? 1 : 0;
     if (index.LiveMessages(id) == 0) {
-      const auto at = std::lower_bound(domain.segments.begin(), domain.segments.end(),
-                                       message.segment);
+      const auto at =
+          std::lower_bound(domain.segments.begin(), domain.segments.end(), message.segment);
       if (at != domain.segments.end() && *at == message.segment) {
         domain.segments.erase(at);
       }
@@ -92,9 +93,9 @@ void Index::Settle(MessageRef message, uint32_t recipient, SettleKind kind,
 
 std::optional<MessageRef> Index::NextLive(DomainId id, std::optional<MessageRef> after) const {
   const Domain& domain = At(id);
-  auto at = after.has_value() ? std::lower_bound(domain.segments.begin(), domain.segments.end(),
-                                                 after->segment)
-                              : domain.segments.begin();
+  auto at = after.has_value()
+                ? std::lower_bound(domain.segments.begin(), domain.segments.end(), after->segment)
+                : domain.segments.begin();
   for (; at != domain.segments.end(); ++at) {
     const Segment* segment = segments_.Find(*at);
     ASSERT(segment != nullptr);
@@ -130,6 +131,18 @@ SpoolTime Index::Arrival(MessageRef message) const {
     return SpoolTime();
   }
   return SpoolTime() + absl::Seconds(place->segment->index.ArrivalSeconds(place->message));
+}
+
+uint32_t Index::Recipients(MessageRef message) const {
+  const std::optional<Place> place = Find(message);
+  return place.has_value() ? place->segment->index.Recipients(place->message) : 0;
+}
+
+DomainId Index::DomainOf(MessageRef message, uint32_t recipient) const {
+  const std::optional<Place> place = Find(message);
+  ASSERT(place.has_value());
+  ASSERT(recipient < place->segment->index.Recipients(place->message));
+  return place->segment->index.Domain(place->message, recipient);
 }
 
 std::span<const DomainId> Index::LiveDomains(const Segment& segment, uint32_t message) {

@@ -35,6 +35,8 @@ class Index {
   bool IsLive(MessageRef message, uint32_t recipient) const;
   bool IsPending(MessageRef message, uint32_t recipient) const;
   SpoolTime Arrival(MessageRef message) const;
+  uint32_t Recipients(MessageRef message) const;  // 0 for a message that is not there
+  DomainId DomainOf(MessageRef message, uint32_t recipient) const;
   // The live domains of a message, each once, in the order in which they were interned.
   std::span<const DomainId> LiveDomains(const Segment& segment, uint32_t message);
 

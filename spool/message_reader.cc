@@ -57,7 +57,7 @@ class MessageReader::Impl : public LateTeller, public RangeReadEvents {
   Segment* segment_ = nullptr;
   Fd own_file_;  // of an abandoned segment, around the page cache
   AlignedBuffer buffer_;
-  uint64_t buffer_at_ = 0;  // place of its first byte in the file
+  uint64_t buffer_at_ = 0;    // place of its first byte in the file
   size_t had_bytes_ = 0;      // in the buffer before the read under way
   uint64_t frame_bytes_ = 0;  // 0: not known before the header is read
 
@@ -134,8 +134,8 @@ void MessageReader::Impl::ReadRecord(MessageRef place, uint64_t frame_bytes) {
   buffer_.clear();
   buffer_at_ = uint64_t{place.block} * kRecordAlignment / kBlockBytes * kBlockBytes;
   if (segment_->phase == SegmentPhase::kAbandoned) {
-    return spool_.io().Open(&open_op_, spool_.directory(),
-                            NameOfSegment(place.segment).data(), OpenMode::kReadDirect);
+    return spool_.io().Open(&open_op_, spool_.directory(), NameOfSegment(place.segment).data(),
+                            OpenMode::kReadDirect);
   }
   StartRead(kFirstReadBytes);
 }

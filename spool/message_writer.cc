@@ -43,7 +43,7 @@ class MessageWriter::Impl : public StagedWriter, public CommitWaiter {
   std::vector<PartEntry> parts_;  // in the log, pinned
   std::vector<DomainId> recipients_;
   uint64_t content_bytes_ = 0;
-  bool failed_ = false;  // a part is lost: what comes is not kept
+  bool failed_ = false;              // a part is lost: what comes is not kept
   MessageSource* source_ = nullptr;  // from Finish to OnCommitted
 };
 
@@ -114,7 +114,8 @@ bool MessageWriter::Impl::AppendPart() {
   const MutableBytes payload = commit.BeginRecord(bytes);
   CopyStaged(payload.data(), bytes);
   PartEntry part{place.segment, place.block, static_cast<uint32_t>(bytes), 0};
-  part.crc = commit.EndRecord(RecordKind::kPart, bytes, static_cast<uint32_t>(parts_.size() + 1), 0);
+  part.crc =
+      commit.EndRecord(RecordKind::kPart, bytes, static_cast<uint32_t>(parts_.size() + 1), 0);
   spool_.index().Pin(part);
   parts_.push_back(part);
   DropStaged(bytes);

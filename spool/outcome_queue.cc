@@ -12,7 +12,8 @@ uint64_t EntryBytes(Bytes bytes) {
   if (bytes.size() < sizeof(OutcomeEntry)) {
     return 0;
   }
-  const uint64_t size = sizeof(OutcomeEntry) + uint64_t{LoadStruct<OutcomeEntry>(bytes).detail_bytes};
+  const uint64_t size =
+      sizeof(OutcomeEntry) + uint64_t{LoadStruct<OutcomeEntry>(bytes).detail_bytes};
   return size <= bytes.size() ? size : 0;
 }
 

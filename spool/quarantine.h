@@ -56,8 +56,8 @@ class Quarantine {
   Step step_ = Step::kIdle;
   std::vector<Range> ranges_;
   size_t current_ = 0;
-  uint64_t copied_ = 0;   // of the current range
-  size_t written_ = 0;    // of buffer_
+  uint64_t copied_ = 0;  // of the current range
+  size_t written_ = 0;   // of buffer_
   bool has_copied_ = false;
   std::string name_;
   Fd quarantine_;

@@ -50,7 +50,8 @@ std::optional<SegmentHeader> DecodeSegmentHeader(Bytes block) {
   return header;
 }
 
-uint32_t SealRecord(const SegmentKey& key, uint32_t block, RecordHeader header, MutableBytes frame) {
+uint32_t SealRecord(const SegmentKey& key, uint32_t block, RecordHeader header,
+                    MutableBytes frame) {
   ASSERT(frame.size() == FrameBytes(header.payload_bytes));
   const size_t payload_end = sizeof(RecordHeader) + header.payload_bytes;
   std::fill(frame.begin() + static_cast<ptrdiff_t>(payload_end), frame.end(), uint8_t{0});

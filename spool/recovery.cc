@@ -122,7 +122,8 @@ bool Recovery::StartReading() {
   if (end <= kDataStart) {
     return false;
   }
-  scan_ = std::make_unique<SegmentScan>(segment_->key, end, last_commit_crc_, *this);
+  ScanEvents& scan_events = *this;
+  scan_ = std::make_unique<SegmentScan>(segment_->key, end, last_commit_crc_, scan_events);
   reader_.Start(entry.file, *scan_);
   return true;
 }
@@ -240,9 +241,8 @@ void Recovery::AddMessage(uint32_t block, Bytes payload) {
     index_.Pin(part);
   }
   const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
-  index_.Add(*segment_, block,
-             static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)), recipients_,
-             message_.parts);
+  index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
+             recipients_, message_.parts);
 }
 
 void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {

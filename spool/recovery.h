@@ -113,7 +113,7 @@ class Recovery : private CatalogEvents,
   DecodedMessage message_;
   std::vector<DomainId> recipients_;
   absl::flat_hash_map<uint64_t, PartEntry> parts_;  // seen whole, by place
-  std::vector<BrokenRange> tail_;  // broken, and no valid commit record behind them so far
+  std::vector<BrokenRange> tail_;          // broken, and no valid commit record behind them so far
   std::vector<DoubtfulMessage> doubtful_;  // some part is missing
   uint64_t damage_lines_ = 0;
   Completion<&Recovery::OnReopened> open_{this};

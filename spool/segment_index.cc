@@ -12,7 +12,8 @@ uint32_t SegmentIndex::Bits::FirstIn(uint32_t bit, uint32_t end) const {
   for (size_t word = bit / 64; bit < end && word < words_.size(); ++word) {
     const uint64_t here = words_[word] & (~uint64_t{0} << (bit % 64));
     if (here != 0) {
-      const auto found = static_cast<uint32_t>(word * 64 + static_cast<size_t>(std::countr_zero(here)));
+      const auto found =
+          static_cast<uint32_t>(word * 64 + static_cast<size_t>(std::countr_zero(here)));
       return std::min(found, end);
     }
     bit = static_cast<uint32_t>((word + 1) * 64);
@@ -21,8 +22,7 @@ uint32_t SegmentIndex::Bits::FirstIn(uint32_t bit, uint32_t end) const {
 }
 
 uint32_t SegmentIndex::Add(uint32_t block, uint32_t arrival_seconds,
-                           std::span<const DomainId> recipients,
-                           std::span<const PartEntry> parts) {
+                           std::span<const DomainId> recipients, std::span<const PartEntry> parts) {
   ASSERT(messages_.empty() || messages_.back().block < block);
   ASSERT(!recipients.empty());
   const auto message = static_cast<uint32_t>(messages_.size());

@@ -76,7 +76,7 @@ class SegmentIndex {
     std::vector<uint32_t> messages;  // ascending
     Bits live;                       // per element of `messages`
     uint32_t live_count = 0;
-    uint32_t first = 0;              // no live element before it
+    uint32_t first = 0;  // no live element before it
   };
 
   DomainList& ListOf(DomainId domain);

@@ -57,8 +57,8 @@ void SegmentReader::OnRangeRead(IoError error, size_t bytes) {
     }
     sink_->Feed(window_.bytes().subspan(static_cast<size_t>(sink_->at() - window_at_)));
   }
-  const uint64_t keep_from = std::min(sink_->at() / kBlockBytes * kBlockBytes,
-                                      window_at_ + window_.size());
+  const uint64_t keep_from =
+      std::min(sink_->at() / kBlockBytes * kBlockBytes, window_at_ + window_.size());
   window_.Consume(static_cast<size_t>(keep_from - window_at_));
   window_at_ = keep_from;
   Continue();

@@ -43,9 +43,9 @@ class SegmentReader : public RangeReadEvents {
   SegmentReaderEvents& events_;
   Fd file_;
   SegmentSink* sink_ = nullptr;
-  AlignedBuffer window_;      // starts at window_at_, a multiple of the block size
+  AlignedBuffer window_;  // starts at window_at_, a multiple of the block size
   uint64_t window_at_ = 0;
-  size_t read_at_ = 0;        // place in the window of the read under way
+  size_t read_at_ = 0;  // place in the window of the read under way
   size_t read_bytes_ = 0;
   uint64_t unreadable_blocks_ = 0;
   RangeRead read_;

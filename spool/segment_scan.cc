@@ -83,8 +83,8 @@ void SegmentScan::AcceptCommit(const RecordHeader& header, const CommitPayload& 
     events_.OnBrokenBatch({batch_end_, start}, true);
   }
   events_.OnCommit(commit);
-  const auto first = static_cast<size_t>(
-      std::lower_bound(seen_at_.begin(), seen_at_.end(), start) - seen_at_.begin());
+  const auto first = static_cast<size_t>(std::lower_bound(seen_at_.begin(), seen_at_.end(), start) -
+                                         seen_at_.begin());
   const auto crcs = std::span<const uint32_t>(seen_crcs_).subspan(first);
   const uint64_t end = std::min(end_, AlignUp(at_ + kCommitFrameBytes, kBlockBytes));
   const bool is_whole = bytes == commit.batch_bytes && crcs.size() == commit.records &&

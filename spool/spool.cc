@@ -45,8 +45,7 @@ DomainId Spool::Intern(std::string_view domain) {
 std::string_view Spool::Name(DomainId domain) const {
   return impl_->index().Name(domain);
 }
-std::optional<MessageRef> Spool::NextLive(DomainId domain,
-                                          std::optional<MessageRef> after) const {
+std::optional<MessageRef> Spool::NextLive(DomainId domain, std::optional<MessageRef> after) const {
   return impl_->index().NextLive(domain, after);
 }
 uint64_t Spool::LiveRecipients(DomainId domain) const {
@@ -58,6 +57,9 @@ SpoolTime Spool::Arrival(MessageRef message) const {
 bool Spool::IsLive(MessageRef message, uint32_t recipient) const {
   return impl_->index().IsLive(message, recipient);
 }
+uint32_t Spool::Recipients(MessageRef message) const {
+  return impl_->index().Recipients(message);
+}
 QueueId Spool::Id(MessageRef message) const {
   const SpoolOptions& options = impl_->options();
   return {options.node, options.shard, message.segment, message.block};
@@ -65,8 +67,8 @@ QueueId Spool::Id(MessageRef message) const {
 void Spool::Settle(MessageRef message, std::span<const RecipientSettle> outcomes) {
   impl_->Settle(message, outcomes);
 }
-void Spool::Defer(MessageRef message, uint32_t recipient, Bytes note) {
-  impl_->Defer(message, recipient, note);
+void Spool::Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note) {
+  impl_->Defer(message, recipient, domain, note);
 }
 SpoolStats Spool::Stats() const {
   return impl_->Stats();

@@ -21,7 +21,8 @@ SpoolOptions Checked(SpoolOptions options) {
   options.segment_bytes = std::clamp(options.segment_bytes / kBlockBytes * kBlockBytes,
                                      kSegmentBytesMin, kSegmentBytesMax);
   const auto quarter = static_cast<size_t>(options.segment_bytes / 4);
-  options.part_bytes = std::clamp(options.part_bytes, kBlockBytes, std::min(quarter, kPartBytesMax));
+  options.part_bytes =
+      std::clamp(options.part_bytes, kBlockBytes, std::min(quarter, kPartBytesMax));
   return options;
 }
 
@@ -92,7 +93,8 @@ void Spool::Impl::TellRecovered() {
     }
   }
   for (const auto& [key, note] : recovery_->result().deferrals) {
-    events_.OnRecoveredDeferral(key.first, key.second, AsBytes(note));
+    const DomainId domain = index_.DomainOf(key.first, key.second);
+    events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
   }
 }
 
@@ -258,9 +260,10 @@ void Spool::Impl::Settle(MessageRef message, std::span<const RecipientSettle> ou
   }
 }
 
-void Spool::Impl::Defer(MessageRef message, uint32_t recipient, Bytes note) {
+void Spool::Impl::Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note) {
   ASSERT(note.size() <= kDetailBytesMax);
   ASSERT(index_.IsLive(message, recipient));
+  ASSERT(index_.DomainOf(message, recipient) == domain);
   OutcomeEntry entry;
   entry.segment = message.segment;
   entry.block = message.block;

@@ -44,7 +44,7 @@ class Spool::Impl : private CommitEvents, private RollEvents, private RecoveryEv
   bool idle() const { return phase_ == Phase::kClosed || phase_ == Phase::kNew; }
   SpoolTime Clock() const;
   void Settle(MessageRef message, std::span<const RecipientSettle> outcomes);
-  void Defer(MessageRef message, uint32_t recipient, Bytes note);
+  void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
   SpoolStats Stats() const;
   Index& index() { return index_; }
   const SpoolOptions& options() const { return options_; }
