@@ -139,7 +139,8 @@ void SimClient::OnPeerBytes(std::string_view bytes) {
   }
 }
 
-// 421 may come at any time; then the connection ends. Anything else has a command that asked for it.
+// 421 may come at any time; then the connection ends. Anything else has a command that asked for
+// it.
 void SimClient::OnUnexpected(int code) {
   if (code != 421) {
     ledger_.Violation(fmt::format("a reply that nobody asked for: {}", code));

@@ -1,9 +1,10 @@
 // tests/sim/client.h -- a simulated client: offers messages to the daemon, well-behaved or not.
 //
-// It never offers a message twice: what was not stored is offered as another one. It tells the ledger what
-// it sent and what it was answered.
+// It never offers a message twice: what was not stored is offered as another one. It tells the
+// ledger what it sent and what it was answered.
 //
-// Life:     connects, sends, closes, again, until its messages are used up or Finish(); done() at the end.
+// Life:     connects, sends, closes, again, until its messages are used up or Finish(); done() at
+//           the end.
 // Owns:     its Io and its one connection. Outlives: world, host and ledger outlive it.
 #pragma once
 

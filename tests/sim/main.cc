@@ -3,7 +3,8 @@
 //   backstay-sim [SEED ...] [--seeds N] [--first SEED] [--seconds N] [--twice] [--trace] [--marks]
 //   backstay-sim --crash-every [STRIDE] | --fail-every [STRIDE]
 //
-// Without a seed: fresh ones (300). One seed prints its plan. The last line counts; 1 when one failed.
+// Without a seed: fresh ones (300). One seed prints its plan. The last line counts; 1 when one
+// failed.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>

@@ -1,7 +1,7 @@
 // tests/sim/message.h -- a mail message of a simulated client, and how it is drawn.
 //
-// A recipient address is used by one message only, so that what a primary gets can be traced. Its local
-// part says what a primary answers, see Fate.
+// A recipient address is used by one message only, so that what a primary gets can be traced. Its
+// local part says what a primary answers, see Fate.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
-// tests/sim/primary.h -- a simulated primary: takes mail, defers, refuses, is slow, cuts, goes down.
+// tests/sim/primary.h -- a simulated primary: takes mail, defers, refuses, is slow, cuts, goes
+// down.
 //
-// An SMTP server of its own, independent of the daemon's. What it does to a recipient for good is decided
-// by name (Fate), everything else is drawn from its manners.
+// An SMTP server of its own, independent of the daemon's. What it does to a recipient for good is
+// decided by name (Fate), everything else is drawn from its manners.
 //
 // Life:     Open() listens; Close() stops and cuts what is open; any number of times.
 // Owns:     its Io and connections. Outlives: world, host and ledger outlive it.

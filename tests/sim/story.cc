@@ -11,8 +11,8 @@
 namespace backstay {
 namespace {
 
-// A recipient's own deferral may be due 24 hours after the others (the default schedule's last wait), and
-// what a reload held back is due with it.
+// A recipient's own deferral may be due 24 hours after the others (the default schedule's last
+// wait), and what a reload held back is due with it.
 constexpr absl::Duration kDrainMax = absl::Hours(30);
 // Connections kept for reuse, idle clients thrown out, dead segments given back.
 constexpr absl::Duration kQuietMax = absl::Minutes(20);
@@ -308,7 +308,8 @@ void Story::Liveness() {
   }
 }
 
-// An orderly stop, a start that finds nothing to deliver, one more message, which is taken and delivered.
+// An orderly stop, a start that finds nothing to deliver, one more message, which is taken and
+// delivered.
 void Story::CheckRestart() {
   const SpoolStats before = daemon_->stats();
   if (!Expect(daemon_->Stop(absl::Minutes(2) + Slack()), "an orderly stop")) {

@@ -1,4 +1,5 @@
-// tests/core/queue/timer_wheel_test.cc -- never early, at most a tick late, in order; against a model.
+// tests/core/queue/timer_wheel_test.cc -- never early, at most a tick late, in order; against a
+// model.
 #include "core/queue/timer_wheel.h"
 
 #include <gtest/gtest.h>
@@ -29,8 +30,8 @@ class Recorder : public Timer {
 TEST(TimerWheel, FiresNotBeforeAndAtMostATickAfterItsTime) {
   for (const absl::Duration delay :
        {absl::Nanoseconds(1), absl::Milliseconds(1), absl::Milliseconds(63), absl::Milliseconds(64),
-        absl::Milliseconds(65), absl::Milliseconds(4095), absl::Milliseconds(4096), absl::Minutes(5),
-        absl::Hours(30), absl::Hours(24 * 40)}) {
+        absl::Milliseconds(65), absl::Milliseconds(4095), absl::Milliseconds(4096),
+        absl::Minutes(5), absl::Hours(30), absl::Hours(24 * 40)}) {
     std::vector<int> fired;
     TimerWheel wheel(At(absl::ZeroDuration()));
     Recorder timer(fired, 1);

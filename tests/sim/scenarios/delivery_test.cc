@@ -1,4 +1,5 @@
-// tests/sim/scenarios/delivery_test.cc -- taken, kept, handed on: outages, crashes, restarts, large mail.
+// tests/sim/scenarios/delivery_test.cc -- taken, kept, handed on: outages, crashes, restarts, large
+// mail.
 #include <fmt/format.h>
 
 #include "tests/sim/scenarios/scenario.h"

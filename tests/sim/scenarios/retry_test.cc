@@ -1,4 +1,5 @@
-// tests/sim/scenarios/retry_test.cc -- the schedule on virtual time, and a primary that goes and comes.
+// tests/sim/scenarios/retry_test.cc -- the schedule on virtual time, and a primary that goes and
+// comes.
 #include "tests/sim/scenarios/scenario.h"
 
 namespace backstay {
