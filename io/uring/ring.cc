@@ -14,6 +14,10 @@
 // (they belong to the thread, and a ring that dies on another thread would leak).
 #include "io/uring/ring.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstring>
 
 #include "core/base/check.h"
@@ -47,9 +51,11 @@ int Ring::Create(RingSizes sizes) {
 
 int Ring::Enable() {
   ASSERT(created_);
-  const int outcome = io_uring_enable_rings(&ring_);
+  // liburing 2.3 declares io_uring_enable_rings() and does not export it.
+  const long outcome = syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS,
+                               nullptr, 0);
   enabled_ = outcome >= 0;
-  return -outcome;
+  return enabled_ ? 0 : errno;
 }
 
 io_uring_sqe* Ring::NextEntry() {
