@@ -69,13 +69,13 @@ std::optional<SocketAddress> SocketAddress::Parse(std::string_view text,
   } else if (colon != std::string_view::npos && !default_port.has_value()) {
     return std::nullopt;  // IPv6 without brackets: where would the port begin?
   }
-  if (!port.has_value()) {
-    return std::nullopt;
+  if (!port.has_value() || host.find('\0') != std::string_view::npos) {
+    return std::nullopt;  // inet_pton would stop at the NUL
   }
   const std::string name(host);
   std::array<uint8_t, 4> v4;
   std::array<uint8_t, 16> v6;
-  if (inet_pton(AF_INET, name.c_str(), v4.data()) == 1 && name.size() == host.size()) {
+  if (inet_pton(AF_INET, name.c_str(), v4.data()) == 1) {
     return V4(v4, *port);
   }
   if (inet_pton(AF_INET6, name.c_str(), v6.data()) == 1) {

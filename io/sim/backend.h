@@ -1,5 +1,4 @@
-// io/sim/backend.h -- one Io in the simulated world: its ops, descriptors and completions that
-// wait.
+// io/sim/backend.h -- one simulated Io: its ops, its descriptors, completions that wait.
 //
 // An op lives in a slot from its verb to the moment its last completion is run. Events of the world
 // name it by OpToken, so one that comes after the op is gone finds nothing.

@@ -4,6 +4,8 @@
 #include <set>
 #include <string>
 
+#include "io/sim/disk.h"
+#include "io/sim/sim_file.h"
 #include "tests/io/sim_support.h"
 
 namespace backstay {

@@ -3,6 +3,10 @@
 
 #include <string>
 
+#include "io/sim/backend.h"
+#include "io/sim/faults.h"
+#include "io/sim/host.h"
+#include "io/sim/world.h"
 #include "tests/io/sim_support.h"
 
 namespace backstay {
