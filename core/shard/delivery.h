@@ -60,6 +60,7 @@ class Delivery : public ListNode, private OutboundEvents, private MessageReaderE
   void Stop(bool now_too);
   // No further attempts; an idle connection says QUIT.
   void StopWhenIdle() { Stop(/*now_too=*/false); }
+  bool stopping() const { return stopping_; }
   // The connection ended in the middle of an attempt.
   bool was_attempting() const { return was_attempting_; }
   // A message is being sent or read.

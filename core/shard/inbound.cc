@@ -51,7 +51,9 @@ size_t InboundConnection::OnStreamBytes(Bytes bytes) {
   }
   if (spool_.Congested() && session_.in_data()) {
     MARK("inbound_congested");
-    spool_.WaitUncongested(&uncongested_);
+    if (!uncongested_.linked()) {
+      spool_.WaitUncongested(&uncongested_);
+    }
     return 0;
   }
   const size_t taken = session_.Consume(bytes);

@@ -228,7 +228,7 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   std::optional<uint32_t> again_from;
   for (size_t position = 0; position < report.recipients.size(); ++position) {
     const Outcome& outcome = report.outcomes[position];
-    if (outcome.kind == Outcome::Kind::kDeferred && !outcome.own) {
+    if (RepeatsAtOnce(outcome)) {
       again_from =
           std::min(again_from.value_or(report.recipients[position]), report.recipients[position]);
       continue;
@@ -251,6 +251,18 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
     queue_.GiveBack(again);
   }
   home_.WantDispatch(*this);
+}
+
+// The connection's fault, not the message's: it comes first again. But a message whose content was
+// on its way when the connection broke may be what breaks it, so it waits like a deferred one; if
+// the primary went down with it, its return overrides the wait.
+bool Route::RepeatsAtOnce(const Outcome& outcome) const {
+  if (outcome.kind != Outcome::Kind::kDeferred || outcome.own) {
+    return false;
+  }
+  const bool lost_in_content = outcome.code == 0 && (outcome.phase == Outcome::Phase::kData ||
+                                                     outcome.phase == Outcome::Phase::kEndOfData);
+  return stopping_ || !lost_in_content;
 }
 
 // One recipient's verdict becomes a record.
@@ -336,8 +348,8 @@ void Route::OnDeliveryGreeted(Delivery&) {
 
 void Route::OnDeliveryClosed(Delivery& delivery) {
   home_.WantDispatch(*this);
-  if (stopping_) {
-    return;
+  if (stopping_ || delivery.stopping()) {
+    return;  // we ended it: that says nothing about the primary
   }
   const OutboundConnection& connection = delivery.connection();
   const std::string reason =

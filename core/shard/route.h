@@ -111,6 +111,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void OnDeliveryClosed(Delivery& delivery) override;
   void OnProbeOver(int answered, std::string_view reason) override;
 
+  bool RepeatsAtOnce(const Outcome& outcome) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
   void Defer(const Attempt& attempt, uint32_t recipient, DomainId domain, const Outcome& outcome,
              SpoolTime arrival);

@@ -1,9 +1,11 @@
 // io/uring/ring.cc -- setup flags, each with its reason, and the enter calls.
 //
 // SINGLE_ISSUER   one thread submits: the kernel skips its locks, and refuses a second thread.
-// DEFER_TASKRUN   completions are produced inside our own enter, in one batch, with warm caches, and
+// DEFER_TASKRUN   completions are produced inside our own enter, in one batch, with warm caches,
+// and
 //                 never interrupt the thread between turns. (COOP_TASKRUN is implied.)
-// R_DISABLED      the ring is made by the thread that starts the daemon and enabled by the thread that
+// R_DISABLED      the ring is made by the thread that starts the daemon and enabled by the thread
+// that
 //                 runs it: the kernel binds SINGLE_ISSUER at that moment.
 // SUBMIT_ALL      an entry that fails in preparation must not hold back those behind it.
 // CQSIZE          the completion queue is much larger than the submission queue: a multishot op
