@@ -46,6 +46,7 @@ struct PendingOp {
   OpenMode mode = OpenMode::kRead;
   SocketAddress to;
   std::optional<IoError> injected;  // by World::FailDiskOperation
+  std::optional<size_t> count_max;  // by World::ShortenDiskOperation
 };
 
 class Io::Backend {
@@ -106,6 +107,7 @@ class Io::Backend {
     bool is_lent = false;
   };
   void Queue(Ready ready);
+  std::vector<size_t> DrawOrder(const std::vector<Ready>& ready);
   void RunReady();
   void RunOne(Ready ready);
   void CancelArrives(const OpToken& token);

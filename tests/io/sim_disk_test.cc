@@ -329,6 +329,18 @@ TEST_F(SimDisk, NthDiskOperationFailsOnceOrFromThenOn) {
   EXPECT_TRUE(program_.Write(file_, "d", 0).ok());
 }
 
+TEST_F(SimDisk, NthDiskOperationIsShort) {
+  world_.ShortenDiskOperation(2, 3);
+  EXPECT_EQ(program_.Write(file_, "abcd", 0).count(), 4u);
+  EXPECT_EQ(program_.Write(file_, "efgh", 4).count(), 3u);
+  EXPECT_EQ(program_.Write(file_, "h", 7).count(), 1u);
+  world_.ShortenDiskOperation(1, 0);
+  EXPECT_EQ(program_.Write(file_, "x", 0).count(), 0u);
+  world_.ShortenDiskOperation(1, 2);
+  EXPECT_EQ(program_.Read(file_, 0, 8), "ab");
+  EXPECT_EQ(Contents(), "abcdefgh");
+}
+
 TEST_F(SimDisk, LockIsExclusiveAndFallsWithItsHolder) {
   ASSERT_TRUE(program_.io().LockFile(directory_, "lock").ok());
   Program other(world_, host_);
