@@ -45,7 +45,9 @@ int Ring::Create(RingSizes sizes) {
 
 int Ring::Enable() {
   ASSERT(created_);
-  const int outcome = io_uring_enable_rings(&ring_);
+  // liburing 2.3 declares io_uring_enable_rings() but does not export it.
+  const int outcome = io_uring_register(static_cast<unsigned>(ring_.ring_fd),
+                                        IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   enabled_ = outcome >= 0;
   return -outcome;
 }
