@@ -1,4 +1,5 @@
-// io/fd.h -- a descriptor as a value. Whoever holds it closes it with Io::Close; nothing is automatic.
+// io/fd.h -- a descriptor as a value. Whoever holds it closes it with Io::Close; nothing is
+// automatic.
 #pragma once
 
 #include <compare>

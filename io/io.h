@@ -1,15 +1,16 @@
 // io/io.h -- everything the engine may ask of the outside world: bytes, time and chance.
 //
-// THE SEAM. One class, two definitions: io/uring/ (the kernel) and io/sim/ (a world with a seed). The
-// linker picks; nothing above knows which. tests/io/contract_test.cc states each sentence below and is
-// built against both.
+// THE SEAM. One class, two definitions: io/uring/ (the kernel) and io/sim/ (a world with a seed).
+// The linker picks; nothing above knows which. tests/io/contract_test.cc states each sentence below
+// and is built against both.
 //
-// Owns:     nothing of the caller's. Op, buffers and names must live until the op's last completion.
+// Owns:     nothing of the caller's. Op, buffers and names must live until the op's last
+//           completion.
 // Outlives: every object that has an op in flight on it.
-// Errors:   IoResult, per op. The errors a verb is known to give are named at the verb; a caller treats
-//           any other as a failed operation.
-// Turn:     asynchronous verbs only queue. Completions run inside Turn(), never inside a verb. Every op
-//           completes exactly once (multishot: the last event says !more()).
+// Errors:   IoResult, per op. The errors a verb is known to give are named at the verb; a caller
+//           treats any other as a failed operation.
+// Turn:     asynchronous verbs only queue. Completions run inside Turn(), never inside a verb.
+//           Every op completes exactly once (multishot: the last event says !more()).
 //           Completions come in any order; two writes, or a write and a sync, are not ordered.
 // Threads:  one object, one thread; only Wake() may be called from others.
 #pragma once
@@ -61,8 +62,8 @@ class Io {
   Io& operator=(const Io&) = delete;
 
   // ---- time and chance ----
-  Instant Now() const;      // monotonic; constant during a turn
-  WallTime WallNow() const; // calendar; may jump; constant during a turn
+  Instant Now() const;       // monotonic; constant during a turn
+  WallTime WallNow() const;  // calendar; may jump; constant during a turn
   Random& random();
 
   // ---- start-up and rare questions: synchronous, may block, not for the hot path ----
@@ -87,25 +88,27 @@ class Io {
   void Accept(Op* op, Fd listener);
   // fd() is a connected socket. kRefused, kUnreachable, kTimedOut, kReset, kNoDescriptors.
   void Connect(Op* op, const SocketAddress& to);
-  // Multishot. lent() holds received bytes, valid until the completion returns; count() == 0 with ok()
-  // is the peer's orderly end and the last event. kNoBuffers or an early end without error and with
-  // bytes: arm again. kReset, kTimedOut.
+  // Multishot. lent() holds received bytes, valid until the completion returns; count() == 0 with
+  // ok() is the peer's orderly end and the last event. kNoBuffers or an early end without error and
+  // with bytes: arm again. kReset, kTimedOut.
   void Receive(Op* op, Fd socket);
   // May be short. kReset.
   void Send(Op* op, Fd socket, Bytes bytes);
   // Ends both directions now; a pending Receive completes (end or kReset). Synchronous.
   void Shutdown(Fd socket);
-  // The descriptor is gone for the caller. No op may be in flight on it (ASSERT where it can be told).
+  // The descriptor is gone for the caller. No op may be in flight on it (ASSERT where it can be
+  // told).
   void Close(Fd fd);
 
   // ---- files; names are single components below `directory` ----
   void Open(Op* op, Fd directory, const char* name, OpenMode mode);
   void Read(Op* op, Fd file, MutableBytes into, Offset at);  // may be short; count() 0 at the end
-  void Write(Op* op, Fd file, Bytes from, Offset at);        // may be short. kNoSpace, kDevice, kReadOnly
+  // may be short. kNoSpace, kDevice, kReadOnly
+  void Write(Op* op, Fd file, Bytes from, Offset at);
   // Makes durable the data (and the size) of every write of this file that has *completed* before.
   // A failure may be reported once only: after one the file's contents are not to be trusted.
   void SyncData(Op* op, Fd file);
-  void SyncDirectory(Op* op, Fd directory);  // makes creations and unlinks in it durable
+  void SyncDirectory(Op* op, Fd directory);        // makes creations and unlinks in it durable
   void Allocate(Op* op, Fd file, uint64_t bytes);  // grows to `bytes`, reads as zeros. kNoSpace
   void Truncate(Op* op, Fd file, uint64_t bytes);
   void Unlink(Op* op, Fd directory, const char* name);
@@ -113,7 +116,8 @@ class Io {
   // ---- control ----
   // The op still completes once, with its result or kCanceled. No-op when it is not in flight.
   void Cancel(Op* op);
-  // Submits, waits for a completion, a Wake() or `wake`, runs completions. wake <= Now(): no waiting.
+  // Submits, waits for a completion, a Wake() or `wake`, runs completions. wake <= Now(): no
+  // waiting.
   void Turn(Instant wake);
   // Any thread: the current or the next Turn of this Io does not wait.
   void Wake();
@@ -121,7 +125,8 @@ class Io {
   Backend& backend() { return *backend_; }
 
  private:
-  std::unique_ptr<Backend> backend_;  // defined in io/uring/ or in io/sim/, never both in one program
+  // defined in io/uring/ or in io/sim/, never both in one program
+  std::unique_ptr<Backend> backend_;
 };
 
 }  // namespace backstay

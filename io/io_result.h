@@ -1,4 +1,5 @@
-// io/io_result.h -- the outcome of an op: a count, a descriptor, lent bytes or an error; no allocation.
+// io/io_result.h -- the outcome of an op: a count, a descriptor, lent bytes or an error; no
+// allocation.
 //
 // Units:  count() is bytes transferred. lent() is valid until the completion that got it returns.
 // Errors: IoError, never errno: the back ends map exhaustively per operation (STYLE 29).
@@ -15,21 +16,21 @@ namespace backstay {
 
 enum class IoError : uint8_t {
   kNone,
-  kCanceled,      // Cancel() won
-  kRefused,       // connect: nobody listens there
-  kUnreachable,   // connect: no route, host or network down
-  kTimedOut,      // connect or connection: the peer stopped answering
-  kReset,         // the peer or the network cut the connection (also: broken pipe)
-  kNoBuffers,     // multishot receive: no provided buffer was free; arm again
-  kNoDescriptors, // process or system is out of descriptors
-  kNoMemory,      // kernel memory
-  kNoSpace,       // disk or quota is full
-  kReadOnly,      // file system is read-only
-  kDevice,        // EIO and its kin: the device failed
-  kNotFound,      // open, unlink: no such file
-  kExists,        // open with kCreateNew: there is one already
-  kDenied,        // permission
-  kInvalid,       // the kernel refused the arguments; a caller treats it as a failed operation
+  kCanceled,       // Cancel() won
+  kRefused,        // connect: nobody listens there
+  kUnreachable,    // connect: no route, host or network down
+  kTimedOut,       // connect or connection: the peer stopped answering
+  kReset,          // the peer or the network cut the connection (also: broken pipe)
+  kNoBuffers,      // multishot receive: no provided buffer was free; arm again
+  kNoDescriptors,  // process or system is out of descriptors
+  kNoMemory,       // kernel memory
+  kNoSpace,        // disk or quota is full
+  kReadOnly,       // file system is read-only
+  kDevice,         // EIO and its kin: the device failed
+  kNotFound,       // open, unlink: no such file
+  kExists,         // open with kCreateNew: there is one already
+  kDenied,         // permission
+  kInvalid,        // the kernel refused the arguments; a caller treats it as a failed operation
 };
 
 std::string_view Describe(IoError error);

@@ -1,6 +1,7 @@
 // io/socket_address.h -- an IPv4 or IPv6 address with a port; parsed and printed.
 //
-// An IPv4-mapped IPv6 address is stored as the IPv4 address it means, so one client has one identity.
+// An IPv4-mapped IPv6 address is stored as the IPv4 address it means, so one client has one
+// identity.
 #pragma once
 
 #include <array>

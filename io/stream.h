@@ -1,12 +1,15 @@
-// io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, and the close protocol.
+// io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, and the close
+// protocol.
 //
-// A Stream hides the manners of the ring (ENOBUFS, multishot receives that end early, short sends) from
-// both kinds of connection; TLS will sit inside it without a change to its callers.
+// A Stream hides the manners of the ring (ENOBUFS, multishot receives that end early, short sends)
+// from both kinds of connection; TLS will sit inside it without a change to its callers.
 //
-// Owns:     the socket, the bytes queued for sending, a bounded copy of bytes the owner would not take.
-// Outlives: its owner keeps it until OnStreamClosed; only then may it be destroyed or started again.
-// Turn:     events come from Io::Turn; only Resume() calls OnStreamBytes and OnStreamEnd itself. Flush()
-//           at the end of the turn sends what was queued, in one op.
+// Owns:     the socket, the bytes queued for sending, a bounded copy of bytes the owner would not
+//           take.
+// Outlives: its owner keeps it until OnStreamClosed; only then may it be destroyed or started
+//           again.
+// Turn:     events come from Io::Turn; only Resume() calls OnStreamBytes and OnStreamEnd itself.
+//           Flush() at the end of the turn sends what was queued, in one op.
 // See:      STYLE 22: stop receiving, shutdown, wait until no op is in flight, close.
 #pragma once
 
@@ -24,8 +27,9 @@ class StreamEvents {
   // Takes what it can of `bytes` and returns how many; 0 to all. What is left is kept, receiving
   // pauses, and Resume() offers it again.
   virtual size_t OnStreamBytes(Bytes bytes) = 0;
-  // The peer ended its side, or the connection broke (error says how; kNone: orderly end). Called once,
-  // after every byte that arrived was taken; the owner answers with Close() or CloseAfterSend().
+  // The peer ended its side, or the connection broke (error says how; kNone: orderly end). Called
+  // once, after every byte that arrived was taken; the owner answers with Close() or
+  // CloseAfterSend().
   virtual void OnStreamEnd(IoError error) = 0;
   // All queued bytes are with the kernel.
   virtual void OnStreamDrained() = 0;
@@ -43,8 +47,8 @@ class Stream : public ListNode {
 
   // Takes over a connected socket and arms the receive.
   void Start(Fd socket);
-  // Copies `bytes` to the send queue; Flush() starts the send. Nothing happens once a close was asked
-  // for or the connection broke.
+  // Copies `bytes` to the send queue; Flush() starts the send. Nothing happens once a close was
+  // asked for or the connection broke.
   void Queue(Bytes bytes);
   // Sends what is queued, unless a send is in flight (then its completion goes on by itself).
   void Flush();

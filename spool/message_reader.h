@@ -14,8 +14,8 @@ namespace backstay {
 
 enum class ReadOutcome : uint8_t { kOk, kDamaged, kUnreadable };
 
-// What is known of a message before its content. Views into the reader's buffer, valid until the next
-// NextContent() or Close().
+// What is known of a message before its content. Views into the reader's buffer, valid until the
+// next NextContent() or Close().
 struct MessageHead {
   Bytes envelope;
   std::vector<std::string_view> domains;
@@ -45,7 +45,7 @@ class MessageReader {
 
   void Open(MessageRef message);  // -> OnHead
   const MessageHead& head() const;
-  void NextContent();             // -> OnContent
+  void NextContent();  // -> OnContent
   // Forgets the message. With an operation in flight the reader is busy until it has completed; its
   // event is not told.
   void Close();

@@ -1,8 +1,9 @@
 // spool/message_writer.h -- content of one message on its way into the log, in bounded memory.
 //
 // Life:  Append*, then Finish (the source is told the outcome) or Abandon. Reusable after either.
-// Owns:  staged content, in chunks from the spool's pool. When options.part_bytes are staged (less when
-//        the spool is congested) they are appended to the log as a part, durable later or never.
+// Owns:  staged content, in chunks from the spool's pool. When options.part_bytes are staged (less
+//        when the spool is congested) they are appended to the log as a part, durable later or
+//        never.
 // Turn:  never waits. A part that finds no room in the log stays staged.
 // See:   DESIGN 5 "Messages".
 #pragma once
@@ -22,8 +23,8 @@ class MessageWriter {
   uint64_t content_bytes() const;  // appended so far
   // The message is complete: appends its last record now or when the log has room.
   void Finish(MessageSource& source);
-  // Drops what is staged; parts already in the log are dead. After Finish: the source is not told any
-  // more; a record already appended is still committed and delivered.
+  // Drops what is staged; parts already in the log are dead. After Finish: the source is not told
+  // any more; a record already appended is still committed and delivered.
   void Abandon();
 
  private:

@@ -1,7 +1,7 @@
 // spool/queue_id.h -- the 16 characters that name a message for ever, and its place in the log.
 //
-// node 16 bits, shard 10, segment number 28, offset/64 24 = 78 bits; 16 digits of 31 symbols hold 79.2.
-// Never reused: segment numbers of a shard only grow.
+// node 16 bits, shard 10, segment number 28, offset/64 24 = 78 bits; 16 digits of 31 symbols hold
+// 79.2. Never reused: segment numbers of a shard only grow.
 // See: DESIGN 3.3, spool/FORMAT.md "Queue id".
 #pragma once
 

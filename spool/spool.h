@@ -1,13 +1,13 @@
 // spool/spool.h -- one shard's log: append, commit, read, settle, recover, reclaim. Knows no SMTP.
 //
-// Envelopes, content and deferral notes are opaque bytes. What the spool does know of a message: its
-// domains (strings), which recipient belongs to which domain, arrival times, epoch, flags.
+// Envelopes, content and deferral notes are opaque bytes. What the spool does know of a message:
+// its domains (strings), which recipient belongs to which domain, arrival times, epoch, flags.
 //
 // Owns:     segments, buffers, the index of live messages.
 // Outlives: every MessageWriter and MessageReader on it. `io` and `events` must outlive it.
 // Units:    bytes, SpoolTime for ages, WallTime for display.
-// Errors:   a failed write or sync fails every message of the batch (CommitResult::kFailed) and abandons
-//           the segment, STYLE 30; repeated failure closes intake, never delivery.
+// Errors:   a failed write or sync fails every message of the batch (CommitResult::kFailed) and
+//           abandons the segment, STYLE 30; repeated failure closes intake, never delivery.
 // Turn:     CommitTurn() and ReclaimStep() never wait. Events and waiters run from Io::Turn or from
 //           CommitTurn, never from inside a call of their owner except where said.
 // See:      spool/FORMAT.md; DESIGN 5.
@@ -43,33 +43,35 @@ struct SpoolOptions {
   uint16_t node = 0;
   uint16_t shard = 0;
   uint64_t segment_bytes = 256_MiB;
-  uint64_t reserve_bytes = 1_GiB;      // free space that new mail may not touch; adjusted, not refused
-  size_t part_bytes = 256_KiB;         // content is appended as a part when so much is staged
-  size_t staging_bytes_max = 32_MiB;   // beyond it parts are small and Congested() is true
-  size_t pending_bytes_max = 16_MiB;   // appended and not yet synced; beyond it Congested() is true
+  // free space that new mail may not touch; adjusted, not refused
+  uint64_t reserve_bytes = 1_GiB;
+  size_t part_bytes = 256_KiB;        // content is appended as a part when so much is staged
+  size_t staging_bytes_max = 32_MiB;  // beyond it parts are small and Congested() is true
+  size_t pending_bytes_max = 16_MiB;  // appended and not yet synced; beyond it Congested() is true
 };
 
 enum class CommitResult : uint8_t {
-  kStored,   // synced: 250 may leave
-  kFailed,   // write or sync failed: 451
-  kNoSpace   // 452
+  kStored,  // synced: 250 may leave
+  kFailed,  // write or sync failed: 451
+  kNoSpace  // 452
 };
 
 // What the owner of a finished message tells the spool when its record is built.
 struct MessageDescription {
-  Bytes envelope;                            // opaque
-  Bytes prefix;                              // put before the content (our Received field)
-  std::span<const std::string_view> domains; // distinct, lower case
+  Bytes envelope;                               // opaque
+  Bytes prefix;                                 // put before the content (our Received field)
+  std::span<const std::string_view> domains;    // distinct, lower case
   std::span<const uint16_t> recipient_domains;  // per recipient: index into `domains`
   WallTime arrival_wall;
-  uint16_t flags = 0;                        // opaque, see MessageFlags of core/shard
+  uint16_t flags = 0;  // opaque, see MessageFlags of core/shard
 };
 
 // A message on its way into the log; embedded in the transaction that received it.
 class MessageSource {
  public:
   // Called exactly once, when the place of the record is known: either inside Finish() or, when the
-  // log had no room yet, in a later turn. The views must live until it returns to the spool's caller.
+  // log had no room yet, in a later turn. The views must live until it returns to the spool's
+  // caller.
   virtual MessageDescription Describe(const QueueId& id) = 0;
   // Called exactly once after Finish(), unless the writer was abandoned before.
   virtual void OnCommitted(CommitResult result, MessageRef message) = 0;
@@ -107,14 +109,15 @@ class SpoolEvents {
   // A live message for this domain is durable (new, or found by recovery).
   virtual void OnLiveMessage(DomainId domain, MessageRef message) = 0;
   // Recovery found the last deferral note of a live recipient.
-  virtual void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note) = 0;
+  virtual void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
+                                   Bytes note) = 0;
 
  protected:
   ~SpoolEvents() = default;
 };
 
 struct SpoolStats {
-  uint64_t messages_live = 0;       // with at least one recipient live or dsn pending
+  uint64_t messages_live = 0;  // with at least one recipient live or dsn pending
   uint64_t recipients_live = 0;
   uint64_t recipients_dsn_pending = 0;
   uint64_t recipients_quarantined = 0;
@@ -139,10 +142,11 @@ class Spool {
   void Recover();
 
   // ---- intake ----
-  // What a new transaction should be told: kStored: take it; kNoSpace: 452; kFailed: intake is closed
-  // after repeated device errors (421).
+  // What a new transaction should be told: kStored: take it; kNoSpace: 452; kFailed: intake is
+  // closed after repeated device errors (421).
   CommitResult IntakeState() const;
-  // True: stop reading content (the owner links a waiter); what is already read may still be written.
+  // True: stop reading content (the owner links a waiter); what is already read may still be
+  //       written.
   bool Congested() const;
   void WaitUncongested(CongestionWaiter* waiter);
 
@@ -150,8 +154,8 @@ class Spool {
   // Starts a batch if something was appended and none is in flight; otherwise cheap.
   void CommitTurn();
   void ReclaimStep();
-  // When CommitTurn must run next although nothing else happens (empty commit after 50 ms, the clock
-  // each minute).
+  // When CommitTurn must run next although nothing else happens (empty commit after 50 ms, the
+  // clock each minute).
   Instant NextDue() const;
   // Writes and syncs everything, then idle() turns true. Intake must have stopped.
   void Close();
@@ -161,19 +165,20 @@ class Spool {
   SpoolTime Clock() const;  // ages and schedules; runs only while the daemon runs
   DomainId Intern(std::string_view domain);
   std::string_view Name(DomainId domain) const;
-  // The oldest live message of `domain` behind `after` (nullopt: from the beginning). Messages whose
-  // recipients of that domain are all settled or dsn pending are skipped.
+  // The oldest live message of `domain` behind `after` (nullopt: from the beginning). Messages
+  // whose recipients of that domain are all settled or dsn pending are skipped.
   std::optional<MessageRef> NextLive(DomainId domain, std::optional<MessageRef> after) const;
   uint64_t LiveRecipients(DomainId domain) const;
-  SpoolTime Arrival(MessageRef message) const;  // to the second
+  SpoolTime Arrival(MessageRef message) const;                // to the second
   bool IsLive(MessageRef message, uint32_t recipient) const;  // neither settled nor dsn pending
+  uint32_t Recipients(MessageRef message) const;              // settled ones included
   QueueId Id(MessageRef message) const;
 
-  // Not waited for: a crash may undo it, which costs a duplicate, never a loss. Re-appended by the spool
-  // itself when the batch that carried it fails. The recipients must be live.
+  // Not waited for: a crash may undo it, which costs a duplicate, never a loss. Re-appended by the
+  // spool itself when the batch that carried it fails. The recipients must be live.
   void Settle(MessageRef message, std::span<const RecipientSettle> outcomes);
   // Keeps an opaque note for a live recipient across restarts; the last one counts.
-  void Defer(MessageRef message, uint32_t recipient, Bytes note);
+  void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
 
   SpoolStats Stats() const;
 

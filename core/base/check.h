@@ -15,11 +15,11 @@ void SetCrashHook(CrashHook hook);
 
 }  // namespace backstay
 
-#define ASSERT(condition)                                            \
-  do {                                                               \
-    if (!(condition)) [[unlikely]] {                                 \
-      ::backstay::CheckFailed(__FILE__, __LINE__, #condition);       \
-    }                                                                \
+#define ASSERT(condition)                                      \
+  do {                                                         \
+    if (!(condition)) [[unlikely]] {                           \
+      ::backstay::CheckFailed(__FILE__, __LINE__, #condition); \
+    }                                                          \
   } while (false)
 
 #define UNREACHABLE() ::backstay::CheckFailed(__FILE__, __LINE__, "unreachable")

@@ -1,4 +1,5 @@
-// core/base/crc32c.h -- CRC-32C (Castagnoli, reflected, RFC 3720 s12.1): SSE4.2 or table, same result.
+// core/base/crc32c.h -- CRC-32C (Castagnoli, reflected, RFC 3720 s12.1): SSE4.2 or table, same
+// result.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
-// core/base/log.h -- the operator's log: one line an event, key=value, only what a human can act on.
+// core/base/log.h -- the operator's log: one line an event, key=value, only what a human can act
+// on.
 //
-// Per-message events do not come here. Foreign text goes through Escaped() first. Lines go to spdlog
-// (stderr by default); the simulator and the tests capture them with SetLogSink.
+// Per-message events do not come here. Foreign text goes through Escaped() first. Lines go to
+// spdlog (stderr by default); the simulator and the tests capture them with SetLogSink.
 // Turn:  never waits beyond the write of one line.
 #pragma once
 
@@ -30,14 +31,16 @@ void LogError(fmt::format_string<Args...> format, Args&&... args) {
   LogLine(LogLevel::kError, fmt::format(format, std::forward<Args>(args)...));
 }
 
-// Control bytes, quotes and bytes above 0x7e as \xNN; cut at 200 bytes. For all text from strangers.
+// Control bytes, quotes and bytes above 0x7e as \xNN; cut at 200 bytes. For all text from
+// strangers.
 std::string Escaped(std::string_view text);
 
 // Where lines go instead of spdlog; null restores it. Set before other threads exist.
 using LogSink = void (*)(LogLevel level, std::string_view line);
 void SetLogSink(LogSink sink);
 
-// Opens `path` for appending (empty: stderr). False, with nothing changed, when it cannot be opened.
+// Opens `path` for appending (empty: stderr). False, with nothing changed, when it cannot be
+// opened.
 bool SetLogFile(const std::string& path);
 
 }  // namespace backstay

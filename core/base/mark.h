@@ -33,8 +33,8 @@ std::vector<const Mark*> AllMarks();
 
 }  // namespace backstay
 
-#define MARK(name)                              \
-  do {                                          \
-    static ::backstay::Mark mark_here{name};    \
-    mark_here.Hit();                            \
+#define MARK(name)                           \
+  do {                                       \
+    static ::backstay::Mark mark_here{name}; \
+    mark_here.Hit();                         \
   } while (false)

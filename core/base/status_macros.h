@@ -6,12 +6,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#define RETURN_IF_ERROR(expression)                      \
-  do {                                                   \
-    ::absl::Status status_macro_status = (expression);   \
-    if (!status_macro_status.ok()) {                     \
-      return status_macro_status;                        \
-    }                                                    \
+#define RETURN_IF_ERROR(expression)                    \
+  do {                                                 \
+    ::absl::Status status_macro_status = (expression); \
+    if (!status_macro_status.ok()) {                   \
+      return status_macro_status;                      \
+    }                                                  \
   } while (false)
 
 #define STATUS_MACRO_JOIN2(left, right) left##right

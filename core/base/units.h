@@ -35,9 +35,7 @@ class TimePoint {
     return point;
   }
   // Later than every point that can occur: "no time set".
-  static constexpr TimePoint Max() {
-    return FromNanoseconds(std::numeric_limits<int64_t>::max());
-  }
+  static constexpr TimePoint Max() { return FromNanoseconds(std::numeric_limits<int64_t>::max()); }
   constexpr int64_t nanoseconds() const { return nanoseconds_; }
 
   friend constexpr auto operator<=>(TimePoint, TimePoint) = default;

@@ -1,7 +1,7 @@
 // core/smtp/envelope.h -- reverse-path, recipients with DSN parameters, and their byte encoding.
 //
-// The encoding is what the spool keeps beside the content (opaque to it). It is versioned by its first
-// byte and decodes to exactly what was encoded, or not at all.
+// The encoding is what the spool keeps beside the content (opaque to it). It is versioned by its
+// first byte and decodes to exactly what was encoded, or not at all.
 // Errors: Decode gives nothing for bytes that Encode cannot have made.
 // See:    RFC 5321 s4.1.2 (paths), RFC 3461 (NOTIFY, RET, ENVID, ORCPT), RFC 6531 (SMTPUTF8).
 #pragma once
@@ -36,6 +36,8 @@ struct Recipient {
   std::string Domain() const;
 };
 
+// Filled for each message anew: AddRecipient() after Clear() takes the strings of earlier
+// recipients, so that a connection in steady state does not allocate.
 struct Envelope {
   std::string reverse_path;  // without brackets; empty: the null reverse-path <>
   std::vector<Recipient> recipients;
@@ -48,11 +50,16 @@ struct Envelope {
   std::string client_helo;
   int64_t arrival_wall_nanoseconds = 0;
 
+  std::vector<Recipient> spare_recipients;  // empty ones with capacity; no part of the value
+
   // Keeps the capacity of strings and vectors.
   void Clear();
+  // Appends an empty recipient. As recipients.emplace_back(), but with a used one's capacity.
+  Recipient& AddRecipient();
 };
 
-// Appends the encoding to `output`.
+// Appends the encoding to `output`. No string may be longer than 65,535 bytes (ASSERT): a command
+// line is shorter.
 void EncodeEnvelope(const Envelope& envelope, std::string& output);
 std::optional<Envelope> DecodeEnvelope(Bytes bytes);
 

@@ -1,4 +1,4 @@
-// core/smtp/reply.h -- an SMTP reply: code, enhanced status code, text. Every reply we send stands here.
+// core/smtp/reply.h -- an SMTP reply: code, enhanced code, text. Every reply we send is here.
 //
 // Owns:  nothing: the text is static, or lives until the call that got the reply returns.
 // See:   RFC 5321 s4.2, RFC 3463, RFC 2034.
@@ -19,8 +19,8 @@ struct Reply {
   bool permanent() const { return code >= 500; }
 };
 
-// Appends "250 2.1.0 text\r\n". The text has no CR, LF or NUL (ASSERT): foreign text does not go into
-// our replies.
+// Appends "250 2.1.0 text\r\n". The text has no CR, LF or NUL (ASSERT): foreign text does not go
+// into our replies.
 void AppendReply(const Reply& reply, std::string& output);
 
 namespace replies {
@@ -33,11 +33,50 @@ inline constexpr Reply kUserUnknown{550, "5.1.1", "User unknown"};
 inline constexpr Reply kTryPrimary{451, "4.3.0", "Try the primary mail server"};
 inline constexpr Reply kCommitFailed{451, "4.3.0", "Could not store the message, try again later"};
 inline constexpr Reply kNoSpace{452, "4.3.1", "Insufficient system storage"};
+inline constexpr Reply kIntakeClosed{421, "4.3.2", "Storage is failing, try again later"};
 inline constexpr Reply kOverloaded{452, "4.3.2", "System busy, try again later"};
 inline constexpr Reply kTooManyConnections{421, "4.7.0", "Too many connections from your address"};
 inline constexpr Reply kServerFull{421, "4.3.2", "Too many connections, try again later"};
 inline constexpr Reply kShuttingDown{421, "4.3.2", "Service is shutting down"};
 inline constexpr Reply kTimedOut{421, "4.4.2", "Timed out waiting for input"};
+
+// What a server session says by itself.
+inline constexpr Reply kStartData{354, "", "End data with <CR><LF>.<CR><LF>"};
+inline constexpr Reply kBye{221, "2.0.0", "Bye"};
+inline constexpr Reply kHelp{214, "2.0.0", "See RFC 5321"};
+inline constexpr Reply kCannotVerify{252, "2.5.0", "Cannot verify, send some mail and see"};
+
+inline constexpr Reply kUnknownCommand{500, "5.5.2", "Command not recognized"};
+inline constexpr Reply kLineTooLong{500, "5.5.2", "Line too long"};
+inline constexpr Reply kControlByte{500, "5.5.2", "CR or NUL inside a command"};
+inline constexpr Reply kEightBit{501, "5.5.2", "8-bit data in a command"};
+inline constexpr Reply kNotImplemented{502, "5.5.1", "Command not implemented"};
+inline constexpr Reply kHelloSyntax{501, "5.5.4", "Syntax: EHLO hostname"};
+inline constexpr Reply kMailSyntax{501, "5.5.4", "Syntax: MAIL FROM:<address>"};
+inline constexpr Reply kRcptSyntax{501, "5.5.4", "Syntax: RCPT TO:<address>"};
+inline constexpr Reply kNoArgument{501, "5.5.4", "This command takes no argument"};
+inline constexpr Reply kArgumentNeeded{501, "5.5.4", "This command needs an argument"};
+inline constexpr Reply kBadParameter{501, "5.5.4", "Bad or repeated parameter"};
+inline constexpr Reply kUnknownParameter{555, "5.5.4", "Parameter not recognized"};
+inline constexpr Reply kSayHelloFirst{503, "5.5.1", "Send EHLO or HELO first"};
+inline constexpr Reply kNestedMail{503, "5.5.1", "Nested MAIL command"};
+inline constexpr Reply kMailFirst{503, "5.5.1", "Need MAIL command"};
+inline constexpr Reply kNoRecipients{554, "5.5.1", "No valid recipients"};
+inline constexpr Reply kTooManyRecipients{452, "4.5.3", "Too many recipients"};
+inline constexpr Reply kBadSender{501, "5.1.7", "Bad sender address syntax"};
+inline constexpr Reply kBadRecipient{501, "5.1.3", "Bad recipient address syntax"};
+inline constexpr Reply kAddressNotAscii{553, "5.6.7", "Address needs SMTPUTF8, not offered here"};
+
+inline constexpr Reply kMessageTooBig{552, "5.3.4", "Message exceeds the size limit"};
+inline constexpr Reply kNulInData{550, "5.6.0", "NUL in message data"};
+inline constexpr Reply kMailLoop{554, "5.4.6", "Mail loop: too many Received fields"};
+
+// After these the connection is closed.
+inline constexpr Reply kNotInSync{554, "5.5.0", "SMTP protocol synchronization"};
+inline constexpr Reply kNotSmtp{554, "5.5.0", "This is an SMTP server"};
+inline constexpr Reply kBareNewline{521, "5.5.2", "Bare CR or LF, see RFC 5321 section 2.3.8"};
+inline constexpr Reply kTooManyErrors{421, "4.7.0", "Too many errors"};
+inline constexpr Reply kTooManyJunk{421, "4.7.0", "Too many commands without a message"};
 
 }  // namespace replies
 }  // namespace backstay

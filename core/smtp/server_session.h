@@ -1,9 +1,10 @@
 // core/smtp/server_session.h -- receiver-SMTP: bytes in, replies out. No socket, file or clock.
 //
-// The owner feeds Consume() with what arrives, sends output(), and obeys wants_close(). The session asks
-// its Intake for every verdict. One function resets a transaction (DESIGN 7).
+// The owner feeds Consume() with what arrives, sends output(), and obeys wants_close(). The session
+// asks its Intake for every verdict. One function resets a transaction (DESIGN 7).
 //
-// Owns:     replies not yet sent, at most one partial command line.
+// Owns:     replies not yet sent (at most kOutputBytesMax and one reply more), one partial command
+//           line (at most kLineBytesMax).
 // Outlives: nothing; `params` and `intake` must outlive it.
 // Errors:   what a client does wrong is a reply, never a Status; nothing here allocates per message
 //           in steady state.
@@ -11,29 +12,42 @@
 //           RFC 2034; reliability rows 1-22 and 29-38.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "core/base/bytes.h"
+#include "core/smtp/command.h"
 #include "core/smtp/data_reader.h"
-#include "core/smtp/envelope.h"
+#include "core/smtp/extensions.h"
 #include "core/smtp/reply.h"
 #include "core/smtp/trace_fields.h"
 
 namespace backstay {
 
-struct MailParams {
-  std::optional<uint64_t> size_bytes;
-  BodyType body = BodyType::k7Bit;
-};
-
 // What a server session asks of its shard. Never calls back into the session.
+//
+// The calls of one transaction are, in this order:
+//   OnMail, answered positively: the transaction is open. (Otherwise nothing follows.)
+//   OnRcpt, any number of times; OnData, once, if some OnRcpt was answered positively; OnContent,
+//   any number of times;
+//   then exactly one of
+//     OnEndOfData  the message is complete, and FinishData() ends the transaction. No OnReset
+//     follows; OnReset      it will never be complete: RSET, EHLO or HELO, OnData not answered
+//     positively,
+//                  content refused (too large, malformed, looping: at once, while the rest is still
+//                  being read), QUIT, or the session has closed itself (limits, TimedOut,
+//                  ShutDown).
+// A connection that dies takes its session along without a call: the owner knows what is staged.
+// A verdict of 421 or 521 makes the session close after sending it.
 class Intake {
  public:
   virtual Reply OnMail(std::string_view reverse_path, const MailParams& params) = 0;
-  // `address` has no brackets and no source route; it is a syntactically valid Mailbox or "Postmaster".
+  // `address` has no brackets and no source route; it is a syntactically valid Mailbox, or
+  // "postmaster" in the case the client chose. The same address may come again and is passed on
+  // each time: whoever stores the message delivers it once, and a repeated RCPT is answered like
+  // the first.
   virtual Reply OnRcpt(std::string_view address) = 0;
   // Asked once per DATA before 354; anything but a positive reply is sent instead and ends the
   // transaction.
@@ -41,8 +55,7 @@ class Intake {
   virtual void OnContent(Bytes decoded) = 0;
   // The message is complete. Answered later, exactly once, by ServerSession::FinishData.
   virtual void OnEndOfData(bool has_dot_lines) = 0;
-  // The transaction is over or abandoned: drop what was staged. Also called while its end of data is
-  // already being swallowed (too large, malformed), so that memory is freed at once.
+  // The transaction is over or abandoned: drop what was staged.
   virtual void OnReset() = 0;
 
  protected:
@@ -51,37 +64,110 @@ class Intake {
 
 struct ServerParams {
   std::string hostname;
-  uint64_t message_bytes_max = 0;
+  uint64_t message_bytes_max = 0;  // 0: no limit
   size_t recipients_max = 0;
   bool normalize_line_endings = false;  // smtp.line_endings
 };
 
 class ServerSession {
  public:
+  // Replies beyond this wait for the peer to read: nothing more is consumed.
+  static constexpr size_t kOutputBytesMax = 16 * 1024;
+  // A line without a newline for so long is not going to be a command.
+  static constexpr size_t kLineBytesMax = 8 * 1024;
+  static_assert(kLineBytesMax > kCommandBytesMax);
+  // 5xx replies without a message taken between them.
+  static constexpr uint32_t kErrorsMax = 20;
+  // EHLO, HELO, NOOP, RSET, VRFY and HELP without a message taken between them.
+  static constexpr uint32_t kJunkMax = 100;
+  // Recipients beyond recipients_max before each further one is an error: a sender that overshoots
+  // must get its first recipients_max through, or it would fail the same way for ever.
+  static constexpr uint32_t kExcessRecipientsMax = 1000;
+  // How much of a refused message is read on to its end, so that the client sees the one final
+  // reply and does not come back: twenty times the usual limit.
+  static constexpr uint64_t kSwallowedBytesMax = uint64_t{1} << 30;
+
   ServerSession(const ServerParams& params, Intake& intake);
   ServerSession(const ServerSession&) = delete;
   ServerSession& operator=(const ServerSession&) = delete;
 
-  void Greet();                      // queues "220 <hostname> ESMTP backstay"
+  void Greet();                        // queues "220 <hostname> ESMTP backstay"
   void GreetWith(const Reply& reply);  // a refusal at connect (421): then wants_close()
   // Returns the bytes taken; fewer than given while an end of data is unanswered or output() has
   // reached its bound (the caller offers the rest again after FinishData / DropOutput).
+  // Bytes behind DATA, or behind any command of a client that said HELO, in the same call were sent
+  // before the reply: the caller should not join what arrived separately.
   size_t Consume(Bytes bytes);
   // Answers the end of data that Intake was told of.
   void FinishData(const Reply& reply);
-  void TimedOut();                   // 421 4.4.2, then wants_close()
-  void ShutDown();                   // 421 4.3.2, then wants_close()
+  // 421 4.4.2 or 421 4.3.2, then wants_close(). While awaiting_finish() that comes first.
+  void TimedOut();
+  void ShutDown();
   // Bytes that arrived before Greet() was sent: early talker (row 18): 554 5.5.0, wants_close().
   void TalkedTooEarly();
 
-  std::string_view output() const;   // replies not yet sent, in order
+  std::string_view output() const { return output_; }  // replies not yet sent, in order
   void DropOutput(size_t bytes);
-  bool wants_close() const;          // send output(), then close
-  bool in_transaction() const;       // MAIL accepted, not yet over
-  bool in_data() const;              // between 354 and the end of data
-  bool awaiting_finish() const;      // end of data told, FinishData owed
-  bool extended() const;             // greeted with EHLO
-  std::string_view helo() const;     // argument of EHLO/HELO; empty before
+  bool wants_close() const { return phase_ == Phase::kClosing; }  // send output(), then close
+  bool in_transaction() const;                                    // MAIL accepted, not yet over
+  bool in_data() const;                                           // between 354 and the end of data
+  bool awaiting_finish() const { return phase_ == Phase::kAwaitingFinish; }  // FinishData owed
+  bool extended() const { return hello_ == Hello::kExtended; }               // greeted with EHLO
+  std::string_view helo() const { return helo_; }  // argument of EHLO/HELO; empty before
+
+ private:
+  enum class Phase : uint8_t {
+    kIdle,            // no transaction
+    kEnvelope,        // MAIL was accepted
+    kContent,         // behind 354
+    kSwallowing,      // behind 354, the message is doomed: verdict_ is its reply
+    kAwaitingFinish,  // Intake has it all
+    kClosing
+  };
+  enum class Hello : uint8_t { kNone, kPlain, kExtended };
+
+  size_t ConsumeLine(Bytes bytes);
+  size_t ConsumeContent(Bytes bytes);
+  void Execute(std::string_view line, bool more);
+  void ExecuteVerb(const Command& command, bool more);
+  void SayHello(const Command& command);
+  void Mail(const Command& command);
+  void Rcpt(const Command& command);
+  void Data(const Command& command, bool more);
+  void Junk(const Command& command);
+  void Quit(const Command& command);
+  void OnContent(Bytes content);
+  void Doom(const Reply& verdict);
+  void EndSwallowing(bool more);
+
+  void ResetTransaction();
+  void DropStaged();
+  void Answer(const Reply& reply);
+  void CountError();
+  void CloseWith(const Reply& reply);
+  void CloseLater(const Reply& reply);
+
+  const ServerParams& params_;
+  Intake& intake_;
+  const Reply* verdict_ = nullptr;    // of kSwallowing; from the table in reply.h, like the next
+  const Reply* last_word_ = nullptr;  // said behind the reply that FinishData brings
+  std::string output_;
+  std::string line_;  // begun, its newline not yet seen
+  std::string helo_;
+  uint64_t content_bytes_ = 0;  // decoded; in kSwallowing: read since
+  uint32_t recipients_ = 0;     // accepted
+  uint32_t excess_recipients_ = 0;
+  HopCounter hops_;
+  DataReader reader_;
+  Phase phase_ = Phase::kIdle;
+  Hello hello_ = Hello::kNone;
+  bool staged_ = false;  // Intake has something that only OnReset or OnEndOfData ends
+  uint8_t errors_ = 0;
+  uint8_t junk_ = 0;
 };
+
+// A million idle connections are a promise; what a session does not need while it waits is not in
+// it.
+static_assert(sizeof(ServerSession) <= 200);
 
 }  // namespace backstay

@@ -79,8 +79,8 @@ absl::Status Io::Backend::Create() {
   }
   io_uring_probe* probe = io_uring_get_probe_ring(&ring_.raw());
   if (probe != nullptr) {
-    has_truncate_ = !options_.plain_truncate &&
-                    io_uring_opcode_supported(probe, kOpcodeFtruncate) != 0;
+    has_truncate_ =
+        !options_.plain_truncate && io_uring_opcode_supported(probe, kOpcodeFtruncate) != 0;
     io_uring_free_probe(probe);
   }
   return absl::OkStatus();
@@ -164,8 +164,9 @@ void Io::Backend::Close(Fd fd) {
   FdState& state = StateOf(fd.number());
   ASSERT(state.ops == 0);
   state.direct = false;
-  // By the plain call: the lock or port that goes with the descriptor must be free when this returns.
-  // Linux frees the number whatever close() answers; EIO was reported by the sync, where it belongs.
+  // By the plain call: the lock or port that goes with the descriptor must be free when this
+  // returns. Linux frees the number whatever close() answers; EIO was reported by the sync, where
+  // it belongs.
   const int outcome = close(fd.number());
   ASSERT(outcome == 0 || errno != EBADF);
 }
@@ -204,7 +205,8 @@ void Io::Backend::CompleteLocally(uint32_t index, int32_t result) {
   local_.push_back({slots_.UserData(index), result, 0});
 }
 
-// Null when the queue is full and the kernel takes nothing now: before the first turn, or out of memory.
+// Null when the queue is full and the kernel takes nothing now: before the first turn, or out of
+// memory.
 io_uring_sqe* Io::Backend::NextEntry() {
   io_uring_sqe* entry = ring_.NextEntry();
   if (entry != nullptr || !ring_.enabled()) {

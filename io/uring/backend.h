@@ -1,9 +1,12 @@
-// io/uring/backend.h -- Io::Backend on io_uring: queues requests, enters once a turn, runs completions.
+// io/uring/backend.h -- Io::Backend on io_uring: queues requests, enters once a turn, runs
+// completions.
 //
 // Owns:     the ring, the receive buffers, the slots, the wake descriptor.
 // Turn:     queue -> (first Turn: enable) -> enter: submit and wait -> clocks -> completions.
-// Between calls: every op in flight has exactly one slot, and exactly one of: an entry in the submission
-//           queue, a place in unsent_, a request in the kernel, a completion in the queue or in local_.
+// Between calls: every op in flight has exactly one slot, and exactly one of: an entry in the
+// submission
+//           queue, a place in unsent_, a request in the kernel, a completion in the queue or in
+//           local_.
 #pragma once
 
 #include <sys/socket.h>
@@ -108,20 +111,20 @@ class Io::Backend {
   void Finish(uint32_t index, Slot& slot, const IoResult& result);
 
   const UringOptions options_;
-  WakeSignal wake_signal_;         // closed after the ring, which reads from it
-  ReceiveBuffers receive_buffers_; // unmapped after the ring, which writes to them
+  WakeSignal wake_signal_;          // closed after the ring, which reads from it
+  ReceiveBuffers receive_buffers_;  // unmapped after the ring, which writes to them
   Ring ring_;
   SlotTable slots_;
-  std::vector<FdState> fds_;       // by descriptor
+  std::vector<FdState> fds_;  // by descriptor
   SideTable<ConnectAddress> addresses_;
   SideTable<Bounce> bounces_;
-  std::vector<Unsent> unsent_;     // in order, behind everything in the submission queue
-  std::vector<Completed> local_;   // ops that ended without the kernel; run by the next Turn
-  std::vector<Completed> running_; // local_ of the turn at work
-  uint64_t wake_count_ = 0;        // the kernel writes here
+  std::vector<Unsent> unsent_;      // in order, behind everything in the submission queue
+  std::vector<Completed> local_;    // ops that ended without the kernel; run by the next Turn
+  std::vector<Completed> running_;  // local_ of the turn at work
+  uint64_t wake_count_ = 0;         // the kernel writes here
   bool wake_armed_ = false;
   bool in_turn_ = false;
-  bool has_truncate_ = false;      // IORING_OP_FTRUNCATE
+  bool has_truncate_ = false;  // IORING_OP_FTRUNCATE
   Instant now_;
   WallTime wall_now_;
   Random random_;

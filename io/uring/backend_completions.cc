@@ -120,8 +120,8 @@ void Io::Backend::DispatchError(uint32_t index, Slot& slot, const Completed& com
   Finish(index, slot, IoResult::Failure(mapped));
 }
 
-// The kernel ends each request once, so this is a defect of one of the two sides. What the completion
-// carries is given back; the op that lives in the slot now never sees it.
+// The kernel ends each request once, so this is a defect of one of the two sides. What the
+// completion carries is given back; the op that lives in the slot now never sees it.
 void Io::Backend::RejectStale(const Completed& completed) {
   MARK("uring: stale completion");
   ++counters_.stale;
@@ -198,8 +198,8 @@ void Io::Backend::OnOpened(uint32_t index, Slot& slot, Fd opened) {
     // As good as it gets: clean pages go, so that the bytes come from below the cache.
     posix_fadvise(opened.number(), 0, 0, POSIX_FADV_DONTNEED);
   }
-  const bool direct = slot.kind == OpKind::kOpen &&
-                      static_cast<OpenMode>(slot.offset) == OpenMode::kReadDirect;
+  const bool direct =
+      slot.kind == OpKind::kOpen && static_cast<OpenMode>(slot.offset) == OpenMode::kReadDirect;
   StateOf(opened.number()).direct = direct;
   Finish(index, slot, IoResult::Descriptor(opened));
 }
@@ -215,8 +215,8 @@ void Io::Backend::OnBouncedRead(uint32_t index, Slot& slot, int32_t result) {
   Finish(index, slot, IoResult::Count(count));
 }
 
-// The last event of an op: everything is given back before it runs, and nothing of the op is touched
-// after, because its owner may be gone.
+// The last event of an op: everything is given back before it runs, and nothing of the op is
+// touched after, because its owner may be gone.
 void Io::Backend::Finish(uint32_t index, Slot& slot, const IoResult& result) {
   Op* const op = slot.op;
   ASSERT(op->in_flight);

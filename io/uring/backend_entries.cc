@@ -1,6 +1,7 @@
 // io/uring/backend_entries.cc -- a slot becomes a submission entry.
 //
-// An entry is made from its slot alone, so that the same request can be made again after EINTR or EAGAIN.
+// An entry is made from its slot alone, so that the same request can be made again after EINTR or
+// EAGAIN.
 #include <fcntl.h>
 
 #include "core/base/check.h"
@@ -48,7 +49,8 @@ void Io::Backend::Prepare(io_uring_sqe* entry, uint32_t index) {
       entry->buf_group = ReceiveBuffers::kGroup;
       break;
     case OpKind::kSend:
-      // WAITALL: the kernel goes on after a full socket buffer by itself; a short send is then rare.
+      // WAITALL: the kernel goes on after a full socket buffer by itself; a short send is then
+      // rare.
       io_uring_prep_send(entry, slot.fd, slot.pointer, slot.length, MSG_NOSIGNAL | MSG_WAITALL);
       break;
     case OpKind::kOpen:
@@ -96,8 +98,8 @@ void Io::Backend::PrepareOpen(io_uring_sqe* entry, const Slot& slot) {
                        flags | O_CLOEXEC | O_NOFOLLOW, kFileMode);
 }
 
-// No completion when it worked; one that says "not found" otherwise, which OnX ignores: the op completes
-// by itself in both cases.
+// No completion when it worked; one that says "not found" otherwise, which OnX ignores: the op
+// completes by itself in both cases.
 void Io::Backend::PrepareCancel(io_uring_sqe* entry, uint64_t user_data) {
   io_uring_prep_cancel64(entry, user_data, 0);
   entry->flags |= IOSQE_CQE_SKIP_SUCCESS;

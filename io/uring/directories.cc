@@ -106,8 +106,8 @@ std::string HolderOf(int lock) {
 
 absl::Status WriteHolder(int lock, const std::string& name) {
   const std::string pid = fmt::format("{}\n", getpid());
-  const bool written = ftruncate(lock, 0) == 0 && pwrite(lock, pid.data(), pid.size(), 0) ==
-                                                      static_cast<ssize_t>(pid.size());
+  const bool written = ftruncate(lock, 0) == 0 &&
+                       pwrite(lock, pid.data(), pid.size(), 0) == static_cast<ssize_t>(pid.size());
   return written ? absl::OkStatus()
                  : Failed(fmt::format("cannot write the lock file {}", name), errno);
 }

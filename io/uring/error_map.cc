@@ -52,7 +52,7 @@ IoError MapConnect(int error) {
     case EAFNOSUPPORT:   // no IPv6 on this machine
     case EADDRNOTAVAIL:  // no local address or port left: another route or a later try may work
     case ENONET:
-    case EPROTO:         // ICMP: protocol or parameter problem
+    case EPROTO:  // ICMP: protocol or parameter problem
     case ENOPROTOOPT:
       return IoError::kUnreachable;
     case ETIMEDOUT:
@@ -105,8 +105,9 @@ IoError MapFile(int error) {
     case ETXTBSY:
       return IoError::kInvalid;
     default:
-      // EIO, and what block devices and file systems say when they fail: EREMOTEIO, ENODATA, EILSEQ,
-      // ENOLINK, ETIMEDOUT, EBADE, EUCLEAN, EBADMSG, ENXIO, ENODEV, ESTALE, EINTR of a sync ...
+      // EIO, and what block devices and file systems say when they fail: EREMOTEIO, ENODATA,
+      // EILSEQ, ENOLINK, ETIMEDOUT, EBADE, EUCLEAN, EBADMSG, ENXIO, ENODEV, ESTALE, EINTR of a sync
+      // ...
       return MapCommon(error, IoError::kDevice);
   }
 }

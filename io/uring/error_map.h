@@ -1,7 +1,7 @@
 // io/uring/error_map.h -- errno to IoError, per operation (STYLE 29).
 //
-// Errors: what only a defect of ours can cause (EBADF, EFAULT, ENOTSOCK) ends the process with its name.
-//         A number that is not known to be possible becomes a failure, never a crash.
+// Errors: what only a defect of ours can cause (EBADF, EFAULT, ENOTSOCK) ends the process with its
+//         name. A number that is not known to be possible becomes a failure, never a crash.
 #pragma once
 
 #include <string_view>
@@ -14,8 +14,8 @@ namespace backstay {
 // `error` is a positive errno.
 IoError MapError(OpKind kind, int error);
 
-// True when nothing happened and the same request may be made again. Never for a sync: a failure that
-// was reported once may not be reported again, so a second sync would be hope.
+// True when nothing happened and the same request may be made again. Never for a sync: a failure
+// that was reported once may not be reported again, so a second sync would be hope.
 bool IsTransient(OpKind kind, int error);
 
 std::string_view Describe(OpKind kind);

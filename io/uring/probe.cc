@@ -33,11 +33,16 @@ struct NeededOpcode {
   const char* name;
 };
 constexpr NeededOpcode kNeededOpcodes[] = {
-    {IORING_OP_ACCEPT, "ACCEPT"},         {IORING_OP_CONNECT, "CONNECT"},
-    {IORING_OP_RECV, "RECV"},             {IORING_OP_SEND, "SEND"},
-    {IORING_OP_OPENAT, "OPENAT"},         {IORING_OP_READ, "READ"},
-    {IORING_OP_WRITE, "WRITE"},           {IORING_OP_FSYNC, "FSYNC"},
-    {IORING_OP_FALLOCATE, "FALLOCATE"},   {IORING_OP_UNLINKAT, "UNLINKAT"},
+    {IORING_OP_ACCEPT, "ACCEPT"},
+    {IORING_OP_CONNECT, "CONNECT"},
+    {IORING_OP_RECV, "RECV"},
+    {IORING_OP_SEND, "SEND"},
+    {IORING_OP_OPENAT, "OPENAT"},
+    {IORING_OP_READ, "READ"},
+    {IORING_OP_WRITE, "WRITE"},
+    {IORING_OP_FSYNC, "FSYNC"},
+    {IORING_OP_FALLOCATE, "FALLOCATE"},
+    {IORING_OP_UNLINKAT, "UNLINKAT"},
     {IORING_OP_ASYNC_CANCEL, "ASYNC_CANCEL"},
 };
 
@@ -46,10 +51,8 @@ struct NeededFeature {
   const char* name;
 };
 constexpr NeededFeature kNeededFeatures[] = {
-    {IORING_FEAT_NODROP, "NODROP"},
-    {IORING_FEAT_SUBMIT_STABLE, "SUBMIT_STABLE"},
-    {IORING_FEAT_FAST_POLL, "FAST_POLL"},
-    {IORING_FEAT_EXT_ARG, "EXT_ARG"},
+    {IORING_FEAT_NODROP, "NODROP"},       {IORING_FEAT_SUBMIT_STABLE, "SUBMIT_STABLE"},
+    {IORING_FEAT_FAST_POLL, "FAST_POLL"}, {IORING_FEAT_EXT_ARG, "EXT_ARG"},
     {IORING_FEAT_CQE_SKIP, "CQE_SKIP"},
 };
 
@@ -163,9 +166,8 @@ absl::Status CheckMultishotAccept(Ring& ring) {
   socklen_t bytes = sizeof(address);
   const int listener = MakeLocalListener(&address, &bytes);
   const int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const bool connected =
-      listener >= 0 && client >= 0 &&
-      connect(client, reinterpret_cast<const sockaddr*>(&address), bytes) == 0;
+  const bool connected = listener >= 0 && client >= 0 &&
+                         connect(client, reinterpret_cast<const sockaddr*>(&address), bytes) == 0;
   Completed completed;
   bool came = false;
   if (connected) {
@@ -206,22 +208,25 @@ std::string RaiseLimit(__rlimit_resource resource, const char* name) {
 std::string ExplainSetupError(int error, const std::string& sysctl, const std::string& release) {
   switch (error) {
     case ENOSYS:
-      return fmt::format("this kernel ({}) has no io_uring, or a seccomp profile hides it: {}; in a "
-                         "container allow io_uring_setup, io_uring_enter and io_uring_register",
-                         release, kNeededKernel);
+      return fmt::format(
+          "this kernel ({}) has no io_uring, or a seccomp profile hides it: {}; in a "
+          "container allow io_uring_setup, io_uring_enter and io_uring_register",
+          release, kNeededKernel);
     case EPERM:
     case EACCES:
       if (sysctl == "1" || sysctl == "2") {
-        return fmt::format("io_uring is switched off: set sysctl kernel.io_uring_disabled=0 (it is {})",
-                           sysctl);
+        return fmt::format(
+            "io_uring is switched off: set sysctl kernel.io_uring_disabled=0 (it is {})", sysctl);
       }
       return "io_uring is forbidden, by a container's seccomp profile or a security module: allow "
              "io_uring_setup, io_uring_enter and io_uring_register";
     case EINVAL:
-      return fmt::format("this kernel ({}) lacks io_uring flags SINGLE_ISSUER and DEFER_TASKRUN: {}",
-                         release, kNeededKernel);
+      return fmt::format(
+          "this kernel ({}) lacks io_uring flags SINGLE_ISSUER and DEFER_TASKRUN: {}", release,
+          kNeededKernel);
     case ENOMEM:
-      return "no memory for a ring: raise the limit of locked memory (LimitMEMLOCK=infinity) or the "
+      return "no memory for a ring: raise the limit of locked memory (LimitMEMLOCK=infinity) or "
+             "the "
              "memory of the control group";
     case EMFILE:
     case ENFILE:

@@ -1,4 +1,5 @@
-// io/uring/receive_buffers.cc -- a buffer that is not lent is poisoned under AddressSanitizer, so that a
+// io/uring/receive_buffers.cc -- a buffer that is not lent is poisoned under AddressSanitizer, so
+// that a
 // byte kept beyond its completion is found.
 #include "io/uring/receive_buffers.h"
 
@@ -27,8 +28,7 @@ namespace {
 constexpr uint32_t kCountMax = 32768;
 
 void* MapMemory(size_t bytes) {
-  void* mapped =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return mapped == MAP_FAILED ? nullptr : mapped;
 }
 
@@ -85,8 +85,8 @@ void ReceiveBuffers::Return(uint16_t id) {
 }
 
 void ReceiveBuffers::Add(uint16_t id) {
-  // Not through liburing: before 2.4 the header's `bufs` is an array of zero length in a union, which
-  // bounds checkers take at its word.
+  // Not through liburing: before 2.4 the header's `bufs` is an array of zero length in a union,
+  // which bounds checkers take at its word.
   auto* entries = reinterpret_cast<io_uring_buf*>(ring_);
   io_uring_buf& entry = entries[ring_->tail & (count_ - 1)];
   entry.addr = reinterpret_cast<uintptr_t>(BufferOf(id));

@@ -1,7 +1,8 @@
-// io/uring/receive_buffers.h -- the buffers that the kernel fills: one ring of them for all sockets.
+// io/uring/receive_buffers.h -- the buffers that the kernel fills: one ring of them for all
+// sockets.
 //
-// An idle connection holds no buffer. The kernel takes the next one when bytes arrive; it comes back as
-// soon as the completion that lent it has returned.
+// An idle connection holds no buffer. The kernel takes the next one when bytes arrive; it comes
+// back as soon as the completion that lent it has returned.
 //
 // Owns:  the memory of the buffers and of the ring that names them.
 // Units: ids are 16 bits, the kernel's.

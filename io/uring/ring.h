@@ -1,7 +1,8 @@
-// io/uring/ring.h -- the submission and completion queues, and the one place that enters the kernel.
+// io/uring/ring.h -- the submission and completion queues, and the one place that enters the
+// kernel.
 //
-// liburing maps the queues; entering is done here, because the library enters more often than once a
-// turn and hides when.
+// liburing maps the queues; entering is done here, because the library enters more often than once
+// a turn and hides when.
 //
 // Owns:   the ring descriptor and its mappings.
 // Errors: errno values, positive from Create, negative from the calls that enter.
@@ -53,8 +54,8 @@ class Ring {
 
   // Hands over the queued entries and nothing else.
   int Submit();
-  // Hands over the queued entries and, when all were taken, waits for one completion, at most `limit`.
-  // Without `wait` it only runs what is due. The number of entries taken, or -errno.
+  // Hands over the queued entries and, when all were taken, waits for one completion, at most
+  // `limit`. Without `wait` it only runs what is due. The number of entries taken, or -errno.
   int Enter(bool wait, absl::Duration limit);
 
   io_uring& raw() { return ring_; }

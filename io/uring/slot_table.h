@@ -1,8 +1,8 @@
 // io/uring/slot_table.h -- which op a completion belongs to, by index and generation.
 //
 // The kernel carries 64 bits with each request: slot index, generation and kind. A completion whose
-// generation is not the slot's is stale and finds nothing. Slots never move, and a freed slot is the
-// next one taken, so that a busy shard works in few cache lines.
+// generation is not the slot's is stale and finds nothing. Slots never move, and a freed slot is
+// the next one taken, so that a busy shard works in few cache lines.
 //
 // Owns: the slots, 40 bytes each; never shrinks.
 #pragma once
@@ -18,16 +18,16 @@ namespace backstay {
 
 enum class OpKind : uint8_t {
   kNone,
-  kWake,          // internal: the read of the wake descriptor; no slot
-  kCancelOp,      // internal: a cancellation; no slot
+  kWake,      // internal: the read of the wake descriptor; no slot
+  kCancelOp,  // internal: a cancellation; no slot
   kAccept,
-  kConnect,       // offset: index of the address in its side table
+  kConnect,  // offset: index of the address in its side table
   kReceive,
   kSend,
   kOpen,          // offset: the OpenMode
   kOpenUncached,  // kReadDirect on a file system without direct reads
   kRead,
-  kReadBounced,   // offset: index of the bounce buffer in its side table
+  kReadBounced,  // offset: index of the bounce buffer in its side table
   kWrite,
   kSyncData,
   kSyncDirectory,
@@ -39,7 +39,8 @@ enum class OpKind : uint8_t {
 struct Slot {
   Op* op = nullptr;
   const void* pointer = nullptr;  // buffer or name
-  uint64_t offset = 0;            // in the file, or what OpKind says; in a free slot: the next free one
+  // in the file, or what OpKind says; in a free slot: the next free one
+  uint64_t offset = 0;
   uint32_t length = 0;
   int32_t fd = -1;
   uint32_t generation = 0;  // 24 bits are used

@@ -1,4 +1,5 @@
-// io/uring/sockets.cc -- options are set on the listener: Linux copies them to what it accepts, so that
+// io/uring/sockets.cc -- options are set on the listener: Linux copies them to what it accepts, so
+// that
 // accepting needs no further system call.
 #include "io/uring/sockets.h"
 
@@ -16,12 +17,13 @@
 namespace backstay {
 namespace {
 
-// A peer that vanished without a word (power, firewall, cable) is found after 60 + 4 * 15 s of silence;
-// sessions that are merely slow are the owner's timers' business.
+// A peer that vanished without a word (power, firewall, cable) is found after 60 + 4 * 15 s of
+// silence; sessions that are merely slow are the owner's timers' business.
 constexpr int kKeepaliveIdleSeconds = 60;
 constexpr int kKeepaliveIntervalSeconds = 15;
 constexpr int kKeepaliveProbes = 4;
-// RFC 5321 s4.5.3.2.5 lets a block of data take 3 minutes; bytes unacknowledged for longer are lost.
+// RFC 5321 s4.5.3.2.5 lets a block of data take 3 minutes; bytes unacknowledged for longer are
+// lost.
 constexpr unsigned kUserTimeoutMilliseconds = 3 * 60 * 1000;
 static_assert(1000u * (kKeepaliveIdleSeconds + kKeepaliveIntervalSeconds * kKeepaliveProbes) <=
               kUserTimeoutMilliseconds);
@@ -141,16 +143,14 @@ int MakeConnectingSocket(const SocketAddress& to) {
 SocketAddress LocalAddressOf(Fd socket) {
   sockaddr_storage storage{};
   socklen_t bytes = sizeof(storage);
-  const int outcome =
-      getsockname(socket.number(), reinterpret_cast<sockaddr*>(&storage), &bytes);
+  const int outcome = getsockname(socket.number(), reinterpret_cast<sockaddr*>(&storage), &bytes);
   return outcome == 0 ? FromKernelAddress(storage) : SocketAddress();
 }
 
 SocketAddress PeerAddressOf(Fd socket) {
   sockaddr_storage storage{};
   socklen_t bytes = sizeof(storage);
-  const int outcome =
-      getpeername(socket.number(), reinterpret_cast<sockaddr*>(&storage), &bytes);
+  const int outcome = getpeername(socket.number(), reinterpret_cast<sockaddr*>(&storage), &bytes);
   return outcome == 0 ? FromKernelAddress(storage) : SocketAddress();
 }
 

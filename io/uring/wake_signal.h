@@ -1,9 +1,11 @@
-// io/uring/wake_signal.h -- Wake() from any thread: one store for a busy shard, one write for a sleeper.
+// io/uring/wake_signal.h -- Wake() from any thread: one store for a busy shard, one write for a
+// sleeper.
 //
-// The two sides cross like Dekker's: the waker stores woken_ and then reads sleeping_; the sleeper stores
-// sleeping_ and then reads woken_. All four are sequentially consistent, so at least one of them sees
-// the other: either the sleeper does not sleep, or the waker writes to the descriptor that the ring is
-// reading. A wake is therefore never lost, and never waits for another waker's write either.
+// The two sides cross like Dekker's: the waker stores woken_ and then reads sleeping_; the sleeper
+// stores sleeping_ and then reads woken_. All four are sequentially consistent, so at least one of
+// them sees the other: either the sleeper does not sleep, or the waker writes to the descriptor
+// that the ring is reading. A wake is therefore never lost, and never waits for another waker's
+// write either.
 //
 // Threads: Wake() any; the rest the thread of the Io.
 #pragma once

@@ -175,8 +175,7 @@ class ContractTest : public testing::Test {
   }
   // Somebody else closes it.
   void Forget(Io& owner, Fd fd) {
-    std::erase_if(kept_,
-                  [&](const Kept& kept) { return kept.owner == &owner && kept.fd == fd; });
+    std::erase_if(kept_, [&](const Kept& kept) { return kept.owner == &owner && kept.fd == fd; });
   }
   void CloseNow(Io& owner, Fd fd) {
     const auto kept = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& candidate) {

@@ -15,6 +15,12 @@ else()
     $<$<CONFIG:RelWithDebInfo>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>)
   target_link_options(backstay_settings INTERFACE -Wl,-z,relro,-z,now)
 endif()
+if(BACKSTAY_FUZZ)
+  # Coverage for libFuzzer in everything that a fuzz target links.
+  target_compile_options(backstay_settings INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(backstay_settings INTERFACE -fsanitize=fuzzer-no-link)
+  add_custom_target(fuzz_targets)
+endif()
 # Assertions are our own and always on (core/base/check.h); NDEBUG only silences the libraries'.
 
 if(BACKSTAY_LTO)
@@ -34,11 +40,14 @@ function(backstay_library name)
   target_compile_options(${name} PRIVATE -fno-exceptions)
 endfunction()
 
-# backstay_program(NAME SOURCES ... DEPENDS ...): an executable in bin/.
+# backstay_program(NAME SOURCES ... DEPENDS ...): an executable in bin/, and part of the target that
+# builds all of them and no test.
+add_custom_target(programs)
 function(backstay_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE backstay_settings ${ARG_DEPENDS})
+  add_dependencies(programs ${name})
 endfunction()
 
 # backstay_test(NAME SOURCES ... DEPENDS ... [LABELS ...]): a GoogleTest program, one ctest entry.
@@ -51,7 +60,8 @@ function(backstay_test name)
   set_tests_properties(${name} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT 300)
 endfunction()
 
-# backstay_fuzz(NAME SOURCES ... DEPENDS ...): a libFuzzer target; corpus in tests/fuzz/corpus/NAME.
+# backstay_fuzz(NAME SOURCES ... DEPENDS ...): a libFuzzer target in fuzz/; its corpus is
+# tests/fuzz/corpus/NAME.
 function(backstay_fuzz name)
   if(NOT BACKSTAY_FUZZ)
     return()
@@ -60,4 +70,6 @@ function(backstay_fuzz name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE backstay_settings ${ARG_DEPENDS})
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  add_dependencies(fuzz_targets ${name})
 endfunction()

@@ -84,9 +84,9 @@ TEST(ErrorMapDeathTest, OurOwnDefectsEndTheProcessByName) {
 }
 
 TEST(ErrorMap, InterruptionsAreAskedAgainButNeverASync) {
-  for (const OpKind kind : {OpKind::kAccept, OpKind::kConnect, OpKind::kReceive, OpKind::kSend,
-                            OpKind::kOpen, OpKind::kRead, OpKind::kWrite, OpKind::kAllocate,
-                            OpKind::kTruncate, OpKind::kUnlink}) {
+  for (const OpKind kind :
+       {OpKind::kAccept, OpKind::kConnect, OpKind::kReceive, OpKind::kSend, OpKind::kOpen,
+        OpKind::kRead, OpKind::kWrite, OpKind::kAllocate, OpKind::kTruncate, OpKind::kUnlink}) {
     EXPECT_TRUE(IsTransient(kind, EINTR)) << Describe(kind);
     EXPECT_TRUE(IsTransient(kind, EAGAIN)) << Describe(kind);
     EXPECT_FALSE(IsTransient(kind, EIO)) << Describe(kind);

@@ -77,8 +77,7 @@ TEST(UringAllocation, ADialogueInSteadyStateAllocatesNothing) {
   EXPECT_EQ(allocations, before);
   server.stream.Close();
   client.stream.Close();
-  EXPECT_TRUE(
-      TurnUntil(*io, [&] { return server.stream.closed() && client.stream.closed(); }));
+  EXPECT_TRUE(TurnUntil(*io, [&] { return server.stream.closed() && client.stream.closed(); }));
   io->Close(listener);
 }
 

@@ -22,8 +22,9 @@ class Receiver {
  public:
   Receiver(Io& io, Fd socket) : io_(io), socket_(socket) {
     recorder_.on_event = [this] {
-      const bool again = recorder_.done() && ((recorder_.last().ok() && recorder_.last().count > 0) ||
-                                              recorder_.last().error == IoError::kNoBuffers);
+      const bool again =
+          recorder_.done() && ((recorder_.last().ok() && recorder_.last().count > 0) ||
+                               recorder_.last().error == IoError::kNoBuffers);
       if (again) {
         io_.Receive(recorder_.op(), socket_);
       }
@@ -272,8 +273,7 @@ TEST(UringListen, AnAddressInUseIsExplained) {
   ASSERT_EQ(bind(other, reinterpret_cast<sockaddr*>(&address), bytes), 0);
   ASSERT_EQ(listen(other, 1), 0);
   ASSERT_EQ(getsockname(other, reinterpret_cast<sockaddr*>(&address), &bytes), 0);
-  const auto listener =
-      io->Listen(SocketAddress::V4({127, 0, 0, 1}, ntohs(address.sin_port)), 1);
+  const auto listener = io->Listen(SocketAddress::V4({127, 0, 0, 1}, ntohs(address.sin_port)), 1);
   ASSERT_FALSE(listener.ok());
   EXPECT_THAT(listener.status().ToString(), HasSubstr("ss -ltnp"));
   close(other);

@@ -1,0 +1,241 @@
+// core/main.cc -- backstayd: flags, configuration, signals, the engine.
+//
+// Exit codes (DESIGN 3.3): 0; 64 usage; 69 the kernel lacks what is needed; 73 the spool cannot be
+// opened; 75 another daemon holds it; 76 it was written by a newer format; 78 configuration.
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/notify.h"
+#include "core/shard/engine.h"
+#include "core/shard/snapshot.h"
+#include "io/tls/library_guard.h"
+#if __has_include("io/uring/probe.h")
+#include "io/uring/probe.h"
+#else
+namespace backstay {
+static absl::Status ProbeKernel() { return absl::OkStatus(); }
+static std::vector<std::string> RaiseLimits() { return {}; }
+}
+#endif
+#include "io/uring/uring_io.h"
+#include "spool/spool_directory.h"
+
+namespace backstay {
+namespace {
+
+constexpr int kExitUsage = 64;
+constexpr int kExitKernel = 69;
+constexpr int kExitSpool = 73;
+constexpr int kExitHeld = 75;
+constexpr int kExitNewerFormat = 76;
+constexpr int kExitConfig = 78;
+
+struct Flags {
+  std::string config = "/etc/backstay/backstay.toml";
+  bool check = false;
+};
+
+int Fail(int code, const absl::Status& status) {
+  std::fprintf(stderr, "backstayd: %s\n", std::string(status.message()).c_str());
+  return code;
+}
+
+absl::StatusOr<std::unique_ptr<Io>> MakeIo() {
+  return MakeUringIo(UringOptions{});
+}
+
+int SpoolExitCode(const absl::Status& status) {
+  if (absl::IsFailedPrecondition(status)) {
+    return kExitHeld;
+  }
+  return absl::IsUnimplemented(status) ? kExitNewerFormat : kExitSpool;
+}
+
+uint16_t ShardsOf(const Config& config) {
+  if (config.smtp.shards != 0) {
+    return config.smtp.shards;
+  }
+  return static_cast<uint16_t>(std::clamp(std::thread::hardware_concurrency(), 1U, 1024U));
+}
+
+void Reload(Engine& engine, const std::string& path) {
+  NotifyServiceManager("RELOADING=1");
+  absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path);
+  if (next.ok()) {
+    const absl::Status fits = next.value()->CanReplace(engine.snapshot());
+    if (!fits.ok()) {
+      next = fits;
+    }
+  }
+  if (next.ok()) {
+    engine.Reload(std::move(next).value());
+    LogInfo("configuration reloaded from {}", path);
+  } else {
+    LogError("reload refused, the old configuration stays: {}",
+             std::string(next.status().message()));
+  }
+  NotifyServiceManager("READY=1");
+}
+
+// Until the engine has drained. SIGTERM or SIGINT once: drain; twice: now. SIGHUP: reload.
+void WaitForSignals(Engine& engine, const sigset_t& signals, const std::string& config_path) {
+  for (;;) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal == SIGHUP) {
+      Reload(engine, config_path);
+      continue;
+    }
+    LogInfo(
+        "stopping: no new connections, at most 5 s for open data; a second signal ends at once");
+    NotifyServiceManager("STOPPING=1");
+    engine.Stop();
+    break;
+  }
+  // What was acknowledged is on disk, so the second signal may simply end the process.
+  std::thread second([&signals] {
+    int signal = SIGHUP;
+    while (signal == SIGHUP) {
+      sigwait(&signals, &signal);
+    }
+    _exit(0);
+  });
+  second.detach();
+  engine.Join();
+}
+
+int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const sigset_t& signals) {
+  const absl::Status kernel = ProbeKernel();
+  if (!kernel.ok()) {
+    return Fail(kExitKernel, kernel);
+  }
+  const absl::Status crypto = CheckOneCryptoLibrary();
+  if (!crypto.ok()) {
+    return Fail(kExitKernel, crypto);
+  }
+  for (const std::string& line : RaiseLimits()) {
+    LogWarning("{}", line);
+  }
+  absl::StatusOr<std::unique_ptr<Io>> io = MakeIo();
+  if (!io.ok()) {
+    return Fail(kExitKernel, io.status());
+  }
+  const Config& config = snapshot->config;
+  absl::StatusOr<SpoolDirectory> spool = SpoolDirectory::Open(
+      **io, {.path = config.spool.directory, .shards = ShardsOf(config), .node = config.node_id});
+  if (!spool.ok()) {
+    return Fail(SpoolExitCode(spool.status()), spool.status());
+  }
+  for (const std::string& line : spool->warnings()) {
+    LogWarning("{}", line);
+  }
+  Engine engine(&MakeIo, std::move(snapshot), *spool);
+  const absl::Status started = engine.Start();
+  if (!started.ok()) {
+    return Fail(kExitConfig, started);
+  }
+  LogInfo("backstayd serves {} domains with {} shards, spool {}",
+          engine.snapshot().config.domains.size(), spool->shard_directories().size(),
+          engine.snapshot().config.spool.directory);
+  NotifyServiceManager("READY=1");
+  WaitForSignals(engine, signals, flags.config);
+  spool->Close(**io);
+  LogInfo("stopped");
+  return 0;
+}
+
+constexpr const char* kUsage =
+    "usage: backstayd [--config FILE] [--check]\n"
+    "\n"
+    "A backup MX: takes mail while the primary is down and hands it on. Runs in the foreground.\n"
+    "\n"
+    "  --config FILE  configuration (default /etc/backstay/backstay.toml)\n"
+    "  --check        validate the configuration and exit\n"
+    "  --version      print the version and exit\n"
+    "  --help         print this and exit\n"
+    "\n"
+    "SIGTERM drains and stops, twice stops at once; SIGHUP reloads the configuration.\n"
+    "Exit codes: 0; 64 usage; 69 kernel; 73 spool; 75 spool in use; 76 newer spool; 78 configuration.\n";
+
+// Nothing: go on. Otherwise the exit code.
+std::optional<int> ParseFlags(int argc, char** argv, Flags& flags) {
+  static const option kOptions[] = {{"config", required_argument, nullptr, 'c'},
+                                    {"check", no_argument, nullptr, 'k'},
+                                    {"version", no_argument, nullptr, 'v'},
+                                    {"help", no_argument, nullptr, 'h'},
+                                    {nullptr, 0, nullptr, 0}};
+  for (int found = 0; (found = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
+    switch (found) {
+      case 'c':
+        flags.config = optarg;
+        break;
+      case 'k':
+        flags.check = true;
+        break;
+      case 'v':
+        std::puts("backstayd " BACKSTAY_VERSION);
+        return 0;
+      case 'h':
+        std::fputs(kUsage, stdout);
+        return 0;
+      default:
+        std::fputs("try: backstayd --help\n", stderr);
+        return kExitUsage;
+    }
+  }
+  if (optind < argc) {
+    std::fprintf(stderr, "backstayd: unexpected argument '%s'; try: backstayd --help\n",
+                 argv[optind]);
+    return kExitUsage;
+  }
+  return std::nullopt;
+}
+
+int Main(int argc, char** argv) {
+  Flags flags;
+  const std::optional<int> done = ParseFlags(argc, argv, flags);
+  if (done.has_value()) {
+    return *done;
+  }
+  absl::StatusOr<std::unique_ptr<const Snapshot>> snapshot = LoadSnapshot(flags.config);
+  if (!snapshot.ok()) {
+    return Fail(kExitConfig, snapshot.status());
+  }
+  for (const std::string& notice : (*snapshot)->config.notices) {
+    std::fprintf(stderr, "backstayd: %s\n", notice.c_str());
+  }
+  if (flags.check) {
+    std::fprintf(stderr, "backstayd: %s is valid\n", flags.config.c_str());
+    return 0;
+  }
+  if (!SetLogFile((*snapshot)->config.log.file)) {
+    return Fail(kExitConfig, absl::NotFoundError("cannot open log.file for appending"));
+  }
+  // Blocked before any thread exists, so that every thread inherits it and only sigwait sees them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    sigaddset(&signals, signal);
+  }
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  return Serve(flags, std::move(snapshot).value(), signals);
+}
+
+}  // namespace
+}  // namespace backstay
+
+int main(int argc, char** argv) {
+  return backstay::Main(argc, argv);
+}

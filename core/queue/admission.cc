@@ -1,0 +1,40 @@
+// core/queue/admission.cc -- two limits.
+#include "core/queue/admission.h"
+
+#include <cstring>
+
+#include "core/base/check.h"
+
+namespace backstay {
+
+Admission::Client Admission::ClientOf(const std::array<uint8_t, 16>& address, bool is_v6) {
+  Client client;
+  client.is_v6 = is_v6;
+  std::memcpy(&client.prefix, address.data(), sizeof(client.prefix));
+  return client;
+}
+
+Reply Admission::OnConnect(const std::array<uint8_t, 16>& address, bool is_v6) {
+  if (connections_ >= limits_.connections_max) {
+    return replies::kServerFull;
+  }
+  uint32_t& count = clients_[ClientOf(address, is_v6)];
+  if (count >= limits_.connections_per_client_max) {
+    return replies::kTooManyConnections;  // count > 0: no empty entry stays
+  }
+  ++count;
+  ++connections_;
+  return replies::kOk;
+}
+
+void Admission::OnDisconnect(const std::array<uint8_t, 16>& address, bool is_v6) {
+  const auto found = clients_.find(ClientOf(address, is_v6));
+  ASSERT(found != clients_.end());
+  ASSERT(connections_ > 0);
+  --connections_;
+  if (--found->second == 0) {
+    clients_.erase(found);
+  }
+}
+
+}  // namespace backstay

@@ -1,0 +1,94 @@
+// core/queue/deferral_table.cc -- two ordered indexes over the same entries.
+#include "core/queue/deferral_table.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+
+namespace backstay {
+namespace {
+
+constexpr uint8_t kNoteVersion = 1;
+constexpr size_t kNoteHeaderBytes = 1 + 8 + 8 + 4 + 2 + 2;
+constexpr size_t kNoteTextBytesMax = 512;
+
+template <typename Number>
+void Append(std::string& bytes, Number value) {
+  bytes.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+}  // namespace
+
+std::string EncodeDeferralNote(const Deferral& deferral) {
+  const std::string_view text = std::string_view(deferral.text).substr(0, kNoteTextBytesMax);
+  std::string note;
+  note.reserve(kNoteHeaderBytes + text.size());
+  Append(note, kNoteVersion);
+  Append(note, deferral.next_try.nanoseconds());
+  Append(note, deferral.first_own.nanoseconds());
+  Append(note, deferral.attempts);
+  Append(note, deferral.code);
+  Append(note, static_cast<uint16_t>(text.size()));
+  note.append(text);
+  return note;
+}
+
+std::optional<Deferral> DecodeDeferralNote(Bytes note) {
+  if (note.size() < kNoteHeaderBytes || note[0] != kNoteVersion) {
+    return std::nullopt;
+  }
+  const auto text_bytes = LoadLittle<uint16_t>(note.data() + 23);
+  if (note.size() != kNoteHeaderBytes + text_bytes) {
+    return std::nullopt;
+  }
+  Deferral deferral;
+  deferral.next_try = SpoolTime::FromNanoseconds(LoadLittle<int64_t>(note.data() + 1));
+  deferral.first_own = SpoolTime::FromNanoseconds(LoadLittle<int64_t>(note.data() + 9));
+  deferral.attempts = LoadLittle<uint32_t>(note.data() + 17);
+  deferral.code = LoadLittle<uint16_t>(note.data() + 21);
+  deferral.text = std::string(AsText(note.subspan(kNoteHeaderBytes)));
+  return deferral;
+}
+
+DeferralTable::DeferralTable(size_t entries_max) : entries_max_(entries_max) {}
+
+bool DeferralTable::Insert(const Key& key, Deferral deferral) {
+  const auto found = entries_.find(key);
+  if (found == entries_.end() && entries_.size() >= entries_max_) {
+    return false;
+  }
+  if (found != entries_.end()) {
+    waiting_.erase({found->second.next_try.nanoseconds(), key});
+  }
+  waiting_.insert({deferral.next_try.nanoseconds(), key});
+  entries_[key] = std::move(deferral);
+  return true;
+}
+
+const Deferral* DeferralTable::Find(const Key& key) const {
+  const auto found = entries_.find(key);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+void DeferralTable::Erase(const Key& key) {
+  const auto found = entries_.find(key);
+  if (found != entries_.end()) {
+    waiting_.erase({found->second.next_try.nanoseconds(), key});
+    entries_.erase(found);
+  }
+}
+
+std::optional<DeferralTable::Key> DeferralTable::PopDue(SpoolTime now) {
+  if (waiting_.empty() || waiting_.begin()->first > now.nanoseconds()) {
+    return std::nullopt;
+  }
+  const Key key = waiting_.begin()->second;
+  waiting_.erase(waiting_.begin());
+  return key;
+}
+
+SpoolTime DeferralTable::NextDue() const {
+  return waiting_.empty() ? SpoolTime::Max() : SpoolTime::FromNanoseconds(waiting_.begin()->first);
+}
+
+}  // namespace backstay

@@ -1,0 +1,63 @@
+// core/queue/deferral_table.h -- recipients with a 4xx of their own, and when each is due again.
+// Bounded.
+//
+// Owns:   the entries. A full table takes no more (Insert is false); the caller has another way
+//         (limbo).
+// Units:  SpoolTime.
+// See:    DESIGN 5 "Draining", 6 "Retry accounting".
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "core/base/bytes.h"
+#include "core/base/units.h"
+
+namespace backstay {
+
+struct Deferral {
+  SpoolTime next_try;
+  SpoolTime first_own;  // of its first own 4xx
+  uint32_t attempts = 0;
+  uint16_t code = 0;  // of the last reply
+  std::string text;   // of the last reply, enhanced code included; cleaned
+};
+
+// The note that the spool keeps for a deferral (opaque to it).
+std::string EncodeDeferralNote(const Deferral& deferral);
+std::optional<Deferral> DecodeDeferralNote(Bytes note);
+
+class DeferralTable {
+ public:
+  struct Key {
+    uint32_t segment = 0;
+    uint32_t block = 0;
+    uint32_t recipient = 0;
+    friend auto operator<=>(const Key&, const Key&) = default;
+  };
+
+  explicit DeferralTable(size_t entries_max);
+
+  // Adds or replaces. False: full, nothing changed.
+  bool Insert(const Key& key, Deferral deferral);
+  const Deferral* Find(const Key& key) const;
+  void Erase(const Key& key);
+  // The due one that was due first, once: it stays in the table, but is not due any more until it
+  // is inserted again.
+  std::optional<Key> PopDue(SpoolTime now);
+  SpoolTime NextDue() const;  // Max(): nothing waits
+  size_t size() const { return entries_.size(); }
+
+ private:
+  const size_t entries_max_;
+  absl::btree_map<Key, Deferral> entries_;
+  absl::btree_set<std::pair<int64_t, Key>> waiting_;  // by time; keys of entries_ not yet popped
+};
+
+}  // namespace backstay

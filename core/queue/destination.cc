@@ -1,0 +1,117 @@
+// core/queue/destination.cc -- up, suspect, down.
+#include "core/queue/destination.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+
+namespace backstay {
+namespace {
+
+using State = DestinationState;
+using Event = DestinationEvent;
+
+// A primary that comes back gets few connections first, and one more for each delivery.
+constexpr size_t kWindowAtReturn = 2;
+// DESIGN 6: about every second for ten minutes, then growing to 15 s.
+constexpr absl::Duration kEagerFor = absl::Minutes(10);
+constexpr absl::Duration kProbeEvery = absl::Seconds(1);
+constexpr absl::Duration kProbeEveryMax = absl::Seconds(15);
+
+absl::Duration ProbeInterval(absl::Duration outage) {
+  absl::Duration interval = kProbeEvery;
+  for (absl::Duration late = outage - kEagerFor;
+       late > absl::ZeroDuration() && interval < kProbeEveryMax; late -= absl::Minutes(1)) {
+    interval *= 2;
+  }
+  return std::min(interval, kProbeEveryMax);
+}
+
+}  // namespace
+
+std::string_view Describe(DestinationState state) {
+  switch (state) {
+    case State::kUp:
+      return "up";
+    case State::kSuspect:
+      return "suspect";
+    case State::kDown:
+      return "down";
+    case State::kHeld:
+      return "held";
+  }
+  UNREACHABLE();
+}
+
+DestinationState Next(DestinationState state, DestinationEvent event, bool quiet) {
+  if (state == State::kHeld || event == Event::kIsSelf) {
+    return State::kHeld;
+  }
+  switch (event) {
+    case Event::kAnswered:
+    case Event::kProbeAnswered:
+      return State::kUp;
+    case Event::kUnreachable:
+    case Event::kProbeFailed:
+      return State::kDown;
+    case Event::kTrouble:
+      if (state == State::kDown) {
+        return State::kDown;
+      }
+      return quiet ? State::kDown : State::kSuspect;
+    case Event::kIsSelf:
+      break;
+  }
+  UNREACHABLE();
+}
+
+void Destination::SetConnectionsMax(size_t connections) {
+  ASSERT(connections > 0);
+  connections_max_ = connections;
+  window_ = std::clamp(window_, std::min(kWindowAtReturn, connections), connections);
+}
+
+bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
+  const State before = state_;
+  const bool quiet = now - last_good_ >= kTroubleMin;
+  state_ = Next(state_, event, quiet);
+  if (event == Event::kAnswered || event == Event::kProbeAnswered) {
+    last_good_ = now;
+  } else if (event == Event::kTrouble) {
+    window_ = std::max<size_t>(window_ / 2, 1);
+  }
+  if (state_ == State::kDown) {
+    if (before != State::kDown) {
+      down_since_ = now;
+      probes_failed_ = 0;
+    }
+    if (event == Event::kProbeFailed) {
+      ++probes_failed_;
+    }
+    if (before != State::kDown || event == Event::kProbeFailed) {
+      ScheduleProbe(now, random);
+    }
+  } else if (before == State::kDown) {
+    window_ = std::min(kWindowAtReturn, connections_max_);
+  }
+  return state_ != before;
+}
+
+// Jittered by a tenth, so that many destinations (and many backup servers) do not knock in step.
+void Destination::ScheduleProbe(Instant now, Random& random) {
+  const absl::Duration interval = ProbeInterval(now - down_since_);
+  next_probe_ = now + interval * static_cast<int64_t>(random.Between(900, 1100)) / 1000;
+}
+
+void Destination::OnDelivered(Instant now) {
+  last_good_ = now;
+  window_ = std::min(window_ + 1, connections_max_);
+}
+
+void Destination::Release() {
+  if (state_ == State::kHeld) {
+    state_ = State::kUp;
+  }
+}
+
+}  // namespace backstay

@@ -1,0 +1,72 @@
+// core/queue/destination.h -- the health of one primary list, and how many connections it may get.
+// Pure.
+//
+// Next() is the whole state machine, one row a case. Times are arguments.
+// See: DESIGN 6 "States", "Down".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "core/base/random.h"
+#include "core/base/units.h"
+
+namespace backstay {
+
+enum class DestinationState : uint8_t {
+  kUp,
+  kSuspect,  // 421, slowness, time-outs; one connection at a time
+  kDown,     // no host of the list answers: probes only
+  kHeld      // it is ourselves: nothing goes there until the operator or a reload changes it
+};
+
+enum class DestinationEvent : uint8_t {
+  kAnswered,     // a connection got through EHLO
+  kUnreachable,  // connect failed, closed before the banner, permanent code at banner or EHLO
+  kTrouble,      // 421, slowness, time-out, connection lost
+  kProbeAnswered,
+  kProbeFailed,
+  kIsSelf  // the greeting has our own name
+};
+
+std::string_view Describe(DestinationState state);
+
+// `quiet`: nothing has succeeded for kTroubleMin.
+DestinationState Next(DestinationState state, DestinationEvent event, bool quiet);
+
+class Destination {
+ public:
+  // Trouble counts as an outage only if nothing succeeded for so long.
+  static constexpr absl::Duration kTroubleMin = absl::Seconds(30);
+
+  void SetConnectionsMax(size_t connections);
+  // Returns true when the state changed.
+  bool Feed(DestinationEvent event, Instant now, Random& random);
+  // A recipient was delivered: one more connection may be worth it.
+  void OnDelivered(Instant now);
+  // Operator or reload: look again.
+  void Release();
+
+  DestinationState state() const { return state_; }
+  bool may_deliver() const {
+    return state_ == DestinationState::kUp || state_ == DestinationState::kSuspect;
+  }
+  size_t window() const { return state_ == DestinationState::kSuspect ? 1 : window_; }
+  Instant next_probe() const { return next_probe_; }         // kDown
+  Instant down_since() const { return down_since_; }         // kDown
+  uint64_t probes_failed() const { return probes_failed_; }  // in this outage
+
+ private:
+  void ScheduleProbe(Instant now, Random& random);
+
+  DestinationState state_ = DestinationState::kUp;
+  size_t connections_max_ = 1;
+  size_t window_ = 1;
+  Instant last_good_;
+  Instant down_since_;
+  Instant next_probe_;
+  uint64_t probes_failed_ = 0;
+};
+
+}  // namespace backstay

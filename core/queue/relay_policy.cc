@@ -1,0 +1,121 @@
+// core/queue/relay_policy.cc -- domain first, then the recipient.
+#include "core/queue/relay_policy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "core/base/check.h"
+
+namespace backstay {
+namespace {
+
+constexpr std::string_view kPostmaster = "postmaster";
+// RFC 5321 s4.5.3.1: a local part of 64, a domain of 255 bytes.
+constexpr size_t kAddressBytesMax = 64 + 1 + 255;
+
+char Lower(char character) {
+  return character >= 'A' && character <= 'Z' ? static_cast<char>(character + ('a' - 'A'))
+                                              : character;
+}
+
+// Lower case on the stack: no allocation per recipient. Longer text is cut, and then matches
+// nothing.
+class LowerText {
+ public:
+  explicit LowerText(std::string_view text) : size_(std::min(text.size(), bytes_.size())) {
+    std::transform(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(size_), bytes_.begin(),
+                   Lower);
+  }
+  std::string_view view() const { return {bytes_.data(), size_}; }
+
+ private:
+  std::array<char, kAddressBytesMax + 1> bytes_;
+  size_t size_;
+};
+
+std::string_view Trimmed(std::string_view line) {
+  const size_t begin = line.find_first_not_of(" \t\r");
+  if (begin == std::string_view::npos) {
+    return {};
+  }
+  return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
+}
+
+}  // namespace
+
+size_t TextHash::operator()(std::string_view text) const {
+  return absl::Hash<std::string_view>{}(text);
+}
+
+RelayPolicy::RelayPolicy(std::vector<DomainPolicy> domains, std::string postmaster)
+    : domains_(std::move(domains)), postmaster_(std::move(postmaster)) {
+  ASSERT(!domains_.empty());
+  for (size_t index = 0; index < domains_.size(); ++index) {
+    by_name_.emplace(domains_[index].name, index);
+  }
+  if (postmaster_.empty()) {
+    postmaster_ = fmt::format("{}@{}", kPostmaster, domains_[0].name);
+  }
+}
+
+RelayVerdict RelayPolicy::Judge(std::string_view address) const {
+  const size_t at = address.rfind('@');
+  if (at == std::string_view::npos) {
+    return LowerText(address).view() == kPostmaster ? RelayVerdict{replies::kRcptOk, postmaster_}
+                                                    : RelayVerdict{replies::kUserUnknown, address};
+  }
+  std::string_view name = address.substr(at + 1);
+  if (name.ends_with('.')) {
+    name.remove_suffix(1);
+  }
+  const LowerText domain_name(name);
+  const auto found = by_name_.find(domain_name.view());
+  if (found == by_name_.end()) {
+    return {replies::kRelayDenied, address};
+  }
+  const DomainPolicy& domain = domains_[found->second];
+  if (domain.recipients == DomainPolicy::Recipients::kAny) {
+    return {replies::kRcptOk, address};
+  }
+  const LowerText whole(address.substr(0, at + 1 + name.size()));
+  if (whole.view().substr(0, at) == kPostmaster) {
+    return {replies::kRcptOk, address};
+  }
+  if (domain.recipients == DomainPolicy::Recipients::kList && domain.list.contains(whole.view())) {
+    return {replies::kRcptOk, address};
+  }
+  return {replies::kUserUnknown, address};
+}
+
+absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_view file_name) {
+  TextSet addresses;
+  size_t number = 0;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = Trimmed(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    ++number;
+    if (line.empty() || line[0] == '#') {
+      continue;
+    }
+    const size_t at = line.rfind('@');
+    if (at == std::string_view::npos || at == 0 || at + 1 == line.size() ||
+        line.find_first_of(" \t") != std::string_view::npos || line.size() > kAddressBytesMax) {
+      return absl::InvalidArgumentError(
+          fmt::format("{}:{}: not an address: one local-part@domain a line", file_name, number));
+    }
+    addresses.emplace(LowerText(line).view());
+  }
+  if (addresses.empty()) {
+    return absl::InvalidArgumentError(fmt::format(
+        "{}: no address in it; a list that refuses everyone is written recipients = \"none\"",
+        file_name));
+  }
+  return addresses;
+}
+
+}  // namespace backstay

@@ -1,0 +1,44 @@
+// core/queue/retry_policy.h -- when a recipient is tried again, and when its time is over. Pure.
+//
+// Units:  SpoolTime. `origin` is the arrival of the message, or its last reset.
+// See:    DESIGN 6 "Retry accounting".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "core/base/units.h"
+
+namespace backstay {
+
+enum class OnExpiry : uint8_t { kBounce, kHold };
+
+struct RetryPolicy {
+  std::vector<absl::Duration> schedule;  // not empty; the last wait repeats
+  absl::Duration expire_after;
+  uint32_t max_retries = 0;  // 0: no limit
+  OnExpiry on_expiry = OnExpiry::kBounce;
+
+  // 10, 10, 10 minutes, then daily, for five days.
+  static RetryPolicy Default();
+
+  // When retry k (1, 2, ...) is due: origin and the first k waits.
+  SpoolTime Due(SpoolTime origin, uint32_t k) const;
+  // The first due time after `now`.
+  SpoolTime NextDueAfter(SpoolTime origin, SpoolTime now) const;
+  // Retries charged so far, whatever was tried: those due at or before `now`, at most max_retries.
+  uint32_t RetriesCharged(SpoolTime origin, SpoolTime now) const;
+  // The earlier of the last retry's due time and the age limit.
+  SpoolTime End(SpoolTime origin) const;
+  // After a 4xx of its own at `attempt_at`. An attempt off the schedule (recovery, flush) is
+  // repeated in ten minutes or at the next due time, whichever is sooner.
+  SpoolTime NextTry(SpoolTime origin, SpoolTime attempt_at, bool scheduled) const;
+  // Over, and a real attempt or probe failed at or after the end. A recipient whose first own 4xx
+  // came late has half an hour more from then on.
+  bool GiveUp(SpoolTime origin, SpoolTime now, SpoolTime last_failure,
+              std::optional<SpoolTime> first_own_deferral) const;
+};
+
+}  // namespace backstay

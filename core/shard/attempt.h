@@ -1,0 +1,28 @@
+// core/shard/attempt.h -- one try of one message to one destination, as a value.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/smtp/client_session.h"
+#include "spool/spool.h"
+
+namespace backstay {
+
+struct Attempt {
+  MessageRef message;
+  uint32_t from_recipient = 0;  // recipients before it had their turn in an earlier transaction
+  // DESIGN 6: recovery overrides every due time; such an attempt is not on the schedule.
+  bool recovery = false;
+};
+
+// How an attempt ended; views, for the length of the call that brings them. Vectors are parallel.
+struct AttemptReport {
+  const std::vector<uint32_t>& recipients;
+  const std::vector<DomainId>& domains;
+  const std::vector<Outcome>& outcomes;
+  SpoolTime arrival;
+  bool null_reverse_path = false;
+};
+
+}  // namespace backstay

@@ -1,0 +1,300 @@
+// core/shard/config.cc -- the sections of the file, one function each.
+#include "core/shard/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/shard/config_domain.h"
+#include "core/shard/config_section.h"
+#include "core/shard/config_values.h"
+
+namespace backstay {
+namespace {
+
+constexpr std::string_view kDurationWanted = "a duration in quotes, such as \"10m\"";
+constexpr std::string_view kSizeWanted = "a size in quotes, such as \"50MiB\"";
+constexpr std::string_view kNetworksWanted = "an array of networks, such as [\"192.0.2.0/24\"]";
+constexpr std::string_view kAddressesWanted = "an array of addresses, such as [\"0.0.0.0:25\"]";
+constexpr std::string_view kFileWanted = "a file name in quotes";
+
+constexpr uint64_t kShardsMax = 1024;       // 10 bits of a queue id
+constexpr uint64_t kRecipientsMax = 65535;  // 16 bits in a record
+constexpr uint64_t kConnectionsMax = 16'000'000;
+constexpr uint64_t kMessageBytesMax = 4_GiB;
+constexpr uint64_t kSegmentBytesMin = 1_MiB;
+constexpr uint64_t kSegmentBytesMax = 1_GiB;  // 24 bits of a queue id, in steps of 64
+constexpr uint64_t kSegmentBytesStep = 4_KiB;
+constexpr size_t kSocketPathBytesMax = 107;  // sun_path with its NUL has 108
+constexpr absl::Duration kIdleTimeoutMax = absl::Hours(24);
+constexpr size_t kFileBytesMax = 16_MiB;  // 10,000 domains are about 2 MiB
+
+absl::StatusOr<uint64_t> ParseMessageSize(std::string_view text) {
+  ASSIGN_OR_RETURN(const uint64_t bytes, ParseSize(text));
+  if (bytes == 0 || bytes > kMessageBytesMax) {
+    return absl::InvalidArgumentError(
+        fmt::format("\"{}\": a message size must be 1B to 4GiB", Escaped(text)));
+  }
+  return bytes;
+}
+
+absl::StatusOr<uint64_t> ParseSegmentSize(std::string_view text) {
+  ASSIGN_OR_RETURN(const uint64_t bytes, ParseSize(text));
+  if (bytes < kSegmentBytesMin || bytes > kSegmentBytesMax || bytes % kSegmentBytesStep != 0) {
+    return absl::InvalidArgumentError(fmt::format(
+        "\"{}\": a segment size must be 1MiB to 1GiB, a multiple of 4KiB", Escaped(text)));
+  }
+  return bytes;
+}
+
+absl::StatusOr<absl::Duration> ParseIdleTimeout(std::string_view text) {
+  ASSIGN_OR_RETURN(const absl::Duration duration, ParseDuration(text));
+  if (duration < absl::Seconds(1) || duration > kIdleTimeoutMax) {
+    return absl::InvalidArgumentError(
+        fmt::format("\"{}\": an idle timeout must be 1s to 24h", Escaped(text)));
+  }
+  return duration;
+}
+
+// Only what a reply path needs: something before the last @, a domain behind it.
+absl::StatusOr<std::string> ParseMailbox(std::string_view text) {
+  const size_t at = text.rfind('@');
+  const auto is_bad = [](char character) {
+    return character <= ' ' || character == 0x7f || character == '<' || character == '>';
+  };
+  if (at == std::string_view::npos || at == 0 || std::any_of(text.begin(), text.end(), is_bad) ||
+      !ParseDomainName(text.substr(at + 1)).ok()) {
+    return absl::InvalidArgumentError(fmt::format(
+        "\"{}\" is not a mail address (write \"postmaster@example.com\")", Escaped(text)));
+  }
+  return std::string(text);
+}
+
+absl::StatusOr<std::string> ParseSocketPath(std::string_view text) {
+  if (text.size() > kSocketPathBytesMax) {
+    return absl::InvalidArgumentError(fmt::format("a socket's path may have {} bytes, this has {}",
+                                                  kSocketPathBytesMax, text.size()));
+  }
+  return ParsePath(text);
+}
+
+absl::StatusOr<std::optional<SocketAddress>> ParseAdminListen(std::string_view text) {
+  std::optional<SocketAddress> address;
+  if (!text.empty()) {
+    ASSIGN_OR_RETURN(address, ParseListenAddress(text));
+  }
+  return address;
+}
+
+absl::StatusOr<std::optional<HostPort>> ParseDsnRoute(std::string_view text) {
+  std::optional<HostPort> route;
+  if (text != "mx") {
+    ASSIGN_OR_RETURN(route, ParseHostPort(text));
+  }
+  return route;
+}
+
+void ReadTop(ConfigSection& top, Config& config) {
+  top.Read("hostname", "a host name in quotes", &ParseDomainName, config.hostname);
+  top.Read("postmaster", "a mail address in quotes", &ParseMailbox, config.postmaster);
+  if (top.Read("user", "a user name in quotes", &ParsePath, config.user)) {
+    top.NotYet("user");
+  }
+  ConfigSection server = top.Section("server");
+  server.ReadNumber("node_id", {0, 65535}, config.node_id);
+  server.ReportUnknownKeys();
+}
+
+void ReadListen(ConfigSection& section, SmtpConfig& smtp) {
+  smtp.listen = {SocketAddress::V4({}, 25), SocketAddress::V6({}, 25)};
+  if (!section.ReadList("listen", kAddressesWanted, &ParseListenAddress, smtp.listen)) {
+    return;
+  }
+  if (smtp.listen.empty()) {
+    section.Error("listen", "smtp.listen must name at least one address");
+  }
+  for (auto address = smtp.listen.begin(); address != smtp.listen.end(); ++address) {
+    if (std::find(smtp.listen.begin(), address, *address) != address) {
+      section.Error("listen", fmt::format("smtp.listen names {} twice", address->ToString()));
+    }
+  }
+}
+
+void ReadClientLists(ConfigSection& section, SmtpConfig& smtp) {
+  const auto read = [&](std::string_view key, std::vector<Network>& networks) {
+    section.ReadList(key, kNetworksWanted, &Network::Parse, networks);
+    if (!networks.empty()) {
+      section.NotYet(key);
+    }
+  };
+  read("proxy_protocol_from", smtp.proxy_protocol_from);
+  read("xclient_from", smtp.xclient_from);
+  read("etrn_from", smtp.etrn_from);
+  section.ReadList("dnsbl", "an array of lists, such as [\"zen.example:3\"]", &ParseBlockList,
+                   smtp.dnsbl);
+  section.ReadNumber("dnsbl_threshold", {1, 1'000'000}, smtp.dnsbl_threshold);
+  if (!smtp.dnsbl.empty()) {
+    section.NotYet("dnsbl");
+  }
+}
+
+void ReadSmtp(ConfigSection section, SmtpConfig& smtp) {
+  ReadListen(section, smtp);
+  section.ReadNumber("shards", {0, kShardsMax}, smtp.shards);
+  section.Read("max_message_size", kSizeWanted, &ParseMessageSize, smtp.message_bytes_max);
+  section.ReadNumber("max_recipients", {1, kRecipientsMax}, smtp.recipients_max);
+  section.ReadNumber("max_connections", {1, kConnectionsMax}, smtp.connections_max);
+  section.ReadNumber("max_connections_per_client", {1, kConnectionsMax},
+                     smtp.connections_per_client_max);
+  section.Read("idle_timeout", kDurationWanted, &ParseIdleTimeout, smtp.idle_timeout);
+  section.ReadChoice("line_endings", {{"reject", false}, {"normalize", true}},
+                     smtp.normalize_line_endings);
+  ReadClientLists(section, smtp);
+  section.ReportUnknownKeys();
+}
+
+struct FilePair {
+  std::string_view certificate;
+  std::string_view key;
+};
+
+// Two files that only mean something together. True when both are there.
+bool ReadFilePair(ConfigSection& section, FilePair keys, std::string& certificate,
+                  std::string& key) {
+  const auto read = [&](std::string_view name, std::string& target) {
+    const ConfigNode* node = section.Find(name);
+    const bool is_off =
+        node == nullptr || (node->type == ConfigNode::Type::kString && node->text.empty());
+    return !is_off && section.Read(name, kFileWanted, &ParsePath, target);
+  };
+  const bool has_certificate = read(keys.certificate, certificate);
+  const bool has_key = read(keys.key, key);
+  if (has_certificate != has_key) {
+    section.Error(has_certificate ? keys.certificate : keys.key,
+                  fmt::format("{} and {} are needed together", section.PathOf(keys.certificate),
+                              section.PathOf(keys.key)));
+  }
+  return has_certificate && has_key;
+}
+
+void ReadTls(ConfigSection section, TlsConfig& tls) {
+  if (ReadFilePair(section, {"certificate", "private_key"}, tls.certificate, tls.private_key)) {
+    section.NotYet("certificate", "STARTTLS is not offered");
+  }
+  section.ReportUnknownKeys();
+}
+
+void ReadSpool(ConfigSection section, SpoolConfig& spool) {
+  section.Read("directory", "a directory name in quotes", &ParsePath, spool.directory);
+  section.Read("segment_size", kSizeWanted, &ParseSegmentSize, spool.segment_bytes);
+  section.Read("reserve", kSizeWanted, &ParseSize, spool.reserve_bytes);
+  section.ReportUnknownKeys();
+}
+
+void ReadDelivery(ConfigSection section, DeliveryConfig& delivery) {
+  section.ReadNumber("max_connections_per_primary", {1, 10'000},
+                     delivery.connections_per_primary_max);
+  if (section.ReadChoice("tls",
+                         {{"opportunistic", DeliveryConfig::Tls::kOpportunistic},
+                          {"off", DeliveryConfig::Tls::kOff},
+                          {"require", DeliveryConfig::Tls::kRequire},
+                          {"verify", DeliveryConfig::Tls::kVerify}},
+                         delivery.tls) &&
+      delivery.tls != DeliveryConfig::Tls::kOff) {
+    section.NotYet("tls", "mail is handed on without TLS");
+  }
+  if (ReadFilePair(section, {"client_certificate", "client_key"}, delivery.client_certificate,
+                   delivery.client_key)) {
+    section.NotYet("client_certificate");
+  }
+  section.ReportUnknownKeys();
+}
+
+void ReadDsn(ConfigSection section, DsnConfig& dsn) {
+  if (section.Read("route", "a host, such as \"192.0.2.25:25\", or \"mx\"", &ParseDsnRoute,
+                   dsn.route)) {
+    section.NotYet("route", "a failed message is kept, as held (dsn pending)");
+  }
+  section.ReportUnknownKeys();
+}
+
+void ReadLog(ConfigSection section, LogConfig& log) {
+  if (section.ReadChoice(
+          "format", {{"json", LogConfig::Format::kJson}, {"postfix", LogConfig::Format::kPostfix}},
+          log.format)) {
+    section.NotYet("format", "there is no log of messages, only the operator's");
+  }
+  const ConfigNode* file = section.Find("file");
+  if (file != nullptr && !(file->type == ConfigNode::Type::kString && file->text.empty())) {
+    section.Read("file", kFileWanted, &ParsePath, log.file);
+  }
+  section.ReportUnknownKeys();
+}
+
+void ReadAdmin(ConfigSection section, AdminConfig& admin) {
+  if (section.Read("socket", kFileWanted, &ParseSocketPath, admin.socket)) {
+    section.NotYet("socket");
+  }
+  admin.listen = SocketAddress::V4({127, 0, 0, 1}, 8025);
+  if (section.Read("listen", "an address in quotes, or \"\"", &ParseAdminListen, admin.listen) &&
+      admin.listen.has_value()) {
+    section.NotYet("listen");
+  }
+  section.ReportUnknownKeys();
+}
+
+}  // namespace
+
+absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view file_name) {
+  ASSIGN_OR_RETURN(const ConfigNode root, ParseConfigDocument(text, file_name));
+  ConfigReport report(file_name);
+  ConfigSection top(&root, "", report);
+  Config config;
+  ReadTop(top, config);
+  ReadSmtp(top.Section("smtp"), config.smtp);
+  ReadTls(top.Section("tls"), config.tls);
+  ReadSpool(top.Section("spool"), config.spool);
+  const RetryLayer retry = ReadRetry(top.Section("retry"), RetryLayer{});
+  config.retry = retry.effective;
+  ReadDelivery(top.Section("delivery"), config.delivery);
+  ReadDsn(top.Section("dsn"), config.dsn);
+  ReadLog(top.Section("log"), config.log);
+  ReadAdmin(top.Section("admin"), config.admin);
+  config.domains = ReadDomains(top, retry, config.smtp.listen);
+  top.ReportUnknownKeys();
+  RETURN_IF_ERROR(report.ToStatus());
+  config.notices = report.Notices();
+  return config;
+}
+
+absl::StatusOr<Config> LoadConfig(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (file == nullptr) {
+    const int error = errno;
+    const std::string reason = fmt::format("{}: {}", path, std::strerror(error));
+    return error == ENOENT ? absl::NotFoundError(reason) : absl::UnavailableError(reason);
+  }
+  std::string text;
+  char piece[4096];
+  size_t count = 0;
+  while ((count = std::fread(piece, 1, sizeof(piece), file)) > 0 && text.size() <= kFileBytesMax) {
+    text.append(piece, count);
+  }
+  const bool failed = std::ferror(file) != 0;
+  std::fclose(file);
+  if (failed) {
+    return absl::UnavailableError(fmt::format("{}: reading failed", path));
+  }
+  if (text.size() > kFileBytesMax) {
+    return absl::InvalidArgumentError(fmt::format("{}: larger than 16 MiB", path));
+  }
+  return ParseConfig(text, path);
+}
+
+}  // namespace backstay

@@ -1,0 +1,141 @@
+// core/shard/engine.cc -- one pinned thread for each shard.
+#include "core/shard/engine.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+
+namespace backstay {
+namespace {
+
+// A shard keeps its core's caches; where it cannot be pinned (cpuset), it runs unpinned.
+void PinToCore(size_t index) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
+    return;
+  }
+  const auto usable = static_cast<size_t>(CPU_COUNT(&allowed));
+  if (usable == 0) {
+    return;
+  }
+  size_t wanted = index % usable;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (!CPU_ISSET(core, &allowed)) {
+      continue;
+    }
+    if (wanted-- == 0) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(core, &one);
+      (void)pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+Engine::Engine(MakeIo make_io, std::unique_ptr<const Snapshot> snapshot,
+               const SpoolDirectory& spool)
+    : make_io_(make_io),
+      snapshot_(std::move(snapshot)),
+      spool_(spool),
+      post_(spool.shard_directories().size()),
+      ios_(spool.shard_directories().size()),
+      errors_(spool.shard_directories().size()) {}
+
+Engine::~Engine() {
+  Join();
+}
+
+absl::Status Engine::Start() {
+  const size_t shards = post_.shards();
+  for (size_t index = 0; index < shards; ++index) {
+    threads_.emplace_back([this, index] { RunShard(index); });
+  }
+  uint32_t seen = progress_.changes.load();
+  while (progress_.ready.load() + progress_.failed.load() < shards) {
+    progress_.changes.wait(seen);
+    seen = progress_.changes.load();
+  }
+  if (progress_.failed.load() == 0) {
+    return absl::OkStatus();
+  }
+  Stop();
+  Join();
+  for (const absl::Status& error : errors_) {
+    RETURN_IF_ERROR(error);
+  }
+  UNREACHABLE();
+}
+
+void Engine::RunShard(size_t index) {
+  PinToCore(index);
+  errors_[index] = ServeShard(index);
+  if (!errors_[index].ok()) {
+    progress_.failed.fetch_add(1);
+    progress_.changes.fetch_add(1);
+    progress_.changes.notify_all();
+  }
+}
+
+absl::Status Engine::ServeShard(size_t index) {
+  ASSIGN_OR_RETURN(ios_[index], make_io_());
+  Io& io = *ios_[index];
+  Shard shard(io, {.index = index,
+                   .spool_directory = spool_.shard_directories()[index],
+                   .node = spool_.node(),
+                   .post = post_,
+                   .snapshot = *snapshot_});
+  post_.Register(index, &io);
+  shard.Start();
+  bool counted = false;
+  while (!shard.finished()) {
+    shard.Turn();
+    if (!counted && shard.serving()) {
+      counted = true;
+      progress_.ready.fetch_add(1);
+      progress_.changes.fetch_add(1);
+      progress_.changes.notify_all();
+    }
+  }
+  return counted ? absl::OkStatus() : shard.status();
+}
+
+void Engine::Reload(std::unique_ptr<const Snapshot> snapshot) {
+  std::atomic<uint32_t> taken{0};
+  for (size_t shard = 0; shard < post_.shards(); ++shard) {
+    post_.Post(post_.engine(), shard,
+               {.kind = ShardMessage::Kind::kReload, .snapshot = snapshot.get(), .taken = &taken});
+  }
+  // The old snapshot is freed only when no shard can look at it any more.
+  for (uint32_t count = taken.load(); count < post_.shards(); count = taken.load()) {
+    taken.wait(count);
+  }
+  snapshot_ = std::move(snapshot);
+}
+
+void Engine::Stop() {
+  if (std::exchange(stopping_, true)) {
+    return;
+  }
+  for (size_t shard = 0; shard < post_.shards(); ++shard) {
+    post_.Post(post_.engine(), shard, {.kind = ShardMessage::Kind::kStop});
+  }
+}
+
+void Engine::Join() {
+  for (std::thread& thread : threads_) {
+    thread.join();
+  }
+  threads_.clear();
+  ios_.clear();  // only now: until here another shard might have been waking one of them
+}
+
+}  // namespace backstay

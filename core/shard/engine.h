@@ -1,0 +1,65 @@
+// core/shard/engine.h -- the threads: one shard each; start, reload, drain, stop.
+//
+// Owns:    the threads and what lives on them, the current snapshot.
+// Threads: every method from the main thread. One of the few files with threads and atomics (STYLE
+//          23).
+// Errors:  Start fails as a whole: a shard that cannot make its ring, listen or recover ends the
+//          others.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/shard/inbox.h"
+#include "core/shard/shard.h"
+#include "core/shard/snapshot.h"
+#include "io/io.h"
+#include "spool/spool_directory.h"
+
+namespace backstay {
+
+class Engine {
+ public:
+  // Makes the Io of the calling thread; the engine itself does not know which back end it is.
+  using MakeIo = absl::StatusOr<std::unique_ptr<Io>> (*)();
+
+  Engine(MakeIo make_io, std::unique_ptr<const Snapshot> snapshot, const SpoolDirectory& spool);
+  ~Engine();  // joined
+
+  // Returns when every shard takes mail, or with the first error, everything stopped again.
+  absl::Status Start();
+  // Every shard uses `snapshot` when this returns.
+  void Reload(std::unique_ptr<const Snapshot> snapshot);
+  // Begins the drain: no new connections, 421 to the rest, at most 5 s for open data. Join waits.
+  void Stop();
+  void Join();
+  const Snapshot& snapshot() const { return *snapshot_; }
+
+ private:
+  // What the threads and the main thread share.
+  struct Progress {
+    std::atomic<uint32_t> ready{0};    // shards that take mail
+    std::atomic<uint32_t> failed{0};   // shards that could not
+    std::atomic<uint32_t> changes{0};  // bumped with either: what Start waits on
+  };
+  void RunShard(size_t index);
+  absl::Status ServeShard(size_t index);
+
+  const MakeIo make_io_;
+  std::unique_ptr<const Snapshot> snapshot_;
+  const SpoolDirectory& spool_;
+  PostOffice post_;
+  Progress progress_;
+  std::vector<std::unique_ptr<Io>> ios_;  // one a shard, made by its thread; live until all ended
+  std::vector<absl::Status> errors_;      // one a shard; read after its failure was counted
+  std::vector<std::thread> threads_;
+  bool stopping_ = false;
+};
+
+}  // namespace backstay

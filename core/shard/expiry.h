@@ -1,0 +1,63 @@
+// core/shard/expiry.h -- gives up on mail whose time is over: each message by its own age.
+//
+// Every minute it looks at the oldest message of each domain. In one domain of one shard the log's
+// order is the order of age, so the first one that is not over ends the look. Giving up needs one
+// real failed attempt or probe at or after the end (DESIGN 6); until the DSN exists, the recipients
+// stay as "held (dsn pending)", and those of a null reverse-path are discarded by rule.
+//
+// Owns:  one reader: one message at a time.
+// Turn:  events come from the wheel and from Io::Turn.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/queue/timer_wheel.h"
+#include "core/shard/route_table.h"
+#include "io/io.h"
+#include "spool/message_reader.h"
+#include "spool/spool.h"
+
+namespace backstay {
+
+class Expiry : private MessageReaderEvents {
+ public:
+  Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes);
+
+  void Start();
+  void Stop();
+  bool idle() const { return !reader_.busy(); }
+  uint64_t expired() const { return expired_; }  // recipients
+
+ private:
+  class Clock : public Timer {
+   public:
+    explicit Clock(Expiry* owner) : owner_(owner) {}
+    void OnTimer() override { owner_->Look(); }
+
+   private:
+    Expiry* const owner_;
+  };
+
+  void OnHead(ReadOutcome outcome) override;
+  void OnContent(ReadOutcome outcome, Bytes content) override;
+  void Look();
+  void Continue();
+  bool IsOver(DomainId domain, MessageRef message) const;
+  void SettleExpired();
+
+  Io& io_;
+  TimerWheel& wheel_;
+  Spool& spool_;
+  RouteTable& routes_;
+  MessageReader reader_;
+  Clock clock_{this};
+  bool stopped_ = true;
+  size_t domain_ = 0;                // index into routes_.domains(): the one looked at
+  std::optional<MessageRef> after_;  // in that domain
+  std::optional<MessageRef> reading_;
+  uint64_t expired_ = 0;
+};
+
+}  // namespace backstay

@@ -1,0 +1,232 @@
+// core/shard/inbound.cc -- joins a client's stream, its session and the spool.
+#include "core/shard/inbound.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/mark.h"
+
+namespace backstay {
+
+InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
+                                     const ServerParams& params, InboundHome& home)
+    : io_(io),
+      wheel_(wheel),
+      spool_(spool),
+      outbox_(outbox),
+      params_(params),
+      home_(home),
+      session_(params, *this),
+      stream_(io, *this) {}
+
+InboundConnection::~InboundConnection() = default;
+
+void InboundConnection::Start(Fd socket, const SocketAddress& client, const Reply& refusal) {
+  ASSERT(transaction_ == nullptr);
+  client_ = client;
+  admitted_ = refusal.positive();
+  last_progress_ = io_.Now();
+  stream_.Start(socket);
+  if (refusal.positive()) {
+    session_.Greet();
+  } else {
+    session_.GreetWith(refusal);
+  }
+  wheel_.Insert(&idle_timer_, io_.Now() + home_.IdleTimeout());
+  Pump();
+}
+
+size_t InboundConnection::OnStreamBytes(Bytes bytes) {
+  if (closing_) {
+    return bytes.size();
+  }
+  last_progress_ = io_.Now();
+  if (!greeting_sent_) {
+    MARK("early_talker");
+    session_.TalkedTooEarly();
+    Pump();
+    return bytes.size();
+  }
+  if (spool_.Congested() && session_.in_data()) {
+    MARK("inbound_congested");
+    if (!uncongested_.linked()) {
+      spool_.WaitUncongested(&uncongested_);
+    }
+    return 0;
+  }
+  const size_t taken = session_.Consume(bytes);
+  Pump();
+  return closing_ ? bytes.size() : taken;
+}
+
+// Moves replies to the stream, but only when the last ones are with the kernel: what a client does
+// not read stays in the session, whose bound then stops the reading (reliability row 22).
+void InboundConnection::Pump() {
+  if (closing_) {
+    return;
+  }
+  const std::string_view output = session_.output();
+  if (!output.empty() && stream_.queued_bytes() == 0) {
+    stream_.Queue(AsBytes(output));
+    session_.DropOutput(output.size());
+    if (!stream_.linked()) {
+      outbox_.PushBack(&stream_);
+    }
+  }
+  if (session_.wants_close() && session_.output().empty()) {
+    closing_ = true;
+    DropTransaction();
+    stream_.CloseAfterSend();
+  }
+}
+
+void InboundConnection::OnStreamDrained() {
+  greeting_sent_ = true;
+  last_progress_ = io_.Now();
+  if (closing_) {
+    return;
+  }
+  Pump();
+  if (!closing_ && !uncongested_.linked()) {
+    stream_.Resume();
+  }
+}
+
+void InboundConnection::OnStreamEnd(IoError) {
+  Close();
+}
+
+void InboundConnection::Close() {
+  if (!closing_) {
+    closing_ = true;
+    DropTransaction();
+  }
+  stream_.Close();
+}
+
+void InboundConnection::OnStreamClosed() {
+  closing_ = true;
+  DropTransaction();
+  wheel_.Cancel(&idle_timer_);
+  uncongested_.Unlink();
+  home_.OnInboundClosed(*this);
+}
+
+void InboundConnection::DropTransaction() {
+  if (transaction_ != nullptr) {
+    std::exchange(transaction_, nullptr)->Abandon();
+  }
+}
+
+Reply InboundConnection::OnMail(std::string_view reverse_path, const MailParams& params) {
+  const Reply verdict = home_.MayReceive();
+  if (!verdict.positive()) {
+    return verdict;
+  }
+  ASSERT(transaction_ == nullptr);
+  transaction_ = &home_.TakeTransaction();
+  transaction_->Begin(*this, reverse_path, params.body);
+  return replies::kMailOk;
+}
+
+Reply InboundConnection::OnRcpt(std::string_view address) {
+  const RelayVerdict verdict = home_.Relay().Judge(address);
+  if (!verdict.reply.positive()) {
+    return verdict.reply;
+  }
+  transaction_->AddRecipient(verdict.address);
+  return replies::kRcptOk;
+}
+
+Reply InboundConnection::OnData() {
+  return home_.MayReceive();
+}
+
+void InboundConnection::OnContent(Bytes decoded) {
+  transaction_->Append(decoded);
+}
+
+void InboundConnection::OnEndOfData(bool has_dot_lines) {
+  Transaction::Client client;
+  const std::string address = client_.AddressString();
+  const std::string literal = client_.AddressLiteral();
+  client.hostname = params_.hostname;
+  client.helo = session_.helo();
+  client.address = address;
+  client.address_literal = literal;
+  client.extended = session_.extended();
+  transaction_->Finish(client, has_dot_lines);
+}
+
+void InboundConnection::OnReset() {
+  DropTransaction();
+}
+
+void InboundConnection::OnTransactionStored(CommitResult result, std::string_view id) {
+  transaction_ = nullptr;
+  home_.OnMessageStored(result);
+  switch (result) {
+    case CommitResult::kStored: {
+      fmt::memory_buffer text;  // on the stack: no allocation per message
+      fmt::format_to(std::back_inserter(text), "Ok: queued as {}", id);
+      session_.FinishData({250, "2.0.0", std::string_view(text.data(), text.size())});
+      break;
+    }
+    case CommitResult::kFailed:
+      session_.FinishData(replies::kCommitFailed);
+      break;
+    case CommitResult::kNoSpace:
+      session_.FinishData(replies::kNoSpace);
+      break;
+  }
+  last_progress_ = io_.Now();
+  Pump();
+  if (!closing_) {
+    stream_.Resume();
+  }
+}
+
+void InboundConnection::OnUncongested() {
+  if (!closing_) {
+    stream_.Resume();
+  }
+}
+
+void InboundConnection::ShutDown(bool now_too) {
+  if (closing_) {
+    return;
+  }
+  const bool busy = session_.in_data() || session_.awaiting_finish();
+  if (busy && !now_too) {
+    return;
+  }
+  session_.ShutDown();
+  Pump();
+}
+
+// One timer for the life of the connection: it is not moved at every byte, it looks when it fires.
+void InboundConnection::OnIdle() {
+  const Instant due = last_progress_ + home_.IdleTimeout();
+  const Instant now = io_.Now();
+  if (now < due) {
+    wheel_.Insert(&idle_timer_, due);
+    return;
+  }
+  // The commit has its own end, and a congested spool is our fault, not the client's.
+  if (!closing_ && (session_.awaiting_finish() || uncongested_.linked())) {
+    wheel_.Insert(&idle_timer_, now + home_.IdleTimeout());
+    return;
+  }
+  if (closing_ || stream_.queued_bytes() > 0) {
+    MARK("client_does_not_read");
+    Close();
+    return;
+  }
+  session_.TimedOut();
+  wheel_.Insert(&idle_timer_, now + home_.IdleTimeout());
+  Pump();
+}
+
+}  // namespace backstay

@@ -1,0 +1,115 @@
+// core/shard/inbound.h -- one client: Stream + ServerSession + the transaction it is sending.
+//
+// Life:     Start() once with an accepted socket; InboundHome::OnInboundClosed is the last event,
+//           after which the connection may be destroyed (not from inside that call).
+// Owns:     the socket, the session; borrows a Transaction from its home from MAIL to the end.
+// Turn:     bytes in and replies out; the shard sends all replies of a turn in Outbox order at its
+//           end.
+// See:      DESIGN 7; reliability rows 18-22, 55, 97-100.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/base/list.h"
+#include "core/queue/relay_policy.h"
+#include "core/queue/timer_wheel.h"
+#include "core/shard/transaction.h"
+#include "core/smtp/server_session.h"
+#include "io/io.h"
+#include "io/stream.h"
+#include "spool/spool.h"
+
+namespace backstay {
+
+class InboundConnection;
+
+// What a connection asks of its shard.
+class InboundHome : public TransactionHome {
+ public:
+  virtual Transaction& TakeTransaction() = 0;
+  virtual const RelayPolicy& Relay() const = 0;
+  virtual absl::Duration IdleTimeout() const = 0;
+  // The answer to a new transaction: positive, or why not (spool full, closed, shutting down).
+  virtual Reply MayReceive() const = 0;
+  virtual void OnMessageStored(CommitResult result) = 0;
+  virtual void OnInboundClosed(InboundConnection& connection) = 0;
+
+ protected:
+  ~InboundHome() = default;
+};
+
+class InboundConnection final : public ListNode,
+                                private StreamEvents,
+                                private Intake,
+                                private TransactionOwner {
+ public:
+  InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
+                    const ServerParams& params, InboundHome& home);
+  ~InboundConnection();  // closed, or the simulated host crashed
+
+  // `refusal` not positive: sent instead of the greeting, then closed.
+  void Start(Fd socket, const SocketAddress& client, const Reply& refusal);
+  const SocketAddress& client() const { return client_; }
+  // 421 and close, unless a message is being received or committed and `now_too` is false.
+  void ShutDown(bool now_too);
+  void CutOff() { Close(); }
+  bool admitted() const { return admitted_; }
+
+ private:
+  size_t OnStreamBytes(Bytes bytes) override;
+  void OnStreamEnd(IoError error) override;
+  void OnStreamDrained() override;
+  void OnStreamClosed() override;
+
+  Reply OnMail(std::string_view reverse_path, const MailParams& params) override;
+  Reply OnRcpt(std::string_view address) override;
+  Reply OnData() override;
+  void OnContent(Bytes decoded) override;
+  void OnEndOfData(bool has_dot_lines) override;
+  void OnReset() override;
+
+  void OnTransactionStored(CommitResult result, std::string_view id) override;
+  class IdleTimer : public Timer {
+   public:
+    explicit IdleTimer(InboundConnection* owner) : owner_(owner) {}
+    void OnTimer() override { owner_->OnIdle(); }
+
+   private:
+    InboundConnection* const owner_;
+  };
+  class Uncongested : public CongestionWaiter {
+   public:
+    explicit Uncongested(InboundConnection* owner) : owner_(owner) {}
+    void OnUncongested() override { owner_->OnUncongested(); }
+
+   private:
+    InboundConnection* const owner_;
+  };
+
+  void OnUncongested();
+  void OnIdle();
+
+  void Pump();
+  void Close();
+  void DropTransaction();
+
+  Io& io_;
+  TimerWheel& wheel_;
+  Spool& spool_;
+  List<Stream>& outbox_;
+  const ServerParams& params_;
+  InboundHome& home_;
+  ServerSession session_;
+  Stream stream_;
+  IdleTimer idle_timer_{this};
+  Uncongested uncongested_{this};
+  SocketAddress client_;
+  Transaction* transaction_ = nullptr;
+  Instant last_progress_;
+  bool admitted_ = false;
+  bool greeting_sent_ = false;
+  bool closing_ = false;
+};
+
+}  // namespace backstay

@@ -1,0 +1,71 @@
+// core/shard/inbox.h -- messages between shards (and from the engine's main thread to them).
+//
+// A post office is built once for a run; every shard has one Inbox in it. One bounded ring for each
+// pair keeps every ring single-producer, single-consumer; a post that finds its ring full waits in
+// the sender's own backlog and is tried again by Flush(), so nothing is lost and nobody blocks.
+//
+// Owns:    the rings. `Io`s are registered by their shards and must outlive the last Post to them.
+// Threads: Post and Flush of sender i from thread i only; Drain of receiver j from thread j only.
+// Turn:    Post wakes the receiver; Drain runs in its next turn.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "core/base/spsc_ring.h"
+#include "io/io.h"
+
+namespace backstay {
+
+struct Snapshot;  // core/shard/snapshot.h
+
+struct ShardMessage {
+  enum class Kind : uint8_t {
+    kStop,               // from the engine: drain and end
+    kReload,             // from the engine: use `snapshot` from now on
+    kDestinationFailed,  // to the home shard: an attempt of mine failed
+    kDestinationDown,    // from the home shard: no attempts until kDestinationUp
+    kProbeFailed,        // from the home shard: a real failed probe happened now
+    kDestinationUp       // from the home shard
+  };
+  Kind kind = Kind::kStop;
+  uint64_t destination = 0;                // Route::key
+  const Snapshot* snapshot = nullptr;      // kReload
+  std::atomic<uint32_t>* taken = nullptr;  // kReload: counted up and notified when it is in use
+};
+
+class PostOffice {
+ public:
+  // Senders are the shards 0..shards-1 and `shards` itself: the engine's main thread.
+  explicit PostOffice(size_t shards);
+  PostOffice(const PostOffice&) = delete;
+  PostOffice& operator=(const PostOffice&) = delete;
+
+  size_t shards() const { return shards_; }
+  size_t engine() const { return shards_; }  // the sender number of the main thread
+  void Register(size_t shard, Io* io) { ios_[shard].store(io); }
+  void Post(size_t from, size_t to, const ShardMessage& message);
+  // Tries again what found a full ring.
+  void Flush(size_t from);
+  bool waiting(size_t from) const { return !backlogs_[from].empty(); }
+  void Drain(size_t to, absl::FunctionRef<void(const ShardMessage&)> receive);
+
+ private:
+  struct Waiting {
+    size_t to;
+    ShardMessage message;
+  };
+  SpscRing<ShardMessage>& Ring(size_t from, size_t to) { return *rings_[from * shards_ + to]; }
+  bool TryPost(size_t from, size_t to, const ShardMessage& message);
+
+  const size_t shards_;
+  std::vector<std::unique_ptr<SpscRing<ShardMessage>>> rings_;
+  std::vector<std::atomic<Io*>> ios_;
+  std::vector<std::deque<Waiting>> backlogs_;  // one a sender, touched by that sender only
+};
+
+}  // namespace backstay

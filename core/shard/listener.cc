@@ -1,0 +1,63 @@
+// core/shard/listener.cc -- keeps one multishot accept armed.
+#include "core/shard/listener.h"
+
+#include "core/base/log.h"
+#include "core/base/mark.h"
+
+namespace backstay {
+namespace {
+
+// Long enough not to spin, short against any client's patience.
+constexpr absl::Duration kPauseAfterFailure = absl::Milliseconds(100);
+
+}  // namespace
+
+Listener::Listener(Io& io, TimerWheel& wheel, ListenerEvents& events)
+    : io_(io), wheel_(wheel), events_(events) {}
+
+void Listener::Start(Fd socket) {
+  ASSERT(!socket_.valid());
+  socket_ = socket;
+  Arm();
+}
+
+void Listener::Arm() {
+  io_.Accept(&accept_, socket_);
+}
+
+void Listener::Stop() {
+  if (stopping_ || !socket_.valid()) {
+    return;
+  }
+  stopping_ = true;
+  wheel_.Cancel(&pause_);
+  if (accept_.in_flight) {
+    io_.Cancel(&accept_);
+    return;
+  }
+  io_.Close(socket_);
+  socket_ = Fd();
+}
+
+void Listener::OnAccept(const IoResult& result) {
+  if (result.ok()) {
+    events_.OnAccepted(result.fd());
+  }
+  if (result.more()) {
+    return;
+  }
+  if (stopping_) {
+    io_.Close(socket_);
+    socket_ = Fd();
+    return;
+  }
+  if (result.ok()) {
+    Arm();  // a multishot may end at any time without a reason
+    return;
+  }
+  MARK("accept_failed");
+  LogWarning("accept failed: {}; trying again in a moment", Describe(result.error()));
+  wheel_.Insert(&pause_, io_.Now() + kPauseAfterFailure);
+}
+
+}  // namespace backstay

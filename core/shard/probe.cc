@@ -1,0 +1,77 @@
+// core/shard/probe.cc -- one short session without mail.
+#include "core/shard/probe.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/shard/failure_text.h"
+
+namespace backstay {
+namespace {
+
+// DESIGN 6: a connected but silent primary gets this long before another probe is due beside it;
+// one after the other serves the same end and keeps to one connection.
+constexpr absl::Duration kPatience = absl::Seconds(15);
+
+}  // namespace
+
+Probe::Probe(Io& io, TimerWheel& wheel, List<Stream>& outbox, ProbeEvents& events)
+    : io_(io), wheel_(wheel), outbox_(outbox), events_(events) {}
+
+void Probe::Start(const std::vector<SocketAddress>& addresses, std::string_view hostname) {
+  ASSERT(!running_);
+  ASSERT(!addresses.empty());
+  addresses_ = addresses;
+  hostname_.assign(hostname);
+  next_ = 0;
+  answered_ = -1;
+  running_ = true;
+  TryNext();
+}
+
+void Probe::Stop() {
+  running_ = false;
+  wheel_.Cancel(&patience_);
+  if (connection_ != nullptr && !connection_closed_) {
+    connection_->Close();
+  }
+}
+
+void Probe::TryNext() {
+  previous_ = std::move(connection_);
+  OutboundEvents& events = *this;
+  connection_ = std::make_unique<OutboundConnection>(io_, wheel_, outbox_, hostname_, events);
+  connection_closed_ = false;
+  wheel_.Insert(&patience_, io_.Now() + kPatience);
+  connection_->Connect(addresses_[next_]);
+}
+
+void Probe::OnOutboundReady(OutboundConnection& connection) {
+  answered_ = static_cast<int>(next_);
+  connection.Quit();
+}
+
+void Probe::OnOutboundContentWanted(OutboundConnection&) {
+  UNREACHABLE();  // a probe starts no transaction
+}
+
+void Probe::OnOutboundClosed(OutboundConnection& connection) {
+  connection_closed_ = true;
+  wheel_.Cancel(&patience_);
+  if (!running_) {
+    return;
+  }
+  if (answered_ < 0) {
+    reason_ = fmt::format("{}: {}", connection.address().ToString(), FailureText(connection));
+    if (++next_ < addresses_.size()) {
+      TryNext();
+      return;
+    }
+  }
+  running_ = false;
+  events_.OnProbeOver(answered_, reason_);
+}
+
+}  // namespace backstay

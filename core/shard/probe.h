@@ -1,0 +1,69 @@
+// core/shard/probe.h -- asks a primary whether it is back: connect, banner, EHLO, QUIT. No mail.
+//
+// Life:  Start() tries the addresses in order until one answers EHLO; ProbeEvents::OnProbeOver
+//        once. Then it may be started again.
+// Turn:  events come from Io::Turn or the timer wheel.
+// See:   DESIGN 6 "Down".
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/shard/outbound.h"
+
+namespace backstay {
+
+class ProbeEvents {
+ public:
+  // `answered`: index of the address that answered EHLO, or -1. `reason` for logs when none did.
+  virtual void OnProbeOver(int answered, std::string_view reason) = 0;
+
+ protected:
+  ~ProbeEvents() = default;
+};
+
+class Probe : private OutboundEvents {
+ public:
+  Probe(Io& io, TimerWheel& wheel, List<Stream>& outbox, ProbeEvents& events);
+
+  void Start(const std::vector<SocketAddress>& addresses, std::string_view hostname);
+  // Ends it; OnProbeOver is not told.
+  void Stop();
+  bool running() const { return running_; }
+  // Nothing in flight: safe to destroy.
+  bool idle() const { return connection_ == nullptr || connection_closed_; }
+
+ private:
+  class Patience : public Timer {
+   public:
+    explicit Patience(Probe* owner) : owner_(owner) {}
+    void OnTimer() override { owner_->connection_->Close(); }
+
+   private:
+    Probe* const owner_;
+  };
+
+  void OnOutboundReady(OutboundConnection& connection) override;
+  void OnOutboundContentWanted(OutboundConnection& connection) override;
+  void OnOutboundClosed(OutboundConnection& connection) override;
+  void TryNext();
+
+  Io& io_;
+  TimerWheel& wheel_;
+  List<Stream>& outbox_;
+  ProbeEvents& events_;
+  std::vector<SocketAddress> addresses_;
+  std::string hostname_;
+  size_t next_ = 0;
+  int answered_ = -1;
+  bool running_ = false;
+  bool connection_closed_ = false;
+  std::string reason_;
+  Patience patience_{this};
+  std::unique_ptr<OutboundConnection> connection_;
+  std::unique_ptr<OutboundConnection> previous_;  // destroyed later than from its own last event
+};
+
+}  // namespace backstay

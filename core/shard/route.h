@@ -1,0 +1,150 @@
+// core/shard/route.h -- one destination as one shard sees it: its mail, its connections, its
+// health.
+//
+// Every shard has a route for every destination. One of them is the home route: it alone probes
+// while the destination is down, and tells the others (ShardMessage). The others report what they
+// see.
+//
+// Life:     lives as long as the shard; a reload changes its plan, or retires it (no new attempts).
+// Owns:     deliveries, the probe, the queue of positions.
+// Turn:     Dispatch() starts what may start, once a turn; events come from Io::Turn and the wheel.
+// See:      DESIGN 6.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/list.h"
+#include "core/queue/destination.h"
+#include "core/queue/retry_policy.h"
+#include "core/queue/timer_wheel.h"
+#include "core/shard/delivery.h"
+#include "core/shard/inbox.h"
+#include "core/shard/probe.h"
+#include "core/shard/route_queue.h"
+#include "core/shard/snapshot.h"
+
+namespace backstay {
+
+// What the routes of a shard share. All outlive them.
+struct ShardParts {
+  Io& io;
+  TimerWheel& wheel;
+  List<Stream>& outbox;
+  Spool& spool;
+  PostOffice& post;
+  size_t index;
+};
+
+struct RouteCounters {
+  uint64_t delivered = 0;  // recipients
+  uint64_t deferred = 0;
+  uint64_t failed = 0;
+  uint64_t discarded = 0;
+  uint64_t quarantined = 0;
+};
+
+class Route;
+
+class RouteHome {
+ public:
+  // Put it on the list of routes that Dispatch() looks at.
+  virtual void WantDispatch(Route& route) = 0;
+  virtual const RetryPolicy& PolicyOf(DomainId domain) const = 0;
+
+ protected:
+  ~RouteHome() = default;
+};
+
+class Route : public ListNode, private DeliveryHome, private ProbeEvents {
+ public:
+  Route(const ShardParts& parts, RouteHome& home, uint64_t key);
+  ~Route();
+
+  uint64_t key() const { return key_; }
+  void UsePlan(const DestinationPlan& plan, std::string_view hostname, size_t connections_max,
+               bool is_home);
+  // No destination of the configuration any more: what is queued is held.
+  void Retire();
+  void AddDomain(DomainId domain);
+  void RemoveDomain(DomainId domain);
+  void OnLiveMessage(DomainId domain);
+  void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
+  void OnShardMessage(ShardMessage::Kind kind);
+  void Dispatch();
+  void Stop(bool now_too);
+  bool idle() const;
+
+  const Destination& destination() const { return destination_; }
+  const RouteQueue& queue() const { return queue_; }
+  const RouteCounters& counters() const { return counters_; }
+  // The last real failed attempt or probe of the destination; giving up needs one (DESIGN 6).
+  SpoolTime last_failure() const { return last_failure_; }
+  size_t connections() const { return deliveries_.size(); }
+  // A recipient whose first own 4xx came late has more time than its message.
+  bool GrantedMore(MessageRef message, uint32_t recipient, SpoolTime arrival,
+                   DomainId domain) const;
+  // Its time is over: forgets what is known of it and returns that as the note for its DSN.
+  std::string OnExpired(MessageRef message, uint32_t recipient, SettleKind kind);
+
+ private:
+  class Alarm : public Timer {
+   public:
+    explicit Alarm(Route* owner) : owner_(owner) {}
+    void OnTimer() override { owner_->home_.WantDispatch(*owner_); }
+
+   private:
+    Route* const owner_;
+  };
+
+  std::optional<Attempt> NextAttempt() override;
+  bool Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) override;
+  void OnUnreadable(const Attempt& attempt, ReadOutcome outcome) override;
+  void OnNotStarted(const Attempt& attempt) override;
+  void OnNothingToDo(const Attempt& attempt) override;
+  void OnOutcomes(const Attempt& attempt, const AttemptReport& report) override;
+  void OnMoreRecipients(const Attempt& attempt, uint32_t from_recipient) override;
+  void OnDeliveryGreeted(Delivery& delivery) override;
+  void OnDeliveryClosed(Delivery& delivery) override;
+  void OnProbeOver(int answered, std::string_view reason) override;
+
+  bool RepeatsAtOnce(const Outcome& outcome) const;
+  void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
+  void Defer(const Attempt& attempt, uint32_t recipient, DomainId domain, const Outcome& outcome,
+             SpoolTime arrival);
+  void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
+  void Feed(DestinationEvent event, std::string_view reason);
+  void WentDown(std::string_view reason);
+  void CameUp();
+  void StartProbeIfDue();
+  void StartDeliveries();
+  void BuryFinished();
+  void SetAlarm();
+  void Broadcast(ShardMessage::Kind kind);
+
+  const ShardParts parts_;
+  RouteHome& home_;
+  const uint64_t key_;
+  DestinationPlan plan_;
+  std::string hostname_;
+  bool is_home_ = false;
+  bool retired_ = false;
+  bool stopping_ = false;
+  Destination destination_;
+  RouteQueue queue_;
+  RouteCounters counters_;
+  Probe probe_;
+  Alarm alarm_{this};
+  std::vector<std::unique_ptr<Delivery>> deliveries_;
+  size_t address_ = 0;           // index into plan_.addresses: the next connection goes there
+  size_t addresses_failed_ = 0;  // in a row
+  Instant pause_until_;          // after a connection that ended badly while the destination is up
+  SpoolTime last_failure_;
+  std::string last_reason_;
+  std::vector<Attempt> more_;  // rest of attempts under way that one transaction could not take
+};
+
+}  // namespace backstay

@@ -1,0 +1,171 @@
+// core/shard/route_queue.cc -- cursors, attempts given back, deferrals that came due.
+#include "core/shard/route_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/mark.h"
+
+namespace backstay {
+namespace {
+
+// DESIGN 6: recipients with their own 4xx that have an entry; the rest wait for the limbo pass.
+constexpr size_t kDeferralsMax = 100000;
+constexpr absl::Duration kLimboWait = absl::Minutes(10);
+
+}  // namespace
+
+RouteQueue::RouteQueue(const Spool& spool) : spool_(spool), deferrals_(kDeferralsMax) {}
+
+void RouteQueue::AddDomain(DomainId domain) {
+  if (cursors_.try_emplace(domain).second) {
+    domains_.push_back(domain);
+  }
+  OnLive(domain);
+}
+
+void RouteQueue::RemoveDomain(DomainId domain) {
+  cursors_.erase(domain);
+  domains_.erase(std::remove(domains_.begin(), domains_.end(), domain), domains_.end());
+  active_.erase(std::remove(active_.begin(), active_.end(), domain), active_.end());
+}
+
+bool RouteQueue::HasDomain(DomainId domain) const {
+  return cursors_.contains(domain);
+}
+
+void RouteQueue::OnLive(DomainId domain) {
+  Cursor& cursor = cursors_[domain];
+  if (!cursor.active) {
+    cursor.active = true;
+    active_.push_back(domain);
+  }
+}
+
+void RouteQueue::Restart() {
+  StartPass(/*recovery=*/true);
+}
+
+void RouteQueue::StartPass(bool recovery) {
+  recovery_pass_ = recovery;
+  limbo_due_ = SpoolTime::Max();
+  again_.clear();  // the pass meets them all
+  due_.clear();
+  peeked_.reset();
+  for (const DomainId domain : domains_) {
+    cursors_[domain].after.reset();
+    OnLive(domain);
+  }
+}
+
+void RouteQueue::CollectDue(SpoolTime now) {
+  if (now >= limbo_due_) {
+    MARK("limbo_pass");
+    StartPass(/*recovery=*/false);
+  }
+  while (const std::optional<DeferralTable::Key> key = deferrals_.PopDue(now)) {
+    const MessageRef message{key->segment, key->block};
+    if (due_.empty() || due_.back() != message) {
+      due_.push_back(message);
+    }
+  }
+}
+
+std::optional<MessageRef> RouteQueue::NextByCursor() {
+  while (!active_.empty()) {
+    const DomainId domain = active_.front();
+    Cursor& cursor = cursors_[domain];
+    const std::optional<MessageRef> next = spool_.NextLive(domain, cursor.after);
+    active_.pop_front();
+    if (!next.has_value()) {
+      cursor.active = false;
+      continue;
+    }
+    cursor.after = next;
+    active_.push_back(domain);  // the other domains have their turn first
+    if (!in_flight(*next)) {
+      return next;
+    }
+  }
+  recovery_pass_ = false;
+  return std::nullopt;
+}
+
+// A deferral may come due while its message is under way; it waits until the message is released.
+std::deque<MessageRef>::iterator RouteQueue::FirstFreeDue() {
+  return std::find_if(due_.begin(), due_.end(),
+                      [this](MessageRef message) { return !in_flight(message); });
+}
+
+bool RouteQueue::HasWork(SpoolTime now) {
+  CollectDue(now);
+  if (!again_.empty() || FirstFreeDue() != due_.end()) {
+    return true;
+  }
+  if (!peeked_.has_value() || in_flight(*peeked_)) {
+    peeked_ = NextByCursor();
+  }
+  return peeked_.has_value();
+}
+
+std::optional<Attempt> RouteQueue::Take(SpoolTime now) {
+  if (!HasWork(now)) {
+    return std::nullopt;
+  }
+  Attempt attempt;
+  if (!again_.empty()) {
+    attempt = again_.front();
+    again_.pop_front();
+  } else if (const auto due = FirstFreeDue(); due != due_.end()) {
+    attempt.message = *due;
+    due_.erase(due);
+  } else {
+    attempt.message = *std::exchange(peeked_, std::nullopt);
+    attempt.recovery = recovery_pass_;
+  }
+  ASSERT(!in_flight(attempt.message));
+  in_flight_.push_back(attempt.message);
+  return attempt;
+}
+
+void RouteQueue::GiveBack(const Attempt& attempt) {
+  Release(attempt.message);
+  again_.push_front(attempt);
+}
+
+void RouteQueue::Release(MessageRef message) {
+  const auto found = std::find(in_flight_.begin(), in_flight_.end(), message);
+  if (found != in_flight_.end()) {
+    *found = in_flight_.back();
+    in_flight_.pop_back();
+  }
+}
+
+bool RouteQueue::in_flight(MessageRef message) const {
+  return std::find(in_flight_.begin(), in_flight_.end(), message) != in_flight_.end();
+}
+
+SpoolTime RouteQueue::NextDue() const {
+  return std::min(deferrals_.NextDue(), limbo_due_);
+}
+
+bool RouteQueue::Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain,
+                          SpoolTime now) const {
+  if (!HasDomain(domain) || !spool_.IsLive(attempt.message, recipient)) {
+    return false;
+  }
+  if (attempt.recovery) {
+    return true;
+  }
+  const Deferral* deferral =
+      deferrals_.Find({attempt.message.segment, attempt.message.block, recipient});
+  return deferral == nullptr || deferral->next_try <= now;
+}
+
+void RouteQueue::AfterOverflow(SpoolTime now) {
+  MARK("deferral_table_full");
+  limbo_due_ = std::min(limbo_due_, now + kLimboWait);
+}
+
+}  // namespace backstay

@@ -1,0 +1,80 @@
+// core/shard/route_queue.h -- which message of one route is next. Positions, not messages, are
+// kept.
+//
+// Sources, in this order: attempts given back, recipients whose own deferral is due, then each
+// domain's log from its cursor on. A message is never handed out twice at the same time.
+//
+// Owns:  cursors, the list of attempts given back (bounded by the connections), deferrals
+//        (bounded).
+// Turn:  pure but for reading the spool's index; `now` is an argument.
+// See:   DESIGN 6 "Recovery overrides every due time", "Limbo".
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "core/queue/deferral_table.h"
+#include "core/shard/attempt.h"
+#include "spool/spool.h"
+
+namespace backstay {
+
+class RouteQueue {
+ public:
+  explicit RouteQueue(const Spool& spool);
+
+  // A domain's mail goes this way from now on; its cursor starts at the oldest message.
+  void AddDomain(DomainId domain);
+  void RemoveDomain(DomainId domain);
+  bool HasDomain(DomainId domain) const;
+  // A message of this domain became durable.
+  void OnLive(DomainId domain);
+  // Everything queued is eligible at once, whatever is due when: the destination is back.
+  void Restart();
+
+  bool HasWork(SpoolTime now);
+  std::optional<Attempt> Take(SpoolTime now);
+  // Not begun, or to be continued from a later recipient: comes first again.
+  void GiveBack(const Attempt& attempt);
+  // The message is not in flight any more.
+  void Release(MessageRef message);
+  bool in_flight(MessageRef message) const;
+  // Nothing is due before this, apart from what HasWork() says now.
+  SpoolTime NextDue() const;
+
+  // Whether this recipient may be tried as part of `attempt`.
+  bool Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain, SpoolTime now) const;
+  // A deferral that found no room: its recipient is met again by a new pass, not sooner than in 10
+  // minutes.
+  void AfterOverflow(SpoolTime now);
+
+  DeferralTable& deferrals() { return deferrals_; }
+  const DeferralTable& deferrals() const { return deferrals_; }
+
+ private:
+  struct Cursor {
+    std::optional<MessageRef> after;
+    bool active = false;  // there may be something behind it
+  };
+  void CollectDue(SpoolTime now);
+  void StartPass(bool recovery);
+  std::deque<MessageRef>::iterator FirstFreeDue();
+  std::optional<MessageRef> NextByCursor();
+
+  const Spool& spool_;
+  absl::flat_hash_map<DomainId, Cursor> cursors_;
+  std::vector<DomainId> domains_;  // in order of arrival: what passes iterate over
+  std::deque<DomainId> active_;    // domains with Cursor::active, taken in turn
+  std::deque<Attempt> again_;
+  std::deque<MessageRef> due_;  // own deferrals whose time has come
+  std::vector<MessageRef> in_flight_;
+  std::optional<MessageRef> peeked_;  // found by HasWork, not handed out yet
+  DeferralTable deferrals_;
+  bool recovery_pass_ = false;
+  SpoolTime limbo_due_ = SpoolTime::Max();
+};
+
+}  // namespace backstay

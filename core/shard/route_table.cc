@@ -1,0 +1,159 @@
+// core/shard/route_table.cc -- domains to routes, under the configuration in force.
+#include "core/shard/route_table.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+
+namespace backstay {
+
+RouteTable::RouteTable(const ShardParts& parts, const Snapshot& snapshot)
+    : parts_(parts), snapshot_(&snapshot), default_policy_(RetryPolicy::Default()) {
+  UseSnapshot(snapshot);
+}
+
+Route& RouteTable::RouteWithKey(uint64_t key) {
+  const auto found = by_key_.find(key);
+  if (found != by_key_.end()) {
+    return *found->second;
+  }
+  RouteHome& home = *this;
+  routes_.push_back(std::make_unique<Route>(parts_, home, key));
+  by_key_[key] = routes_.back().get();
+  return *routes_.back();
+}
+
+void RouteTable::UseSnapshot(const Snapshot& snapshot) {
+  snapshot_ = &snapshot;
+  std::vector<uint64_t> keys;
+  const size_t shards = parts_.post.shards();
+  const size_t maximum = snapshot.config.delivery.connections_per_primary_max;
+  // The primary's limit is shared out; every shard has at least one connection.
+  const size_t share = maximum / shards + (parts_.index < maximum % shards ? 1 : 0);
+  for (size_t index = 0; index < snapshot.destinations.size(); ++index) {
+    const DestinationPlan& plan = snapshot.destinations[index];
+    keys.push_back(plan.key);
+    RouteWithKey(plan.key).UsePlan(plan, snapshot.hostname, std::max<size_t>(share, 1),
+                                   plan.key % shards == parts_.index);
+  }
+  for (const std::unique_ptr<Route>& route : routes_) {
+    if (std::find(keys.begin(), keys.end(), route->key()) == keys.end()) {
+      route->Retire();
+    }
+  }
+  for (const DomainId domain : domains_) {
+    Way& way = ways_[domain];
+    Route* const before = way.route;
+    way = Resolve(domain);
+    if (before != nullptr && before != way.route) {
+      before->RemoveDomain(domain);
+    }
+    if (way.route != nullptr) {
+      way.route->AddDomain(domain);
+    }
+  }
+}
+
+RouteTable::Way RouteTable::Resolve(DomainId domain) {
+  Way way;
+  way.plan = snapshot_->FindDomain(parts_.spool.Name(domain));
+  if (way.plan == nullptr) {
+    LogWarning(
+        "held: mail for {} is queued, but the domain is not configured (any more); add it again "
+        "and reload, or delete its mail",
+        Escaped(parts_.spool.Name(domain)));
+    return way;
+  }
+  way.route = &RouteWithKey(snapshot_->destinations[way.plan->destination].key);
+  return way;
+}
+
+const RouteTable::Way& RouteTable::WayOf(DomainId domain) {
+  const auto found = ways_.find(domain);
+  if (found != ways_.end()) {
+    return found->second;
+  }
+  domains_.push_back(domain);
+  const Way way = Resolve(domain);
+  if (way.route != nullptr) {
+    way.route->AddDomain(domain);
+  }
+  return ways_[domain] = way;
+}
+
+Route* RouteTable::RouteOf(DomainId domain) const {
+  const auto found = ways_.find(domain);
+  return found == ways_.end() ? nullptr : found->second.route;
+}
+
+const RetryPolicy& RouteTable::PolicyOf(DomainId domain) const {
+  const auto found = ways_.find(domain);
+  if (found == ways_.end() || found->second.plan == nullptr) {
+    return default_policy_;
+  }
+  return found->second.plan->retry;
+}
+
+void RouteTable::OnLiveMessage(DomainId domain, MessageRef) {
+  const Way& way = WayOf(domain);
+  if (way.route != nullptr) {
+    way.route->OnLiveMessage(domain);
+  }
+}
+
+void RouteTable::OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
+                                     Bytes note) {
+  const Way& way = WayOf(domain);
+  if (way.route != nullptr) {
+    way.route->OnRecoveredDeferral(message, recipient, note);
+  }
+}
+
+void RouteTable::OnShardMessage(const ShardMessage& message) {
+  const auto found = by_key_.find(message.destination);
+  if (found != by_key_.end()) {
+    found->second->OnShardMessage(message.kind);
+  }
+}
+
+void RouteTable::WantDispatch(Route& route) {
+  if (!route.linked()) {
+    wanting_.PushBack(&route);
+  }
+}
+
+void RouteTable::Dispatch() {
+  List<Route> now;
+  now.TakeAll(wanting_);  // what asks again meanwhile has its turn in the next turn
+  while (Route* route = now.PopFront()) {
+    route->Dispatch();
+  }
+}
+
+void RouteTable::Stop(bool now_too) {
+  for (const std::unique_ptr<Route>& route : routes_) {
+    route->Stop(now_too);
+  }
+}
+
+bool RouteTable::idle() const {
+  return std::all_of(routes_.begin(), routes_.end(),
+                     [](const std::unique_ptr<Route>& route) { return route->idle(); });
+}
+
+RouteCounters RouteTable::totals() const {
+  RouteCounters sum;
+  for (const std::unique_ptr<Route>& route : routes_) {
+    const RouteCounters& counters = route->counters();
+    sum.delivered += counters.delivered;
+    sum.deferred += counters.deferred;
+    sum.failed += counters.failed;
+    sum.discarded += counters.discarded;
+    sum.quarantined += counters.quarantined;
+  }
+  return sum;
+}
+
+}  // namespace backstay

@@ -1,0 +1,61 @@
+// core/shard/route_table.h -- the routes of a shard, and which domain's mail takes which.
+//
+// Mail of a domain that the configuration does not have (any more) has no route: it is held, with
+// an alarm in the log, and goes on when a reload brings the domain back.
+//
+// Owns:  the routes; none is destroyed before the shard is.
+// Turn:  Dispatch() looks only at routes that asked for it, so thousands of idle ones cost nothing.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "core/base/list.h"
+#include "core/shard/route.h"
+
+namespace backstay {
+
+class RouteTable : private RouteHome {
+ public:
+  RouteTable(const ShardParts& parts, const Snapshot& snapshot);
+
+  void UseSnapshot(const Snapshot& snapshot);
+  void OnLiveMessage(DomainId domain, MessageRef message);
+  void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
+  void OnShardMessage(const ShardMessage& message);
+  void Dispatch();
+  // Some route asked for Dispatch() after this turn's: the next turn must not wait.
+  bool wanting() const { return !wanting_.empty(); }
+  void Stop(bool now_too);
+  bool idle() const;
+
+  // Domains that have had mail since start, in order of first sight.
+  const std::vector<DomainId>& domains() const { return domains_; }
+  // Null: held.
+  Route* RouteOf(DomainId domain) const;
+  const RetryPolicy& PolicyOf(DomainId domain) const override;
+  const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }
+  RouteCounters totals() const;
+
+ private:
+  struct Way {
+    Route* route = nullptr;
+    const DomainPlan* plan = nullptr;  // into the current snapshot; null when held
+  };
+  void WantDispatch(Route& route) override;
+  const Way& WayOf(DomainId domain);
+  Way Resolve(DomainId domain);
+  Route& RouteWithKey(uint64_t key);
+
+  const ShardParts parts_;
+  const Snapshot* snapshot_;
+  const RetryPolicy default_policy_;
+  std::vector<std::unique_ptr<Route>> routes_;
+  absl::flat_hash_map<uint64_t, Route*> by_key_;
+  absl::flat_hash_map<DomainId, Way> ways_;
+  std::vector<DomainId> domains_;
+  List<Route> wanting_;
+};
+
+}  // namespace backstay

@@ -1,0 +1,280 @@
+// core/shard/shard.cc -- one thread's world, turn by turn.
+#include "core/shard/shard.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/base/mark.h"
+#include "core/base/status_macros.h"
+
+namespace backstay {
+namespace {
+
+// DESIGN 3.3: after SIGTERM, how long open data may still take.
+constexpr absl::Duration kDrainLimit = absl::Seconds(5);
+constexpr int kListenBacklog = 4096;
+// A post that found its ring full is tried again this soon.
+constexpr absl::Duration kBacklogRetry = absl::Milliseconds(1);
+
+SpoolOptions OptionsOf(const ShardSetup& setup) {
+  SpoolOptions options;
+  options.node = setup.node;
+  options.shard = static_cast<uint16_t>(setup.index);
+  options.segment_bytes = setup.snapshot.config.spool.segment_bytes;
+  options.reserve_bytes = setup.snapshot.config.spool.reserve_bytes;
+  return options;
+}
+
+}  // namespace
+
+Shard::Shard(Io& io, const ShardSetup& setup)
+    : io_(io),
+      index_(setup.index),
+      post_(setup.post),
+      snapshot_(&setup.snapshot),
+      server_params_(setup.snapshot.server),
+      wheel_(io.Now()),
+      spool_(io, setup.spool_directory, OptionsOf(setup), *this),
+      admission_(setup.snapshot.AdmissionLimitsOf(setup.post.shards())),
+      routes_({io, wheel_, outbox_, spool_, setup.post, setup.index}, setup.snapshot),
+      expiry_(io, wheel_, spool_, routes_) {}
+
+Shard::~Shard() {
+  closed_.TakeAll(inbound_);
+  BuryClosed();
+}
+
+void Shard::Start() {
+  spool_.Recover();
+}
+
+// One pass of the shard. Every step is bounded; nothing here waits except io_.Turn().
+void Shard::Turn() {
+  io_.Turn(NextWake());       // submit, wait, run completions: machines eat, output queues
+  BuryClosed();               // connections whose last event was in the turn before
+  DrainInbox();               // messages from other shards
+  wheel_.Advance(io_.Now());  // idle connections, deadlines, probes, due deferrals
+  routes_.Dispatch();         // start attempts, up to each destination's window
+  spool_.CommitTurn();        // one write and one sync for everything appended meanwhile
+  FlushOutbox();              // one send per stream that has something to say
+  spool_.ReclaimStep();       // give dead segments back
+  if (draining_) {
+    ContinueDrain();
+  }
+}
+
+Instant Shard::NextWake() const {
+  if (routes_.wanting() || !closed_.empty()) {
+    return io_.Now();
+  }
+  const Instant next = std::min(wheel_.NextDue(), spool_.NextDue());
+  return post_.waiting(index_) ? std::min(next, io_.Now() + kBacklogRetry) : next;
+}
+
+void Shard::BuryClosed() {
+  while (InboundConnection* connection = closed_.PopFront()) {
+    delete connection;
+  }
+}
+
+void Shard::DrainInbox() {
+  post_.Flush(index_);
+  post_.Drain(index_, [this](const ShardMessage& message) { OnShardMessage(message); });
+}
+
+void Shard::OnShardMessage(const ShardMessage& message) {
+  switch (message.kind) {
+    case ShardMessage::Kind::kStop:
+      BeginDrain();
+      return;
+    case ShardMessage::Kind::kReload:
+      UseSnapshot(*message.snapshot);
+      message.taken->fetch_add(1);
+      message.taken->notify_all();
+      return;
+    case ShardMessage::Kind::kDestinationFailed:
+    case ShardMessage::Kind::kDestinationDown:
+    case ShardMessage::Kind::kProbeFailed:
+    case ShardMessage::Kind::kDestinationUp:
+      routes_.OnShardMessage(message);
+      return;
+  }
+  UNREACHABLE();
+}
+
+void Shard::FlushOutbox() {
+  while (Stream* stream = outbox_.PopFront()) {
+    stream->Flush();
+  }
+}
+
+// ---- life ----
+
+void Shard::OnSpoolReady(const absl::Status& status) {
+  status_ = status;
+  if (status_.ok()) {
+    status_ = Listen();
+  }
+  if (!status_.ok()) {
+    LogError("shard {} cannot serve: {}", index_, std::string(status_.message()));
+    BeginDrain();
+    return;
+  }
+  serving_ = true;
+  expiry_.Start();
+}
+
+absl::Status Shard::Listen() {
+  ListenerEvents& events = *this;
+  for (const SocketAddress& address : snapshot_->config.smtp.listen) {
+    ASSIGN_OR_RETURN(const Fd socket, io_.Listen(address, kListenBacklog));
+    listeners_.push_back(std::make_unique<Listener>(io_, wheel_, events));
+    listeners_.back()->Start(socket);
+  }
+  return absl::OkStatus();
+}
+
+void Shard::UseSnapshot(const Snapshot& snapshot) {
+  snapshot_ = &snapshot;
+  server_params_ = snapshot.server;
+  admission_.SetLimits(snapshot.AdmissionLimitsOf(post_.shards()));
+  routes_.UseSnapshot(snapshot);
+}
+
+void Shard::BeginDrain() {
+  if (std::exchange(draining_, true)) {
+    return;
+  }
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    listener->Stop();
+  }
+  for (InboundConnection* connection = inbound_.front(); connection != nullptr;
+       connection = inbound_.Next(connection)) {
+    connection->ShutDown(/*now_too=*/false);
+  }
+  expiry_.Stop();
+  routes_.Stop(/*now_too=*/false);
+  wheel_.Insert(&drain_limit_, io_.Now() + kDrainLimit);
+}
+
+void Shard::OnDrainLimit() {
+  for (InboundConnection* connection = inbound_.front(); connection != nullptr;
+       connection = inbound_.Next(connection)) {
+    connection->ShutDown(/*now_too=*/true);
+  }
+  routes_.Stop(/*now_too=*/true);
+  // A client that reads nothing must not keep us: what is left after the goodbye is cut.
+  if (drain_limit_passed_) {
+    for (InboundConnection* connection = inbound_.front(); connection != nullptr;
+         connection = inbound_.Next(connection)) {
+      connection->CutOff();
+    }
+    return;
+  }
+  drain_limit_passed_ = true;
+  wheel_.Insert(&drain_limit_, io_.Now() + absl::Seconds(1));
+}
+
+void Shard::ContinueDrain() {
+  const bool listening =
+      std::any_of(listeners_.begin(), listeners_.end(),
+                  [](const std::unique_ptr<Listener>& listener) { return !listener->closed(); });
+  const bool transacting = transactions_free_.size() != transactions_.size();
+  if (listening || transacting || !inbound_.empty() || !closed_.empty() || !routes_.idle() ||
+      !expiry_.idle()) {
+    return;
+  }
+  if (!std::exchange(spool_closed_, true)) {
+    wheel_.Cancel(&drain_limit_);
+    spool_.Close();
+  }
+}
+
+bool Shard::finished() const {
+  return draining_ && spool_closed_ && spool_.idle();
+}
+
+bool Shard::quiet() const {
+  return inbound_.empty() && transactions_free_.size() == transactions_.size() && routes_.idle();
+}
+
+// ---- intake ----
+
+void Shard::OnAccepted(Fd socket) {
+  const SocketAddress client = io_.PeerAddress(socket);
+  Reply verdict =
+      draining_ ? replies::kShuttingDown : admission_.OnConnect(client.bytes(), client.is_v6());
+  const bool admitted = verdict.positive();
+  (admitted ? counters_.connections_accepted : counters_.connections_refused) += 1;
+  auto* connection = new InboundConnection(io_, wheel_, spool_, outbox_, server_params_, *this);
+  inbound_.PushBack(connection);
+  connection->Start(socket, client, verdict);
+}
+
+void Shard::OnInboundClosed(InboundConnection& connection) {
+  if (connection.admitted()) {
+    admission_.OnDisconnect(connection.client().bytes(), connection.client().is_v6());
+  }
+  connection.ListNode::Unlink();
+  closed_.PushBack(&connection);
+}
+
+Transaction& Shard::TakeTransaction() {
+  if (transactions_free_.empty()) {
+    TransactionHome& home = *this;
+    transactions_.push_back(std::make_unique<Transaction>(io_, spool_, home));
+    transactions_free_.reserve(transactions_.size());
+    return *transactions_.back();
+  }
+  Transaction* transaction = transactions_free_.back();
+  transactions_free_.pop_back();
+  return *transaction;
+}
+
+void Shard::OnTransactionFree(Transaction& transaction) {
+  transactions_free_.push_back(&transaction);
+}
+
+const RelayPolicy& Shard::Relay() const {
+  return snapshot_->relay;
+}
+
+absl::Duration Shard::IdleTimeout() const {
+  return snapshot_->config.smtp.idle_timeout;
+}
+
+Reply Shard::MayReceive() const {
+  if (draining_) {
+    return replies::kShuttingDown;
+  }
+  switch (spool_.IntakeState()) {
+    case CommitResult::kStored:
+      return replies::kMailOk;
+    case CommitResult::kNoSpace:
+      return replies::kNoSpace;
+    case CommitResult::kFailed:
+      return replies::kIntakeClosed;
+  }
+  UNREACHABLE();
+}
+
+void Shard::OnMessageStored(CommitResult result) {
+  (result == CommitResult::kStored ? counters_.messages_stored : counters_.messages_refused) += 1;
+}
+
+// ---- queue ----
+
+void Shard::OnLiveMessage(DomainId domain, MessageRef message) {
+  routes_.OnLiveMessage(domain, message);
+}
+
+void Shard::OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
+                                Bytes note) {
+  routes_.OnRecoveredDeferral(message, recipient, domain, note);
+}
+
+}  // namespace backstay

@@ -1,0 +1,125 @@
+// core/shard/shard.h -- one thread's world: its ring, listeners, connections, spool and routes.
+//
+// Turn() is the table of contents of the engine. Everything a shard owns is touched by its thread
+// only; other shards post to its inbox.
+//
+// Life:     Start() recovers the spool and then listens: serving(). kStop in the inbox begins the
+//           drain; finished() at its end. A start that fails ends in finished() with status() set.
+// Outlives: `setup.snapshot` lives until the shard has taken the next one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/list.h"
+#include "core/queue/admission.h"
+#include "core/queue/timer_wheel.h"
+#include "core/shard/expiry.h"
+#include "core/shard/inbound.h"
+#include "core/shard/inbox.h"
+#include "core/shard/listener.h"
+#include "core/shard/route_table.h"
+#include "core/shard/snapshot.h"
+#include "core/shard/transaction.h"
+#include "io/io.h"
+#include "spool/spool.h"
+
+namespace backstay {
+
+struct ShardSetup {
+  size_t index = 0;
+  Fd spool_directory;
+  uint16_t node = 0;
+  PostOffice& post;
+  const Snapshot& snapshot;
+};
+
+struct ShardCounters {
+  uint64_t connections_accepted = 0;
+  uint64_t connections_refused = 0;
+  uint64_t messages_stored = 0;   // 250 given
+  uint64_t messages_refused = 0;  // 451 or 452 at the end of data
+};
+
+class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
+ public:
+  Shard(Io& io, const ShardSetup& setup);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  void Start();
+  void Turn();
+  bool serving() const { return serving_; }
+  bool finished() const;
+  const absl::Status& status() const { return status_; }
+
+  const Spool& spool() const { return spool_; }
+  const RouteTable& routes() const { return routes_; }
+  const ShardCounters& counters() const { return counters_; }
+  // Nothing is being received, sent or delivered; for tests.
+  bool quiet() const;
+
+ private:
+  class DrainLimit : public Timer {
+   public:
+    explicit DrainLimit(Shard* owner) : owner_(owner) {}
+    void OnTimer() override { owner_->OnDrainLimit(); }
+
+   private:
+    Shard* const owner_;
+  };
+
+  void OnSpoolReady(const absl::Status& status) override;
+  void OnLiveMessage(DomainId domain, MessageRef message) override;
+  void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
+                           Bytes note) override;
+
+  void OnAccepted(Fd socket) override;
+  void OnInboundClosed(InboundConnection& connection) override;
+  Transaction& TakeTransaction() override;
+  void OnTransactionFree(Transaction& transaction) override;
+  const RelayPolicy& Relay() const override;
+  absl::Duration IdleTimeout() const override;
+  Reply MayReceive() const override;
+  void OnMessageStored(CommitResult result) override;
+
+  absl::Status Listen();
+  void DrainInbox();
+  void OnShardMessage(const ShardMessage& message);
+  void UseSnapshot(const Snapshot& snapshot);
+  void BeginDrain();
+  void OnDrainLimit();
+  void ContinueDrain();
+  void BuryClosed();
+  void FlushOutbox();
+  Instant NextWake() const;
+
+  Io& io_;
+  const size_t index_;
+  PostOffice& post_;
+  const Snapshot* snapshot_;
+  ServerParams server_params_;  // refreshed in place: sessions hold a reference
+  TimerWheel wheel_;
+  List<Stream> outbox_;  // streams with bytes queued in this turn
+  Spool spool_;
+  Admission admission_;
+  RouteTable routes_;
+  Expiry expiry_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  List<InboundConnection> inbound_;  // owned, see OnAccepted and BuryClosed
+  List<InboundConnection> closed_;   // destroyed at the start of the next turn
+  std::vector<std::unique_ptr<Transaction>> transactions_;  // all of them
+  std::vector<Transaction*> transactions_free_;
+  DrainLimit drain_limit_{this};
+  ShardCounters counters_;
+  absl::Status status_;
+  bool serving_ = false;
+  bool draining_ = false;
+  bool spool_closed_ = false;
+  bool drain_limit_passed_ = false;
+};
+
+}  // namespace backstay

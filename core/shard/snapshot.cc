@@ -1,0 +1,157 @@
+// core/shard/snapshot.cc -- configuration to policies.
+#include "core/shard/snapshot.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/status_macros.h"
+
+namespace backstay {
+namespace {
+
+uint64_t HashText(std::string_view text) {
+  uint64_t hash = 14695981039346656037U;  // FNV-1a: only has to be the same in every shard and run
+  for (const char character : text) {
+    hash = (hash ^ static_cast<uint8_t>(character)) * 1099511628211U;
+  }
+  return hash;
+}
+
+std::string MachineName() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') {
+    return "localhost";
+  }
+  return name.data();
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (file == nullptr) {
+    return absl::NotFoundError(fmt::format("{}: cannot be opened for reading", path));
+  }
+  std::string text;
+  std::array<char, 65536> buffer;
+  size_t count = 0;
+  while ((count = std::fread(buffer.data(), 1, buffer.size(), file)) > 0) {
+    text.append(buffer.data(), count);
+  }
+  const bool failed = std::ferror(file) != 0;
+  std::fclose(file);
+  if (failed) {
+    return absl::UnavailableError(fmt::format("{}: cannot be read to its end", path));
+  }
+  return text;
+}
+
+DestinationPlan PlanOf(const DomainConfig& domain) {
+  DestinationPlan plan;
+  for (const HostPort& host : domain.primary) {
+    plan.name += fmt::format("{}{}:{}", plan.name.empty() ? "" : ",", host.host, host.port);
+    if (host.address.has_value()) {
+      plan.addresses.push_back(*host.address);
+    }
+  }
+  plan.key = HashText(plan.name);
+  return plan;
+}
+
+size_t DestinationIndex(Snapshot& snapshot, DestinationPlan plan) {
+  for (size_t index = 0; index < snapshot.destinations.size(); ++index) {
+    if (snapshot.destinations[index].key == plan.key) {
+      return index;
+    }
+  }
+  snapshot.destinations.push_back(std::move(plan));
+  return snapshot.destinations.size() - 1;
+}
+
+absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
+  DomainPolicy policy;
+  policy.name = config.name;
+  switch (config.recipients) {
+    case DomainConfig::Recipients::kAny:
+    case DomainConfig::Recipients::kVerify:  // a notice says that it is not in effect yet
+      policy.recipients = DomainPolicy::Recipients::kAny;
+      return policy;
+    case DomainConfig::Recipients::kNone:
+      policy.recipients = DomainPolicy::Recipients::kNone;
+      return policy;
+    case DomainConfig::Recipients::kFile: {
+      policy.recipients = DomainPolicy::Recipients::kList;
+      ASSIGN_OR_RETURN(const std::string text, ReadFile(config.recipients_path));
+      ASSIGN_OR_RETURN(policy.list, ParseRecipientFile(text, config.recipients_path));
+      return policy;
+    }
+  }
+  UNREACHABLE();
+}
+
+absl::StatusOr<std::unique_ptr<const Snapshot>> Resolve(Config config) {
+  auto snapshot = std::make_unique<Snapshot>();
+  snapshot->hostname = config.hostname.empty() ? MachineName() : config.hostname;
+  std::vector<DomainPolicy> relay;
+  for (const DomainConfig& domain : config.domains) {
+    ASSIGN_OR_RETURN(DomainPolicy policy, RelayOf(domain));
+    relay.push_back(std::move(policy));
+    snapshot->domains.push_back(
+        {domain.name, DestinationIndex(*snapshot, PlanOf(domain)), domain.retry.policy});
+  }
+  snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
+  std::sort(snapshot->domains.begin(), snapshot->domains.end(),
+            [](const DomainPlan& left, const DomainPlan& right) { return left.name < right.name; });
+  snapshot->server.hostname = snapshot->hostname;
+  snapshot->server.message_bytes_max = config.smtp.message_bytes_max;
+  snapshot->server.recipients_max = config.smtp.recipients_max;
+  snapshot->server.normalize_line_endings = config.smtp.normalize_line_endings;
+  snapshot->config = std::move(config);
+  return snapshot;
+}
+
+}  // namespace
+
+const DomainPlan* Snapshot::FindDomain(std::string_view name) const {
+  const auto found = std::lower_bound(
+      domains.begin(), domains.end(), name,
+      [](const DomainPlan& plan, std::string_view wanted) { return plan.name < wanted; });
+  return found != domains.end() && found->name == name ? &*found : nullptr;
+}
+
+// The kernel spreads connections over the shards by a hash, so the total is shared out evenly. One
+// client's few connections may all meet the same shard: the limit for one client holds on each.
+AdmissionLimits Snapshot::AdmissionLimitsOf(size_t shards) const {
+  AdmissionLimits limits;
+  limits.connections_max = (config.smtp.connections_max + shards - 1) / shards;
+  limits.connections_per_client_max = config.smtp.connections_per_client_max;
+  return limits;
+}
+
+absl::Status Snapshot::CanReplace(const Snapshot& running) const {
+  const Config& old = running.config;
+  if (config.spool.directory != old.spool.directory) {
+    return absl::FailedPreconditionError("spool.directory needs a restart");
+  }
+  if (config.smtp.listen != old.smtp.listen || config.smtp.shards != old.smtp.shards) {
+    return absl::FailedPreconditionError("smtp.listen and smtp.shards need a restart");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view text,
+                                                              const std::string& file_name) {
+  ASSIGN_OR_RETURN(Config config, ParseConfig(text, file_name));
+  return Resolve(std::move(config));
+}
+
+absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path) {
+  ASSIGN_OR_RETURN(Config config, LoadConfig(path));
+  return Resolve(std::move(config));
+}
+
+}  // namespace backstay

@@ -1,0 +1,56 @@
+// core/shard/snapshot.h -- one configuration in force: checked, resolved, immutable.
+//
+// A reload makes a new one; shards switch by one pointer each (Engine::Reload).
+// Errors: absl::Status with file:line:column from the configuration, or the recipient file's line.
+// Turn:   reads files; main thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/queue/admission.h"
+#include "core/queue/relay_policy.h"
+#include "core/queue/retry_policy.h"
+#include "core/shard/config.h"
+#include "core/smtp/server_session.h"
+
+namespace backstay {
+
+// Domains with the same primary list share one destination.
+struct DestinationPlan {
+  uint64_t key = 0;  // of the list: the same after a reload that leaves the list alone
+  std::string name;  // the list as text, for logs
+  std::vector<SocketAddress> addresses;  // in order; names are not resolved yet and are left out
+};
+
+struct DomainPlan {
+  std::string name;
+  size_t destination = 0;  // index into Snapshot::destinations
+  RetryPolicy retry;
+};
+
+struct Snapshot {
+  Config config;
+  std::string hostname;  // config.hostname, or the machine's own
+  RelayPolicy relay;
+  ServerParams server;
+  std::vector<DestinationPlan> destinations;
+  std::vector<DomainPlan> domains;  // sorted by name
+
+  // Null: not one of ours (any more).
+  const DomainPlan* FindDomain(std::string_view name) const;
+  AdmissionLimits AdmissionLimitsOf(size_t shards) const;
+  // What a running daemon cannot change: the spool, the number of shards, listeners.
+  absl::Status CanReplace(const Snapshot& running) const;
+};
+
+// Reads `path` and the recipient files that it names.
+absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path);
+absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view text,
+                                                              const std::string& file_name);
+
+}  // namespace backstay

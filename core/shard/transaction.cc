@@ -1,0 +1,125 @@
+// core/shard/transaction.cc -- from MAIL to the commit of one message.
+#include "core/shard/transaction.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/shard/message_flags.h"
+#include "core/smtp/address.h"
+#include "core/smtp/trace_fields.h"
+
+namespace backstay {
+
+Transaction::Transaction(Io& io, Spool& spool, TransactionHome& home)
+    : io_(io), home_(home), writer_(spool) {}
+
+void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path, BodyType body) {
+  ASSERT(owner_ == nullptr);
+  ASSERT(!finished_);
+  owner_ = &owner;
+  envelope_.reverse_path.assign(reverse_path);
+  envelope_.body = body;
+}
+
+// A recipient named twice is kept once: one delivery (reliability row 48).
+void Transaction::AddRecipient(std::string_view address) {
+  for (const Recipient& recipient : envelope_.recipients) {
+    if (recipient.address == address) {
+      return;
+    }
+  }
+  envelope_.AddRecipient().address.assign(address);
+}
+
+void Transaction::Finish(const Client& client, bool has_dot_lines) {
+  ASSERT(!finished_);
+  finished_ = true;
+  has_dot_lines_ = has_dot_lines;
+  extended_ = client.extended;
+  hostname_.assign(client.hostname);
+  address_literal_.assign(client.address_literal);
+  envelope_.client_address.assign(client.address);
+  envelope_.client_helo.assign(client.helo);
+  writer_.Finish(*this);
+}
+
+void Transaction::Abandon() {
+  owner_ = nullptr;
+  if (finished_) {
+    return;  // OnCommitted gives it back
+  }
+  writer_.Abandon();
+  Reset();
+}
+
+MessageDescription Transaction::Describe(const QueueId& id) {
+  id_ = id.ToText();
+  const WallTime arrival = io_.WallNow();
+  envelope_.arrival_wall_nanoseconds = arrival.nanoseconds();
+  CollectDomains();
+  encoded_.clear();
+  EncodeEnvelope(envelope_, encoded_);
+  received_.clear();
+  Trace trace;
+  trace.helo = envelope_.client_helo;
+  trace.client_address_literal = address_literal_;
+  trace.hostname = hostname_;
+  trace.extended = extended_;
+  trace.queue_id = std::string_view(id_.data(), id_.size());
+  if (envelope_.recipients.size() == 1) {
+    trace.recipient = envelope_.recipients[0].address;
+  }
+  trace.time = arrival;
+  AppendReceived(trace, received_);
+
+  MessageDescription description;
+  description.envelope = AsBytes(encoded_);
+  description.prefix = AsBytes(received_);
+  description.domains = domains_;
+  description.recipient_domains = recipient_domains_;
+  description.arrival_wall = arrival;
+  description.flags =
+      static_cast<uint16_t>((has_dot_lines_ ? MessageFlags::kDotLines : 0) |
+                            (envelope_.reverse_path.empty() ? MessageFlags::kNullReversePath : 0));
+  return description;
+}
+
+// Fills domains_ and recipient_domains_. Few distinct domains a message: a linear search wins.
+void Transaction::CollectDomains() {
+  domains_used_ = 0;
+  recipient_domains_.clear();
+  for (const Recipient& recipient : envelope_.recipients) {
+    AssignDomainOf(recipient.address, domain_);
+    const auto end = domain_names_.begin() + static_cast<std::ptrdiff_t>(domains_used_);
+    const auto found = std::find(domain_names_.begin(), end, domain_);
+    const auto index = static_cast<size_t>(found - domain_names_.begin());
+    if (found == end) {
+      if (domains_used_ == domain_names_.size()) {
+        domain_names_.emplace_back();
+      }
+      domain_names_[domains_used_++].assign(domain_);
+    }
+    recipient_domains_.push_back(static_cast<uint16_t>(index));
+  }
+  domains_.clear();
+  for (size_t index = 0; index < domains_used_; ++index) {
+    domains_.push_back(domain_names_[index]);
+  }
+}
+
+void Transaction::OnCommitted(CommitResult result, MessageRef) {
+  TransactionOwner* owner = std::exchange(owner_, nullptr);
+  if (owner != nullptr) {
+    owner->OnTransactionStored(result, std::string_view(id_.data(), id_.size()));
+  }
+  Reset();
+}
+
+void Transaction::Reset() {
+  finished_ = false;
+  envelope_.Clear();
+  home_.OnTransactionFree(*this);
+}
+
+}  // namespace backstay

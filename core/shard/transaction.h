@@ -1,0 +1,98 @@
+// core/shard/transaction.h -- one mail transaction being received: envelope, staged content, its
+// commit.
+//
+// Pooled by the shard, because idle connections must not pay for it: taken at MAIL, given back when
+// the transaction is over and no commit is outstanding. It outlives its connection when a client
+// vanishes between its end of data and our sync (the message is then stored all the same:
+// reliability row 55).
+//
+// Life:  Begin, AddRecipient*, Append*, then Finish or Abandon; the owner is told by
+//        OnTransactionStored.
+// Owns:  the envelope (strings keep their capacity), the writer.
+// Turn:  OnTransactionStored and OnTransactionFree come from the spool's turn, never from inside
+//        Finish.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/smtp/envelope.h"
+#include "io/io.h"
+#include "spool/message_writer.h"
+
+namespace backstay {
+
+class Transaction;
+
+// The connection that receives the mail.
+class TransactionOwner {
+ public:
+  // `id` is what the 250 names.
+  virtual void OnTransactionStored(CommitResult result, std::string_view id) = 0;
+
+ protected:
+  ~TransactionOwner() = default;
+};
+
+// The pool.
+class TransactionHome {
+ public:
+  // Nothing is outstanding: it may be used again.
+  virtual void OnTransactionFree(Transaction& transaction) = 0;
+
+ protected:
+  ~TransactionHome() = default;
+};
+
+class Transaction : private MessageSource {
+ public:
+  Transaction(Io& io, Spool& spool, TransactionHome& home);
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  struct Client {
+    std::string_view hostname;  // ours
+    std::string_view helo;
+    std::string_view address;          // SocketAddress::AddressString
+    std::string_view address_literal;  // SocketAddress::AddressLiteral
+    bool extended = true;              // EHLO: "with ESMTP"
+  };
+
+  void Begin(TransactionOwner& owner, std::string_view reverse_path, BodyType body);
+  void AddRecipient(std::string_view address);
+  size_t recipients() const { return envelope_.recipients.size(); }
+  void Append(Bytes content) { writer_.Append(content); }
+  // `client` is copied.
+  void Finish(const Client& client, bool has_dot_lines);
+  // The owner is told nothing any more. Gives the transaction back, now or after its commit.
+  void Abandon();
+
+ private:
+  MessageDescription Describe(const QueueId& id) override;
+  void OnCommitted(CommitResult result, MessageRef message) override;
+  void CollectDomains();
+  void Reset();
+
+  Io& io_;
+  TransactionHome& home_;
+  TransactionOwner* owner_ = nullptr;
+  MessageWriter writer_;
+  bool finished_ = false;
+  bool has_dot_lines_ = false;
+  bool extended_ = true;
+  Envelope envelope_;
+  std::string hostname_;
+  std::string address_literal_;
+  std::array<char, 16> id_{};
+  std::string encoded_;
+  std::string received_;
+  std::string domain_;
+  std::vector<std::string> domain_names_;  // [0, domains_used_) are in use
+  size_t domains_used_ = 0;
+  std::vector<std::string_view> domains_;
+  std::vector<uint16_t> recipient_domains_;
+};
+
+}  // namespace backstay

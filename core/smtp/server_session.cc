@@ -1,0 +1,490 @@
+// core/smtp/server_session.cc -- ExecuteVerb() is the table of contents; one member a command.
+#include "core/smtp/server_session.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/base/check.h"
+#include "core/base/mark.h"
+#include "core/smtp/address.h"
+#include "core/smtp/ascii.h"
+#include "core/smtp/refusal.h"
+
+namespace backstay {
+namespace {
+
+// Strings that grew beyond this for a rare line or a burst of replies give their memory back, so
+// that an idle connection does not keep it.
+constexpr size_t kKeptCapacityMax = 1024;
+
+// A host name, an address literal, or what clients take for one: any word that cannot be mistaken
+// for something else in a header field. Whether it is the client's true name does not matter.
+bool IsHelloArgument(std::string_view text) {
+  constexpr size_t kBytesMax = 255;
+  constexpr std::string_view kSpecials = " ()<>@,;\\\"";
+  return !text.empty() && text.size() <= kBytesMax &&
+         text.find_first_of(kSpecials) == std::string_view::npos &&
+         std::all_of(text.begin(), text.end(), IsPrintable);
+}
+
+// 421 says so (RFC 5321 s3.8), 521 is what a client gets that is not to go on.
+bool EndsConnection(const Reply& reply) {
+  return reply.code == 421 || reply.code == 521;
+}
+
+// Takes "FROM:" or "TO:" off the argument. A blank behind the colon is not in the grammar, but
+// common and not ambiguous.
+bool TakeKeyword(std::string_view keyword, std::string_view& argument) {
+  if (!EqualsIgnoringCase(argument.substr(0, keyword.size()), keyword)) {
+    return false;
+  }
+  argument = Trimmed(argument.substr(keyword.size()));
+  return true;
+}
+
+// Behind the closing bracket comes nothing or a blank; "<a@b>c" names two things.
+PathError ErrorOf(const Path& path) {
+  const bool clean_end = path.rest.empty() || IsBlank(path.rest.front());
+  return path.error == PathError::kNone && !clean_end ? PathError::kSyntax : path.error;
+}
+
+}  // namespace
+
+ServerSession::ServerSession(const ServerParams& params, Intake& intake)
+    : params_(params), intake_(intake) {}
+
+void ServerSession::Greet() {
+  output_.append("220 ").append(params_.hostname).append(" ESMTP backstay\r\n");
+}
+
+void ServerSession::GreetWith(const Reply& reply) {
+  CloseWith(reply);
+}
+
+void ServerSession::TalkedTooEarly() {
+  MARK("early talker");
+  CloseWith(replies::kNotInSync);
+}
+
+void ServerSession::TimedOut() {
+  CloseLater(replies::kTimedOut);
+}
+void ServerSession::ShutDown() {
+  CloseLater(replies::kShuttingDown);
+}
+
+size_t ServerSession::Consume(Bytes bytes) {
+  size_t taken = 0;
+  while (taken < bytes.size() && !wants_close() && !awaiting_finish() &&
+         output_.size() < kOutputBytesMax) {
+    const Bytes rest = bytes.subspan(taken);
+    taken += in_data() ? ConsumeContent(rest) : ConsumeLine(rest);
+  }
+  return wants_close() ? bytes.size() : taken;
+}
+
+void ServerSession::DropOutput(size_t bytes) {
+  ASSERT(bytes <= output_.size());
+  output_.erase(0, bytes);
+  if (output_.empty() && output_.capacity() > kKeptCapacityMax) {
+    output_ = std::string();
+  }
+}
+
+bool ServerSession::in_transaction() const {
+  return phase_ != Phase::kIdle && phase_ != Phase::kClosing;
+}
+
+bool ServerSession::in_data() const {
+  return phase_ == Phase::kContent || phase_ == Phase::kSwallowing;
+}
+
+// ---- commands ----
+
+size_t ServerSession::ConsumeLine(Bytes bytes) {
+  if (line_.empty() && IsTlsHello(static_cast<char>(bytes[0]))) {
+    MARK("TLS hello in clear");
+    CloseWith(replies::kNotSmtp);
+    return bytes.size();
+  }
+  const size_t window = std::min(bytes.size(), kLineBytesMax - line_.size());
+  const std::string_view text = AsText(bytes.first(window));
+  const size_t newline = text.find('\n');
+  if (newline == std::string_view::npos) {
+    line_.append(text);
+    if (line_.size() == kLineBytesMax) {
+      MARK("endless command line");
+      CloseWith(replies::kLineTooLong);
+    }
+    return window;
+  }
+  const size_t taken = newline + 1;
+  const bool more = taken < bytes.size();
+  if (line_.empty()) {
+    Execute(text.substr(0, taken), more);
+    return taken;
+  }
+  line_.append(text.substr(0, taken));
+  Execute(line_, more);
+  line_.clear();
+  if (line_.capacity() > kKeptCapacityMax) {
+    line_ = std::string();
+  }
+  return taken;
+}
+
+// `more`: other bytes arrived together with this line.
+void ServerSession::Execute(std::string_view line, bool more) {
+  const Command command = ParseCommand(line);
+  if (command.verb == Verb::kNotSmtp) {
+    MARK("not SMTP");
+    CloseWith(replies::kNotSmtp);
+    return;
+  }
+  switch (command.fault) {
+    case LineFault::kNone:
+      ExecuteVerb(command, more);
+      break;
+    case LineFault::kBareNewline:
+      MARK("bare newline ends a command");
+      CloseWith(replies::kBareNewline);
+      break;
+    case LineFault::kTooLong:
+      Answer(replies::kLineTooLong);
+      break;
+    case LineFault::kControlByte:
+      Answer(replies::kControlByte);
+      break;
+  }
+  if (more && hello_ == Hello::kPlain && !wants_close()) {
+    MARK("pipelining without EHLO");
+    CloseWith(replies::kNotInSync);
+  }
+}
+
+void ServerSession::ExecuteVerb(const Command& command, bool more) {
+  switch (command.verb) {
+    case Verb::kEhlo:
+    case Verb::kHelo:
+      SayHello(command);
+      return;
+    case Verb::kMail:
+      Mail(command);
+      return;
+    case Verb::kRcpt:
+      Rcpt(command);
+      return;
+    case Verb::kData:
+      Data(command, more);
+      return;
+    case Verb::kRset:
+    case Verb::kNoop:
+    case Verb::kVrfy:
+    case Verb::kHelp:
+      Junk(command);
+      return;
+    case Verb::kQuit:
+      Quit(command);
+      return;
+    case Verb::kBdat:
+      MARK("BDAT");
+      CloseWith(replies::kNotImplemented);
+      return;
+    case Verb::kNotImplemented:
+      Answer(replies::kNotImplemented);
+      return;
+    case Verb::kNotSmtp:
+    case Verb::kUnknown:
+      Answer(command.eight_bit ? replies::kEightBit : replies::kUnknownCommand);
+      return;
+  }
+  UNREACHABLE();
+}
+
+void ServerSession::SayHello(const Command& command) {
+  if (++junk_ > kJunkMax) {
+    CloseWith(replies::kTooManyJunk);
+    return;
+  }
+  if (!IsHelloArgument(command.argument)) {
+    Answer(command.eight_bit ? replies::kEightBit : replies::kHelloSyntax);
+    return;
+  }
+  ResetTransaction();  // RFC 5321 s4.1.4: "as if a RSET command had been issued"
+  helo_.assign(command.argument);
+  if (command.verb == Verb::kEhlo) {
+    hello_ = Hello::kExtended;
+    AppendEhloReply(params_.hostname, params_.message_bytes_max, output_);
+  } else {
+    hello_ = Hello::kPlain;
+    Answer(Reply{250, "", params_.hostname});
+  }
+}
+
+void ServerSession::Mail(const Command& command) {
+  if (hello_ == Hello::kNone) {
+    Answer(replies::kSayHelloFirst);
+    return;
+  }
+  if (phase_ == Phase::kEnvelope) {
+    Answer(replies::kNestedMail);
+    return;
+  }
+  std::string_view argument = command.argument;
+  if (!TakeKeyword("FROM:", argument)) {
+    Answer(command.eight_bit ? replies::kEightBit : replies::kMailSyntax);
+    return;
+  }
+  const Path path = ParseReversePath(argument);
+  if (ErrorOf(path) != PathError::kNone) {
+    Answer(RefusalOf(ErrorOf(path), replies::kBadSender));
+    return;
+  }
+  MailParams params;
+  const ParameterFault fault = ParseMailParams(path.rest, params_.message_bytes_max, params);
+  if (fault != ParameterFault::kNone) {
+    Answer(RefusalOf(fault));
+    return;
+  }
+  const Reply reply = intake_.OnMail(path.address, params);
+  if (reply.positive()) {
+    phase_ = Phase::kEnvelope;
+    staged_ = true;
+  }
+  Answer(reply);
+}
+
+void ServerSession::Rcpt(const Command& command) {
+  if (phase_ != Phase::kEnvelope) {
+    Answer(replies::kMailFirst);
+    return;
+  }
+  std::string_view argument = command.argument;
+  if (!TakeKeyword("TO:", argument)) {
+    Answer(command.eight_bit ? replies::kEightBit : replies::kRcptSyntax);
+    return;
+  }
+  const Path path = ParseForwardPath(argument);
+  if (ErrorOf(path) != PathError::kNone) {
+    Answer(RefusalOf(ErrorOf(path), replies::kBadRecipient));
+    return;
+  }
+  const ParameterFault fault = ParseRcptParams(path.rest);
+  if (fault != ParameterFault::kNone) {
+    Answer(RefusalOf(fault));
+    return;
+  }
+  if (recipients_ >= params_.recipients_max) {
+    Answer(replies::kTooManyRecipients);
+    if (++excess_recipients_ > kExcessRecipientsMax) {
+      MARK("recipients far beyond the limit");
+      CountError();
+    }
+    return;
+  }
+  const Reply reply = intake_.OnRcpt(path.address);
+  if (reply.positive()) {
+    ++recipients_;
+  }
+  Answer(reply);
+}
+
+void ServerSession::Data(const Command& command, bool more) {
+  if (more) {
+    // RFC 2920 s3.1: DATA ends a group. What stands behind it was sent by somebody who does not
+    // know whether it will be read as content or as commands, so it is read as neither.
+    MARK("text waiting behind DATA");
+    CloseWith(replies::kNotInSync);
+    return;
+  }
+  if (!command.argument.empty()) {
+    Answer(replies::kNoArgument);
+    return;
+  }
+  if (phase_ != Phase::kEnvelope) {
+    Answer(replies::kMailFirst);
+    return;
+  }
+  if (recipients_ == 0) {
+    Answer(replies::kNoRecipients);
+    return;
+  }
+  const Reply reply = intake_.OnData();
+  if (!reply.positive()) {
+    ResetTransaction();
+    Answer(reply);
+    return;
+  }
+  phase_ = Phase::kContent;
+  content_bytes_ = 0;
+  hops_.Start();
+  reader_.Start(params_.normalize_line_endings ? DataReader::Mode::kNormalize
+                                               : DataReader::Mode::kReject);
+  Answer(replies::kStartData);
+}
+
+void ServerSession::Junk(const Command& command) {
+  if (++junk_ > kJunkMax) {
+    MARK("too much junk");
+    CloseWith(replies::kTooManyJunk);
+    return;
+  }
+  switch (command.verb) {
+    case Verb::kRset:
+      if (!command.argument.empty()) {
+        Answer(replies::kNoArgument);
+        return;
+      }
+      ResetTransaction();
+      Answer(replies::kOk);
+      return;
+    case Verb::kVrfy:
+      Answer(command.argument.empty() ? replies::kArgumentNeeded : replies::kCannotVerify);
+      return;
+    case Verb::kHelp:
+      Answer(replies::kHelp);
+      return;
+    default:
+      Answer(replies::kOk);
+      return;
+  }
+}
+
+void ServerSession::Quit(const Command& command) {
+  if (!command.argument.empty()) {
+    Answer(replies::kNoArgument);
+    return;
+  }
+  CloseWith(replies::kBye);
+}
+
+// ---- content ----
+
+size_t ServerSession::ConsumeContent(Bytes bytes) {
+  const size_t taken = reader_.Consume(bytes, [this](Bytes content) { OnContent(content); });
+  if (phase_ == Phase::kContent && reader_.fault() != DataReader::Fault::kNone) {
+    Doom(reader_.fault() == DataReader::Fault::kNul ? replies::kNulInData : replies::kBareNewline);
+  }
+  const bool more = taken < bytes.size();
+  if (phase_ == Phase::kSwallowing) {
+    content_bytes_ += taken;
+    if (reader_.done()) {
+      EndSwallowing(more);
+    } else if (content_bytes_ > kSwallowedBytesMax) {
+      MARK("refused message without an end");
+      CloseWith(*verdict_);
+    }
+    return taken;
+  }
+  if (reader_.done()) {
+    if (more && hello_ == Hello::kPlain) {
+      last_word_ = &replies::kNotInSync;
+    }
+    phase_ = Phase::kAwaitingFinish;
+    staged_ = false;
+    intake_.OnEndOfData(reader_.has_dot_lines());
+  }
+  return taken;
+}
+
+// The verdict must not depend on where the content was cut: what counts is which fault came first.
+void ServerSession::OnContent(Bytes content) {
+  uint64_t fitting = content.size();
+  if (params_.message_bytes_max != 0) {
+    fitting = std::min<uint64_t>(fitting, params_.message_bytes_max - content_bytes_);
+  }
+  content_bytes_ += fitting;
+  hops_.Consume(content.first(fitting), params_.hostname);
+  if (hops_.looping()) {
+    Doom(replies::kMailLoop);
+  } else if (fitting < content.size()) {
+    Doom(replies::kMessageTooBig);
+  } else {
+    intake_.OnContent(content);
+  }
+}
+
+// The message cannot be taken any more, but its end must be found: what follows is not commands.
+void ServerSession::Doom(const Reply& verdict) {
+  phase_ = Phase::kSwallowing;
+  verdict_ = &verdict;
+  content_bytes_ = 0;
+  reader_.Discard();
+  DropStaged();
+}
+
+void ServerSession::EndSwallowing(bool more) {
+  ResetTransaction();
+  if (reader_.fault() != DataReader::Fault::kNone) {
+    MARK("malformed data");
+    CloseWith(*verdict_);  // whose framing is broken once is not believed again
+    return;
+  }
+  Answer(*verdict_);
+  if (more && hello_ == Hello::kPlain && !wants_close()) {
+    CloseWith(replies::kNotInSync);
+  }
+}
+
+void ServerSession::FinishData(const Reply& reply) {
+  ASSERT(awaiting_finish());
+  ResetTransaction();
+  if (reply.positive()) {
+    errors_ = 0;
+    junk_ = 0;
+  }
+  Answer(reply);
+  if (last_word_ != nullptr && !wants_close()) {
+    CloseWith(*last_word_);
+  }
+}
+
+// ---- ends ----
+
+// The one way out of a transaction, whatever ended it.
+void ServerSession::ResetTransaction() {
+  DropStaged();
+  phase_ = Phase::kIdle;
+  recipients_ = 0;
+  excess_recipients_ = 0;
+}
+
+void ServerSession::DropStaged() {
+  if (staged_) {
+    staged_ = false;
+    intake_.OnReset();
+  }
+}
+
+void ServerSession::Answer(const Reply& reply) {
+  AppendReply(reply, output_);
+  if (EndsConnection(reply)) {
+    ResetTransaction();
+    phase_ = Phase::kClosing;
+  } else if (reply.permanent()) {
+    CountError();
+  }
+}
+
+void ServerSession::CountError() {
+  if (++errors_ >= kErrorsMax) {
+    MARK("too many errors");
+    CloseWith(replies::kTooManyErrors);
+  }
+}
+
+void ServerSession::CloseWith(const Reply& reply) {
+  AppendReply(reply, output_);
+  ResetTransaction();
+  phase_ = Phase::kClosing;
+}
+
+void ServerSession::CloseLater(const Reply& reply) {
+  if (awaiting_finish()) {
+    last_word_ = &reply;
+  } else if (!wants_close()) {
+    CloseWith(reply);
+  }
+}
+
+}  // namespace backstay

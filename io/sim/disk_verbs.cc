@@ -1,0 +1,260 @@
+// io/sim/disk_verbs.cc -- file operations: when each takes effect, and what goes wrong.
+//
+// An operation takes effect when it completes, the latest moment that the contract allows; so bytes
+// of a write that are changed too early, and a sync that does not wait for its writes, show.
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/check.h"
+#include "core/base/crc32c.h"
+#include "io/sim/backend.h"
+
+namespace backstay {
+
+Fd Io::Backend::AddNode(DescriptorKind kind, NodeId node) {
+  Descriptor descriptor;
+  descriptor.kind = kind;
+  descriptor.object = static_cast<uint64_t>(node);
+  descriptor.writable = true;
+  return Add(descriptor);
+}
+
+PendingOp& Io::Backend::StartDisk(Op* op, Verb verb, Fd fd, OpToken* token) {
+  const bool on_directory =
+      verb == Verb::kOpen || verb == Verb::kUnlink || verb == Verb::kSyncDirectory;
+  Get(fd, on_directory ? DescriptorKind::kDirectory : DescriptorKind::kFile);
+  PendingOp& pending = Start(op, verb, fd, token);
+  pending.injected = world_.CountDiskOperation(id_);
+  const FaultPlan& plan = world_.plan();
+  const bool is_sync = verb == Verb::kSyncData || verb == Verb::kSyncDirectory;
+  absl::Duration time = is_sync ? world_.DrawDuration(plan.sync_min, plan.sync_max)
+                                : world_.DrawDuration(plan.disk_min, plan.disk_max);
+  if (is_sync && world_.Draw(plan.slow_sync)) {
+    time += world_.DrawDuration(absl::ZeroDuration(), plan.slow_sync_max);
+  }
+  world_.scheduler().After(time, [world = &world_, named = *token] {
+    Backend* backend = world->FindBackend(named.backend);
+    if (backend != nullptr) {
+      backend->RunDisk(named);
+    }
+  });
+  return pending;
+}
+
+void Io::Backend::RunDisk(const OpToken& token) {
+  const PendingOp* pending = Find(token);
+  if (pending == nullptr) {
+    return;  // canceled
+  }
+  const PendingOp op = *pending;
+  Complete(token, DoDisk(op));
+}
+
+IoResult Io::Backend::DoDisk(const PendingOp& op) {
+  switch (op.verb) {
+    case Verb::kOpen:
+      return DoOpen(op);
+    case Verb::kRead:
+      return DoRead(op);
+    case Verb::kWrite:
+      return DoWrite(op);
+    case Verb::kSyncData:
+      return DoSyncData(op);
+    case Verb::kSyncDirectory:
+      return DoSyncDirectory(op);
+    case Verb::kAllocate:
+    case Verb::kTruncate:
+      return DoResize(op);
+    case Verb::kUnlink:
+      return DoUnlink(op);
+    case Verb::kAccept:
+    case Verb::kConnect:
+    case Verb::kReceive:
+    case Verb::kSend:
+      break;
+  }
+  UNREACHABLE();
+}
+
+std::optional<IoError> Io::Backend::DrawFailure(const PendingOp& op, uint32_t per_million,
+                                                IoError error) {
+  if (op.injected.has_value()) {
+    return op.injected;
+  }
+  return world_.Draw(per_million) ? std::optional(error) : std::nullopt;
+}
+
+IoResult Io::Backend::DoOpen(const PendingOp& op) {
+  Disk& disk = host_.disk();
+  const NodeId directory{Get(op.fd, DescriptorKind::kDirectory).object};
+  const std::optional<IoError> failure =
+      DrawFailure(op, world_.plan().open_error, IoError::kDevice);
+  if (failure.has_value()) {
+    return IoResult::Failure(*failure);
+  }
+  const bool create = op.mode == OpenMode::kCreateNew || op.mode == OpenMode::kCreateOrOpen;
+  const bool writable = create || op.mode == OpenMode::kReadWrite;
+  NodeId node = disk.Find(directory, op.name);
+  if (node != kNoNode && op.mode == OpenMode::kCreateNew) {
+    return IoResult::Failure(IoError::kExists);
+  }
+  if (node == kNoNode && !create) {
+    return IoResult::Failure(IoError::kNotFound);
+  }
+  if (writable && disk.read_only()) {
+    return IoResult::Failure(IoError::kReadOnly);
+  }
+  if (node != kNoNode && disk.IsDirectory(node)) {
+    return IoResult::Failure(IoError::kInvalid);
+  }
+  if (node == kNoNode) {
+    const IoError error = disk.Create(directory, op.name, /*is_directory=*/false, &node);
+    ASSERT(error == IoError::kNone);
+  }
+  const Fd fd = AddNode(DescriptorKind::kFile, node);
+  Descriptor& descriptor = Get(fd, DescriptorKind::kFile);
+  descriptor.writable = writable;
+  descriptor.direct = op.mode == OpenMode::kReadDirect;
+  return IoResult::Descriptor(fd);
+}
+
+IoResult Io::Backend::DoRead(const PendingOp& op) {
+  const FaultPlan& plan = world_.plan();
+  const Descriptor& descriptor = Get(op.fd, DescriptorKind::kFile);
+  SimFile& file = host_.disk().File(NodeId{descriptor.object});
+  const std::optional<IoError> failure = DrawFailure(op, plan.read_error, IoError::kDevice);
+  if (failure.has_value()) {
+    return IoResult::Failure(*failure);
+  }
+  MutableBytes into = op.into;
+  if (into.size() > 1 && world_.Draw(plan.short_read)) {
+    into = into.first(static_cast<size_t>(world_.random().Between(1, into.size())));
+  }
+  if (world_.Draw(plan.evict)) {
+    file.Evict(op.at, into.size());
+  }
+  return IoResult::Count(descriptor.direct ? file.ReadDirect(op.at, into) : file.Read(op.at, into));
+}
+
+IoResult Io::Backend::DoWrite(const PendingOp& op) {
+  const FaultPlan& plan = world_.plan();
+  const Descriptor& descriptor = Get(op.fd, DescriptorKind::kFile);
+  Disk& disk = host_.disk();
+  const NodeId node{descriptor.object};
+  ASSERT(descriptor.writable);
+  world_.Trace(TraceKind::kContent, id_, Crc32c(0, op.from), op.at);
+  std::optional<IoError> failure = DrawFailure(op, plan.write_error, IoError::kDevice);
+  if (!failure.has_value()) {
+    failure = DrawFailure(op, plan.write_no_space, IoError::kNoSpace);
+  }
+  if (failure.has_value()) {
+    if (*failure != IoError::kReadOnly && world_.Draw(plan.failed_write_applies)) {
+      const uint64_t room = disk.RoomFor(node, op.at + op.from.size());
+      const uint64_t most = room > op.at ? room - op.at : 0;
+      disk.File(node).Write(op.at,
+                            op.from.first(static_cast<size_t>(world_.random().Between(0, most))));
+    }
+    return IoResult::Failure(*failure);
+  }
+  if (!disk.read_only() && world_.Draw(plan.read_only)) {
+    world_.MakeReadOnly(host_);
+  }
+  if (disk.read_only()) {
+    return IoResult::Failure(IoError::kReadOnly);
+  }
+  if (world_.Draw(plan.zero_write)) {
+    return IoResult::Count(0);
+  }
+  const uint64_t room = disk.RoomFor(node, op.at + op.from.size());
+  if (room <= op.at && !op.from.empty()) {
+    return IoResult::Failure(IoError::kNoSpace);
+  }
+  size_t count = static_cast<size_t>(std::min<uint64_t>(op.from.size(), room - op.at));
+  if (count > 1 && world_.Draw(plan.short_write)) {
+    count = static_cast<size_t>(world_.random().Between(1, count));
+  }
+  disk.File(node).Write(op.at, op.from.first(count));
+  return IoResult::Count(count);
+}
+
+IoResult Io::Backend::DoSyncData(const PendingOp& op) {
+  const NodeId node{Get(op.fd, DescriptorKind::kFile).object};
+  SimFile& file = host_.disk().File(node);
+  const std::optional<IoError> failure =
+      DrawFailure(op, world_.plan().sync_error, IoError::kDevice);
+  if (failure.has_value()) {
+    file.FailSync(op.at, world_.plan(), world_.random());
+    return IoResult::Failure(*failure);
+  }
+  file.Sync(op.at);
+  return IoResult::Count(0);
+}
+
+IoResult Io::Backend::DoSyncDirectory(const PendingOp& op) {
+  const NodeId node{Get(op.fd, DescriptorKind::kDirectory).object};
+  const std::optional<IoError> failure =
+      DrawFailure(op, world_.plan().sync_error, IoError::kDevice);
+  if (failure.has_value()) {
+    host_.disk().FailSyncDirectory(node, op.at);
+    return IoResult::Failure(*failure);
+  }
+  host_.disk().SyncDirectory(node, op.at);
+  return IoResult::Count(0);
+}
+
+IoResult Io::Backend::DoResize(const PendingOp& op) {
+  const Descriptor& descriptor = Get(op.fd, DescriptorKind::kFile);
+  const NodeId node{descriptor.object};
+  ASSERT(descriptor.writable);
+  const std::optional<IoError> failure =
+      DrawFailure(op, world_.plan().open_error,
+                  op.verb == Verb::kAllocate ? IoError::kNoSpace : IoError::kDevice);
+  if (failure.has_value()) {
+    return IoResult::Failure(*failure);
+  }
+  if (host_.disk().read_only()) {
+    return IoResult::Failure(IoError::kReadOnly);
+  }
+  SimFile& file = host_.disk().File(node);
+  const bool grows = op.at > file.size();
+  if (grows && op.verb == Verb::kAllocate && host_.disk().RoomFor(node, op.at) < op.at) {
+    return IoResult::Failure(IoError::kNoSpace);
+  }
+  if (grows || op.verb == Verb::kTruncate) {
+    file.Resize(op.at);
+  }
+  return IoResult::Count(0);
+}
+
+IoResult Io::Backend::DoUnlink(const PendingOp& op) {
+  const NodeId directory{Get(op.fd, DescriptorKind::kDirectory).object};
+  const std::optional<IoError> failure =
+      DrawFailure(op, world_.plan().open_error, IoError::kDevice);
+  if (failure.has_value()) {
+    return IoResult::Failure(*failure);
+  }
+  const IoError error = host_.disk().Unlink(directory, op.name);
+  return error == IoError::kNone ? IoResult::Count(0) : IoResult::Failure(error);
+}
+
+// The kernel may have begun, or even finished, what was in flight when the process died.
+void Io::Backend::FinishInFlightAtRandom(CrashMode mode) {
+  if (mode == CrashMode::kNothingUnsynced) {
+    return;
+  }
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    PendingOp op = slots_[slot];
+    const bool changes = op.verb == Verb::kOpen || op.verb == Verb::kWrite ||
+                         op.verb == Verb::kAllocate || op.verb == Verb::kTruncate ||
+                         op.verb == Verb::kUnlink;
+    if (op.op == nullptr || op.last_queued || !changes || !world_.random().Chance(1, 2)) {
+      continue;
+    }
+    if (op.verb == Verb::kWrite) {
+      op.from = op.from.first(static_cast<size_t>(world_.random().Between(0, op.from.size())));
+    }
+    DoDisk(op);
+  }
+}
+
+}  // namespace backstay

@@ -1,0 +1,355 @@
+// io/sim/network.cc -- bytes on the way: sending, arriving, receiving, breaking.
+#include "io/sim/network.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/crc32c.h"
+#include "core/base/mark.h"
+
+namespace backstay {
+
+absl::Duration Network::Latency() {
+  return world_.DrawDuration(world_.plan().latency_min, world_.plan().latency_max);
+}
+
+PendingOp* Network::Live(const OpToken& token, Io::Backend** backend) {
+  *backend = world_.FindBackend(token.backend);
+  return *backend == nullptr ? nullptr : (*backend)->Find(token);
+}
+
+void Network::Fail(const OpToken& token, IoError error) {
+  Io::Backend* backend = nullptr;
+  if (Live(token, &backend) != nullptr) {
+    backend->Complete(token, IoResult::Failure(error));
+  }
+}
+
+void Network::Soon(const Connection& connection, int end, absl::Duration delay, Step step) {
+  world_.scheduler().After(delay, [this, id = connection.id, end, step] {
+    const auto found = connections_.find(id);
+    if (found != connections_.end()) {
+      (this->*step)(found->second, end);
+      DropIfDead(id);
+    }
+  });
+}
+
+void Network::DropIfDead(uint64_t connection) {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) {
+    return;
+  }
+  for (const End& end : found->second.ends) {
+    if (end.open || !end.in_flight.empty()) {
+      return;
+    }
+  }
+  connections_.erase(found);
+}
+
+SocketAddress Network::LocalAddress(uint64_t connection, int end) const {
+  return connections_.at(connection).ends[static_cast<size_t>(end)].local;
+}
+
+// ---- sending ----
+
+void Network::Send(const OpToken& token, uint64_t connection, int end) {
+  Connection& at = connections_.at(connection);
+  at.ends[static_cast<size_t>(end)].sends.push_back(token);
+  Soon(at, end, absl::Nanoseconds(static_cast<int64_t>(world_.random().Below(10'000))),
+       &Network::PumpSend);
+}
+
+// Bytes are taken from the caller when its send completes and no earlier; of several sends in
+// flight on one socket any may go first.
+void Network::PumpSend(Connection& connection, int index) {
+  End& end = connection.ends[static_cast<size_t>(index)];
+  const End& peer = connection.ends[static_cast<size_t>(1 - index)];
+  while (!end.sends.empty()) {
+    const size_t pick = static_cast<size_t>(world_.random().Below(end.sends.size()));
+    const OpToken token = end.sends[pick];
+    Io::Backend* backend = nullptr;
+    const PendingOp* op = Live(token, &backend);
+    if (op != nullptr) {
+      if (end.broken || end.end_sent) {
+        const IoError error = TakeError(end);
+        backend->Complete(token,
+                          IoResult::Failure(error == IoError::kNone ? IoError::kReset : error));
+      } else {
+        const uint64_t used = end.in_flight_bytes + peer.received.size();
+        const uint64_t limit = world_.plan().socket_buffer_bytes;
+        if (used >= limit && !op->from.empty()) {
+          return;  // goes on when the peer takes bytes
+        }
+        size_t count = static_cast<size_t>(std::min<uint64_t>(op->from.size(), limit - used));
+        if (count > 1 && world_.Draw(world_.plan().short_send)) {
+          count = static_cast<size_t>(world_.random().Between(1, count));
+        }
+        world_.Trace(TraceKind::kContent, token.backend, Crc32c(0, op->from.first(count)));
+        Transmit(connection, index, op->from.first(count));
+        backend->Complete(token, IoResult::Count(count));
+      }
+    }
+    end.sends.erase(end.sends.begin() + static_cast<std::ptrdiff_t>(pick));
+  }
+}
+
+void Network::Transmit(Connection& connection, int end, Bytes bytes) {
+  const FaultPlan& plan = world_.plan();
+  while (!bytes.empty()) {
+    size_t count = static_cast<size_t>(std::min<uint64_t>(bytes.size(), plan.segment_bytes_max));
+    if (count > 1 && world_.Draw(plan.split)) {
+      count = static_cast<size_t>(world_.random().Between(1, count - 1));
+    }
+    Segment segment;
+    segment.bytes = std::string(AsText(bytes.first(count)));
+    Enqueue(connection, end, std::move(segment));
+    bytes = bytes.subspan(count);
+  }
+}
+
+void Network::Enqueue(Connection& connection, int index, Segment segment) {
+  End& end = connection.ends[static_cast<size_t>(index)];
+  absl::Duration latency = Latency();
+  if (world_.Draw(world_.plan().stall)) {
+    latency += world_.DrawDuration(absl::ZeroDuration(), world_.plan().stall_max);
+  }
+  end.last_arrival = std::max(end.last_arrival, world_.Now() + latency);
+  end.in_flight_bytes += segment.bytes.size();
+  end.in_flight.push_back(std::move(segment));
+  Soon(connection, index, end.last_arrival - world_.Now(), &Network::Arrive);
+}
+
+// ---- arriving ----
+
+// Each segment has one Arrive event; which segment it carries is decided here, so order is kept.
+void Network::Arrive(Connection& connection, int from) {
+  End& sender = connection.ends[static_cast<size_t>(from)];
+  const End& receiver = connection.ends[static_cast<size_t>(1 - from)];
+  if (sender.in_flight.empty() || sender.parked) {
+    return;
+  }
+  if (!world_.Reachable(world_.host(sender.host), world_.host(receiver.host))) {
+    Park(connection, from);
+    return;
+  }
+  Segment segment = std::move(sender.in_flight.front());
+  sender.in_flight.pop_front();
+  sender.in_flight_bytes -= segment.bytes.size();
+  if (!segment.bytes.empty() && world_.Draw(world_.plan().reset)) {
+    Break(connection, 0, IoError::kReset);  // by something in the middle
+    Break(connection, 1, IoError::kReset);
+    return;
+  }
+  Take(connection, 1 - from, std::move(segment));
+}
+
+// TCP repeats for a quarter of an hour or so; here segments wait until the hosts reach each other.
+void Network::Park(Connection& connection, int from) {
+  End& sender = connection.ends[static_cast<size_t>(from)];
+  sender.parked = true;
+  sender.parked_serial = world_.NextSerial();
+  const absl::Duration give_up = world_.DrawDuration(absl::Seconds(100), absl::Seconds(1000));
+  world_.scheduler().After(give_up,
+                           [this, id = connection.id, from, serial = sender.parked_serial] {
+                             const auto found = connections_.find(id);
+                             if (found == connections_.end()) {
+                               return;
+                             }
+                             End& end = found->second.ends[static_cast<size_t>(from)];
+                             if (end.parked && end.parked_serial == serial) {
+                               Break(found->second, from, IoError::kTimedOut);
+                               DropIfDead(id);
+                             }
+                           });
+}
+
+void Network::Unpark() {
+  for (auto& [id, connection] : connections_) {
+    for (int index = 0; index < 2; ++index) {
+      End& end = connection.ends[static_cast<size_t>(index)];
+      if (end.parked) {
+        end.parked = false;
+        for (size_t segment = 0; segment < end.in_flight.size(); ++segment) {
+          Soon(connection, index, Latency(), &Network::Arrive);
+        }
+      }
+    }
+  }
+}
+
+void Network::Take(Connection& connection, int to, Segment segment) {
+  End& end = connection.ends[static_cast<size_t>(to)];
+  world_.Trace(TraceKind::kSegment, end.host, connection.id, segment.bytes.size());
+  if (segment.reset) {
+    if (!end.broken) {
+      Break(connection, to, IoError::kReset);
+    }
+    return;
+  }
+  if (!end.open || end.receive_shut || end.broken) {
+    // RFC 9293 s3.10.7.1 and RFC 1122 s4.2.2.13: bytes for nobody are answered by a reset.
+    if (!segment.bytes.empty()) {
+      MARK("sim: bytes for a closed socket");
+      if (end.open && !end.broken) {
+        Break(connection, to, IoError::kReset);
+      }
+      Segment reset;
+      reset.reset = true;
+      Enqueue(connection, to, std::move(reset));
+    } else if (segment.end) {
+      end.end_received = true;
+    }
+    return;
+  }
+  end.received += segment.bytes;
+  end.end_received = end.end_received || segment.end;
+  // A short wait lets the next segment join this one.
+  Soon(connection, to, absl::Nanoseconds(static_cast<int64_t>(world_.random().Below(50'000))),
+       &Network::PumpReceive);
+}
+
+// ---- receiving ----
+
+void Network::Receive(const OpToken& token, uint64_t connection, int end) {
+  Connection& at = connections_.at(connection);
+  std::optional<OpToken>& receive = at.ends[static_cast<size_t>(end)].receive;
+  Io::Backend* backend = nullptr;
+  ASSERT(!receive.has_value() || Live(*receive, &backend) == nullptr);  // one at a time
+  receive = token;
+  Soon(at, end, absl::Nanoseconds(static_cast<int64_t>(world_.random().Below(10'000))),
+       &Network::PumpReceive);
+}
+
+void Network::PumpReceive(Connection& connection, int index) {
+  End& end = connection.ends[static_cast<size_t>(index)];
+  while (end.receive.has_value()) {
+    const OpToken token = *end.receive;
+    Io::Backend* backend = nullptr;
+    if (Live(token, &backend) == nullptr) {
+      end.receive.reset();
+    } else if (!end.received.empty()) {
+      if (!DeliverBytes(connection, index, *backend)) {
+        end.receive.reset();
+      }
+    } else if (end.error != IoError::kNone) {
+      end.receive.reset();
+      backend->Complete(token, IoResult::Failure(TakeError(end)));
+    } else if (end.end_received || end.receive_shut || end.broken) {
+      end.receive.reset();
+      backend->CompleteLent(token, std::string(), /*more=*/false);
+    } else {
+      return;
+    }
+  }
+}
+
+// One lent piece. False: the multishot has ended.
+bool Network::DeliverBytes(Connection& connection, int index, Io::Backend& backend) {
+  End& end = connection.ends[static_cast<size_t>(index)];
+  const FaultPlan& plan = world_.plan();
+  const OpToken token = *end.receive;
+  if (backend.lent_waiting() >= plan.receive_buffers || world_.Draw(plan.receive_no_buffers)) {
+    backend.Complete(token, IoResult::Failure(IoError::kNoBuffers));
+    return false;
+  }
+  size_t count =
+      static_cast<size_t>(std::min<uint64_t>(end.received.size(), plan.receive_buffer_bytes));
+  if (count > 1 && world_.Draw(plan.split)) {
+    count = static_cast<size_t>(world_.random().Between(1, count - 1));
+  }
+  const bool more = !world_.Draw(plan.receive_ends_early);
+  backend.CompleteLent(token, end.received.substr(0, count), more);
+  end.received.erase(0, count);
+  Soon(connection, 1 - index, Latency(), &Network::PumpSend);
+  return more;
+}
+
+// ---- ending ----
+
+void Network::Shutdown(uint64_t connection, int index) {
+  Connection& at = connections_.at(connection);
+  End& end = at.ends[static_cast<size_t>(index)];
+  if (!end.end_sent && !end.broken) {
+    Segment last;
+    last.end = true;
+    Enqueue(at, index, std::move(last));
+  }
+  end.end_sent = true;
+  end.receive_shut = true;
+  Soon(at, index, absl::Microseconds(1), &Network::PumpReceive);
+  Soon(at, index, absl::Microseconds(1), &Network::PumpSend);
+}
+
+void Network::Close(uint64_t connection, int index) {
+  Connection& at = connections_.at(connection);
+  End& end = at.ends[static_cast<size_t>(index)];
+  ASSERT(end.open);
+  world_.Trace(TraceKind::kEnd, end.host, connection, end.received.size());
+  if (!end.broken) {
+    Segment last;
+    // RFC 2525 s2.17: closing with bytes unread resets, or the peer would believe they were taken.
+    last.reset = !end.received.empty();
+    last.end = !last.reset;
+    if (last.reset || !end.end_sent) {
+      Enqueue(at, index, std::move(last));
+    }
+  }
+  end.open = false;
+  end.end_sent = true;
+  end.received.clear();
+  Soon(at, 1 - index, Latency(), &Network::PumpSend);
+  DropIfDead(connection);
+}
+
+void Network::Abandon(uint64_t connection, int index) {
+  Connection& at = connections_.at(connection);
+  End& end = at.ends[static_cast<size_t>(index)];
+  const bool silent = world_.Draw(world_.plan().silent_crash);
+  // What the dead kernel had not sent yet is gone; what is on the wire may arrive.
+  const size_t kept = static_cast<size_t>(world_.random().Between(0, end.in_flight.size()));
+  while (end.in_flight.size() > kept) {
+    end.in_flight_bytes -= end.in_flight.back().bytes.size();
+    end.in_flight.pop_back();
+  }
+  if (!silent && !end.broken) {
+    Segment reset;
+    reset.reset = true;
+    Enqueue(at, index, std::move(reset));
+  }
+  end.open = false;
+  end.end_sent = true;
+  end.received.clear();
+  end.receive.reset();
+  end.sends.clear();
+  DropIfDead(connection);
+}
+
+void Network::Break(Connection& connection, int index, IoError error) {
+  End& end = connection.ends[static_cast<size_t>(index)];
+  world_.Trace(TraceKind::kReset, end.host, connection.id, static_cast<uint64_t>(error));
+  end.in_flight.clear();
+  end.in_flight_bytes = 0;
+  end.parked = false;
+  if (!end.open || end.broken) {
+    return;
+  }
+  end.broken = true;
+  end.error = error;
+  if (world_.Draw(world_.plan().reset_drops_unread)) {
+    end.received.clear();
+  }
+  // Who is told of the error is decided by who comes first.
+  Soon(connection, index, absl::Nanoseconds(static_cast<int64_t>(world_.random().Below(5'000))),
+       &Network::PumpReceive);
+  Soon(connection, index, absl::Nanoseconds(static_cast<int64_t>(world_.random().Below(5'000))),
+       &Network::PumpSend);
+}
+
+IoError Network::TakeError(End& end) {
+  return std::exchange(end.error, IoError::kNone);
+}
+
+}  // namespace backstay

@@ -1,0 +1,37 @@
+// io/sim/page_image.h -- the bytes of a file, in pages made on first touch; a page not made is
+// zeros.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/units.h"
+
+namespace backstay {
+
+class PageImage {
+ public:
+  PageImage() = default;
+  PageImage(const PageImage& other) { *this = other; }
+  PageImage& operator=(const PageImage& other);
+  PageImage(PageImage&&) = default;
+  PageImage& operator=(PageImage&&) = default;
+
+  uint64_t size() const { return size_; }
+  // Short at the end of the file.
+  size_t Read(uint64_t at, MutableBytes into) const;
+  // Grows the file when needed.
+  void Write(uint64_t at, Bytes from);
+  void Resize(uint64_t bytes);
+
+ private:
+  static constexpr size_t kPageBytes = 4_KiB;
+  using Page = std::array<uint8_t, kPageBytes>;
+  uint64_t size_ = 0;
+  std::vector<std::unique_ptr<Page>> pages_;  // bytes at and beyond size_ are zero
+};
+
+}  // namespace backstay

@@ -1,0 +1,89 @@
+// tests/core/smtp/extensions_test.cc -- the EHLO reply and MAIL's parameters.
+#include "core/smtp/extensions.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace backstay {
+namespace {
+
+TEST(Extensions, EhloReplyListsWhatIsServed) {
+  std::string output;
+  AppendEhloReply("mx2.example.net", 52428800, output);
+  EXPECT_EQ(output,
+            "250-mx2.example.net\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n"
+            "250-ENHANCEDSTATUSCODES\r\n250-VRFY\r\n250 HELP\r\n");
+}
+
+TEST(Extensions, MailParameters) {
+  constexpr uint64_t kLimit = 1000;
+  struct Case {
+    std::string text;
+    ParameterFault fault;
+  };
+  const std::vector<Case> cases = {
+      {"", ParameterFault::kNone},
+      {"  \t ", ParameterFault::kNone},
+      {" SIZE=0", ParameterFault::kNone},
+      {" SIZE=1000", ParameterFault::kNone},
+      {" size=00000000000000001000", ParameterFault::kNone},
+      {" SIZE=1001", ParameterFault::kTooLarge},
+      {" SIZE=18446744073709551615", ParameterFault::kTooLarge},
+      {" SIZE=18446744073709551616", ParameterFault::kTooLarge},
+      {" SIZE=184467440737095516160", ParameterFault::kBad},
+      {" SIZE=-1", ParameterFault::kBad},
+      {" SIZE=1x", ParameterFault::kBad},
+      {" SIZE=", ParameterFault::kBad},
+      {" SIZE", ParameterFault::kBad},
+      {" SIZE=1 SIZE=1", ParameterFault::kBad},
+      {" BODY=7BIT", ParameterFault::kNone},
+      {" Body=8bitmime  SIZE=5", ParameterFault::kNone},
+      {" BODY=BINARYMIME", ParameterFault::kBad},
+      {" BODY=7BIT BODY=8BITMIME", ParameterFault::kBad},
+      {" BODY", ParameterFault::kBad},
+      {" SMTPUTF8", ParameterFault::kUnknown},
+      {" RET=HDRS", ParameterFault::kUnknown},
+      {" AUTH=<>", ParameterFault::kUnknown},
+      {" X-Y=1", ParameterFault::kUnknown},
+      {" =1", ParameterFault::kBad},
+      {" -X=1", ParameterFault::kBad},
+      {" X_Y=1", ParameterFault::kBad},
+      {" X=", ParameterFault::kBad},
+      {" X=1=2", ParameterFault::kBad},
+      {" X=\x01", ParameterFault::kBad},
+      {" X=\xc3\xbc", ParameterFault::kBad},
+      {" SIZE=9999 X=1", ParameterFault::kTooLarge},
+      {" X=1 SIZE=9999", ParameterFault::kUnknown},
+  };
+  for (const Case& test : cases) {
+    MailParams params;
+    EXPECT_EQ(static_cast<int>(ParseMailParams(test.text, kLimit, params)),
+              static_cast<int>(test.fault))
+        << test.text;
+  }
+}
+
+TEST(Extensions, MailParametersArriveAtTheIntake) {
+  MailParams params;
+  EXPECT_EQ(ParseMailParams(" SIZE=77 BODY=8BITMIME ", 1000, params), ParameterFault::kNone);
+  EXPECT_EQ(params.size_bytes, 77u);
+  EXPECT_EQ(params.body, BodyType::k8BitMime);
+  MailParams none;
+  EXPECT_EQ(ParseMailParams("", 1000, none), ParameterFault::kNone);
+  EXPECT_EQ(none.size_bytes, std::nullopt);
+  EXPECT_EQ(none.body, BodyType::k7Bit);
+  MailParams unlimited;
+  EXPECT_EQ(ParseMailParams(" SIZE=18446744073709551615", 0, unlimited), ParameterFault::kNone);
+}
+
+TEST(Extensions, RcptHasNoParametersYet) {
+  EXPECT_EQ(ParseRcptParams(""), ParameterFault::kNone);
+  EXPECT_EQ(ParseRcptParams("  "), ParameterFault::kNone);
+  EXPECT_EQ(ParseRcptParams(" NOTIFY=NEVER"), ParameterFault::kUnknown);
+  EXPECT_EQ(ParseRcptParams(" NOTIFY=="), ParameterFault::kBad);
+}
+
+}  // namespace
+}  // namespace backstay

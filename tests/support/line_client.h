@@ -1,0 +1,44 @@
+// tests/support/line_client.h -- a raw SMTP client on a simulated host: bytes out, reply lines in.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "io/sim/world.h"
+#include "io/stream.h"
+
+namespace backstay {
+
+class LineClient : public Actor, private StreamEvents {
+ public:
+  LineClient(World& world, Host& host, const SocketAddress& server);
+  ~LineClient() override;
+
+  void Send(const std::string& bytes);
+  // The next reply line without CRLF, waiting at most `at_most` of virtual time.
+  std::optional<std::string> NextLine(absl::Duration at_most);
+  // True when the server has closed and no line is left.
+  bool WaitClosed(absl::Duration at_most);
+  void Disconnect();
+  void Turn() override;
+
+ private:
+  void OnConnected(const IoResult& result);
+  size_t OnStreamBytes(Bytes bytes) override;
+  void OnStreamEnd(IoError error) override;
+  void OnStreamDrained() override {}
+  void OnStreamClosed() override { closed_ = true; }
+
+  World& world_;
+  std::unique_ptr<Io> io_;
+  Stream stream_;
+  std::string input_;
+  std::string waiting_;  // to be sent once connected
+  bool connected_ = false;
+  bool ended_ = false;
+  bool closed_ = false;
+  Completion<&LineClient::OnConnected> connect_{this};
+};
+
+}  // namespace backstay

@@ -1,0 +1,166 @@
+// tests/support/scripted_primary.cc -- a small SMTP server for tests.
+#include "tests/support/scripted_primary.h"
+
+#include <algorithm>
+
+namespace backstay {
+
+class ScriptedPrimary::Connection : private StreamEvents {
+ public:
+  Connection(ScriptedPrimary& owner, Fd socket) : owner_(owner), stream_(owner.io_, *this) {
+    stream_.Start(socket);
+    Say(owner_.ReplyTo("BANNER", "", "220 primary.example ESMTP"));
+  }
+  void Close() { stream_.Close(); }
+  void Flush() { stream_.Flush(); }
+  bool closed() const { return closed_; }
+
+ private:
+  size_t OnStreamBytes(Bytes bytes) override {
+    input_.append(AsText(bytes));
+    for (size_t end = input_.find("\r\n"); end != std::string::npos; end = input_.find("\r\n")) {
+      const std::string line = input_.substr(0, end);
+      input_.erase(0, end + 2);
+      in_data_ ? OnDataLine(line) : OnCommand(line);
+    }
+    return bytes.size();
+  }
+
+  void OnDataLine(const std::string& line) {
+    if (line != ".") {
+      mail_.content += (line.starts_with(".") ? line.substr(1) : line) + "\r\n";
+      return;
+    }
+    in_data_ = false;
+    const std::string reply = owner_.ReplyTo("EOD", mail_.reverse_path, "250 2.0.0 stored");
+    if (reply.starts_with("2")) {
+      owner_.mails_.push_back(mail_);
+    }
+    mail_ = ReceivedMail();
+    Say(reply);
+  }
+
+  void OnCommand(const std::string& line) {
+    const std::string verb = line.substr(0, 4);
+    const std::string path =
+        line.find('<') == std::string::npos
+            ? ""
+            : line.substr(line.find('<') + 1, line.rfind('>') - line.find('<') - 1);
+    if (verb == "EHLO") {
+      Say(owner_.ReplyTo("EHLO", "",
+                         "250-primary.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n"
+                         "250 ENHANCEDSTATUSCODES"));
+    } else if (verb == "MAIL") {
+      mail_ = ReceivedMail();
+      mail_.reverse_path = path;
+      Say(owner_.ReplyTo("MAIL", path, "250 2.1.0 ok"));
+    } else if (verb == "RCPT") {
+      const std::string reply = owner_.ReplyTo("RCPT", path, "250 2.1.5 ok");
+      if (reply.starts_with("2")) {
+        mail_.recipients.push_back(path);
+      }
+      Say(reply);
+    } else if (verb == "DATA") {
+      const std::string reply = owner_.ReplyTo(
+          "DATA", "", mail_.recipients.empty() ? "503 5.5.1 no recipients" : "354 go on");
+      in_data_ = reply.starts_with("3");
+      Say(reply);
+    } else if (verb == "QUIT") {
+      Say("221 2.0.0 bye");
+      stream_.CloseAfterSend();
+    } else {
+      Say("250 2.0.0 ok");  // HELO, RSET, NOOP
+    }
+  }
+
+  void Say(const std::string& text) {
+    const std::string line = text + "\r\n";
+    stream_.Queue(AsBytes(line));
+    stream_.Flush();
+  }
+  void OnStreamEnd(IoError) override { stream_.Close(); }
+  void OnStreamDrained() override {}
+  void OnStreamClosed() override { closed_ = true; }
+
+  ScriptedPrimary& owner_;
+  Stream stream_;
+  std::string input_;
+  ReceivedMail mail_;
+  bool in_data_ = false;
+  bool closed_ = false;
+};
+
+ScriptedPrimary::ScriptedPrimary(Io& io, const SocketAddress& address)
+    : io_(io), address_(address) {}
+
+ScriptedPrimary::~ScriptedPrimary() = default;
+
+void ScriptedPrimary::Up() {
+  if (up_) {
+    return;
+  }
+  const absl::StatusOr<Fd> listener = io_.Listen(address_, 100);
+  ASSERT(listener.ok());
+  listener_ = *listener;
+  up_ = true;
+  Arm();
+}
+
+void ScriptedPrimary::Arm() {
+  if (up_ && !accept_.in_flight) {
+    io_.Accept(&accept_, listener_);
+  }
+}
+
+void ScriptedPrimary::Down() {
+  if (!up_) {
+    return;
+  }
+  up_ = false;
+  io_.Cancel(&accept_);
+  for (const std::unique_ptr<Connection>& connection : connections_) {
+    connection->Close();
+  }
+}
+
+void ScriptedPrimary::OnAccept(const IoResult& result) {
+  if (result.ok() && up_) {
+    ++connections_total_;
+    connections_.push_back(std::make_unique<Connection>(*this, result.fd()));
+  } else if (result.ok()) {
+    io_.Close(result.fd());
+  }
+  if (!result.more()) {
+    if (up_) {
+      Arm();
+    } else {
+      io_.Close(listener_);
+    }
+  }
+}
+
+void ScriptedPrimary::Turn() {
+  io_.Turn(Instant::Max());
+  connections_.erase(std::remove_if(connections_.begin(), connections_.end(),
+                                    [](const std::unique_ptr<Connection>& connection) {
+                                      return connection->closed();
+                                    }),
+                     connections_.end());
+}
+
+void ScriptedPrimary::SetReply(const std::string& command, const std::string& reply,
+                               const std::string& only) {
+  rules_.push_back({command, reply, only});
+}
+
+std::string ScriptedPrimary::ReplyTo(const std::string& command, const std::string& argument,
+                                     const std::string& otherwise) const {
+  for (const Rule& rule : rules_) {
+    if (rule.command == command && (rule.only.empty() || rule.only == argument)) {
+      return rule.reply;
+    }
+  }
+  return otherwise;
+}
+
+}  // namespace backstay

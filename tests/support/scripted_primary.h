@@ -1,0 +1,64 @@
+// tests/support/scripted_primary.h -- a primary that does what a test says; own SMTP code, on any
+// Io.
+//
+// Independent of the product's session on purpose: a shared bug would hide on both sides.
+// Owns:  its listener and connections. Turn: the world calls Turn().
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/io.h"
+#include "io/stream.h"
+
+namespace backstay {
+
+struct ReceivedMail {
+  std::string reverse_path;
+  std::vector<std::string> recipients;
+  std::string content;  // dots unstuffed
+};
+
+class ScriptedPrimary {
+ public:
+  ScriptedPrimary(Io& io, const SocketAddress& address);
+  ~ScriptedPrimary();
+
+  // Starts or stops listening; stopping cuts every connection.
+  void Up();
+  void Down();
+  // "RCPT 550 5.1.1 text" for the recipient `only` (empty: all); command "MAIL", "RCPT", "DATA",
+  // "EOD", "EHLO", "BANNER". An empty reply removes every rule.
+  void SetReply(const std::string& command, const std::string& reply, const std::string& only);
+  void ClearReplies() { rules_.clear(); }
+  void Turn();
+
+  const std::vector<ReceivedMail>& mails() const { return mails_; }
+  size_t connections_total() const { return connections_total_; }
+
+ private:
+  class Connection;
+  struct Rule {
+    std::string command;
+    std::string reply;
+    std::string only;
+  };
+  void Arm();
+  void OnAccept(const IoResult& result);
+  // The rule's reply, or `otherwise`.
+  std::string ReplyTo(const std::string& command, const std::string& argument,
+                      const std::string& otherwise) const;
+
+  Io& io_;
+  const SocketAddress address_;
+  Fd listener_;
+  bool up_ = false;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<Rule> rules_;
+  std::vector<ReceivedMail> mails_;
+  size_t connections_total_ = 0;
+  Completion<&ScriptedPrimary::OnAccept> accept_{this};
+};
+
+}  // namespace backstay

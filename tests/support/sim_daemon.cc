@@ -1,0 +1,225 @@
+// tests/support/sim_daemon.cc -- starts, drives, crashes and stops a simulated daemon.
+#include "tests/support/sim_daemon.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/status_macros.h"
+
+namespace backstay {
+
+// One shard with its Io, in place of a thread.
+class SimDaemon::Runner : public Actor {
+ public:
+  Runner(std::unique_ptr<Io> io, const ShardSetup& setup)
+      : io_(std::move(io)), shard_(*io_, setup) {}
+
+  void Turn() override {
+    if (shard_.finished()) {
+      io_->Turn(Instant::Max());  // the thread has ended; only the world still asks
+    } else {
+      shard_.Turn();
+    }
+  }
+  Io& io() { return *io_; }
+  Shard& shard() { return shard_; }
+  const Shard& shard() const { return shard_; }
+
+ private:
+  std::unique_ptr<Io> io_;
+  Shard shard_;
+};
+
+SimDaemon::SimDaemon(World& world, Host& host, std::string config_toml)
+    : world_(world), host_(host), config_(std::move(config_toml)) {}
+
+SimDaemon::~SimDaemon() {
+  if (running()) {
+    Crash(CrashMode::kAllUnsynced);
+  }
+}
+
+absl::Status SimDaemon::Start() {
+  ASSERT(!running());
+  ASSIGN_OR_RETURN(snapshot_, ParseSnapshot(config_, "sim.toml"));
+  const Config& config = snapshot_->config;
+  directory_io_ = world_.MakeIo(host_);
+  absl::StatusOr<SpoolDirectory> directory =
+      SpoolDirectory::Open(*directory_io_, {.path = config.spool.directory,
+                                            .shards = std::max<uint16_t>(config.smtp.shards, 1),
+                                            .node = config.node_id});
+  if (!directory.ok()) {
+    Crash(CrashMode::kAllUnsynced);  // the process exits: descriptors and lock go with it
+    return directory.status();
+  }
+  directory_ = std::make_unique<SpoolDirectory>(std::move(directory).value());
+  const size_t shards = directory_->shard_directories().size();
+  post_ = std::make_unique<PostOffice>(shards);
+  for (size_t index = 0; index < shards; ++index) {
+    std::unique_ptr<Io> io = world_.MakeIo(host_);
+    // A simulated Io has descriptors of its own, so each opens its directory again.
+    const absl::StatusOr<Fd> shard_directory = io->OpenDirectory(
+        fmt::format("{}/shard-{:03}", config.spool.directory, index), /*create=*/false);
+    if (!shard_directory.ok()) {
+      Crash(CrashMode::kAllUnsynced);
+      return shard_directory.status();
+    }
+    const ShardSetup setup{.index = index,
+                           .spool_directory = *shard_directory,
+                           .node = directory_->node(),
+                           .post = *post_,
+                           .snapshot = *snapshot_};
+    runners_.push_back(std::make_unique<Runner>(std::move(io), setup));
+  }
+  for (size_t index = 0; index < runners_.size(); ++index) {
+    Runner& runner = *runners_[index];
+    post_->Register(index, &runner.io());
+    world_.Attach(runner.io(), runner);
+    runner.shard().Start();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SimDaemon::StartAndServe(absl::Duration at_most) {
+  RETURN_IF_ERROR(Start());
+  if (world_.RunUntil([this] { return serving() || finished(); }, at_most) && serving()) {
+    return absl::OkStatus();
+  }
+  const absl::Status failure = status();
+  return failure.ok() ? absl::DeadlineExceededError("the daemon does not serve in time") : failure;
+}
+
+void SimDaemon::Crash(CrashMode mode) {
+  world_.Crash(host_, mode);
+  TearDown();
+}
+
+void SimDaemon::TearDown() {
+  runners_.clear();
+  post_.reset();
+  directory_.reset();
+  directory_io_.reset();
+  snapshot_.reset();
+}
+
+bool SimDaemon::Stop(absl::Duration at_most) {
+  ASSERT(running());
+  for (size_t shard = 0; shard < runners_.size(); ++shard) {
+    post_->Post(post_->engine(), shard, {.kind = ShardMessage::Kind::kStop});
+  }
+  if (!world_.RunUntil([this] { return finished(); }, at_most)) {
+    return false;
+  }
+  for (const std::unique_ptr<Runner>& runner : runners_) {
+    world_.Detach(runner->io());
+  }
+  runners_.clear();
+  directory_->Close(*directory_io_);
+  TearDown();
+  return true;
+}
+
+absl::Status SimDaemon::Reload(std::string config_toml) {
+  ASSERT(running());
+  ASSIGN_OR_RETURN(std::unique_ptr<const Snapshot> next, ParseSnapshot(config_toml, "sim.toml"));
+  RETURN_IF_ERROR(next->CanReplace(*snapshot_));
+  std::atomic<uint32_t> taken{0};
+  for (size_t shard = 0; shard < runners_.size(); ++shard) {
+    post_->Post(post_->engine(), shard,
+                {.kind = ShardMessage::Kind::kReload, .snapshot = next.get(), .taken = &taken});
+  }
+  const bool all_taken =
+      world_.RunUntil([&] { return taken.load() == runners_.size(); }, absl::Minutes(1));
+  ASSERT(all_taken);
+  snapshot_ = std::move(next);
+  config_ = std::move(config_toml);
+  return absl::OkStatus();
+}
+
+bool SimDaemon::serving() const {
+  return running() && std::all_of(runners_.begin(), runners_.end(),
+                                  [](const auto& runner) { return runner->shard().serving(); });
+}
+
+bool SimDaemon::finished() const {
+  return std::all_of(runners_.begin(), runners_.end(),
+                     [](const auto& runner) { return runner->shard().finished(); });
+}
+
+absl::Status SimDaemon::status() const {
+  for (const std::unique_ptr<Runner>& runner : runners_) {
+    RETURN_IF_ERROR(runner->shard().status());
+  }
+  return absl::OkStatus();
+}
+
+bool SimDaemon::quiet() const {
+  return std::all_of(runners_.begin(), runners_.end(),
+                     [](const auto& runner) { return runner->shard().quiet(); });
+}
+
+Shard& SimDaemon::shard(size_t index) {
+  ASSERT(index < runners_.size());
+  return runners_[index]->shard();
+}
+
+SpoolStats SimDaemon::stats() const {
+  SpoolStats sum;
+  for (const std::unique_ptr<Runner>& runner : runners_) {
+    const SpoolStats stats = runner->shard().spool().Stats();
+    sum.messages_live += stats.messages_live;
+    sum.recipients_live += stats.recipients_live;
+    sum.recipients_dsn_pending += stats.recipients_dsn_pending;
+    sum.recipients_quarantined += stats.recipients_quarantined;
+    sum.messages_appended += stats.messages_appended;
+    sum.batches += stats.batches;
+    sum.bytes_written += stats.bytes_written;
+    sum.syncs += stats.syncs;
+    sum.segments += stats.segments;
+    sum.segments_abandoned += stats.segments_abandoned;
+    sum.damaged_records += stats.damaged_records;
+    sum.torn_tails += stats.torn_tails;
+  }
+  return sum;
+}
+
+ShardCounters SimDaemon::counters() const {
+  ShardCounters sum;
+  for (const std::unique_ptr<Runner>& runner : runners_) {
+    const ShardCounters& counters = runner->shard().counters();
+    sum.connections_accepted += counters.connections_accepted;
+    sum.connections_refused += counters.connections_refused;
+    sum.messages_stored += counters.messages_stored;
+    sum.messages_refused += counters.messages_refused;
+  }
+  return sum;
+}
+
+RouteCounters SimDaemon::route_counters() const {
+  RouteCounters sum;
+  for (const std::unique_ptr<Runner>& runner : runners_) {
+    const RouteCounters totals = runner->shard().routes().totals();
+    sum.delivered += totals.delivered;
+    sum.deferred += totals.deferred;
+    sum.failed += totals.failed;
+    sum.discarded += totals.discarded;
+    sum.quarantined += totals.quarantined;
+  }
+  return sum;
+}
+
+size_t SimDaemon::connections() const {
+  size_t count = 0;
+  for (const std::unique_ptr<Runner>& runner : runners_) {
+    for (const std::unique_ptr<Route>& route : runner->shard().routes().routes()) {
+      count += route->connections();
+    }
+  }
+  return count;
+}
+
+}  // namespace backstay

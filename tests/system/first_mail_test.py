@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+# tests/system/first_mail_test.py -- the first minute: mail while the primary is down, then its return.
+import time
+import unittest
+
+import harness
+import peers
+import sinks
+
+
+class FirstMail(harness.SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.sink = self.managed(sinks.RecordingSink())
+        self.backstay = self.daemon(self.sink.port).start()
+
+    def test_primary_returns_and_mail_arrives_within_two_seconds(self):
+        transcript, queue_id = peers.swaks(self.backstay.port, "--body", "first mail\n.\n..dots")
+        self.assertIn(f"250 2.0.0 Ok: queued as {queue_id}", transcript)
+        time.sleep(1)
+        up = time.monotonic()
+        self.sink.up()
+        self.sink.wait_for(1, 2)
+        print(f"arrived {self.sink.messages[0].at - up:.2f} s after the primary's return")
+        message = self.sink.messages[0]
+        self.assertEqual((message.sender, message.recipients), ("s@load.test", ["a@example.com"]))
+        self.assertIn(b"first mail\r\n.\r\n..dots\r\n", message.content)
+        sent = message.content[message.content.index(b"\r\nDate: ") + 2:]
+        self.assert_relayed(message.content, sent, queue_id)
+
+    def test_delivered_mail_has_left_the_spool(self):
+        self.sink.up()
+        peers.swaks(self.backstay.port)
+        self.sink.wait_for(1, 5)
+        self.sink.down()
+        self.assertEqual(self.backstay.stop(), 0)
+        self.backstay.start()
+        self.sink.up()
+        time.sleep(3)
+        self.assertEqual(len(self.sink.messages), 1)
+
+    def test_waiting_mail_survives_a_clean_restart(self):
+        _, queue_id = peers.swaks(self.backstay.port)
+        self.assertEqual(self.backstay.stop(), 0)
+        self.sink.up()
+        self.backstay.start()
+        self.sink.wait_for(1, 3)
+        self.assertIn(queue_id.encode(), self.sink.messages[0].content)
+        time.sleep(1)
+        self.assertEqual(len(self.sink.messages), 1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

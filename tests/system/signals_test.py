@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+# tests/system/signals_test.py -- how the daemon ends, reloads and refuses to start.
+import ctypes
+import hashlib
+import os
+import signal
+import struct
+import subprocess
+import time
+import unittest
+
+import harness
+import loader
+import sinks
+import wire
+
+CONTENT = b"Subject: signals\r\n\r\nbody\r\n"
+
+
+def make(number):
+    return loader.Outgoing("s@load.test", [f"n{number}@example.com"],
+                           b"Subject: %d\r\n\r\n" % number + b"text\r\n" * 300)
+
+
+class Ending(harness.SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.sink = self.managed(sinks.RecordingSink())
+        self.backstay = self.daemon(self.sink.port).start()
+
+    def test_sigterm_under_load_loses_nothing(self):
+        load = loader.Load(self.backstay.port, 30, make).start()
+        idle = self.managed(wire.Wire(self.backstay.port))
+        time.sleep(1)
+        begin = time.monotonic()
+        self.backstay.terminate()
+        self.assertTrue(idle.reply().startswith(b"421 4.3.2"))
+        self.assertEqual(idle.rest(), b"")
+        self.assertEqual(self.backstay.wait(10), 0)
+        self.assertLess(time.monotonic() - begin, 7)
+        load.stop()
+        print(f"{load.summary()}, {len(load.goodbyes)} goodbyes")
+        self.assertGreater(len(load.acknowledged), 100)
+        self.assertEqual(load.errors, [])
+        self.assertGreater(len(load.goodbyes), 0)
+        self.sink.up()
+        self.backstay.start()
+        self.sink.wait_for(len(load.acknowledged), 30)
+        arrived = {m.recipients[0] for m in self.sink.messages}
+        self.assertLessEqual({f"n{n}@example.com" for n in load.acknowledged}, arrived)
+
+    def test_open_data_may_finish(self):
+        with wire.Wire(self.backstay.port) as client:
+            client.hello()
+            client.open_data()
+            self.backstay.terminate()
+            time.sleep(1)
+            self.assertIsNone(self.backstay.process.poll())
+            with self.assertRaises(OSError):
+                wire.Wire(self.backstay.port, seconds=1)
+            reply = client.command(CONTENT + b".")
+            self.assertRegex(reply, harness.QUEUED)
+            self.assertTrue(client.rest().startswith((b"421", b"")))
+        self.assertEqual(self.backstay.wait(3), 0)
+
+    def test_data_open_for_longer_than_five_seconds_is_refused(self):
+        with wire.Wire(self.backstay.port) as client:
+            client.hello()
+            client.open_data()
+            client.send(CONTENT)
+            begin = time.monotonic()
+            self.backstay.terminate()
+            self.assertTrue(client.reply().startswith(b"421"))
+            self.assertGreater(time.monotonic() - begin, 4)
+        self.assertEqual(self.backstay.wait(3), 0)
+        self.sink.up()
+        self.backstay.start()
+        time.sleep(2)
+        self.assertEqual(self.sink.messages, [])
+
+    def test_second_sigterm_ends_at_once(self):
+        wire.send_message(self.backstay.port, CONTENT)
+        with wire.Wire(self.backstay.port) as client:
+            client.hello()
+            client.open_data()
+            self.backstay.terminate()
+            time.sleep(0.5)
+            self.assertIsNone(self.backstay.process.poll())
+            self.backstay.terminate()
+            self.assertEqual(self.backstay.wait(1), 0)
+        self.sink.up()
+        self.backstay.start()
+        self.sink.wait_for(1, 5)
+
+
+class Reload(harness.SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.sink = self.managed(sinks.RecordingSink())
+        self.backstay = self.daemon(self.sink.port).start()
+
+    def banner(self):
+        with wire.Wire(self.backstay.port) as client:
+            return client.banner
+
+    def hang_up(self, done):
+        lines = self.backstay.log().count("\n")
+        self.backstay.process.send_signal(signal.SIGHUP)
+        harness.wait_until(lambda: done(self.backstay.log().split("\n", lines)[-1]), 5,
+                           self.backstay.log)
+
+    def test_good_file_takes_over_and_open_sessions_go_on(self):
+        with wire.Wire(self.backstay.port) as client:
+            client.hello()
+            client.open_data()
+            self.backstay.settings["hostname"] = "renamed.backstay.test"
+            self.backstay.settings["domain"].append(
+                {"name": "second.example", "primary": [f"127.0.0.1:{self.sink.port}"]})
+            self.backstay.write_config()
+            self.hang_up(lambda log: "reloaded" in log)
+            self.assertRegex(client.command(CONTENT + b"."), harness.QUEUED)
+        self.assertIn(b"renamed.backstay.test", self.banner())
+        wire.send_message(self.backstay.port, CONTENT, recipient=b"b@second.example")
+        self.sink.up()
+        self.sink.wait_for(2, 5)
+
+    def test_bad_file_changes_nothing(self):
+        self.backstay.settings["hostname"] = "renamed.backstay.test"
+        self.backstay.settings["smtp"]["max_mesage_size"] = "1MiB"
+        self.backstay.write_config()
+        self.hang_up(lambda log: "max_mesage_size" in log and "backstay.toml:" in log)
+        self.assertIn(harness.HOSTNAME.encode(), self.banner())
+        wire.send_message(self.backstay.port, CONTENT)
+        os.unlink(self.backstay.config_path)
+        self.hang_up(lambda log: "backstay.toml" in log)
+        self.assertIn(harness.HOSTNAME.encode(), self.banner())
+
+    def test_storm_of_reloads_under_load(self):
+        load = loader.Load(self.backstay.port, 10, make).start()
+        for round in range(50):
+            if round % 10 == 0:
+                self.backstay.settings["smtp"]["max_recipients"] = 100 + round
+                self.backstay.write_config()
+            self.backstay.process.send_signal(signal.SIGHUP)
+            time.sleep(0.02)
+        load.stop()
+        self.assertEqual((load.refused, load.goodbyes, load.errors), ({}, [], []))
+        self.assertGreater(len(load.acknowledged), 100)
+        self.sink.up()
+        self.sink.wait_for(len(load.acknowledged), 30)
+
+
+def picture(directory):
+    """Every name, size, time and byte below a directory."""
+    files = []
+    for folder, _, names in sorted(os.walk(directory)):
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            with open(path, "rb") as file:
+                digest = hashlib.sha256(file.read()).hexdigest()
+            files.append((path, os.stat(path).st_mtime_ns, digest))
+    return files
+
+
+def forbid_io_uring():
+    """A seccomp filter as container runtimes have it: io_uring_setup gives EPERM."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    instructions = [(0x20, 0, 0, 0), (0x15, 0, 1, 425), (0x06, 0, 0, 0x00050001),
+                    (0x06, 0, 0, 0x7fff0000)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *i) for i in instructions))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(instructions),
+                                                      ctypes.addressof(code)))
+    no_new_privileges, seccomp, filter_mode = 38, 22, 2
+    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(seccomp, filter_mode, program):
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+class Starting(harness.SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.backstay = self.daemon(harness.free_port())
+
+    def assert_ends(self, done, code, *texts):
+        self.assertEqual(done.returncode, code, done.stderr)
+        for text in texts:
+            self.assertIn(text, done.stderr)
+
+    def test_second_daemon_on_the_spool_exits_75(self):
+        self.backstay.start()
+        second = self.daemon(harness.free_port(), {"spool": {"directory": self.backstay.spool}})
+        self.assert_ends(second.run(), 75, self.backstay.spool)
+        wire.send_message(self.backstay.port, CONTENT)
+
+    def test_newer_spool_exits_76_and_is_not_touched(self):
+        self.backstay.start()
+        wire.send_message(self.backstay.port, CONTENT)
+        self.assertEqual(self.backstay.stop(), 0)
+        path = os.path.join(self.backstay.spool, "VERSION")
+        with open(path, encoding="ascii") as file:
+            text = file.read()
+        self.assertIn("backstay spool 1\n", text)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text.replace("spool 1\n", "spool 2\n"))
+        before = picture(self.backstay.spool)
+        self.assert_ends(self.backstay.run(), 76, self.backstay.spool)
+        self.assertEqual(picture(self.backstay.spool), before)
+
+    def test_spool_that_is_a_file_exits_73(self):
+        with open(self.backstay.spool, "wb"):
+            pass
+        self.assert_ends(self.backstay.run(), 73, self.backstay.spool)
+
+    def test_bad_configuration_exits_78_with_the_place(self):
+        self.backstay.settings["smtp"]["max_mesage_size"] = "1MiB"
+        self.backstay.write_config()
+        with open(self.backstay.config_path, encoding="utf-8") as file:
+            line = next(n for n, text in enumerate(file, 1) if "max_mesage_size" in text)
+        place = f"{self.backstay.config_path}:{line}:1:"
+        self.assert_ends(self.backstay.run(), 78, place, "max_message_size")
+        self.assert_ends(self.backstay.run("--check"), 78, place)
+        self.assertFalse(os.path.exists(self.backstay.spool))
+
+    def test_configuration_that_is_missing_or_not_toml_exits_78(self):
+        self.backstay.write_config("[smtp\nlisten = 25\n")
+        self.assert_ends(self.backstay.run(), 78, f"{self.backstay.config_path}:1:")
+        self.backstay.write_config("")
+        self.assert_ends(self.backstay.run(), 78, "domain")
+        os.unlink(self.backstay.config_path)
+        self.assert_ends(self.backstay.run(), 78, self.backstay.config_path)
+
+    def test_port_that_is_taken_is_named(self):
+        self.backstay.start()
+        second = self.daemon(harness.free_port())
+        second.settings["smtp"]["listen"] = [f"127.0.0.1:{self.backstay.port}"]
+        second.write_config()
+        done = second.run()
+        self.assertNotIn(done.returncode, (0, 64, 75, 76), done.stderr)
+        self.assertIn(f"127.0.0.1:{self.backstay.port}", done.stderr)
+
+    def test_unknown_flag_exits_64(self):
+        self.assert_ends(self.backstay.run("--confg", "x"), 64, "--confg")
+        self.assert_ends(self.backstay.run(command=[self.backstay.binary, "--config"]), 64)
+
+    def test_check_of_a_good_file_exits_0_and_touches_nothing(self):
+        self.assert_ends(self.backstay.run("--check"), 0)
+        self.assertFalse(os.path.exists(self.backstay.spool))
+
+    def test_version_and_help_exit_0(self):
+        for flag in ("--version", "--help"):
+            done = self.backstay.run(command=[self.backstay.binary, flag])
+            self.assertEqual((done.returncode, done.stdout != ""), (0, True))
+
+    def test_kernel_without_io_uring_exits_69_with_one_line(self):
+        done = subprocess.run(self.backstay.command(), capture_output=True, text=True, timeout=20,
+                              preexec_fn=forbid_io_uring, check=False)
+        self.assert_ends(done, 69, "io_uring")
+        lines = [line for line in done.stderr.splitlines() if "io_uring" in line]
+        self.assertEqual(len(lines), 1, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
