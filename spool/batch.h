@@ -1,7 +1,7 @@
 // spool/batch.h -- records that become durable together: their bytes, and who wants to know.
 //
-// Life:  Begin, Begin/End of records, Close (the commit record), written and synced by GroupCommit, told,
-//        Reset. Two of them alternate; their memory is kept.
+// Life:  Begin, Begin/End of records, Close (the commit record), written and synced by GroupCommit,
+//        told, Reset. Two of them alternate; their memory is kept.
 // Units: places are block numbers in the segment (offset / 64).
 // See:   FORMAT.md 2 "batch".
 #pragma once
@@ -67,8 +67,8 @@ class Batch {
   // The payload to fill; EndRecord with the same length seals it. Nothing else in between.
   MutableBytes BeginRecord(size_t payload_bytes);
   uint32_t EndRecord(const RecordHeader& header);  // returns the checksum of the payload
-  // Room for the start record at the front of the first batch of a segment; sealed last, when what it
-  // must tell is known.
+  // Room for the start record at the front of the first batch of a segment; sealed last, when what
+  // it must tell is known.
   void ReserveStart();
   void SealStart(const StartPayload& payload, uint64_t sequence);
   // Notes the message whose record was ended last.

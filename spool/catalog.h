@@ -1,7 +1,7 @@
 // spool/catalog.h -- the segment files of a shard directory: which are ours, and what not to trust.
 //
-// First half of recovery: lists the directory, opens every segment file, reads its header (or the copy)
-// and its start record. Names what it leaves alone.
+// First half of recovery: lists the directory, opens every segment file, reads its header (or the
+// copy) and its start record. Names what it leaves alone.
 //
 // Owns:  the descriptors of the entries until Recovery takes them.
 // Errors: not OK: nothing can be said about the spool at all.

@@ -1,7 +1,8 @@
-// spool/failure_gate.h -- after failed writes and syncs: when to try again, and whether to take mail.
+// spool/failure_gate.h -- after failed writes and syncs: when to try again, and whether to take
+// mail.
 //
-// Intake closes after three failures within a minute and opens with the next success. Tries go on all the
-// time, at once after the first failure, then 1, 2, 4 ... 30 s apart: settles must get out.
+// Intake closes after three failures within a minute and opens with the next success. Tries go on
+// all the time, at once after the first failure, then 1, 2, 4 ... 30 s apart: settles must get out.
 #pragma once
 
 #include <array>

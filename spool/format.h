@@ -1,7 +1,7 @@
 // spool/format.h -- numbers and fixed layouts of the log, exactly as spool/FORMAT.md states them.
 //
-// The structs are copied to and from the file as they lie: little-endian (asserted in bytes.h), every
-// field naturally aligned, no padding (asserted below).
+// The structs are copied to and from the file as they lie: little-endian (asserted in bytes.h),
+// every field naturally aligned, no padding (asserted below).
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@ constexpr uint32_t kFormatVersion = 1;
 constexpr size_t kRecordAlignment = 64;
 constexpr uint64_t kSegmentBytesMax = 1_GiB;
 static_assert(kSegmentBytesMax / kRecordAlignment == size_t{1} << 24);
-// Batches start and end on these: the page of the kernel and of most devices, so that no acknowledged
-// byte shares a block with one that is still to be written.
+// Batches start and end on these: the page of the kernel and of most devices, so that no
+// acknowledged byte shares a block with one that is still to be written.
 constexpr size_t kBlockBytes = 4_KiB;
 // Both header blocks, and room for a few batches.
 constexpr uint64_t kSegmentBytesMin = 64_KiB;
@@ -98,8 +98,8 @@ struct UntrustedEntry {
 };
 static_assert(sizeof(UntrustedEntry) == 24);
 
-// One torn tail, one abandoned segment with something good in it, one run of segments with nothing good:
-// more cannot gather before a batch succeeds, and then the list starts anew.
+// One torn tail, one abandoned segment with something good in it, one run of segments with nothing
+// good: more cannot gather before a batch succeeds, and then the list starts anew.
 constexpr size_t kUntrustedEntriesMax = 6;
 
 struct StartPayload {

@@ -1,11 +1,12 @@
-// spool/group_commit.h -- one sync for many appends: the gathering batch, the one in flight, three counters.
+// spool/group_commit.h -- one sync for many appends: the gathering batch, the one in flight, three
+// counters.
 //
-// There is no timer: what has gathered when the previous sync ends goes out together. At most one batch is
-// in flight, so every byte of it is synced before the first byte of the next is written.
+// There is no timer: what has gathered when the previous sync ends goes out together. At most one
+// batch is in flight, so every byte of it is synced before the first byte of the next is written.
 //
 // Turn:   Commit() starts what can be started and never waits. CommitEvents run from Io::Turn.
-// Errors: a failed write or sync fails the batch, abandons its segment, and fails what gathered behind it
-//         in the same segment. Outcomes go back to the queue.
+// Errors: a failed write or sync fails the batch, abandons its segment, and fails what gathered
+//         behind it in the same segment. Outcomes go back to the queue.
 // See:    FORMAT.md 4; STYLE 30.
 #pragma once
 
@@ -49,7 +50,8 @@ class GroupCommit {
   uint64_t RoomBytes() const;
 
   // ---- appending ----
-  // True: a record of this payload may be appended now. False: never in this segment any more (it will
+  // True: a record of this payload may be appended now. False: never in this segment any more (it
+  //       will
   // be sealed after the gathering batch), or there is none open.
   bool MakeRoom(uint64_t payload_bytes);
   MessageRef NextPlace() const;

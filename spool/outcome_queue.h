@@ -1,7 +1,8 @@
 // spool/outcome_queue.h -- settles and deferral notes on their way into the log.
 //
-// They wait here, already encoded, until a batch takes them; the batch keeps its share until the sync has
-// succeeded, and gives it back at the front when it fails. So none is lost while the process lives.
+// They wait here, already encoded, until a batch takes them; the batch keeps its share until the
+// sync has succeeded, and gives it back at the front when it fails. So none is lost while the
+// process lives.
 // See:    FORMAT.md 2 "outcomes".
 #pragma once
 
@@ -33,8 +34,8 @@ class OutcomeQueue {
   uint64_t entries_ = 0;
 };
 
-// Calls `visit` for each entry. False: the payload is not a list of entries (what came before the broken
-// one was visited).
+// Calls `visit` for each entry. False: the payload is not a list of entries (what came before the
+// broken one was visited).
 bool ForEachOutcome(Bytes payload, absl::FunctionRef<void(const OutcomeEntry&, Bytes)> visit);
 
 }  // namespace backstay

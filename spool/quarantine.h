@@ -1,4 +1,5 @@
-// spool/quarantine.h -- copies broken ranges of segments to files of their own, for a human to look at.
+// spool/quarantine.h -- copies broken ranges of segments to files of their own, for a human to look
+// at.
 //
 // Life:  Add ranges, Start, OnQuarantined. A copy that exists already is left as it is.
 // Errors: a copy that fails is named in the log and given up; the range stays where it was.

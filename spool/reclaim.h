@@ -1,12 +1,13 @@
 // spool/reclaim.h -- unlinks dead segments, the oldest first, one at a time.
 //
-// Only the oldest, because a younger segment holds the settles of older ones: without them a restart
-// would meet messages that were delivered long ago. Checkpoints, which keep settles in a file of
-// their own, will lift the restriction. An abandoned segment with nothing good in it holds no settles
-// and goes at once, or each failure would cost a segment of disk space for as long as old mail waits.
+// Only the oldest, because a younger segment holds the settles of older ones: without them a
+// restart would meet messages that were delivered long ago. Checkpoints, which keep settles in a
+// file of their own, will lift the restriction. An abandoned segment with nothing good in it holds
+// no settles and goes at once, or each failure would cost a segment of disk space for as long as
+// old mail waits.
 //
-// Errors: after a failed unlink or directory sync nothing more is unlinked until a later try succeeds:
-//         an unlink that is not durable could undo itself after the next one was.
+// Errors: after a failed unlink or directory sync nothing more is unlinked until a later try
+//         succeeds: an unlink that is not durable could undo itself after the next one was.
 // Turn:   one operation at a time.
 // See:    FORMAT.md 4.8.
 #pragma once

@@ -33,8 +33,8 @@ void SealSegmentHeader(const SegmentHeader& header, MutableBytes block);
 // Nothing: no valid header of any version. The caller checks version, number, shard and node.
 std::optional<SegmentHeader> DecodeSegmentHeader(Bytes block);
 
-// `frame` is FrameBytes(header.payload_bytes) long with the payload already in its place. Fills header
-// and padding; returns the header's checksum.
+// `frame` is FrameBytes(header.payload_bytes) long with the payload already in its place. Fills
+// header and padding; returns the header's checksum.
 uint32_t SealRecord(const SegmentKey& key, uint32_t block, RecordHeader header, MutableBytes frame);
 // Checks the header alone: afterwards its length may be trusted. `bytes` may be longer or shorter.
 std::optional<RecordHeader> DecodeRecordHeader(const SegmentKey& key, uint32_t block, Bytes bytes);

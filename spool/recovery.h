@@ -1,4 +1,5 @@
-// spool/recovery.h -- from files to the queue: reads every segment in order and fills set and index.
+// spool/recovery.h -- from files to the queue: reads every segment in order and fills set and
+// index.
 //
 // Life:  Start, OnRecovered once. Changes nothing on disk but copies in quarantine/.
 // Owns:  nothing afterwards: segments go to the SegmentSet.

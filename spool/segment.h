@@ -1,7 +1,8 @@
-// spool/segment.h -- one log file: its identity, its phase, its messages, and what keeps it on disk.
+// spool/segment.h -- one log file: its identity, its phase, its messages, and what keeps it on
+// disk.
 //
-// Life:  prepared by SegmentRoll or found by Recovery; open; then sealed or abandoned; unlinked by Reclaim
-//        when nothing holds it.
+// Life:  prepared by SegmentRoll or found by Recovery; open; then sealed or abandoned; unlinked by
+//        Reclaim when nothing holds it.
 // Owns:  the descriptor (closed by whoever takes the segment out of use, with Io::Close).
 // Units: offsets in the file.
 #pragma once
@@ -46,8 +47,8 @@ struct Segment {
   SegmentIndex index;
   uint64_t pins = 0;     // parts here of live messages and of open transactions
   uint32_t readers = 0;  // MessageReaders with an operation in flight on `file`
-  // The count of outcomes queued when the last hold was given up: the segment may go when so many are
-  // synced, or a restart could meet a live message whose parts are gone.
+  // The count of outcomes queued when the last hold was given up: the segment may go when so many
+  // are synced, or a restart could meet a live message whose parts are gone.
   uint64_t outcomes_to_wait_for = 0;
 };
 

@@ -1,7 +1,8 @@
-// spool/segment_index.h -- one segment's messages: places, ages, and which recipients are still owed.
+// spool/segment_index.h -- one segment's messages: places, ages, and which recipients are still
+// owed.
 //
-// 16 bytes a message, one bit a recipient, and per domain a list of message numbers with one bit each.
-// Messages are numbered in the order of their places. A message never comes back to life.
+// 16 bytes a message, one bit a recipient, and per domain a list of message numbers with one bit
+// each. Messages are numbered in the order of their places. A message never comes back to life.
 //
 // Turn:  NextLive skips dead messages 64 at a time and never looks again before the first live one.
 #pragma once

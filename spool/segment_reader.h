@@ -1,7 +1,8 @@
 // spool/segment_reader.h -- reads one segment file in order into a sink, in bounded memory.
 //
-// Every read starts and ends on a block, so the file may be open around the page cache. A block that
-// the device cannot read is replaced by bytes that are nothing, and the sink finds damage there.
+// Every read starts and ends on a block, so the file may be open around the page cache. A block
+// that the device cannot read is replaced by bytes that are nothing, and the sink finds damage
+// there.
 //
 // Owns:  one window: 1 MiB, or the largest record of the segment if that is more.
 // Turn:  one read at a time; OnSegmentRead comes from Io::Turn.

@@ -1,8 +1,11 @@
-// spool/segment_roll.h -- prepares the next segment ahead of need: create, allocate, both headers, syncs.
+// spool/segment_roll.h -- prepares the next segment ahead of need: create, allocate, both headers,
+// syncs.
 //
-// Life:  Start, steps, OnSegmentReady or OnRollFailed; then the owner takes the segment or starts again.
+// Life:  Start, steps, OnSegmentReady or OnRollFailed; then the owner takes the segment or starts
+//        again.
 // Owns:  the descriptor until the segment is taken.
-// Errors: a failed step removes the file; nothing was promised in it. kNoSpace keeps the number, any other
+// Errors: a failed step removes the file; nothing was promised in it. kNoSpace keeps the number,
+//         any other
 //        failure uses it up (the file may have survived).
 // Turn:  one operation at a time.
 // See:   FORMAT.md 4.1.

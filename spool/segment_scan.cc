@@ -73,8 +73,8 @@ size_t SegmentScan::SkipUnknown(Bytes bytes) {
 }
 
 void SegmentScan::AcceptCommit(const RecordHeader& header, const CommitPayload& commit) {
-  // The batch reaches back batch_bytes from its commit record; what lies between the batch before and
-  // its start was a batch as well.
+  // The batch reaches back batch_bytes from its commit record; what lies between the batch before
+  // and its start was a batch as well.
   const uint64_t bytes = std::min(commit.batch_bytes, at_ - std::min(at_, batch_end_));
   const uint64_t start = at_ - bytes;
   const bool follows = start <= batch_end_;

@@ -1,4 +1,5 @@
-// spool/segment_scan.h -- walks the bytes of one segment: records, whole and broken batches, the tail.
+// spool/segment_scan.h -- walks the bytes of one segment: records, whole and broken batches, the
+// tail.
 //
 // Pure: the owner reads the file and feeds it. A bad record never ends the walk.
 // Life:  Feed in order from kDataStart, Finish once.
@@ -25,8 +26,8 @@ class ScanEvents {
   virtual void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) = 0;
   // A valid commit record, which also says that every batch before this one was synced.
   virtual void OnCommit(const CommitPayload& commit) = 0;
-  // A range that should have been a whole batch. `has_successor`: a valid commit record lies behind it
-  // in this segment. Its whole records were or will be told all the same.
+  // A range that should have been a whole batch. `has_successor`: a valid commit record lies behind
+  // it in this segment. Its whole records were or will be told all the same.
   virtual void OnBrokenBatch(ByteRange range, bool has_successor) = 0;
   // A whole batch that does not continue the chain: batches before it are gone.
   virtual void OnBrokenChain(uint64_t at) = 0;
@@ -38,7 +39,8 @@ class ScanEvents {
 class SegmentScan : public SegmentSink {
  public:
   // `end`: where data ends (the second header, the end of a short file, or the end of trust).
-  // `previous_crc`: header checksum of the last commit record of the log before this segment, if known.
+  // `previous_crc`: header checksum of the last commit record of the log before this segment, if
+  // known.
   SegmentScan(const SegmentKey& key, uint64_t end, std::optional<uint32_t> previous_crc,
               ScanEvents& events);
   SegmentScan(const SegmentScan&) = delete;

@@ -1,7 +1,7 @@
 // spool/space_watch.h -- is there room for new mail? Asks the file system at most once a second.
 //
-// What is already allocated to segments counts as free, what is staged counts as used. Below the reserve
-// new mail is refused; settles and mail under way may use the reserve.
+// What is already allocated to segments counts as free, what is staged counts as used. Below the
+// reserve new mail is refused; settles and mail under way may use the reserve.
 #pragma once
 
 #include "io/io.h"

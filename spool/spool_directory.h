@@ -1,6 +1,7 @@
 // spool/spool_directory.h -- the directory of a whole spool: lock, format version, node id, shards.
 //
-// Layout: LOCK, VERSION (format and node), shard-000/ ... ; each shard has a quarantine/ of its own.
+// Layout: LOCK, VERSION (format and node), shard-000/ ... ; each shard has a quarantine/ of its
+//         own.
 // Errors: absl codes mean exit codes: kFailedPrecondition: another daemon holds it (75);
 //         kUnimplemented: written by a newer format, nothing touched (76); anything else: cannot be
 //         opened (73).

@@ -50,7 +50,9 @@ void Spool::Impl::Recover() {
   ASSERT(phase_ == Phase::kNew);
   phase_ = Phase::kRecovering;
   const Catalog::Identity identity{options_.node, options_.shard};
-  recovery_ = std::make_unique<Recovery>(io_, directory_, identity, segments_, index_, *this);
+  RecoveryEvents& recovery_events = *this;
+  recovery_ = std::make_unique<Recovery>(io_, directory_, identity, segments_, index_,
+                                         recovery_events);
   recovery_->Start();
 }
 

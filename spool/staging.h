@@ -1,4 +1,5 @@
-// spool/staging.h -- content of all messages under way: its memory, its budget, and who waits for room.
+// spool/staging.h -- content of all messages under way: its memory, its budget, and who waits for
+// room.
 //
 // Owns:  a pool of chunks. Writers own the chunks they took until they give them back.
 // Turn:  Pump comes from Spool::CommitTurn.

@@ -1,15 +1,16 @@
 // core/smtp/client_session.h -- sender-SMTP: replies in, commands out. No socket, file or clock.
 //
-// Life:  Start() at connect; Consume() replies until phase() is kReady; then any number of
-//        transactions (StartTransaction ... kContent: WriteContent*, EndContent ... kReady with
-//        outcomes()); Quit(). Any failure of the connection or the peer's protocol ends in kFailed
-//        with failure() set: the outcomes of a transaction that was open are then all deferred
-//        where the peer had not said otherwise.
-// Owns:  commands and content not yet sent; the replies' texts of the current transaction.
+// Life:   Consume() replies until phase() is kReady; then any number of transactions
+//         (StartTransaction ... kContent: WriteContent*, EndContent ... kReady with outcomes());
+//         Quit(). Any failure of the connection or the peer's protocol ends in kFailed with
+//         failure() set: the outcomes of a transaction that was open are then all deferred where
+//         the peer had not said otherwise.
+//         What output() has must be taken (DropOutput) before the replies to it are consumed: a
+//         reply to a command that has not left is out of place.
+// Owns:   commands and content not yet sent; the replies' texts of the current transaction.
 // Errors: strict reply parsing with caps (4 KiB a line, 128 lines a reply); everything a primary
-//         does
-//        wrong is kFailed or an outcome, never a crash (reliability rows 126-146).
-// See:   RFC 5321 s4.2, s4.5.4.1, RFC 2920 (pipelining), RFC 1870, RFC 2034.
+//         does wrong is kFailed or an outcome, never a crash (reliability rows 126-146).
+// See:    RFC 5321 s4.2, s4.5.4.1, RFC 2920 (pipelining), RFC 1870, RFC 2034.
 #pragma once
 
 #include <cstdint>
@@ -21,22 +22,13 @@
 #include "core/base/bytes.h"
 #include "core/smtp/data_writer.h"
 #include "core/smtp/envelope.h"
+#include "core/smtp/outcome.h"
+#include "core/smtp/output_queue.h"
+#include "core/smtp/primary_extensions.h"
+#include "core/smtp/recipient_ledger.h"
 #include "core/smtp/reply_parser.h"
 
 namespace backstay {
-
-// How an attempt ended for one recipient.
-struct Outcome {
-  enum class Kind : uint8_t { kDelivered, kDeferred, kFailed };
-  enum class Phase : uint8_t { kConnect, kGreeting, kEhlo, kMail, kRcpt, kData, kEndOfData };
-  Kind kind = Kind::kDeferred;
-  Phase phase = Phase::kConnect;
-  int code = 0;          // of the reply; 0 when there was none (connection lost)
-  std::string enhanced;  // "5.1.1"; empty when the reply had none or it contradicts the code
-  std::string text;      // cleaned: printable, one line, at most 400 bytes
-  // the peer's verdict on this recipient or this message, not on the connection
-  bool own = false;
-};
 
 class ClientSession {
  public:
@@ -47,11 +39,11 @@ class ClientSession {
     kEnvelope,  // MAIL/RCPT/DATA outstanding
     kContent,   // 354 is here: WriteContent and EndContent are wanted
     kFinal,     // end of data sent, waiting for the last reply
-    kQuit,      // QUIT sent
+    kQuit,      // QUIT sent, its reply not yet here
     kFailed     // the connection is of no more use; close it
   };
   enum class Failure : uint8_t {
-    kNone,
+    kNone,                  // also after QUIT and AbortContent: nobody's fault
     kClosedBeforeGreeting,  // peer closed or reset before a complete 220
     kRefusedGreeting,       // 5xx at the banner
     kDeferredGreeting,      // 4xx at the banner
@@ -67,34 +59,94 @@ class ClientSession {
   ClientSession(const ClientSession&) = delete;
   ClientSession& operator=(const ClientSession&) = delete;
 
-  // One message to recipients `indexes` of `envelope` (indexes into envelope.recipients). The
-  // envelope must live until the transaction is over. `content_bytes` is for SIZE. Phase kReady
-  // only.
+  // One message to recipients `indexes` of `envelope` (indexes into envelope.recipients, not
+  // empty). The envelope must live until the transaction is over. `content_bytes` is for SIZE.
+  // Phase kReady only. The transaction may be over at once, with phase() kReady and nothing sent:
+  // the message is larger than the primary takes (5.3.4), it needs SMTPUTF8 (5.6.7), or an address
+  // is no address.
   void StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                         uint64_t content_bytes, bool has_dot_lines);
   void Consume(Bytes bytes);
   void ConnectionLost();  // closed, reset or timed out
   // Content as stored (CRLF lines, dot-unstuffed), in order, in pieces of any size. Stuffed on the
-  // way.
+  // way. Without effect in any other phase than kContent: the peer may have ended it meanwhile.
   void WriteContent(Bytes stored);
   void EndContent();
   // The content could not be read: the connection must be dropped before the end of data (kFailed,
   // every outcome deferred).
   void AbortContent();
-  void Quit();
+  void Quit();  // phase kReady only
 
-  Phase phase() const;
-  Failure failure() const;
+  Phase phase() const { return phase_; }
+  Failure failure() const { return failure_; }
   // The reply that caused failure(), or the last one at all; cleaned like Outcome::text.
-  int last_code() const;
-  std::string_view last_text() const;
+  int last_code() const { return last_code_; }
+  std::string_view last_text() const { return last_text_; }
   // Parallel to the `indexes` of the last transaction; complete when phase() is kReady or kFailed.
-  const std::vector<Outcome>& outcomes() const;
-  bool supports_pipelining() const;
-  std::optional<uint64_t> size_max() const;
+  const std::vector<Outcome>& outcomes() const { return ledger_.outcomes(); }
+  bool supports_pipelining() const { return extensions_.pipelining; }
+  std::optional<uint64_t> size_max() const { return extensions_.size_max; }
 
-  std::string_view output() const;  // commands and content not yet sent
-  void DropOutput(size_t bytes);
+  std::string_view output() const { return output_.view(); }  // commands and content not yet sent
+  void DropOutput(size_t bytes) { output_.Drop(bytes); }
+  // Faults in stored content that were put right on the way out (DataWriter::repairs).
+  uint64_t content_repairs() const { return data_writer_.repairs(); }
+
+ private:
+  // A command that a reply is owed for.
+  enum class Step : uint8_t { kReset, kMail, kRcpt, kData };
+  using Kind = Outcome::Kind;
+
+  void OnReply();
+  void OnGreeting(const PrimaryReply& reply);
+  void OnEhloReply(const PrimaryReply& reply);
+  void OnEnvelopeReply(const PrimaryReply& reply);
+  void OnMailReply(const PrimaryReply& reply);
+  void OnRcptReply(const PrimaryReply& reply);
+  void OnDataReply(const PrimaryReply& reply);
+  void OnEarlyReply(const PrimaryReply& reply);
+  void OnFinalReply(const PrimaryReply& reply);
+
+  bool RefuseUnsent(uint64_t content_bytes);
+  void RefuseAll(std::string_view enhanced, std::string_view text);
+  void SendCommands();
+  void SendMail();
+  void SendRcpt();
+  void EndTransaction();
+  void Fail(Failure failure, bool by_reply);
+  void Ended(Failure failure);
+
+  bool NamesUs(const PrimaryReply& reply) const;
+  bool AnswersUnsent() const;
+  Outcome::Phase OutcomePhase() const;
+  Outcome OutcomeOf(Kind kind, bool own) const;
+
+  const std::string hostname_;
+  Phase phase_ = Phase::kGreeting;
+  Failure failure_ = Failure::kNone;
+  ReplyParser parser_;
+  DataWriter data_writer_;
+  PrimaryExtensions extensions_;
+  bool said_helo_ = false;
+  bool reset_needed_ = false;  // the peer may still be in the transaction before
+  int last_code_ = 0;
+  std::string last_text_;
+  std::string last_enhanced_;
+
+  const Envelope* envelope_ = nullptr;  // of the current transaction
+  std::vector<uint32_t> recipients_;    // indexes into envelope_->recipients
+  RecipientLedger ledger_;              // parallel to recipients_
+  uint64_t content_bytes_ = 0;
+  bool has_dot_lines_ = false;
+  bool reply_was_begun_ = false;  // bytes of a reply had come before the transaction began
+  bool mail_sent_ = false;
+  bool mail_taken_ = false;
+  size_t recipients_sent_ = 0;      // recipients_ before it were sent, or decided without
+  size_t recipients_answered_ = 0;  // as above, and their replies are here
+  std::vector<Step> steps_;         // commands of the last group, a reply owed from next_step_ on
+  size_t next_step_ = 0;
+
+  OutputQueue output_;
 };
 
 }  // namespace backstay

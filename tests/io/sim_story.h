@@ -1,8 +1,8 @@
 // tests/io/sim_story.h -- a small durable server and its client, on most verbs of Io.
 //
-// A client sends numbers of eight bytes. The server appends them to a log and sends each back when it
-// is synced. A failed write or sync makes it close its connections and go on in a new file. So: a
-// number that a client got back is in some log after any crash.
+// A client sends numbers of eight bytes. The server appends them to a log and sends each back when
+// it is synced. A failed write or sync makes it close its connections and go on in a new file. So:
+// a number that a client got back is in some log after any crash.
 #pragma once
 
 #include <algorithm>

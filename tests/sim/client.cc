@@ -126,7 +126,8 @@ void SimClient::OnPeerBytes(std::string_view bytes) {
     const std::string line = input_.substr(0, end);
     input_.erase(0, end + 2);
     int code = 0;
-    const auto parsed = std::from_chars(line.data(), line.data() + std::min<size_t>(3, line.size()), code);
+    const auto parsed =
+        std::from_chars(line.data(), line.data() + std::min<size_t>(3, line.size()), code);
     if (line.size() < 3 || parsed.ptr != line.data() + 3 || code < 200 || code > 599) {
       ledger_.Violation(fmt::format("a malformed reply: {}", line));
       socket_.Abort();
@@ -138,7 +139,8 @@ void SimClient::OnPeerBytes(std::string_view bytes) {
   }
 }
 
-// 421 may come at any time; then the connection ends. Anything else has a command that asked for it.
+// 421 may come at any time; then the connection ends. Anything else has a command that asked for
+// it.
 void SimClient::OnUnexpected(int code) {
   if (code != 421) {
     ledger_.Violation(fmt::format("a reply that nobody asked for: {}", code));
@@ -164,8 +166,8 @@ void SimClient::OnReply(int code, std::string_view text) {
         socket_.Finish();
         return;
       }
-      Command({Kind::kEhlo}, Draw(setup_.manners.helo) ? "HELO client.example\r\n"
-                                                       : "EHLO client.example\r\n");
+      Command({Kind::kEhlo},
+              Draw(setup_.manners.helo) ? "HELO client.example\r\n" : "EHLO client.example\r\n");
       return;
     case Kind::kEhlo:
     case Kind::kReset:

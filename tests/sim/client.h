@@ -1,9 +1,10 @@
 // tests/sim/client.h -- a simulated client: offers messages to the daemon, well-behaved or not.
 //
-// It never offers a message twice: what was not stored is offered as another one. It tells the ledger what
-// it sent and what it was answered.
+// It never offers a message twice: what was not stored is offered as another one. It tells the
+// ledger what it sent and what it was answered.
 //
-// Life:     connects, sends, closes, again, until its messages are used up or Finish(); done() at the end.
+// Life:     connects, sends, closes, again, until its messages are used up or Finish(); done() at
+//           the end.
 // Owns:     its Io and its one connection. Outlives: world, host and ledger outlive it.
 #pragma once
 
@@ -24,13 +25,14 @@ namespace backstay {
 
 // Rates are events per million chances.
 struct ClientManners {
-  uint32_t pipelined = 500'000;    // per connection
-  uint32_t pipeline_next = 200'000;  // per message of such a one: the next MAIL right behind the dot
-  uint32_t cut = 0;                // per connection: closes after a drawn number of bytes
-  uint32_t abrupt = 0;             // per connection: no QUIT
-  uint32_t silent = 0;             // per message: says nothing more until it is thrown out
-  uint32_t reset = 0;              // per message: RSET instead of DATA
-  uint32_t helo = 0;               // per connection: HELO instead of EHLO
+  uint32_t pipelined = 500'000;  // per connection
+  uint32_t pipeline_next =
+      200'000;          // per message of such a one: the next MAIL right behind the dot
+  uint32_t cut = 0;     // per connection: closes after a drawn number of bytes
+  uint32_t abrupt = 0;  // per connection: no QUIT
+  uint32_t silent = 0;  // per message: says nothing more until it is thrown out
+  uint32_t reset = 0;   // per message: RSET instead of DATA
+  uint32_t helo = 0;    // per connection: HELO instead of EHLO
   size_t messages_per_connection_max = 4;
   absl::Duration pause_max = absl::Seconds(1);  // between connections
 
@@ -100,7 +102,7 @@ class SimClient : public Actor, private PeerEvents {
   Completion<&SimClient::OnConnected> connect_{this};
   std::deque<Message> queued_;
   size_t messages_left_;
-  Instant due_;             // when OnTimer runs: the next connection, or patience with this one
+  Instant due_;  // when OnTimer runs: the next connection, or patience with this one
   std::string input_;
   std::deque<Expected> expected_;
   bool pipelined_ = false;

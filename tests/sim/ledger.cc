@@ -71,7 +71,8 @@ void Ledger::OnFinalReply(size_t message, int code, std::string_view text) {
     return;
   }
   if (!entry.queue_id.empty() && entry.queue_id != id) {
-    Violation(fmt::format("message {}: 250 names {}, delivered as {}", message, id, entry.queue_id));
+    Violation(
+        fmt::format("message {}: 250 names {}, delivered as {}", message, id, entry.queue_id));
   }
   entry.queue_id.assign(id);
 }
@@ -131,8 +132,8 @@ size_t Ledger::OnDelivered(std::string_view reverse_path,
 }
 
 // May the daemon try to deliver this at all?
-void Ledger::CheckDelivery(const Entry& entry, const Recipient& recipient,
-                           std::string_view address, std::string_view reverse_path) {
+void Ledger::CheckDelivery(const Entry& entry, const Recipient& recipient, std::string_view address,
+                           std::string_view reverse_path) {
   if (entry.message.reverse_path != reverse_path) {
     Violation(fmt::format("<{}>: reverse-path <{}> instead of <{}>", address, reverse_path,
                           entry.message.reverse_path));
@@ -170,7 +171,8 @@ void Ledger::CheckReceived(size_t number, Entry& entry, std::string_view receive
     one_field = rest.empty() || rest[0] == ' ' || rest[0] == '\t';
   }
   if (!one_field) {
-    Violation(fmt::format("message {}: not exactly one Received field on top: {}", number, received));
+    Violation(
+        fmt::format("message {}: not exactly one Received field on top: {}", number, received));
     return;
   }
   const size_t at = received.find(" id ");
@@ -179,8 +181,8 @@ void Ledger::CheckReceived(size_t number, Entry& entry, std::string_view receive
   if (entry.queue_id.empty()) {
     entry.queue_id.assign(id);
   } else if (entry.queue_id != id) {
-    Violation(fmt::format("message {}: Received names id {} instead of {}", number, id,
-                          entry.queue_id));
+    Violation(
+        fmt::format("message {}: Received names id {} instead of {}", number, id, entry.queue_id));
   }
   const auto accepted =
       std::count_if(entry.recipients.begin(), entry.recipients.end(),
@@ -221,9 +223,9 @@ bool Ledger::CheckMessage(size_t number, const Entry& entry) {
     }
   }
   if (!lost.empty() && damages_ == 0) {
-    Violation(fmt::format("message {} ({} bytes, 250 {} at {}) reached neither delivery nor refusal: {}",
-                          number, entry.message.content.size(), entry.queue_id,
-                          Seconds(entry.final_at), lost));
+    Violation(fmt::format(
+        "message {} ({} bytes, 250 {} at {}) reached neither delivery nor refusal: {}", number,
+        entry.message.content.size(), entry.queue_id, Seconds(entry.final_at), lost));
   }
   return lost.empty();
 }
@@ -247,9 +249,10 @@ void Ledger::CheckEnd(const Rest& rest) {
     Violation(fmt::format("{} recipients are still queued", rest.recipients_live));
   }
   if (damages_ == 0 && rest.recipients_dsn_pending != owed) {
-    Violation(fmt::format("{} recipients were rejected for good with a sender to tell, {} are held as "
-                          "dsn pending",
-                          owed, rest.recipients_dsn_pending));
+    Violation(
+        fmt::format("{} recipients were rejected for good with a sender to tell, {} are held as "
+                    "dsn pending",
+                    owed, rest.recipients_dsn_pending));
   }
   if (damages_ == 0 && rest.recipients_quarantined != 0) {
     Violation(fmt::format("{} recipients are quarantined, but nothing on disk was damaged",

@@ -1,11 +1,14 @@
-// tests/sim/ledger.h -- what must be true: every message offered, every reply seen, every delivery taken.
+// tests/sim/ledger.h -- what must be true: every message offered, every reply seen, every delivery
+// taken.
 //
 // Per recipient (DESIGN 1):
 //  * 250 after the data: at the end delivered, or settled failed because a primary said so;
 //  * end of data never sent, or RCPT refused: never delivered;
 //  * sent and unanswered: delivered or not, both are right;
-//  * refused after the data: never delivered, unless a crash came between (the record may have survived);
-//  * content: exactly one Received field that names the queue id of the 250, then the bytes that came in;
+//  * refused after the data: never delivered, unless a crash came between (the record may have
+//  survived);
+//  * content: exactly one Received field that names the queue id of the 250, then the bytes that
+//  came in;
 //  * delivered again only if the reply was lost, or a crash came before the settle was safe;
 //  * nothing is lost to damage beyond one message for each damaged place.
 #pragma once
@@ -27,7 +30,8 @@ class Ledger {
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
 
-  // A delivery whose 250 was seen by the daemon is settled on disk after this; longer when disks fail.
+  // A delivery whose 250 was seen by the daemon is settled on disk after this; longer when disks
+  // fail.
   void set_settle_delay_max(absl::Duration delay) { settle_delay_max_ = delay; }
 
   // ---- clients ----
@@ -63,7 +67,7 @@ class Ledger {
 
   // ---- counts ----
   size_t offered() const { return messages_.size(); }
-  size_t stored() const { return stored_; }        // 250 seen
+  size_t stored() const { return stored_; }  // 250 seen
   size_t deliveries() const { return deliveries_.size(); }
   size_t duplicates() const { return duplicates_; }  // recipients that got a message again
   size_t crashes() const { return crashes_.size(); }

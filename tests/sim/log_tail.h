@@ -1,4 +1,5 @@
-// tests/sim/log_tail.h -- the operator log of a simulated daemon: the last lines are kept for the report.
+// tests/sim/log_tail.h -- the operator log of a simulated daemon: the last lines are kept for the
+// report.
 #pragma once
 
 #include <string>

@@ -3,7 +3,8 @@
 //   backstay-sim [SEED ...] [--seeds N] [--first SEED] [--seconds N] [--twice] [--trace] [--marks]
 //   backstay-sim --crash-every [STRIDE] | --fail-every [STRIDE]
 //
-// Without a seed: fresh ones (300). One seed prints its plan. The last line counts; 1 when one failed.
+// Without a seed: fresh ones (300). One seed prints its plan. The last line counts; 1 when one
+// failed.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
@@ -104,11 +105,11 @@ int Main(int argc, char** argv) {
   if (flags.marks) {
     PrintMarks();
   }
-  std::printf("%llu messages offered, %llu stored, %llu deliveries, %llu duplicates, %llu crashes, %llu "
-              "damages, %llu events\n",
-              Print(totals.offered), Print(totals.stored), Print(totals.deliveries),
-              Print(totals.duplicates), Print(totals.crashes), Print(totals.damages),
-              Print(totals.events));
+  std::printf(
+      "%llu messages offered, %llu stored, %llu deliveries, %llu duplicates, %llu crashes, %llu "
+      "damages, %llu events\n",
+      Print(totals.offered), Print(totals.stored), Print(totals.deliveries),
+      Print(totals.duplicates), Print(totals.crashes), Print(totals.damages), Print(totals.events));
   std::printf("%llu passed, %llu failed\n", Print(totals.passed), Print(totals.failed));
   // A simulator in which nothing is delivered proves nothing.
   return totals.failed == 0 && totals.passed > 0 && totals.deliveries > 0 ? 0 : 1;

@@ -31,13 +31,14 @@ char DrawByte(Random& random, bool hostile) {
 
 void AppendLine(Random& random, bool hostile, uint64_t bytes_max, std::string& content) {
   constexpr std::string_view kOdd[] = {
-      "",  ".",   "..", ".\t", "..leading", "Received: from inside by outside; never", "QUIT",
-      " folded", "250 2.0.0 Ok: queued as nothing", "\t"};
+      "",     ".",         "..",
+      ".\t",  "..leading", "Received: from inside by outside; never",
+      "QUIT", " folded",   "250 2.0.0 Ok: queued as nothing",
+      "\t"};
   if (random.Chance(1, 4)) {
     content += kOdd[random.Below(std::size(kOdd))];
   } else {
-    const uint64_t length = random.Chance(1, 20) ? DrawSize(random, bytes_max)
-                                                 : random.Below(90);
+    const uint64_t length = random.Chance(1, 20) ? DrawSize(random, bytes_max) : random.Below(90);
     if (random.Chance(1, 10)) {
       content += '.';
     }
@@ -55,8 +56,8 @@ std::string DrawContent(Random& random, const MessageShape& shape, uint64_t numb
   }
   std::string content;
   if (random.Chance(9, 10)) {
-    content = fmt::format("X-Token: message {} {:016x}\r\nSubject: story\r\n\r\n", number,
-                          random.Next());
+    content =
+        fmt::format("X-Token: message {} {:016x}\r\nSubject: story\r\n\r\n", number, random.Next());
   }
   const bool hostile = shape.hostile_bytes && random.Chance(1, 2);
   while (content.size() < bytes) {
@@ -82,16 +83,15 @@ bool IsRefusedSender(std::string_view reverse_path) {
 Message DrawMessage(Random& random, const MessageShape& shape, uint64_t number) {
   Message message;
   if (random.Chance(9, 10)) {
-    message.reverse_path = fmt::format("{}{}@sender.example",
-                                       random.Chance(1, 30) ? "spam" : "from", number);
+    message.reverse_path =
+        fmt::format("{}{}@sender.example", random.Chance(1, 30) ? "spam" : "from", number);
   }
   const uint64_t recipients = 1 + (random.Chance(1, 2) ? random.Below(shape.recipients_max) : 0);
   for (uint64_t index = 0; index < recipients; ++index) {
     const std::string_view kind = random.Chance(1, 12) ? "gone" : "user";
-    const std::string_view domain = random.Chance(1, 25)
-                                        ? kForeignDomain
-                                        : std::string_view(shape.domains[random.Below(
-                                              shape.domains.size())]);
+    const std::string_view domain =
+        random.Chance(1, 25) ? kForeignDomain
+                             : std::string_view(shape.domains[random.Below(shape.domains.size())]);
     message.recipients.push_back(fmt::format("{}{}.{}@{}", kind, number, index, domain));
   }
   message.content = DrawContent(random, shape, number);

@@ -1,7 +1,7 @@
 // tests/sim/message.h -- a mail message of a simulated client, and how it is drawn.
 //
-// A recipient address is used by one message only, so that what a primary gets can be traced. Its local
-// part says what a primary answers, see Fate.
+// A recipient address is used by one message only, so that what a primary gets can be traced. Its
+// local part says what a primary answers, see Fate.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,9 @@ struct Message {
 
 // What every simulated primary decides by name, so that the ledger knows it too.
 enum class Fate : uint8_t {
-  kTaken,     // 250, sooner or later
-  kUnknown,   // local part "gone...": 550 at RCPT, always
-  kForeign,   // domain we do not back up: the daemon refuses it
+  kTaken,    // 250, sooner or later
+  kUnknown,  // local part "gone...": 550 at RCPT, always
+  kForeign,  // domain we do not back up: the daemon refuses it
 };
 Fate FateOf(std::string_view recipient);
 // Reverse-paths "spam...": 554 at the end of data, always.

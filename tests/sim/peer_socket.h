@@ -1,4 +1,5 @@
-// tests/sim/peer_socket.h -- a connected socket of a simulated peer: text in, text out, cut at will.
+// tests/sim/peer_socket.h -- a connected socket of a simulated peer: text in, text out, cut at
+// will.
 //
 // Independent of io/stream, which the daemon uses on the other side.
 // Life:     Start, then OnPeerGone last; only then may it be started again.

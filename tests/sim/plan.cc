@@ -10,9 +10,9 @@ namespace backstay {
 namespace {
 
 std::string_view NameOf(StageEvent::Kind kind) {
-  constexpr std::string_view kNames[] = {"close listener", "open listener", "host down", "host up",
-                                         "cut",            "uncut",         "crash",     "stop",
-                                         "reload",         "damage"};
+  constexpr std::string_view kNames[] = {
+      "close listener", "open listener", "host down", "host up", "cut",
+      "uncut",          "crash",         "stop",      "reload",  "damage"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -71,7 +71,8 @@ void AddOutage(Random& random, StoryPlan& plan, size_t index) {
                                {Kind::kHostDown, Kind::kHostUp},
                                {Kind::kCut, Kind::kUncut}};
   const auto& way = kWays[random.Below(std::size(kWays))];
-  const absl::Duration from = random.Chance(1, 3) ? absl::ZeroDuration() : DrawTime(random, plan.span);
+  const absl::Duration from =
+      random.Chance(1, 3) ? absl::ZeroDuration() : DrawTime(random, plan.span);
   plan.events.push_back({from, way[0], index});
   plan.events.push_back({from + DrawTime(random, plan.span - from), way[1], index});
 }
@@ -97,8 +98,9 @@ void DrawEvents(Random& random, StoryPlan& plan) {
   for (uint64_t count = random.Chance(9, 10) ? 0 : 1 + random.Below(3); count > 0; --count) {
     plan.events.push_back({DrawTime(random, plan.span), Kind::kDamage});
   }
-  std::stable_sort(plan.events.begin(), plan.events.end(),
-                   [](const StageEvent& left, const StageEvent& right) { return left.at < right.at; });
+  std::stable_sort(
+      plan.events.begin(), plan.events.end(),
+      [](const StageEvent& left, const StageEvent& right) { return left.at < right.at; });
 }
 
 }  // namespace
@@ -192,7 +194,8 @@ std::string StoryPlan::Config(size_t domain_left_out) const {
 
 std::string StoryPlan::ToString() const {
   std::string text = fmt::format(
-      "shards={} primaries={} connections={} segment={}KiB disk={} clients={} x {} messages of up to {} "
+      "shards={} primaries={} connections={} segment={}KiB disk={} clients={} x {} messages of up "
+      "to {} "
       "bytes, {} recipients, span={} {}",
       shards, primaries, connections_per_primary, segment_bytes / 1024,
       disk_bytes == 0 ? "plenty" : fmt::format("{}MiB", disk_bytes >> 20), clients,

@@ -19,12 +19,12 @@ struct StageEvent {
     kOpenListener,
     kHostDown,
     kHostUp,
-    kCut,            // daemon and primary cannot reach each other
+    kCut,  // daemon and primary cannot reach each other
     kUncut,
-    kCrash,          // of the daemon's host
-    kStop,           // orderly; the daemon is started again
-    kReload,         // `index`: number of a domain to leave out; the number of domains: none
-    kDamage          // a bit of a segment file flips
+    kCrash,   // of the daemon's host
+    kStop,    // orderly; the daemon is started again
+    kReload,  // `index`: number of a domain to leave out; the number of domains: none
+    kDamage   // a bit of a segment file flips
   };
   absl::Duration at;
   Kind kind;
@@ -46,13 +46,13 @@ struct StoryPlan {
   uint64_t segment_bytes = 1024 * 1024;
   uint64_t disk_bytes = 0;  // during the safety phase; 0: plenty
   size_t connections_per_primary = 20;
-  std::string retry;        // lines for [retry]
+  std::string retry;  // lines for [retry]
   size_t clients = 2;
   size_t messages_per_client = 10;
   MessageShape shape;
   ClientManners client_manners;
   PrimaryManners primary_manners;
-  absl::Duration span;      // of the safety phase
+  absl::Duration span;             // of the safety phase
   std::vector<StageEvent> events;  // by time
   // ---- exhaustive modes; 0: off ----
   uint64_t crash_after_event = 0;

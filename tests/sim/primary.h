@@ -1,7 +1,8 @@
-// tests/sim/primary.h -- a simulated primary: takes mail, defers, refuses, is slow, cuts, goes down.
+// tests/sim/primary.h -- a simulated primary: takes mail, defers, refuses, is slow, cuts, goes
+// down.
 //
-// An SMTP server of its own, independent of the daemon's. What it does to a recipient for good is decided
-// by name (Fate), everything else is drawn from its manners.
+// An SMTP server of its own, independent of the daemon's. What it does to a recipient for good is
+// decided by name (Fate), everything else is drawn from its manners.
 //
 // Life:     Open() listens; Close() stops and cuts what is open; any number of times.
 // Owns:     its Io and connections. Outlives: world, host and ledger outlive it.
@@ -23,19 +24,19 @@ namespace backstay {
 
 // Rates are events per million chances.
 struct PrimaryManners {
-  uint32_t greeting_421 = 0;      // per connection
-  uint32_t cut_at_greeting = 0;   // per connection: closes before the banner
+  uint32_t greeting_421 = 0;     // per connection
+  uint32_t cut_at_greeting = 0;  // per connection: closes before the banner
   uint32_t mail_4xx = 0;
-  uint32_t rcpt_4xx = 0;          // per recipient
+  uint32_t rcpt_4xx = 0;  // per recipient
   uint32_t data_4xx = 0;
-  uint32_t content_4xx = 0;       // after the data
-  uint32_t lost_reply = 0;        // taken, then the connection is cut before the 250
-  uint32_t cut = 0;               // per command: closes instead of a reply, or within it
-  uint32_t cut_in_content = 0;    // per message
-  uint32_t slow = 0;              // per reply
+  uint32_t content_4xx = 0;     // after the data
+  uint32_t lost_reply = 0;      // taken, then the connection is cut before the 250
+  uint32_t cut = 0;             // per command: closes instead of a reply, or within it
+  uint32_t cut_in_content = 0;  // per message
+  uint32_t slow = 0;            // per reply
   absl::Duration slow_max = absl::Seconds(2);
   bool pipelining = true;
-  bool eight_bit = true;          // 8BITMIME
+  bool eight_bit = true;  // 8BITMIME
 
   std::string ToString() const;
 };

@@ -91,8 +91,10 @@ void RunSeed(uint64_t seed, const SeedOptions& options, RunTotals& totals) {
     RunTotals ignored;
     if (Play(plan, name, false, true, ignored) != hash) {
       ++totals.failed;
-      std::printf("FAILED seed %llu: the second run went another way\n  reproduce: ./dev sim %llu --twice\n",
-                  static_cast<unsigned long long>(seed), static_cast<unsigned long long>(seed));
+      std::printf(
+          "FAILED seed %llu: the second run went another way\n  reproduce: ./dev sim %llu "
+          "--twice\n",
+          static_cast<unsigned long long>(seed), static_cast<unsigned long long>(seed));
     }
   }
 }
@@ -106,8 +108,8 @@ void RunCrashEvery(uint64_t stride, RunTotals& totals) {
       StoryPlan plan = SmallPlan();
       plan.crash_after_event = event;
       plan.crash_mode = mode;
-      Play(plan, fmt::format("small story, crash after event {} mode {}", event,
-                             static_cast<int>(mode)),
+      Play(plan,
+           fmt::format("small story, crash after event {} mode {}", event, static_cast<int>(mode)),
            false, true, totals);
     }
   }
@@ -124,8 +126,9 @@ void RunFailEvery(uint64_t stride, RunTotals& totals) {
         plan.fail_operation = operation;
         plan.fail_error = error;
         plan.fail_from_then_on = from_then_on;
-        Play(plan, fmt::format("small story, disk operation {} fails: {}{}", operation,
-                               Describe(error), from_then_on ? ", and all after it" : ""),
+        Play(plan,
+             fmt::format("small story, disk operation {} fails: {}{}", operation, Describe(error),
+                         from_then_on ? ", and all after it" : ""),
              false, true, totals);
       }
     }

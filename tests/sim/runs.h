@@ -1,4 +1,5 @@
-// tests/sim/runs.h -- what backstay-sim can be asked for: seeds, each twice, and the two exhaustive modes.
+// tests/sim/runs.h -- what backstay-sim can be asked for: seeds, each twice, and the two exhaustive
+// modes.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,8 @@ void RunSeed(uint64_t seed, const SeedOptions& options, RunTotals& totals);
 
 // The small story again and again: a crash after every `stride`-th event, in each crash mode.
 void RunCrashEvery(uint64_t stride, RunTotals& totals);
-// The small story again and again: every `stride`-th disk operation fails, once or from then on, in each way.
+// The small story again and again: every `stride`-th disk operation fails, once or from then on, in
+// each way.
 void RunFailEvery(uint64_t stride, RunTotals& totals);
 
 }  // namespace backstay

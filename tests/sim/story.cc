@@ -11,8 +11,8 @@
 namespace backstay {
 namespace {
 
-// A recipient's own deferral may be due 24 hours after the others (the default schedule's last wait), and
-// what a reload held back is due with it.
+// A recipient's own deferral may be due 24 hours after the others (the default schedule's last
+// wait), and what a reload held back is due with it.
 constexpr absl::Duration kDrainMax = absl::Hours(30);
 // Connections kept for reuse, idle clients thrown out, dead segments given back.
 constexpr absl::Duration kQuietMax = absl::Minutes(20);
@@ -135,8 +135,8 @@ bool Story::Drive(Done done, absl::Duration at_most) {
       return false;
     }
     const Instant until = daemon_->running() ? end : std::min(end, restart_at_);
-    world_.RunUntil(
-        [&] { return done() || (daemon_->running() && daemon_->finished()); }, until - now);
+    world_.RunUntil([&] { return done() || (daemon_->running() && daemon_->finished()); },
+                    until - now);
   }
 }
 
@@ -146,8 +146,8 @@ void Story::Tend() {
   }
   if (daemon_->running() && daemon_->finished()) {
     if (must_start_) {
-      ledger_.Violation(fmt::format("the daemon ended by itself: {}",
-                                    std::string(daemon_->status().message())));
+      ledger_.Violation(
+          fmt::format("the daemon ended by itself: {}", std::string(daemon_->status().message())));
     }
     CrashDaemon(CrashMode::kAllUnsynced);
   }
@@ -170,8 +170,9 @@ void Story::StartDaemon() {
 void Story::CrashDaemon(CrashMode mode) {
   ledger_.OnCrash();
   daemon_->Crash(mode);
-  restart_at_ = world_.Now() + absl::Milliseconds(static_cast<int64_t>(random_.Below(
-                                   static_cast<uint64_t>(absl::ToInt64Milliseconds(kRestartDelayMax)))));
+  restart_at_ =
+      world_.Now() + absl::Milliseconds(static_cast<int64_t>(random_.Below(
+                         static_cast<uint64_t>(absl::ToInt64Milliseconds(kRestartDelayMax)))));
 }
 
 void Story::StopDaemon() {
@@ -307,7 +308,8 @@ void Story::Liveness() {
   }
 }
 
-// An orderly stop, a start that finds nothing to deliver, one more message, which is taken and delivered.
+// An orderly stop, a start that finds nothing to deliver, one more message, which is taken and
+// delivered.
 void Story::CheckRestart() {
   const SpoolStats before = daemon_->stats();
   if (!Expect(daemon_->Stop(absl::Minutes(2) + Slack()), "an orderly stop")) {
@@ -366,13 +368,13 @@ std::string Story::DescribeState() {
       counters.messages_refused, routes.delivered, routes.deferred, routes.failed, routes.discarded,
       routes.quarantined);
   for (const std::unique_ptr<SimPrimary>& primary : primaries_) {
-    text += fmt::format("  {}: {} connections now, {} in all, {} messages\n",
-                        primary->host().name(), primary->connections(),
-                        primary->connections_accepted(), primary->messages());
+    text +=
+        fmt::format("  {}: {} connections now, {} in all, {} messages\n", primary->host().name(),
+                    primary->connections(), primary->connections_accepted(), primary->messages());
   }
   for (const std::unique_ptr<SimClient>& client : clients_) {
-    text += fmt::format("  client: done={} stored {} refused {}\n", client->done(), client->stored(),
-                        client->refused());
+    text += fmt::format("  client: done={} stored {} refused {}\n", client->done(),
+                        client->stored(), client->refused());
   }
   return text;
 }

@@ -1,8 +1,9 @@
 // tests/sim/story.h -- one run: a world, a daemon, primaries, clients; first safety, then liveness.
 //
 // Safety:   faults on, outages, crashes and restarts as planned; clients send.
-// Liveness: faults off, primaries up, clients finish; the spool must drain within kDrainMax of virtual time,
-//           then everything must be quiet, a stop orderly, and a restart must find nothing queued.
+// Liveness: faults off, primaries up, clients finish; the spool must drain within kDrainMax of
+//           virtual time, then everything must be quiet, a stop orderly, and a restart must find
+//           nothing queued.
 // Owns:     everything of the run. failures() says what went wrong.
 #pragma once
 

@@ -1,4 +1,5 @@
-// tests/core/base/check_test.cc -- a broken invariant says where, runs the hook and ends the process.
+// tests/core/base/check_test.cc -- a broken invariant says where, runs the hook and ends the
+// process.
 #include "core/base/check.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// tests/sim/scenarios/delivery_test.cc -- taken, kept, handed on: outages, crashes, restarts, large mail.
+// tests/sim/scenarios/delivery_test.cc -- taken, kept, handed on: outages, crashes, restarts, large
+// mail.
 #include <fmt/format.h>
 
 #include "tests/sim/scenarios/scenario.h"
@@ -80,8 +81,8 @@ TEST(DeliveryScenario, RestartWithFewerShardsDrainsWhatTheOthersHeld) {
   ASSERT_TRUE(smaller.StartAndServe().ok());
   EXPECT_EQ(smaller.stats().recipients_live, 12U);
   scenario.PrimaryUp();
-  EXPECT_TRUE(scenario.RunUntil([&] { return smaller.stats().recipients_live == 0; },
-                                absl::Minutes(1)));
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return smaller.stats().recipients_live == 0; }, absl::Minutes(1)));
   EXPECT_EQ(scenario.primary.messages(), 12U);
   EXPECT_TRUE(smaller.Stop());
 }
@@ -112,8 +113,8 @@ TEST(DeliveryScenario, LargeMessageSpansSegmentsAndArrivesWhole) {
   scenario.PrimaryUp();
   EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
   EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U);
-  EXPECT_TRUE(scenario.RunUntil([&] { return scenario.daemon.stats().segments <= 3; },
-                                absl::Minutes(5)));
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return scenario.daemon.stats().segments <= 3; }, absl::Minutes(5)));
 }
 
 TEST(DeliveryScenario, MessageCutBeforeItsEndLeavesNothing) {
@@ -132,11 +133,10 @@ TEST(DeliveryScenario, MessageCutBeforeItsEndLeavesNothing) {
   EXPECT_TRUE(scenario.RunUntil([&] { return rude.done(); }, absl::Hours(1)));
   EXPECT_LT(rude.stored(), 40U);
   EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
-  EXPECT_TRUE(
-      scenario.RunUntil([&] { return scenario.daemon.quiet(); }, absl::Minutes(10)));
+  EXPECT_TRUE(scenario.RunUntil([&] { return scenario.daemon.quiet(); }, absl::Minutes(10)));
   // No dead part holds a segment.
-  EXPECT_TRUE(scenario.RunUntil([&] { return scenario.daemon.stats().segments <= 3; },
-                                absl::Minutes(5)));
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return scenario.daemon.stats().segments <= 3; }, absl::Minutes(5)));
 }
 
 TEST(DeliveryScenario, RefusedRecipientBecomesDsnPendingAndSurvivesARestart) {

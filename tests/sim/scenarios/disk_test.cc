@@ -17,7 +17,8 @@ TEST(DiskScenario, FullDiskRefusesNewMailAndKeepsDelivering) {
   // What is prepared may still be filled.
   int code = 250;
   for (int count = 0; count < 3000 && code == 250; ++count) {
-    code = scenario.Send({"a@sender.example", {scenario.Recipient("fill")}, std::string(20000, 'x') + "\r\n"});
+    code = scenario.Send(
+        {"a@sender.example", {scenario.Recipient("fill")}, std::string(20000, 'x') + "\r\n"});
   }
   EXPECT_EQ(code, 452);
   scenario.PrimaryUp();

@@ -1,4 +1,5 @@
-// tests/sim/scenarios/retry_test.cc -- the schedule on virtual time, and a primary that goes and comes.
+// tests/sim/scenarios/retry_test.cc -- the schedule on virtual time, and a primary that goes and
+// comes.
 #include "tests/sim/scenarios/scenario.h"
 
 namespace backstay {
@@ -178,8 +179,8 @@ TEST(RetryScenario, ReturningPrimaryIsNotTrampled) {
   scenario.SendMany(500);
   scenario.primary.ResetCounts();
   scenario.PrimaryUp();
-  EXPECT_TRUE(scenario.RunUntil([&] { return scenario.primary.messages() >= 1; },
-                                absl::Seconds(10)));
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return scenario.primary.messages() >= 1; }, absl::Seconds(10)));
   EXPECT_LE(scenario.primary.connections_max(), 3U);  // the probe's end and the first ones
   EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
   EXPECT_LE(scenario.primary.connections_max(), 20U);

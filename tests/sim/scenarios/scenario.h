@@ -1,7 +1,8 @@
-// tests/sim/scenarios/scenario.h -- a fixed story: one daemon, one primary, one well-behaved client.
+// tests/sim/scenarios/scenario.h -- a fixed story: one daemon, one primary, one well-behaved
+// client.
 //
-// Every scenario ends with the ledger: what was acknowledged is delivered, refused for good, or named as
-// still queued by the test.
+// Every scenario ends with the ledger: what was acknowledged is delivered, refused for good, or
+// named as still queued by the test.
 #pragma once
 
 #include <gtest/gtest.h>

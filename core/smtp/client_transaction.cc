@@ -1,0 +1,307 @@
+// core/smtp/client_transaction.cc -- the transaction of a ClientSession: from MAIL to the last
+// reply.
+#include <fmt/format.h>
+
+#include "core/base/check.h"
+#include "core/base/mark.h"
+#include "core/smtp/client_command.h"
+#include "core/smtp/client_session.h"
+
+namespace backstay {
+namespace {
+
+// RFC 2920 s3.1 sets no bound; this many commands and their replies fit the smallest buffers of
+// both sides, so that neither can block on the other.
+constexpr size_t kRcptsPerGroupMax = 100;
+
+// A reply that no command of an envelope can have: its place is elsewhere, so that one of the sides
+// has lost count.
+bool Misplaced(const PrimaryReply& reply) {
+  return reply.code == 220 || reply.code == 221 || (reply.code >= 300 && reply.code < 400);
+}
+
+// RFC 5321 s4.5.3.1.10: 452 is "too many recipients", and so is 552 of older servers. Where an
+// enhanced code says more ("4.2.2 mailbox full"), it is this recipient that is meant.
+bool TooManyRecipients(const PrimaryReply& reply) {
+  if (reply.code != 452 && reply.code != 552) {
+    return false;
+  }
+  return reply.enhanced.empty() || reply.enhanced.substr(1) == ".5.3";
+}
+
+Outcome::Kind KindOf(const PrimaryReply& reply) {
+  if (reply.positive()) {
+    return Outcome::Kind::kDelivered;
+  }
+  return reply.permanent() ? Outcome::Kind::kFailed : Outcome::Kind::kDeferred;
+}
+
+}  // namespace
+
+// ---- envelope ----
+
+void ClientSession::StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
+                                     uint64_t content_bytes, bool has_dot_lines) {
+  ASSERT(phase_ == Phase::kReady);
+  ASSERT(!indexes.empty());
+  envelope_ = &envelope;
+  recipients_ = indexes;
+  ledger_.Begin(indexes.size());
+  content_bytes_ = content_bytes;
+  has_dot_lines_ = has_dot_lines;
+  reply_was_begun_ = parser_.in_reply();
+  mail_sent_ = false;
+  mail_taken_ = false;
+  recipients_sent_ = 0;
+  recipients_answered_ = 0;
+  phase_ = Phase::kEnvelope;
+  if (RefuseUnsent(content_bytes)) {
+    EndTransaction();
+    return;
+  }
+  SendCommands();
+}
+
+// Decides what needs no question to the peer; true when nobody is left.
+bool ClientSession::RefuseUnsent(uint64_t content_bytes) {
+  if (extensions_.size_max.has_value() && content_bytes > *extensions_.size_max) {
+    MARK("larger_than_the_primary_takes");
+    RefuseAll("5.3.4", fmt::format("The message has {} bytes, the primary takes {}", content_bytes,
+                                   *extensions_.size_max));
+    return true;
+  }
+  const PathFault sender = CheckReversePath(envelope_->reverse_path);
+  if (envelope_->smtputf8 || sender == PathFault::kNeedsUtf8) {
+    RefuseAll("5.6.7", "The message needs SMTPUTF8");
+    return true;
+  }
+  if (sender != PathFault::kNone) {
+    MARK("reverse_path_is_no_address");
+    RefuseAll("5.1.7", "The sender's address is not valid");
+    return true;
+  }
+  for (size_t position = 0; position < recipients_.size(); ++position) {
+    const PathFault fault = CheckForwardPath(envelope_->recipients[recipients_[position]].address);
+    if (fault == PathFault::kNone) {
+      continue;
+    }
+    MARK("recipient_is_no_address");
+    const bool utf8 = fault == PathFault::kNeedsUtf8;
+    ledger_.Decide(position,
+                   {Kind::kFailed, Outcome::Phase::kRcpt, 0, utf8 ? "5.6.7" : "5.1.3",
+                    utf8 ? "The address needs SMTPUTF8" : "The address is not valid", true});
+  }
+  return ledger_.complete();
+}
+
+void ClientSession::RefuseAll(std::string_view enhanced, std::string_view text) {
+  const Outcome outcome{Kind::kFailed,         Outcome::Phase::kMail, 0,
+                        std::string(enhanced), std::string(text),     true};
+  ledger_.DecideOpen(outcome);
+}
+
+// The next group of commands, or the end when there is nothing to send. Without PIPELINING a group
+// is one command. DATA ends a group: RFC 2920 s3.1.
+void ClientSession::SendCommands() {
+  steps_.clear();
+  next_step_ = 0;
+  output_.BeginGroup();
+  const bool pipelining = extensions_.pipelining;
+  if (reset_needed_) {
+    steps_.push_back(Step::kReset);
+    output_.Append("RSET\r\n");
+    if (!pipelining) {
+      return;
+    }
+  }
+  if (!mail_sent_) {
+    SendMail();
+    if (!pipelining) {
+      return;
+    }
+  } else if (!mail_taken_) {
+    EndTransaction();
+    return;
+  }
+  const size_t rcpts_max = pipelining ? kRcptsPerGroupMax : 1;
+  for (size_t rcpts = 0; rcpts < rcpts_max && recipients_sent_ < recipients_.size();) {
+    if (ledger_.IsOpen(recipients_sent_)) {
+      SendRcpt();
+      ++rcpts;
+    }
+    ++recipients_sent_;
+  }
+  const bool rcpts_in_group = !steps_.empty() && steps_.back() == Step::kRcpt;
+  if (recipients_sent_ < recipients_.size() || (rcpts_in_group && !pipelining)) {
+    return;
+  }
+  if (!rcpts_in_group && ledger_.accepted() == 0) {
+    EndTransaction();  // everybody was refused: DATA would have nobody to go to
+    return;
+  }
+  steps_.push_back(Step::kData);
+  output_.Append("DATA\r\n");
+}
+
+void ClientSession::SendMail() {
+  steps_.push_back(Step::kMail);
+  mail_sent_ = true;
+  MailCommand command;
+  command.reverse_path = envelope_->reverse_path;
+  if (extensions_.size) {
+    command.size_bytes = content_bytes_;
+  }
+  // Without the extension 8-bit mail goes as it is (DESIGN 8).
+  command.eight_bit_mime = extensions_.eight_bit_mime && envelope_->body == BodyType::k8BitMime;
+  output_.Append(command.Text());
+}
+
+void ClientSession::SendRcpt() {
+  steps_.push_back(Step::kRcpt);
+  output_.Append(RcptCommand(envelope_->recipients[recipients_[recipients_sent_]].address));
+}
+
+void ClientSession::OnEnvelopeReply(const PrimaryReply& reply) {
+  const Step step = steps_[next_step_];
+  if (step == Step::kData) {
+    OnDataReply(reply);
+    return;
+  }
+  if (Misplaced(reply) || (step == Step::kReset && !reply.positive())) {
+    MARK("misplaced_reply");
+    Fail(Failure::kProtocol, /*by_reply=*/true);
+    return;
+  }
+  switch (step) {
+    case Step::kReset:
+      reset_needed_ = false;
+      break;
+    case Step::kMail:
+      OnMailReply(reply);
+      break;
+    case Step::kRcpt:
+      OnRcptReply(reply);
+      break;
+    case Step::kData:
+      UNREACHABLE();
+  }
+  ++next_step_;
+  if (next_step_ == steps_.size()) {
+    SendCommands();
+  }
+}
+
+void ClientSession::OnMailReply(const PrimaryReply& reply) {
+  mail_taken_ = reply.positive();
+  if (!mail_taken_) {
+    ledger_.DecideOpen(OutcomeOf(KindOf(reply), /*own=*/true));
+  }
+}
+
+void ClientSession::OnRcptReply(const PrimaryReply& reply) {
+  if (!mail_taken_) {
+    return;  // 503 or the like: everybody was decided with the reply to MAIL
+  }
+  while (!ledger_.IsOpen(recipients_answered_)) {
+    ++recipients_answered_;
+  }
+  const size_t position = recipients_answered_++;
+  if (reply.positive()) {
+    ledger_.Accept(position);
+    return;
+  }
+  if (!TooManyRecipients(reply)) {
+    ledger_.Decide(position, OutcomeOf(KindOf(reply), /*own=*/true));
+    return;
+  }
+  // The next transaction takes this one and those not yet sent. If it is the first already, it is
+  // no matter of number: then it is this recipient's own, or it would be asked again at once for
+  // ever.
+  MARK("too_many_recipients");
+  const bool own = ledger_.accepted() == 0;
+  const Outcome outcome = OutcomeOf(Kind::kDeferred, own);
+  ledger_.Decide(position, outcome);
+  if (!own) {
+    for (; recipients_sent_ < recipients_.size(); ++recipients_sent_) {
+      if (ledger_.IsOpen(recipients_sent_)) {
+        ledger_.Decide(recipients_sent_, outcome);
+      }
+    }
+  }
+}
+
+// ---- data ----
+
+void ClientSession::OnDataReply(const PrimaryReply& reply) {
+  if (reply.code == 354) {
+    if (ledger_.accepted() > 0) {
+      phase_ = Phase::kContent;
+      data_writer_.Start(has_dot_lines_);
+      return;
+    }
+    // RFC 2920 s3.1: "If none of the RCPT TO commands were accepted and DATA was, the client SHOULD
+    // send a single dot." Its reply means nothing.
+    MARK("data_for_nobody");
+    phase_ = Phase::kFinal;
+    output_.BeginGroup();
+    output_.Append(".\r\n");
+    return;
+  }
+  if (!reply.transient() && !reply.permanent()) {
+    MARK("data_answered_with_nonsense");  // row 145: 250 to everything
+    Fail(Failure::kProtocol, /*by_reply=*/true);
+    return;
+  }
+  ledger_.DecideAccepted(OutcomeOf(KindOf(reply), /*own=*/true));
+  EndTransaction();
+}
+
+void ClientSession::WriteContent(Bytes stored) {
+  if (phase_ != Phase::kContent) {
+    return;
+  }
+  data_writer_.Write(stored, output_.tail());
+}
+
+void ClientSession::EndContent() {
+  if (phase_ != Phase::kContent) {
+    return;
+  }
+  phase_ = Phase::kFinal;
+  output_.BeginGroup();
+  data_writer_.Finish(output_.tail());
+}
+
+void ClientSession::AbortContent() {
+  if (phase_ != Phase::kContent) {
+    return;
+  }
+  Outcome outcome;
+  outcome.phase = OutcomePhase();
+  outcome.text = "The message could not be read";
+  ledger_.DecideAccepted(outcome);
+  Ended(Failure::kNone);
+}
+
+// A refusal in the middle of the data counts, but the connection cannot go on: ending the data now
+// would make a cut message of it, and what the peer reads next is not known (row 136).
+void ClientSession::OnEarlyReply(const PrimaryReply& reply) {
+  MARK("reply_before_end_of_data");
+  if (reply.transient() || reply.permanent()) {
+    ledger_.DecideAccepted(OutcomeOf(KindOf(reply), /*own=*/true));
+  }
+  Fail(Failure::kProtocol, /*by_reply=*/true);
+}
+
+void ClientSession::OnFinalReply(const PrimaryReply& reply) {
+  if (ledger_.accepted() > 0 && Misplaced(reply)) {
+    MARK("misplaced_reply");
+    Fail(Failure::kProtocol, /*by_reply=*/true);
+    return;
+  }
+  ledger_.DecideAccepted(OutcomeOf(KindOf(reply), /*own=*/true));
+  mail_taken_ = false;  // RFC 5321 s4.1.1.4: whatever the reply, the transaction is over
+  EndTransaction();
+}
+
+}  // namespace backstay
