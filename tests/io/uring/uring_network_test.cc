@@ -222,13 +222,10 @@ TEST(UringConnect, AFailedConnectLeavesNoDescriptor) {
 TEST(UringConnect, NoRouteIsUnreachable) {
   auto io = MakeIo();
   Recorder connect;
-  // 240/4 is reserved: no kernel routes it.
-  io->Connect(connect.op(), SocketAddress::V4({240, 0, 0, 1}, 25));
-  io->Turn(io->Now() + absl::Milliseconds(100));
-  io->Cancel(connect.op());
+  // There is no TCP to a multicast group, whatever the routes of this machine are.
+  io->Connect(connect.op(), SocketAddress::V4({224, 0, 0, 1}, 25));
   EXPECT_TRUE(TurnUntil(*io, [&] { return connect.done(); }));
-  EXPECT_TRUE(connect.last().error == IoError::kUnreachable ||
-              connect.last().error == IoError::kCanceled);
+  EXPECT_EQ(connect.last().error, IoError::kUnreachable);
 }
 
 TEST(UringConnect, AConnectThatHangsCanBeCanceled) {
