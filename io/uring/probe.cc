@@ -26,8 +26,10 @@ constexpr const char* kSysctlPath = "/proc/sys/kernel/io_uring_disabled";
 constexpr uint32_t kProbeEntries = 8;
 constexpr uint32_t kProbeBuffers = 2;
 constexpr uint32_t kProbeBufferBytes = 4096;
-constexpr absl::Duration kProbePatience = absl::Seconds(2);
-constexpr int kProbeEnters = 4;  // each may bring a completion of something else first
+constexpr uint64_t kCancel = 1;
+constexpr uint64_t kReceive = 2;
+constexpr uint64_t kAccept = 3;
+constexpr absl::Duration kProbePatience = absl::Seconds(5);
 
 struct NeededOpcode {
   int opcode;
@@ -104,30 +106,33 @@ absl::Status CheckFeatures(Ring& ring) {
                             : Lacks(fmt::format("io_uring operation {}", missing));
 }
 
-// The user data of what the probe asks for.
-enum : uint64_t { kReceiveTag = 1, kAcceptTag = 2, kCancelTag = 3 };
-
-// Enters until a completion of `tag` is there; others are dropped. False when none came in time.
-bool AwaitCompletion(Ring& ring, uint64_t tag, Completed* completed) {
-  for (int enters = 0; enters < kProbeEnters; ++enters) {
-    while (ring.ready() > 0) {
-      *completed = ring.Pop();
-      if (completed->user_data == tag) {
-        return true;
-      }
+// Enters until a completion of `user_data` is there: those of canceled requests may come late, behind
+// the cancel's own. False when none came in time.
+bool WaitFor(Ring& ring, uint64_t user_data, Completed* completed) {
+  for (;;) {
+    if (ring.ready() == 0) {
+      ring.Enter(true, kProbePatience);
     }
-    ring.Enter(true, kProbePatience);
+    if (ring.ready() == 0) {
+      return false;
+    }
+    *completed = ring.Pop();
+    if (completed->user_data == user_data) {
+      return true;
+    }
   }
-  return false;
 }
 
-// Ends what is armed on the ring, so that nothing refers to our descriptors.
+// Ends what is armed on the ring and takes its completions, so that nothing refers to our descriptors.
 void CancelAll(Ring& ring) {
   io_uring_sqe* entry = ring.NextEntry();
+  if (entry == nullptr) {
+    return;
+  }
   io_uring_prep_cancel64(entry, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
-  entry->user_data = kCancelTag;
+  entry->user_data = kCancel;
   Completed completed;
-  static_cast<void>(AwaitCompletion(ring, kCancelTag, &completed));
+  WaitFor(ring, kCancel, &completed);
 }
 
 absl::Status CheckMultishotReceive(Ring& ring) {
@@ -139,10 +144,10 @@ absl::Status CheckMultishotReceive(Ring& ring) {
   io_uring_prep_recv_multishot(entry, pair[0], nullptr, 0, 0);
   entry->flags |= IOSQE_BUFFER_SELECT;
   entry->buf_group = ReceiveBuffers::kGroup;
-  entry->user_data = kReceiveTag;
+  entry->user_data = kReceive;
   const bool sent = write(pair[1], "x", 1) == 1;
   Completed completed;
-  const bool came = sent && AwaitCompletion(ring, kReceiveTag, &completed);
+  const bool came = sent && WaitFor(ring, kReceive, &completed);
   CancelAll(ring);
   close(pair[0]);
   close(pair[1]);
@@ -176,8 +181,8 @@ absl::Status CheckMultishotAccept(Ring& ring) {
   if (connected) {
     io_uring_sqe* entry = ring.NextEntry();
     io_uring_prep_multishot_accept(entry, listener, nullptr, nullptr, SOCK_CLOEXEC);
-    entry->user_data = kAcceptTag;
-    came = AwaitCompletion(ring, kAcceptTag, &completed);
+    entry->user_data = kAccept;
+    came = WaitFor(ring, kAccept, &completed);
     CancelAll(ring);
   }
   const bool accepted = came && completed.result >= 0;
