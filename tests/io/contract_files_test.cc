@@ -154,7 +154,8 @@ TEST_F(ContractFiles, AnOverwriteChangesNothingElse) {
   const std::string before = Pattern(20'000);
   const Fd file = MakeFile(Scratch(), "file", before);
   WriteAll(file, "XYZ", Offset{4'095});
-  EXPECT_EQ(ReadAll(file, 30'000, Offset{0}), before.substr(0, 4'095) + "XYZ" + before.substr(4'098));
+  EXPECT_EQ(ReadAll(file, 30'000, Offset{0}),
+            before.substr(0, 4'095) + "XYZ" + before.substr(4'098));
 }
 
 TEST_F(ContractFiles, AReadOfAnyPlaceAndLengthWorksAroundTheCache) {
@@ -167,8 +168,8 @@ TEST_F(ContractFiles, AReadOfAnyPlaceAndLengthWorksAroundTheCache) {
   const struct {
     uint64_t at;
     size_t bytes;
-  } rows[] = {{0, 50'001}, {0, 1},         {1, 1},          {4'095, 2},     {4'096, 4'096},
-              {4'097, 1},  {49'152, 4'096}, {50'000, 4'096}, {50'001, 10},  {60'000, 10},
+  } rows[] = {{0, 50'001}, {0, 1},          {1, 1},          {4'095, 2},     {4'096, 4'096},
+              {4'097, 1},  {49'152, 4'096}, {50'000, 4'096}, {50'001, 10},   {60'000, 10},
               {8'192, 16}, {3, 20'000},     {0, 100'000},    {40'960, 8'192}};
   for (const auto& row : rows) {
     const std::string expected =

@@ -173,6 +173,10 @@ class ContractTest : public testing::Test {
     kept_.push_back({&owner, fd});
     return fd;
   }
+  // Somebody else closes it.
+  void Forget(Io& owner, Fd fd) {
+    std::erase_if(kept_, [&](const Kept& kept) { return kept.owner == &owner && kept.fd == fd; });
+  }
   void CloseNow(Io& owner, Fd fd) {
     const auto kept = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& candidate) {
       return candidate.owner == &owner && candidate.fd == fd;

@@ -396,8 +396,7 @@ TEST_F(Contract, ShutdownEndsAPendingReceiveAndThePeers) {
   world().RunFor(absl::Milliseconds(5));
   io().Shutdown(pair.server);
   EXPECT_TRUE(Await(ours));
-  EXPECT_TRUE((ours.last().ok() && ours.last().count == 0) ||
-              ours.last().error == IoError::kReset);
+  EXPECT_TRUE((ours.last().ok() && ours.last().count == 0) || ours.last().error == IoError::kReset);
   EXPECT_TRUE(Await(theirs));
   EXPECT_TRUE(theirs.last().ok());
   EXPECT_EQ(theirs.last().count, 0u);
