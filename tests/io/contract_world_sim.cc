@@ -1,9 +1,9 @@
 // tests/io/contract_world_sim.cc -- the contract's world on the simulator, a new seed each time.
 //
-// BACKSTAY_SIM_PLAN=mild adds what the cases allow a healthy kernel: small buffers, late completions,
-// cancels that lose, slow syncs, dropped caches. (Multishots that end early, short sends and split
-// lines are for sim_network_test.cc; the cases speak of a kind world.) BACKSTAY_SIM_SEED is the
-// first seed.
+// BACKSTAY_SIM_PLAN=mild adds what the cases allow a healthy kernel: small buffers, late
+// completions, cancels that lose, slow syncs, dropped caches. (Multishots that end early, short
+// sends and split lines are for sim_network_test.cc; the cases speak of a kind world.)
+// BACKSTAY_SIM_SEED is the first seed.
 #include <cstdlib>
 #include <string_view>
 
