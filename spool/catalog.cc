@@ -60,7 +60,8 @@ void Catalog::Next() {
     return events_.OnCatalogRead(absl::OkStatus());
   }
   step_ = Step::kOpened;
-  io_.Open(&open_, directory_, NameOfSegment(found_[current_].number).data(), OpenMode::kRead);
+  open_name_ = NameOfSegment(found_[current_].number);
+  io_.Open(&open_, directory_, open_name_.data(), OpenMode::kRead);
 }
 
 // Whatever could not be read stayed as it was filled, and its checksum fails.

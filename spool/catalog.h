@@ -84,6 +84,7 @@ class Catalog : public RangeReadEvents {
   AlignedBuffer head_;
   AlignedBuffer copy_;
   Completion<&Catalog::OnOpened> open_{this};
+  SegmentName open_name_{};  // while open_ is in flight
   RangeRead read_;
 };
 

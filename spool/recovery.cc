@@ -76,7 +76,8 @@ void Recovery::NextSegment() {
       MARK("abandoned segment read around the cache");
       io_.Close(entry.file);
       entry.file = Fd();
-      io_.Open(&open_, directory_, NameOfSegment(entry.number).data(), OpenMode::kReadDirect);
+      open_name_ = NameOfSegment(entry.number);
+      io_.Open(&open_, directory_, open_name_.data(), OpenMode::kReadDirect);
       return;
     }
     if (StartReading()) {

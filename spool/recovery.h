@@ -118,6 +118,7 @@ class Recovery : private CatalogEvents,
   std::vector<DoubtfulMessage> doubtful_;  // some part is missing
   uint64_t damage_lines_ = 0;
   Completion<&Recovery::OnReopened> open_{this};
+  SegmentName open_name_{};  // while open_ is in flight
   Completion<&Recovery::OnSynced> sync_{this};
 };
 
