@@ -44,11 +44,13 @@ class Kill(harness.SystemTest):
             "delivery": {"max_connections_per_primary": PRIMARY_CONNECTIONS}})
         self.up = False
         self.kills = []
+        self.events = []
 
     def toggle_primary(self):
         if self.random.random() < 0.5:
             self.sink.down() if self.up else self.sink.up()
             self.up = not self.up
+            self.events.append((time.monotonic(), "primary up" if self.up else "primary down"))
 
     def kill_once(self):
         time.sleep(self.random.uniform(0.01, 0.4))
@@ -114,8 +116,7 @@ class Kill(harness.SystemTest):
         for number, times in deliveries.items():
             for first, second in zip(times, times[1:]):
                 kill = next((k for k in self.kills if first <= k), None)
-                self.assertTrue(kill and kill <= second,
-                                f"{number} was delivered twice without a kill between")
+                self.assertTrue(kill and kill <= second, self.story(number, times))
                 per_kill[kill] += 1
                 oldest = max(oldest, kill - first)
         print(f"{len(deliveries)} messages arrived, {sum(per_kill.values())} duplicates after "
@@ -125,6 +126,14 @@ class Kill(harness.SystemTest):
         for kill, count in per_kill.items():
             self.assertLessEqual(count, PRIMARY_CONNECTIONS * IN_FLIGHT_PER_CONNECTION)
             self.assertLess(oldest, 2)
+
+    def story(self, number, times):
+        """Why a second delivery has no kill before it: what happened around it."""
+        happened = self.events + [(k, "kill") for k in self.kills]
+        near = sorted([e for e in happened if times[0] - 1 < e[0] < times[-1] + 1] +
+                      [(t, "delivery") for t in times])
+        return f"{number} was delivered twice without a kill between: " + ", ".join(
+            f"{what} at {(at - times[0]) * 1000:.1f} ms" for at, what in near)
 
     def check_spool_is_empty(self):
         time.sleep(0.5)
