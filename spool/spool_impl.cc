@@ -306,6 +306,7 @@ SpoolStats Spool::Impl::Stats() const {
   stats.segments_abandoned = commit_.segments_abandoned();
   stats.damaged_records = damaged_records_;
   stats.torn_tails = torn_tails_;
+  stats.staged_bytes = staging_.bytes();
   return stats;
 }
 

@@ -1,5 +1,4 @@
-// core/smtp/client_transaction.cc -- the transaction of a ClientSession: from MAIL to the last
-// reply.
+// core/smtp/client_transaction.cc -- the transaction half of a ClientSession: MAIL to last reply.
 #include <fmt/format.h>
 
 #include "core/base/check.h"

@@ -2,10 +2,8 @@
 //
 // SINGLE_ISSUER   one thread submits: the kernel skips its locks, and refuses a second thread.
 // DEFER_TASKRUN   completions are produced inside our own enter, in one batch, with warm caches,
-// and
-//                 never interrupt the thread between turns. (COOP_TASKRUN is implied.)
-// R_DISABLED      the ring is made by the thread that starts the daemon and enabled by the thread
-// that
+//                 and never interrupt the thread between turns. (COOP_TASKRUN is implied.)
+// R_DISABLED      the ring is made by the thread that starts the daemon and enabled by the one that
 //                 runs it: the kernel binds SINGLE_ISSUER at that moment.
 // SUBMIT_ALL      an entry that fails in preparation must not hold back those behind it.
 // CQSIZE          the completion queue is much larger than the submission queue: a multishot op
@@ -52,8 +50,8 @@ int Ring::Create(RingSizes sizes) {
 int Ring::Enable() {
   ASSERT(created_);
   // liburing 2.3 declares io_uring_enable_rings() and does not export it.
-  const long outcome = syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS,
-                               nullptr, 0);
+  const long outcome =
+      syscall(__NR_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   enabled_ = outcome >= 0;
   return enabled_ ? 0 : errno;
 }

@@ -28,6 +28,9 @@ SimClient::~SimClient() {
 
 void SimClient::Enqueue(Message message) {
   queued_.push_back(std::move(message));
+  if (!socket_.started() && !connect_.in_flight) {
+    due_ = world_.Now();
+  }
   io_->Wake();
 }
 

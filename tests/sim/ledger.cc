@@ -242,7 +242,7 @@ void Ledger::CheckEnd(const Rest& rest) {
                         [](const Recipient& recipient) { return recipient.rejected; }));
     }
   }
-  if (lost > damages_) {
+  if (damages_ > 0 && lost > damages_) {
     Violation(fmt::format("{} messages lost to {} damaged places", lost, damages_));
   }
   if (rest.recipients_live != 0) {

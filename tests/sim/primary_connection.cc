@@ -9,6 +9,10 @@
 namespace backstay {
 namespace {
 
+// RFC 5321 s4.5.3.2.7: a server waits at least five minutes for the next command. A daemon whose host
+// crashed may never say that it is gone.
+constexpr absl::Duration kPatience = absl::Minutes(6);
+
 std::string Upper(std::string_view text) {
   std::string upper(text);
   std::transform(upper.begin(), upper.end(), upper.begin(), [](char letter) {
@@ -54,6 +58,7 @@ PrimaryConnection::PrimaryConnection(SimPrimary& primary)
 
 void PrimaryConnection::Start(Fd socket) {
   socket_.Start(socket);
+  impatient_at_ = primary_.io_->Now() + kPatience;
   const PrimaryManners& manners = primary_.manners_;
   if (Draw(manners.cut_at_greeting)) {
     socket_.Finish();
@@ -72,6 +77,7 @@ void PrimaryConnection::OnPeerBytes(std::string_view bytes) {
     primary_.ledger_.OnConfirmed(*unconfirmed_);  // it waits for our reply before it goes on
     unconfirmed_.reset();
   }
+  impatient_at_ = primary_.io_->Now() + kPatience;
   input_.append(bytes);
   Process();
 }
@@ -82,9 +88,15 @@ void PrimaryConnection::OnPeerEnd(IoError) {
 
 void PrimaryConnection::OnPeerGone() {
   due_ = Instant::Max();
+  impatient_at_ = Instant::Max();
 }
 
 void PrimaryConnection::OnDue() {
+  if (due_ > primary_.io_->Now()) {
+    impatient_at_ = Instant::Max();
+    socket_.Abort();
+    return;
+  }
   due_ = Instant::Max();
   socket_.Send(std::exchange(late_reply_, {}));
   if (quit_) {

@@ -1,6 +1,7 @@
 // tests/sim/primary_connection.h -- one session of a simulated primary.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,8 +19,8 @@ class PrimaryConnection : private PeerEvents {
   void Start(Fd socket);
   void Abort() { socket_.Abort(); }
   bool gone() const { return !socket_.started(); }
-  // When a slow reply is due; Max: none.
-  Instant due() const { return due_; }
+  // When a slow reply is due, or patience with a silent daemon is over.
+  Instant due() const { return std::min(due_, impatient_at_); }
   void OnDue();
 
  private:
@@ -52,6 +53,7 @@ class PrimaryConnection : private PeerEvents {
   std::vector<std::string> recipients_;
   std::optional<size_t> unconfirmed_;  // a delivery whose 250 may be lost
   Instant due_ = Instant::Max();
+  Instant impatient_at_ = Instant::Max();
   std::string late_reply_;
 };
 

@@ -268,6 +268,11 @@ bool Story::ClientsDone() const {
                      [](const auto& client) { return client->done(); });
 }
 
+bool Story::PrimariesIdle() const {
+  return std::all_of(primaries_.begin(), primaries_.end(),
+                     [](const auto& primary) { return primary->connections() == 0; });
+}
+
 bool Story::Expect(bool reached, std::string_view what) {
   if (!reached) {
     ledger_.Violation(fmt::format("not in time: {}", what));
@@ -292,10 +297,8 @@ void Story::Liveness() {
              "the spool is empty") &&
       Expect(Drive([&] { return serving() && daemon_->quiet(); }, kQuietMax + Slack()),
              "the daemon is quiet");
-  for (const std::unique_ptr<SimPrimary>& primary : primaries_) {
-    Expect(!ended || primary->connections() == 0, "no connection is left at a primary");
-  }
   if (ended) {
+    Expect(Drive([&] { return PrimariesIdle(); }, kQuietMax), "no connection is left at a primary");
     CheckRestart();
   }
   const SpoolStats stats = daemon_->stats();

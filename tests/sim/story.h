@@ -54,6 +54,7 @@ class Story {
   void Apply(const StageEvent& event);
   void Damage();
   bool ClientsDone() const;
+  bool PrimariesIdle() const;
   absl::Duration Slack() const;
   std::string DescribeState();
   bool Expect(bool reached, std::string_view what);

@@ -10,7 +10,7 @@ namespace backstay {
 namespace {
 
 struct Item : ListNode {
-  explicit Item(int number) : number(number) {}
+  explicit Item(int value) : number(value) {}
   const int number;
 };
 

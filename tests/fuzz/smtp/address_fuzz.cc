@@ -52,7 +52,7 @@ void Check(Bytes input) {
   if (ParseMailParams(text, 1000, params) == ParameterFault::kNone) {
     ASSERT(params.size_bytes.value_or(0) <= 1000);
   }
-  if (text.ends_with('\n')) {
+  if (!text.empty() && text.find('\n') == text.size() - 1) {
     const Command command = ParseCommand(text);
     ASSERT(command.argument.size() <= text.size());
     if (command.fault == LineFault::kNone) {
