@@ -2,14 +2,15 @@
 //
 // Exit codes (DESIGN 3.3): 0; 64 usage; 69 the kernel lacks what is needed; 73 the spool cannot be
 // opened; 75 another daemon holds it; 76 it was written by a newer format; 78 configuration.
+#include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -116,8 +117,9 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   if (!crypto.ok()) {
     return Fail(kExitKernel, crypto);
   }
-  for (const std::string& line : RaiseLimits()) {
-    LogWarning("{}", line);
+  const absl::Status limits = RaiseLimits();
+  if (!limits.ok()) {
+    LogWarning("{}", std::string(limits.message()));
   }
   absl::StatusOr<std::unique_ptr<Io>> io = MakeIo();
   if (!io.ok()) {
@@ -147,16 +149,58 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   return 0;
 }
 
+constexpr const char* kUsage =
+    "usage: backstayd [--config FILE] [--check]\n"
+    "\n"
+    "A backup MX: takes mail while the primary is down and hands it on. Runs in the foreground.\n"
+    "\n"
+    "  --config FILE  configuration (default /etc/backstay/backstay.toml)\n"
+    "  --check        validate the configuration and exit\n"
+    "  --version      print the version and exit\n"
+    "  --help         print this and exit\n"
+    "\n"
+    "SIGTERM drains and stops, twice stops at once; SIGHUP reloads the configuration.\n"
+    "Exit codes: 0; 64 usage; 69 kernel; 73 spool; 75 spool in use; 76 newer spool; 78 configuration.\n";
+
+// Nothing: go on. Otherwise the exit code.
+std::optional<int> ParseFlags(int argc, char** argv, Flags& flags) {
+  static const option kOptions[] = {{"config", required_argument, nullptr, 'c'},
+                                    {"check", no_argument, nullptr, 'k'},
+                                    {"version", no_argument, nullptr, 'v'},
+                                    {"help", no_argument, nullptr, 'h'},
+                                    {nullptr, 0, nullptr, 0}};
+  for (int found = 0; (found = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
+    switch (found) {
+      case 'c':
+        flags.config = optarg;
+        break;
+      case 'k':
+        flags.check = true;
+        break;
+      case 'v':
+        std::puts("backstayd " BACKSTAY_VERSION);
+        return 0;
+      case 'h':
+        std::fputs(kUsage, stdout);
+        return 0;
+      default:
+        std::fputs("try: backstayd --help\n", stderr);
+        return kExitUsage;
+    }
+  }
+  if (optind < argc) {
+    std::fprintf(stderr, "backstayd: unexpected argument '%s'; try: backstayd --help\n",
+                 argv[optind]);
+    return kExitUsage;
+  }
+  return std::nullopt;
+}
+
 int Main(int argc, char** argv) {
   Flags flags;
-  CLI::App app{"backstayd: a backup MX. Takes mail while the primary is down and hands it on."};
-  app.add_option("--config", flags.config, "configuration file")->capture_default_str();
-  app.add_flag("--check", flags.check, "validate the configuration and exit");
-  app.set_version_flag("--version", BACKSTAY_VERSION);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kExitUsage;
+  const std::optional<int> done = ParseFlags(argc, argv, flags);
+  if (done.has_value()) {
+    return *done;
   }
   absl::StatusOr<std::unique_ptr<const Snapshot>> snapshot = LoadSnapshot(flags.config);
   if (!snapshot.ok()) {

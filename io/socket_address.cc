@@ -1,4 +1,4 @@
-// io/socket_address.cc -- parsing and printing by inet_pton and inet_ntop.
+// io/socket_address.cc -- numeric addresses, to and from text.
 #include "io/socket_address.h"
 
 #include <arpa/inet.h>
@@ -6,96 +6,122 @@
 
 #include <algorithm>
 #include <charconv>
-
-#include "core/base/check.h"
+#include <cstring>
+#include <system_error>
 
 namespace backstay {
 namespace {
 
-// RFC 4291 s2.5.5.2: ten zero bytes, two of 0xff, then the IPv4 address.
 constexpr std::array<uint8_t, 12> kMappedPrefix = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+constexpr size_t kPortDigitsMax = 5;
 
 std::optional<uint16_t> ParsePort(std::string_view text) {
   uint16_t port = 0;
-  const char* end = text.data() + text.size();
-  const std::from_chars_result result = std::from_chars(text.data(), end, port);
-  if (text.empty() || result.ec != std::errc() || result.ptr != end) {
+  if (text.size() > kPortDigitsMax) {
+    return std::nullopt;
+  }
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, port);
+  if (error != std::errc() || stop != end) {
     return std::nullopt;
   }
   return port;
 }
 
+// inet_pton wants a terminated string; the longest address there is has 45 characters.
+template <size_t kBytes>
+std::optional<std::array<uint8_t, kBytes>> ParseNumeric(int family, std::string_view text) {
+  std::array<char, INET6_ADDRSTRLEN> terminated{};
+  if (text.size() >= terminated.size() || text.find('\0') != std::string_view::npos) {
+    return std::nullopt;
+  }
+  std::copy(text.begin(), text.end(), terminated.begin());
+  std::array<uint8_t, kBytes> address{};
+  if (inet_pton(family, terminated.data(), address.data()) != 1) {
+    return std::nullopt;
+  }
+  return address;
+}
+
+std::optional<SocketAddress> ParseV4(std::string_view address, uint16_t port) {
+  const auto bytes = ParseNumeric<4>(AF_INET, address);
+  return bytes.has_value() ? std::optional(SocketAddress::V4(*bytes, port)) : std::nullopt;
+}
+
+std::optional<SocketAddress> ParseV6(std::string_view address, uint16_t port) {
+  const auto bytes = ParseNumeric<16>(AF_INET6, address);
+  return bytes.has_value() ? std::optional(SocketAddress::V6(*bytes, port)) : std::nullopt;
+}
+
+// `text` begins with a bracket.
+std::optional<SocketAddress> ParseBracketed(std::string_view text,
+                                            std::optional<uint16_t> default_port) {
+  const size_t closing = text.find(']');
+  if (closing == std::string_view::npos) {
+    return std::nullopt;
+  }
+  const std::string_view address = text.substr(1, closing - 1);
+  const std::string_view behind = text.substr(closing + 1);
+  if (behind.empty()) {
+    return default_port.has_value() ? ParseV6(address, *default_port) : std::nullopt;
+  }
+  if (behind.front() != ':') {
+    return std::nullopt;
+  }
+  const auto port = ParsePort(behind.substr(1));
+  return port.has_value() ? ParseV6(address, *port) : std::nullopt;
+}
+
 }  // namespace
 
 SocketAddress SocketAddress::V4(std::array<uint8_t, 4> address, uint16_t port) {
-  SocketAddress result;
-  std::copy(address.begin(), address.end(), result.bytes_.begin());
-  result.port_ = port;
-  return result;
+  SocketAddress made;
+  std::copy(address.begin(), address.end(), made.bytes_.begin());
+  made.port_ = port;
+  return made;
 }
 
 SocketAddress SocketAddress::V6(std::array<uint8_t, 16> address, uint16_t port) {
   if (std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), address.begin())) {
     return V4({address[12], address[13], address[14], address[15]}, port);
   }
-  SocketAddress result;
-  result.bytes_ = address;
-  result.port_ = port;
-  result.is_v6_ = true;
-  return result;
+  SocketAddress made;
+  made.bytes_ = address;
+  made.port_ = port;
+  made.is_v6_ = true;
+  return made;
 }
 
 std::optional<SocketAddress> SocketAddress::Parse(std::string_view text,
                                                   std::optional<uint16_t> default_port) {
-  std::string_view host = text;
-  std::optional<uint16_t> port = default_port;
-  const size_t colon = text.rfind(':');
-  if (text.starts_with('[')) {
-    const size_t close = text.find(']');
-    if (close == std::string_view::npos) {
-      return std::nullopt;
-    }
-    host = text.substr(1, close - 1);
-    const std::string_view rest = text.substr(close + 1);
-    if (!rest.empty()) {
-      port = rest.starts_with(':') ? ParsePort(rest.substr(1)) : std::nullopt;
-    }
-    if (host.find(':') == std::string_view::npos) {
-      return std::nullopt;
-    }
-  } else if (colon != std::string_view::npos && text.find(':') == colon) {
-    host = text.substr(0, colon);
-    port = ParsePort(text.substr(colon + 1));
-  } else if (colon != std::string_view::npos && !default_port.has_value()) {
-    return std::nullopt;  // IPv6 without brackets: where would the port begin?
+  if (!text.empty() && text.front() == '[') {
+    return ParseBracketed(text, default_port);
   }
-  if (!port.has_value()) {
-    return std::nullopt;
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos) {
+    return default_port.has_value() ? ParseV4(text, *default_port) : std::nullopt;
   }
-  const std::string name(host);
-  std::array<uint8_t, 4> v4;
-  std::array<uint8_t, 16> v6;
-  if (inet_pton(AF_INET, name.c_str(), v4.data()) == 1 && name.size() == host.size()) {
-    return V4(v4, *port);
+  if (text.find(':', colon + 1) != std::string_view::npos) {
+    // Two colons: bare IPv6, whose last group cannot be told from a port.
+    return default_port.has_value() ? ParseV6(text, *default_port) : std::nullopt;
   }
-  if (inet_pton(AF_INET6, name.c_str(), v6.data()) == 1) {
-    return V6(v6, *port);
-  }
-  return std::nullopt;
+  const auto port = ParsePort(text.substr(colon + 1));
+  return port.has_value() ? ParseV4(text.substr(0, colon), *port) : std::nullopt;
 }
 
 bool SocketAddress::is_loopback() const {
   if (!is_v6_) {
     return bytes_[0] == 127;
   }
-  return bytes_[15] == 1 &&
-         std::all_of(bytes_.begin(), bytes_.end() - 1, [](uint8_t byte) { return byte == 0; });
+  std::array<uint8_t, 16> loopback{};
+  loopback[15] = 1;
+  return bytes_ == loopback;
 }
 
 SocketAddress SocketAddress::WithPort(uint16_t port) const {
-  SocketAddress result = *this;
-  result.port_ = port;
-  return result;
+  SocketAddress changed = *this;
+  changed.port_ = port;
+  return changed;
 }
 
 std::string SocketAddress::ToString() const {
@@ -104,9 +130,9 @@ std::string SocketAddress::ToString() const {
 }
 
 std::string SocketAddress::AddressString() const {
-  char text[INET6_ADDRSTRLEN];
-  ASSERT(inet_ntop(is_v6_ ? AF_INET6 : AF_INET, bytes_.data(), text, sizeof(text)) != nullptr);
-  return text;
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  inet_ntop(is_v6_ ? AF_INET6 : AF_INET, bytes_.data(), text.data(), text.size());
+  return text.data();
 }
 
 std::string SocketAddress::AddressLiteral() const {

@@ -1,5 +1,4 @@
-// io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, and the close
-// protocol.
+// io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, closing.
 //
 // A Stream hides the manners of the ring (ENOBUFS, multishot receives that end early, short sends)
 // from both kinds of connection; TLS will sit inside it without a change to its callers.
@@ -8,8 +7,8 @@
 //           take.
 // Outlives: its owner keeps it until OnStreamClosed; only then may it be destroyed or started
 //           again.
-// Turn:     events come from Io::Turn. Flush() at the end of the turn sends what was queued, in one
-//           op.
+// Turn:     events come from Io::Turn; only Resume() calls OnStreamBytes and OnStreamEnd itself.
+//           Flush() at the end of the turn sends what was queued, in one op.
 // See:      STYLE 22: stop receiving, shutdown, wait until no op is in flight, close.
 #pragma once
 
@@ -28,11 +27,12 @@ class StreamEvents {
   // pauses, and Resume() offers it again.
   virtual size_t OnStreamBytes(Bytes bytes) = 0;
   // The peer ended its side, or the connection broke (error says how; kNone: orderly end). Called
-  // once; the owner answers with Close().
+  // once, after every byte that arrived was taken; the owner answers with Close() or
+  // CloseAfterSend().
   virtual void OnStreamEnd(IoError error) = 0;
   // All queued bytes are with the kernel.
   virtual void OnStreamDrained() = 0;
-  // The last event: nothing is in flight, the socket is closed.
+  // The last event: nothing is in flight, the socket is closed. Never inside Close().
   virtual void OnStreamClosed() = 0;
 
  protected:
@@ -46,44 +46,52 @@ class Stream : public ListNode {
 
   // Takes over a connected socket and arms the receive.
   void Start(Fd socket);
-  // Copies `bytes` to the send queue; Flush() starts the send.
+  // Copies `bytes` to the send queue; Flush() starts the send. Nothing happens once a close was
+  // asked for or the connection broke.
   void Queue(Bytes bytes);
   // Sends what is queued, unless a send is in flight (then its completion goes on by itself).
   void Flush();
   // Offers kept bytes again and receives again when all were taken. Not from inside OnStreamBytes.
   void Resume();
   // Orderly: what is queued is sent first (the owner's timer bounds that), then the close protocol.
+  // What the peer still sends is read and dropped, so that our last reply is not lost to a reset.
   void CloseAfterSend();
   // Now: queued bytes are dropped.
   void Close();
 
-  bool open() const;    // started and no close asked for
-  bool closed() const;  // no socket, nothing in flight
-  size_t queued_bytes() const;
+  bool open() const { return phase_ == Phase::kOpen; }    // started and no close asked for
+  bool closed() const { return phase_ == Phase::kIdle; }  // no socket, nothing in flight
+  size_t queued_bytes() const { return sending_.size() - sent_ + queue_.size(); }
   Fd socket() const { return socket_; }
 
  private:
   enum class Phase : uint8_t { kIdle, kOpen, kSendingLast, kClosing };
   void OnReceived(const IoResult& result);
   void OnSent(const IoResult& result);
+  void OnReceivedOpen(const IoResult& result);
+  void OnReceivedSendingLast(const IoResult& result);
+  void OnSendFailed(IoError error);
   void Deliver(Bytes bytes);
+  void Keep(Bytes bytes);
   void StartReceive();
   void StartSend();
-  void End(IoError error);
+  void PeerEnded(IoError error);
+  void End();
   void ContinueClose();
 
   Io& io_;
   StreamEvents& events_;
   Fd socket_;
   Phase phase_ = Phase::kIdle;
-  bool paused_ = false;      // the owner left bytes in kept_
-  bool peer_ended_ = false;  // the peer's end arrived; told to the owner once kept_ is empty
+  bool paused_ = false;       // the owner left bytes in kept_
+  bool peer_ended_ = false;   // the peer's end arrived; told to the owner once kept_ is empty
+  bool send_failed_ = false;  // the connection broke under a send; its end arrives by the receive
   bool end_told_ = false;
   IoError end_error_ = IoError::kNone;
   std::string kept_;     // received, not yet taken: at most the lent bytes that were in flight
   std::string sending_;  // in the kernel from sent_ on
-  size_t sent_ = 0;
-  std::string queue_;  // queued behind sending_
+  size_t sent_ = 0;      // sent_ <= sending_.size()
+  std::string queue_;    // queued behind sending_
   Completion<&Stream::OnReceived> receive_{this};
   Completion<&Stream::OnSent> send_{this};
 };

@@ -1,6 +1,7 @@
 // spool/spool_directory.h -- the directory of a whole spool: lock, format version, node id, shards.
 //
-// Layout: LOCK, VERSION (format and node), shard-000/ ... , quarantine/.
+// Layout: LOCK, VERSION (format and node), shard-000/ ... ; each shard has a quarantine/ of its
+//         own.
 // Errors: absl codes mean exit codes: kFailedPrecondition: another daemon holds it (75);
 //         kUnimplemented: written by a newer format, nothing touched (76); anything else: cannot be
 //         opened (73).
@@ -35,6 +36,9 @@ class SpoolDirectory {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
+  absl::Status ReadVersion(Io& io, const Options& options);
+  absl::Status OpenShards(Io& io, const Options& options);
+
   Fd root_;
   Fd lock_;
   uint16_t node_ = 0;

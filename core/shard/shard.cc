@@ -116,6 +116,10 @@ void Shard::FlushOutbox() {
 
 void Shard::OnSpoolReady(const absl::Status& status) {
   status_ = status;
+  if (draining_) {
+    MARK("stopped_while_recovering");
+    return;  // no listener now: nothing would ever close it
+  }
   if (status_.ok()) {
     status_ = Listen();
   }

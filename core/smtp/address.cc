@@ -15,8 +15,7 @@ namespace {
 constexpr size_t kLocalPartBytesMax = 64;  // RFC 5321 s4.5.3.1.1
 constexpr size_t kLabelBytesMax = 63;      // RFC 1035 s2.3.4
 // RFC 5321 s4.5.3.1.3, "including the punctuation": the brackets count, the stripped route does
-// not. It is tighter than the 255 bytes of a domain (s4.5.3.1.2), which therefore has no check of
-// its own.
+// not. It is tighter than the 255 bytes of a domain (s4.5.3.1.2), which needs no check of its own.
 constexpr size_t kPathBytesMax = 256;
 constexpr size_t kBracketBytes = 2;
 
@@ -24,8 +23,7 @@ bool IsEightBit(char c) {
   return static_cast<unsigned char>(c) >= 0x80;
 }
 
-// Bytes above 0x7f pass the scanner so that the refusal can say what is wrong (5.6.7, not
-// "syntax").
+// Bytes above 0x7f pass the scanner so that the refusal can say what is wrong (5.6.7).
 bool IsAtext(char c) {
   return IsAlphanumeric(c) || IsEightBit(c) ||
          std::string_view("!#$%&'*+-/=?^_`{|}~").find(c) != std::string_view::npos;

@@ -1,12 +1,10 @@
-// core/smtp/address.h -- reverse-path and forward-path: what is a mailbox, and what is a relay
-// trick.
+// core/smtp/address.h -- reverse-path and forward-path: what is a mailbox, what a relay trick.
 //
 // A path is judged as it stands: nothing is dequoted, folded or guessed, and the address that comes
 // out is a view of the very bytes that came in, so that it can be re-emitted byte for byte.
 //
 // Owns: nothing; views into the text that was given.
-// See:  RFC 5321 s4.1.2 (grammar), s4.1.3 (literals), s4.5.3.1 (limits), appendix C (source
-//       routes).
+// See:  RFC 5321 s4.1.2 (grammar), s4.1.3 (literals), s4.5.3.1 (limits), appendix C (routes).
 #pragma once
 
 #include <cstdint>
@@ -35,8 +33,7 @@ Path ParseReversePath(std::string_view text);
 // As above; "<Postmaster>" in any case is taken without a domain (RFC 5321 s4.5.1), "<>" is not.
 Path ParseForwardPath(std::string_view text);
 
-// What stands behind the last @, in lower case and without a trailing dot; empty when there is no
-// @.
+// What stands behind the last @, in lower case and without a trailing dot; without an @ empty.
 std::string DomainOf(std::string_view address);
 // The same into `domain`, whose capacity is kept.
 void AssignDomainOf(std::string_view address, std::string& domain);

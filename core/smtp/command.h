@@ -27,8 +27,7 @@ enum class Verb : uint8_t {
   kHelp,
   kBdat,            // not offered; its payload would read as commands
   kNotImplemented,  // known to RFCs, not served
-  // HTTP, SSH, TLS or a header field: somebody else's payload is being played to us
-  kNotSmtp,
+  kNotSmtp,         // HTTP, SSH or a header field: somebody else's payload is played to us
   kUnknown
 };
 

@@ -1,5 +1,4 @@
-// core/smtp/data_reader.cc -- one byte-wise automaton, and a way past the bytes that cannot concern
-// it.
+// core/smtp/data_reader.cc -- one automaton, and a way past the bytes that cannot concern it.
 #include "core/smtp/data_reader.h"
 
 #include <algorithm>

@@ -1,14 +1,11 @@
-// core/smtp/data_reader.h -- mail data off the wire: finds its end, un-stuffs dots, polices CR, LF,
-// NUL.
+// core/smtp/data_reader.h -- mail data off the wire: its end, dots un-stuffed, CR, LF, NUL policed.
 //
 // Only CRLF.CRLF ends data, and .CRLF as its very first line. What follows a bare CR or a bare LF
 // is never the start of a line here, whatever the mode: neither an end of data nor a stuffed dot.
 //
 // Life:  Start(), Consume() until done().
-// Owns:  nothing: content is emitted as runs of the caller's bytes. State survives a cut at any
-//        place.
-// Errors: fault(); from then on nothing is emitted and only the end is looked for, at the same
-//         speed.
+// Owns:  nothing: content is emitted as runs of the caller's bytes. Any cut is survived.
+// Errors: fault(); from then on nothing is emitted and only the end is looked for, as fast.
 // See:   RFC 5321 s2.3.8, s4.5.2; reliability rows 1-15.
 #pragma once
 
@@ -22,8 +19,7 @@ namespace backstay {
 
 class DataReader {
  public:
-  // A bare CR or LF: kReject makes it a fault, kNormalize turns it into CRLF. NUL is a fault in
-  // both.
+  // A bare CR or LF: kReject makes it a fault, kNormalize turns it into CRLF. NUL is always one.
   enum class Mode : uint8_t { kReject, kNormalize };
   enum class Fault : uint8_t { kNone, kBareNewline, kNul };  // the first one met
   // Gets the decoded content in order, never an empty piece. It may call Discard().

@@ -1,5 +1,4 @@
-// core/smtp/extensions.h -- the EHLO keywords we offer, and the parameters of MAIL that come with
-// them.
+// core/smtp/extensions.h -- the EHLO keywords we offer, and the parameters of MAIL with them.
 //
 // See: RFC 5321 s4.1.1.1, s4.1.2 (Mail-parameters); RFC 2920, RFC 1870, RFC 6152, RFC 2034.
 #pragma once

@@ -1,5 +1,4 @@
-// core/smtp/reply.h -- an SMTP reply: code, enhanced status code, text. Every reply we send stands
-// here.
+// core/smtp/reply.h -- an SMTP reply: code, enhanced code, text. Every reply we send is here.
 //
 // Owns:  nothing: the text is static, or lives until the call that got the reply returns.
 // See:   RFC 5321 s4.2, RFC 3463, RFC 2034.
@@ -34,8 +33,8 @@ inline constexpr Reply kUserUnknown{550, "5.1.1", "User unknown"};
 inline constexpr Reply kTryPrimary{451, "4.3.0", "Try the primary mail server"};
 inline constexpr Reply kCommitFailed{451, "4.3.0", "Could not store the message, try again later"};
 inline constexpr Reply kNoSpace{452, "4.3.1", "Insufficient system storage"};
-inline constexpr Reply kOverloaded{452, "4.3.2", "System busy, try again later"};
 inline constexpr Reply kIntakeClosed{421, "4.3.2", "Storage is failing, try again later"};
+inline constexpr Reply kOverloaded{452, "4.3.2", "System busy, try again later"};
 inline constexpr Reply kTooManyConnections{421, "4.7.0", "Too many connections from your address"};
 inline constexpr Reply kServerFull{421, "4.3.2", "Too many connections, try again later"};
 inline constexpr Reply kShuttingDown{421, "4.3.2", "Service is shutting down"};

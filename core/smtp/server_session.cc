@@ -18,8 +18,7 @@ namespace {
 constexpr size_t kKeptCapacityMax = 1024;
 
 // A host name, an address literal, or what clients take for one: any word that cannot be mistaken
-// for something else in a header field. Whether it is the client's true name is nobody's business
-// here.
+// for something else in a header field. Whether it is the client's true name does not matter.
 bool IsHelloArgument(std::string_view text) {
   constexpr size_t kBytesMax = 255;
   constexpr std::string_view kSpecials = " ()<>@,;\\\"";

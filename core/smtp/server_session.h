@@ -33,8 +33,8 @@ namespace backstay {
 //   OnRcpt, any number of times; OnData, once, if some OnRcpt was answered positively; OnContent,
 //   any number of times;
 //   then exactly one of
-//     OnEndOfData  the message is complete, and FinishData() ends the transaction. OnReset does not
-//     follow; OnReset      it will never be complete: RSET, EHLO or HELO, OnData not answered
+//     OnEndOfData  the message is complete, and FinishData() ends the transaction. No OnReset
+//     follows; OnReset      it will never be complete: RSET, EHLO or HELO, OnData not answered
 //     positively,
 //                  content refused (too large, malformed, looping: at once, while the rest is still
 //                  being read), QUIT, or the session has closed itself (limits, TimedOut,
@@ -100,8 +100,7 @@ class ServerSession {
   size_t Consume(Bytes bytes);
   // Answers the end of data that Intake was told of.
   void FinishData(const Reply& reply);
-  // 421 4.4.2 or 421 4.3.2, then wants_close(). While awaiting_finish() the message is answered
-  // first.
+  // 421 4.4.2 or 421 4.3.2, then wants_close(). While awaiting_finish() that comes first.
   void TimedOut();
   void ShutDown();
   // Bytes that arrived before Greet() was sent: early talker (row 18): 554 5.5.0, wants_close().
@@ -167,8 +166,8 @@ class ServerSession {
   uint8_t junk_ = 0;
 };
 
-// A million idle connections are a promise; what a session does not need while it waits is not
-// here.
+// A million idle connections are a promise; what a session does not need while it waits is not in
+// it.
 static_assert(sizeof(ServerSession) <= 200);
 
 }  // namespace backstay

@@ -62,6 +62,19 @@ void AppendDate(WallTime time, std::string& output) {
 constexpr std::string_view kReceived = "received";
 constexpr uint16_t kNoMatch = std::numeric_limits<uint16_t>::max();
 
+// A word of at most four letters as a number; longer ones are all the same.
+constexpr uint32_t kLongWord = std::numeric_limits<uint32_t>::max();
+constexpr uint32_t Extended(uint32_t word, char c) {
+  return word >> 24 != 0 ? kLongWord : word << 8 | static_cast<uint8_t>(ToLower(c));
+}
+constexpr uint32_t Packed(std::string_view text) {
+  uint32_t word = 0;
+  for (const char c : text) {
+    word = Extended(word, c);
+  }
+  return word;
+}
+
 }  // namespace
 
 void AppendReceived(const Trace& trace, std::string& output) {
@@ -147,7 +160,8 @@ void HopCounter::StepName(uint8_t byte) {
     ++received_;
     in_value_ = true;
     comment_depth_ = 0;
-    value_ = Value::kGap;
+    value_ = Value::kKeyword;
+    word_ = 0;
     state_ = State::kValue;
   } else if (!IsBlank(c)) {  // RFC 5322 s4.5: blanks may stand before the colon
     state_ = c == '\n' ? State::kLineStart : State::kSkip;
@@ -186,47 +200,39 @@ void HopCounter::StepValueByte(char c, std::string_view hostname) {
     }
     return;
   }
-  switch (value_) {
-    case Value::kGap:
-      value_ = ToLower(c) == 'b' ? Value::kB : Value::kWord;
-      return;
-    case Value::kB:
-      value_ = ToLower(c) == 'y' ? Value::kBy : Value::kWord;
-      return;
-    case Value::kBy:
-    case Value::kWord:
-      value_ = Value::kWord;
-      return;
-    case Value::kByGap:
-      value_ = Value::kHost;
-      host_bytes_ = 0;
-      break;
-    case Value::kHost:
-      break;
+  word_ = Extended(word_, c);
+  if (value_ == Value::kByHost) {
+    const bool matches = host_bytes_ < hostname.size()
+                             ? ToLower(c) == ToLower(hostname[host_bytes_])
+                             : host_bytes_ == hostname.size() && c == '.';  // "mx2.example.net."
+    host_bytes_ = matches ? static_cast<uint16_t>(host_bytes_ + 1) : kNoMatch;
   }
-  const bool matches = host_bytes_ < hostname.size()
-                           ? ToLower(c) == ToLower(hostname[host_bytes_])
-                           : host_bytes_ == hostname.size() && c == '.';  // "mx2.example.net."
-  host_bytes_ = matches ? static_cast<uint16_t>(host_bytes_ + 1) : kNoMatch;
 }
 
 void HopCounter::EndWord(std::string_view hostname) {
+  const uint32_t word = word_;
+  word_ = 0;
+  if (word == 0) {
+    return;
+  }
   switch (value_) {
-    case Value::kBy:
-    case Value::kByGap:
-      value_ = Value::kByGap;
+    case Value::kKeyword:
+      if (word == Packed("from")) {
+        value_ = Value::kFromHost;
+      } else if (word == Packed("by")) {
+        value_ = Value::kByHost;
+        host_bytes_ = 0;
+      }
       return;
-    case Value::kHost:
+    case Value::kFromHost:
+      value_ = Value::kKeyword;
+      return;
+    case Value::kByHost:
       if (!hostname.empty() && host_bytes_ != kNoMatch && host_bytes_ >= hostname.size()) {
         ++own_;
       }
       in_value_ = false;  // a field has one by clause
       state_ = State::kSkip;
-      return;
-    case Value::kWord:
-    case Value::kGap:
-    case Value::kB:
-      value_ = Value::kGap;
       return;
   }
 }

@@ -54,13 +54,11 @@ class HopCounter {
     kSkip,   // the rest of a line that does not matter
     kBody    // behind the header section
   };
+  // What the next word of a Received field is.
   enum class Value : uint8_t {
-    kWord,   // inside some word
-    kGap,    // a word may begin
-    kB,      // "b"
-    kBy,     // "by"
-    kByGap,  // "by" and blanks or a comment: the host begins next
-    kHost    // inside it
+    kKeyword,   // or anything else
+    kFromHost,  // what the client called itself, which may be "by"
+    kByHost
   };
 
   size_t StartLine(uint8_t first);
@@ -72,11 +70,12 @@ class HopCounter {
   uint32_t received_ = 0;
   uint32_t own_ = 0;
   State state_ = State::kBody;
-  Value value_ = Value::kWord;
+  Value value_ = Value::kKeyword;
   bool in_value_ = false;      // a folded line continues the value
   uint8_t name_bytes_ = 0;     // matched of "received"
   uint8_t comment_depth_ = 0;  // saturates
   uint16_t host_bytes_ = 0;    // matched of the hostname; kNoMatch
+  uint32_t word_ = 0;          // packed as far as seen; 0: between words
 };
 
 }  // namespace backstay

@@ -93,13 +93,13 @@ void Io::Backend::Cancel(Op* op) {
   ASSERT(slots_[slot].op == op);
   const OpToken token{id_, slot, slots_[slot].serial};
   world_.Trace(TraceKind::kCancel, id_, static_cast<uint64_t>(slots_[slot].verb));
-  world_.scheduler().After(world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(20)),
-                           [this_world = &world_, token] {
-                             Backend* backend = this_world->FindBackend(token.backend);
-                             if (backend != nullptr) {
-                               backend->CancelArrives(token);
-                             }
-                           });
+  const absl::Duration delay = world_.DrawDuration(absl::ZeroDuration(), absl::Microseconds(20));
+  world_.scheduler().After(delay, [world = &world_, token] {
+    Backend* backend = world->FindBackend(token.backend);
+    if (backend != nullptr) {
+      backend->CancelArrives(token);
+    }
+  });
 }
 
 // The last completion may be queued already: then the cancel has lost. A file operation that has
@@ -109,8 +109,7 @@ void Io::Backend::CancelArrives(const OpToken& token) {
   if (pending == nullptr) {
     return;
   }
-  const bool is_socket = pending->verb <= Verb::kSend;
-  if (!is_socket && world_.Draw(world_.plan().cancel_loses)) {
+  if (!IsSocketVerb(pending->verb) && world_.Draw(world_.plan().cancel_loses)) {
     return;
   }
   Complete(token, IoResult::Failure(IoError::kCanceled));
@@ -188,27 +187,41 @@ void Io::Backend::Turn(Instant wake) {
   world_.WantTurn(*this, active || HasWork() ? now_ : wake);
 }
 
-// In drawn order, except that the events of one op stay in theirs. Some may wait for the next turn.
+// A drawn order of `ready` in which the events of one op keep theirs.
+std::vector<size_t> Io::Backend::DrawOrder(const std::vector<Ready>& ready) {
+  std::vector<size_t> order(ready.size());
+  std::map<uint64_t, std::vector<size_t>> places;  // of the events of each op
+  for (size_t index = 0; index < order.size(); ++index) {
+    order[index] = index;
+    std::swap(order[index], order[static_cast<size_t>(world_.random().Below(index + 1))]);
+  }
+  for (size_t place = 0; place < order.size(); ++place) {
+    places[ready[order[place]].token.serial].push_back(place);
+  }
+  std::map<uint64_t, size_t> taken;
+  for (size_t index = 0; index < ready.size(); ++index) {
+    const uint64_t serial = ready[index].token.serial;
+    order[places[serial][taken[serial]++]] = index;
+  }
+  return order;
+}
+
+// Some completions may wait for the next turn.
 void Io::Backend::RunReady() {
   std::vector<Ready> batch = std::move(ready_);
   ready_.clear();
-  size_t most = batch.size();
+  const std::vector<size_t> order = DrawOrder(batch);
+  size_t most = order.size();
   if (most > 1 && world_.Draw(world_.plan().late_completions)) {
-    most = static_cast<size_t>(random_.Between(1, most));
+    most = static_cast<size_t>(world_.random().Between(1, most));
   }
   for (size_t count = 0; count < most; ++count) {
-    size_t pick = static_cast<size_t>(world_.random().Below(batch.size()));
-    for (size_t earlier = 0; earlier < pick; ++earlier) {
-      if (batch[earlier].token.serial == batch[pick].token.serial) {
-        pick = earlier;
-      }
-    }
-    Ready ready = std::move(batch[pick]);
-    batch.erase(batch.begin() + static_cast<std::ptrdiff_t>(pick));
-    RunOne(std::move(ready));
+    RunOne(std::move(batch[order[count]]));
   }
-  ready_.insert(ready_.begin(), std::make_move_iterator(batch.begin()),
-                std::make_move_iterator(batch.end()));
+  ASSERT(ready_.empty());  // no verb completes inside a turn
+  for (size_t count = most; count < order.size(); ++count) {
+    ready_.push_back(std::move(batch[order[count]]));
+  }
 }
 
 void Io::Backend::RunOne(Ready ready) {
@@ -217,7 +230,7 @@ void Io::Backend::RunOne(Ready ready) {
   Op* op = pending.op;
   world_.Trace(TraceKind::kComplete, id_, static_cast<uint64_t>(pending.verb),
                ready.result.ok() ? ready.lent.size() + ready.result.count()
-                                 : static_cast<uint64_t>(ready.result.error()));
+                                 : kTraceError | static_cast<uint64_t>(ready.result.error()));
   if (!ready.result.more()) {
     pending = PendingOp();
     free_slots_.push_back(ready.token.slot);

@@ -1,5 +1,4 @@
-// io/sim/backend.h -- one Io in the simulated world: its ops, descriptors and completions that
-// wait.
+// io/sim/backend.h -- one simulated Io: its ops, its descriptors, completions that wait.
 //
 // An op lives in a slot from its verb to the moment its last completion is run. Events of the world
 // name it by OpToken, so one that comes after the op is gone finds nothing.
@@ -12,24 +11,10 @@
 #include <vector>
 
 #include "io/io.h"
+#include "io/sim/verb.h"
 #include "io/sim/world.h"
 
 namespace backstay {
-
-enum class Verb : uint8_t {
-  kAccept,
-  kConnect,
-  kReceive,
-  kSend,
-  kOpen,
-  kRead,
-  kWrite,
-  kSyncData,
-  kSyncDirectory,
-  kAllocate,
-  kTruncate,
-  kUnlink
-};
 
 struct OpToken {
   uint32_t backend = 0;
@@ -61,6 +46,7 @@ struct PendingOp {
   OpenMode mode = OpenMode::kRead;
   SocketAddress to;
   std::optional<IoError> injected;  // by World::FailDiskOperation
+  std::optional<size_t> count_max;  // by World::ShortenDiskOperation
 };
 
 class Io::Backend {
@@ -121,6 +107,7 @@ class Io::Backend {
     bool is_lent = false;
   };
   void Queue(Ready ready);
+  std::vector<size_t> DrawOrder(const std::vector<Ready>& ready);
   void RunReady();
   void RunOne(Ready ready);
   void CancelArrives(const OpToken& token);

@@ -1,5 +1,4 @@
-// io/sim/connection.h -- the state of one simulated TCP connection: two ends, each sending to the
-// other.
+// io/sim/connection.h -- one simulated TCP connection: two ends, each sending to the other.
 #pragma once
 
 #include <array>

@@ -121,7 +121,7 @@ void Disk::SyncDirectory(NodeId directory, uint64_t up_to) {
   DropUnreachable();
 }
 
-// As with files: what the failed sync covered is on its own from now on, no later sync covers it.
+// As with files: no later sync covers what the failed one covered.
 void Disk::FailSyncDirectory(NodeId directory, uint64_t up_to) {
   std::erase_if(At(directory).pending,
                 [&](const EntryChange& change) { return change.number <= up_to; });
@@ -138,8 +138,8 @@ void Disk::RemoveOpen(NodeId node) {
 }
 
 uint64_t Disk::used_bytes() const {
-  // by path or descriptor; what only a crash could bring back is free
-  std::map<NodeId, bool> counted;
+  std::map<NodeId, bool>
+      counted;  // by path or descriptor; what only a crash could bring back is free
   uint64_t used = 0;
   for (const auto& [id, node] : nodes_) {
     if (node.open_count > 0) {

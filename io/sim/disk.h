@@ -1,5 +1,4 @@
-// io/sim/disk.h -- one host's file system: directories and files, each with what would survive a
-// crash.
+// io/sim/disk.h -- one host's file system, with what of it would survive a crash.
 //
 // Without time: the verbs of Io decide when a change happens, this class what it changes. It
 // survives Crash(); a test may look into it, damage it, and copy it to another world. Paths are

@@ -1,5 +1,4 @@
-// io/sim/disk_verbs.cc -- file operations of a simulated Io: when each takes effect, and what goes
-// wrong.
+// io/sim/disk_verbs.cc -- file operations: when each takes effect, and what goes wrong.
 //
 // An operation takes effect when it completes, the latest moment that the contract allows; so bytes
 // of a write that are changed too early, and a sync that does not wait for its writes, show.
@@ -26,6 +25,7 @@ PendingOp& Io::Backend::StartDisk(Op* op, Verb verb, Fd fd, OpToken* token) {
   Get(fd, on_directory ? DescriptorKind::kDirectory : DescriptorKind::kFile);
   PendingOp& pending = Start(op, verb, fd, token);
   pending.injected = world_.CountDiskOperation(id_);
+  pending.count_max = world_.ShortenedTo();
   const FaultPlan& plan = world_.plan();
   const bool is_sync = verb == Verb::kSyncData || verb == Verb::kSyncDirectory;
   absl::Duration time = is_sync ? world_.DrawDuration(plan.sync_min, plan.sync_max)
@@ -131,6 +131,7 @@ IoResult Io::Backend::DoRead(const PendingOp& op) {
   if (into.size() > 1 && world_.Draw(plan.short_read)) {
     into = into.first(static_cast<size_t>(world_.random().Between(1, into.size())));
   }
+  into = into.first(std::min(into.size(), op.count_max.value_or(into.size())));
   if (world_.Draw(plan.evict)) {
     file.Evict(op.at, into.size());
   }
@@ -149,7 +150,7 @@ IoResult Io::Backend::DoWrite(const PendingOp& op) {
     failure = DrawFailure(op, plan.write_no_space, IoError::kNoSpace);
   }
   if (failure.has_value()) {
-    if (*failure != IoError::kReadOnly && world_.Draw(plan.failed_write_applies)) {
+    if (!disk.read_only() && world_.Draw(plan.failed_write_applies)) {
       const uint64_t room = disk.RoomFor(node, op.at + op.from.size());
       const uint64_t most = room > op.at ? room - op.at : 0;
       disk.File(node).Write(op.at,
@@ -174,6 +175,7 @@ IoResult Io::Backend::DoWrite(const PendingOp& op) {
   if (count > 1 && world_.Draw(plan.short_write)) {
     count = static_cast<size_t>(world_.random().Between(1, count));
   }
+  count = std::min(count, op.count_max.value_or(count));
   disk.File(node).Write(op.at, op.from.first(count));
   return IoResult::Count(count);
 }

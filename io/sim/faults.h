@@ -45,8 +45,7 @@ struct FaultPlan {
   uint32_t reset = 0;  // per segment
   uint32_t stall = 0;  // per segment: waits up to stall_max
   absl::Duration stall_max = absl::Seconds(1);
-  // refused, unreachable or timed out though the peer is there
-  uint32_t connect_fails = 0;
+  uint32_t connect_fails = 0;  // refused, unreachable or timed out though the peer is there
   uint32_t connect_no_descriptors = 0;
   uint32_t silent_when_down = 500'000;  // an absent host gives no answer instead of kUnreachable
   uint32_t silent_crash = 0;            // per connection of a crashed host: no reset until sent to
@@ -68,19 +67,16 @@ struct FaultPlan {
   uint32_t write_no_space = 0;
   uint32_t sync_error = 0;
   uint32_t open_error = 0;  // open, allocate, truncate, unlink
-  // per write: the file system is read-only up to read_only_max
-  uint32_t read_only = 0;
+  uint32_t read_only = 0;   // per write: the file system is read-only up to read_only_max
   absl::Duration read_only_max = absl::Seconds(10);
   uint32_t evict = 0;  // per read: clean pages are dropped first
   // -- disk: what failures and crashes leave --
-  // per change: it reached the device although the sync failed
-  uint32_t failed_sync_keeps = 0;
+  uint32_t failed_sync_keeps = 0;     // per change: it reached the device although the sync failed
   uint32_t failed_write_applies = 0;  // a failed write changed some of its range
   uint32_t crash_keeps = 500'000;     // CrashMode::kRandom: per un-synced change
   uint32_t crash_tears = 300'000;     // CrashMode::kRandom: sectors of it decide independently
   // -- time --
-  // per turn: the calendar jumps up to wall_step_max either way
-  uint32_t wall_step = 0;
+  uint32_t wall_step = 0;  // per turn: the calendar jumps up to wall_step_max either way
   absl::Duration wall_step_max = absl::Hours(24);
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/base/crc32c.h"
 #include "core/base/mark.h"
 
 namespace backstay {
@@ -86,6 +87,7 @@ void Network::PumpSend(Connection& connection, int index) {
         if (count > 1 && world_.Draw(world_.plan().short_send)) {
           count = static_cast<size_t>(world_.random().Between(1, count));
         }
+        world_.Trace(TraceKind::kContent, token.backend, Crc32c(0, op->from.first(count)));
         Transmit(connection, index, op->from.first(count));
         backend->Complete(token, IoResult::Count(count));
       }
@@ -144,8 +146,7 @@ void Network::Arrive(Connection& connection, int from) {
   Take(connection, 1 - from, std::move(segment));
 }
 
-// TCP repeats for a quarter of an hour or so; here the segments wait until the hosts reach each
-// other.
+// TCP repeats for a quarter of an hour or so; here segments wait until the hosts reach each other.
 void Network::Park(Connection& connection, int from) {
   End& sender = connection.ends[static_cast<size_t>(from)];
   sender.parked = true;

@@ -1,5 +1,4 @@
-// io/sim/network.h -- byte streams between hosts: latency, cuts at any byte, bounded buffers,
-// resets.
+// io/sim/network.h -- byte streams between hosts: latency, cuts, bounded buffers, resets.
 //
 // What TCP promises is kept: bytes of one direction arrive in order and once. All else is drawn.
 //

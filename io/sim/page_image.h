@@ -1,5 +1,4 @@
-// io/sim/page_image.h -- the bytes of a file, in pages made on first touch; a page not made is
-// zeros.
+// io/sim/page_image.h -- the bytes of a file, in pages made on first touch.
 #pragma once
 
 #include <array>
@@ -29,6 +28,7 @@ class PageImage {
 
  private:
   static constexpr size_t kPageBytes = 4_KiB;
+  // A page that was not made reads as zeros.
   using Page = std::array<uint8_t, kPageBytes>;
   uint64_t size_ = 0;
   std::vector<std::unique_ptr<Page>> pages_;  // bytes at and beyond size_ are zero

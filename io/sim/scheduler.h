@@ -1,5 +1,4 @@
-// io/sim/scheduler.h -- virtual time: one heap of (due, tie, sequence); ties are broken by the
-// seed.
+// io/sim/scheduler.h -- virtual time: one heap of events; ties are broken by the seed.
 //
 // Owns: the events that have not run. Now() moves only when an event is taken or time is advanced.
 #pragma once

@@ -94,9 +94,8 @@ void SimFile::Crash(CrashMode mode, const FaultPlan& plan, Random& random) {
   current_ = durable_;
 }
 
-// A sector on the device is as some moment left it, so of the writes to one sector a prefix
-// survives. Size is metadata and survives on its own: a longer file without its bytes reads as
-// zeros.
+// A sector on the device is as some moment left it: of the writes to one sector a prefix survives.
+// Size is metadata and survives on its own: a longer file without its bytes reads as zeros.
 void SimFile::KeepRandomly(const FaultPlan& plan, Random& random) {
   const size_t sizes_kept = static_cast<size_t>(random.Between(0, pending_.size()));
   const uint64_t final_size =

@@ -1,5 +1,4 @@
-// io/sim/sim_file.h -- one file: what reads see, what would survive, and the changes between the
-// two.
+// io/sim/sim_file.h -- one file: what reads see, what would survive, and the changes between.
 //
 // current_ is the page cache. durable_ is what a power cut leaves. pending_ lists the completed
 // changes that no sync has covered, in order of completion. A change that a *failed* sync covered

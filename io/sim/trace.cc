@@ -4,10 +4,43 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <string>
 
 #include "core/base/check.h"
+#include "io/io_result.h"
+#include "io/sim/verb.h"
 
 namespace backstay {
+
+std::string_view Describe(Verb verb) {
+  switch (verb) {
+    case Verb::kAccept:
+      return "accept";
+    case Verb::kConnect:
+      return "connect";
+    case Verb::kReceive:
+      return "receive";
+    case Verb::kSend:
+      return "send";
+    case Verb::kOpen:
+      return "open";
+    case Verb::kRead:
+      return "read";
+    case Verb::kWrite:
+      return "write";
+    case Verb::kSyncData:
+      return "sync-data";
+    case Verb::kSyncDirectory:
+      return "sync-directory";
+    case Verb::kAllocate:
+      return "allocate";
+    case Verb::kTruncate:
+      return "truncate";
+    case Verb::kUnlink:
+      return "unlink";
+  }
+  UNREACHABLE();
+}
 
 std::string_view Describe(TraceKind kind) {
   switch (kind) {
@@ -49,9 +82,20 @@ void TraceLog::Add(Instant now, TraceKind kind, uint32_t who, uint64_t a, uint64
   Fold(a);
   Fold(b);
   if (file_ != nullptr) {
-    fmt::print(file_, "{:>15.6f} {:>3} {:<10} {} {}\n",
-               static_cast<double>(now.nanoseconds()) / 1e9, who, Describe(kind), a, b);
+    Print(now, kind, who, a, b);
   }
+}
+
+void TraceLog::Print(Instant now, TraceKind kind, uint32_t who, uint64_t a, uint64_t b) {
+  const bool has_verb =
+      kind == TraceKind::kSubmit || kind == TraceKind::kComplete || kind == TraceKind::kCancel;
+  const std::string first =
+      has_verb ? std::string(Describe(static_cast<Verb>(a))) : fmt::format("{}", a);
+  const std::string second = (b & kTraceError) != 0
+                                 ? std::string(Describe(static_cast<IoError>(b & ~kTraceError)))
+                                 : fmt::format("{}", b);
+  fmt::print(file_, "{}.{:09} {:>3} {:<10} {} {}\n", now.nanoseconds() / 1'000'000'000,
+             now.nanoseconds() % 1'000'000'000, who, Describe(kind), first, second);
 }
 
 void TraceLog::Fold(uint64_t word) {

@@ -1,5 +1,4 @@
-// io/sim/trace.h -- what happened in a simulated world: a running hash of every event, and a text
-// if asked.
+// io/sim/trace.h -- what happened in a simulated world: a hash of every event, and a text if asked.
 #pragma once
 
 #include <cstdint>
@@ -12,20 +11,22 @@ namespace backstay {
 
 enum class TraceKind : uint8_t {
   kTurn,      // a: completions
-  kSubmit,    // a: verb, b: bytes
-  kComplete,  // a: verb, b: bytes or error
-  kCancel,
+  kSubmit,    // a: verb, b: descriptor
+  kComplete,  // a: verb, b: bytes, or kTraceError | error
+  kCancel,    // a: verb
   kWake,
   kSegment,    // a: connection, b: bytes
   kConnect,    // a: connection
   kReset,      // a: connection
   kEnd,        // a: connection
-  kDiskFault,  // a: number of the operation, b: error
+  kDiskFault,  // a: number of the operation, b: kTraceError | error
   kCrash,      // a: mode
   kReachable,  // a: other host, b: yes
   kWallStep,
-  kContent  // a: checksum of what was written or sent
+  kContent  // a: checksum of what was written or sent, b: offset
 };
+
+constexpr uint64_t kTraceError = uint64_t{1} << 63;
 
 std::string_view Describe(TraceKind kind);
 
@@ -37,6 +38,7 @@ class TraceLog {
 
  private:
   void Fold(uint64_t word);
+  void Print(Instant now, TraceKind kind, uint32_t who, uint64_t a, uint64_t b);
   uint64_t hash_ = 0xcbf29ce484222325;
   std::FILE* file_ = nullptr;
 };

@@ -205,6 +205,7 @@ absl::Duration World::DrawDuration(absl::Duration low, absl::Duration high) {
 void World::StopFaults() {
   plan_ = plan_.WithoutFailures();
   fail_at_operation_ = 0;
+  shorten_operation_ = 0;
   crash_at_event_ = UINT64_MAX;
   for (const std::unique_ptr<Host>& host : hosts_) {
     host->disk().SetReadOnly(false);
@@ -224,8 +225,20 @@ std::optional<IoError> World::CountDiskOperation(uint32_t who) {
       (disk_operations_ > fail_at_operation_ && !fail_from_then_on_)) {
     return std::nullopt;
   }
-  Trace(TraceKind::kDiskFault, who, disk_operations_, static_cast<uint64_t>(fail_error_));
+  Trace(TraceKind::kDiskFault, who, disk_operations_,
+        kTraceError | static_cast<uint64_t>(fail_error_));
   return fail_error_;
+}
+
+void World::ShortenDiskOperation(uint64_t n, size_t count_max) {
+  ASSERT(n > 0);
+  shorten_operation_ = disk_operations_ + n;
+  shorten_to_ = count_max;
+}
+
+std::optional<size_t> World::ShortenedTo() const {
+  const bool hit = shorten_operation_ != 0 && disk_operations_ == shorten_operation_;
+  return hit ? std::optional(shorten_to_) : std::nullopt;
 }
 
 void World::CrashAfterEvent(uint64_t k) {

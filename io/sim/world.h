@@ -85,6 +85,8 @@ class World {
   // The n-th disk operation from now (1: the next) fails: read, write, sync, open, allocate,
   // truncate, unlink, directory sync, counted over all hosts in order of submission.
   void FailDiskOperation(uint64_t n, IoError error, bool from_then_on);
+  // The n-th disk operation from now transfers at most `count_max` bytes, if it is a read or write.
+  void ShortenDiskOperation(uint64_t n, size_t count_max);
   uint64_t disk_operations() const { return disk_operations_; }
   // Driving stops when the k-th event from now has run, until crash_due() is cleared by Crash().
   void CrashAfterEvent(uint64_t k);
@@ -103,6 +105,7 @@ class World {
   absl::Duration DrawDuration(absl::Duration low, absl::Duration high);
   void Trace(TraceKind kind, uint32_t who, uint64_t a = 0, uint64_t b = 0);
   std::optional<IoError> CountDiskOperation(uint32_t who);
+  std::optional<size_t> ShortenedTo() const;  // of the operation counted last
   Host* FindHost(const SocketAddress& address);
   Host& host(uint32_t id) { return *hosts_[id]; }
   Io::Backend* FindBackend(uint32_t id);
@@ -135,6 +138,8 @@ class World {
   uint64_t fail_at_operation_ = 0;  // 0: none
   IoError fail_error_ = IoError::kNone;
   bool fail_from_then_on_ = false;
+  uint64_t shorten_operation_ = 0;  // 0: none
+  size_t shorten_to_ = 0;
   uint64_t crash_at_event_ = UINT64_MAX;
 };
 

@@ -1,18 +1,25 @@
 // tests/dialogue/dialogue.h -- runs one SMTP story (*.smtp) against the whole daemon in a simulated
 // world.
 //
-// The language (one statement a line, `#` begins a comment):
-//   C: text            the client sends text and CRLF          C| raw      with \r \n \t \0 \\
-//   \xNN, no CRLF C* N text          N lines of text                         C+ N text   text
-//   filled up to N bytes, CRLF S: pattern         the next reply line; * and ? as in a shell     S:
-//   close   the server closed disconnect | connect                       the client goes away |
-//   comes back (also done at the first line) primary up | down | reply COMMAND CODE TEXT [for
-//   <address>] | reply none primary got N [from <path> [to <path> ...]]    N mails so far; the last
-//   has this envelope primary got content containing|starting|ending "text"       of the last mail,
-//   behind our Received primary got only crlf                          no bare CR or LF in any mail
-//   crash | restart | stop | reload | advance 31m | repeat N ... end
-//   config KEY VALUE                               before the first line, or before `reload`
-//   spool empty | spool live N | spool dsn pending N
+// The language: one statement a line; a line that begins with # is a comment.
+//
+//   C: text                    the client sends text and CRLF
+//   C| raw                     the client sends this, with \r \n \t \0 \xNN, no CRLF
+//   C* N text                  N lines of text
+//   C+ N text                  text filled up to N bytes, and CRLF
+//   S: pattern                 the next reply line; * and ? as in a shell. "250-*": a whole reply
+//   S: close                   the server closed
+//   connect, disconnect        the client comes, goes (it is connected at the start)
+//   primary up, primary down
+//   primary reply COMMAND CODE TEXT [for <address>], primary reply none
+//   primary got N [from <path> [to <path> ...]]
+//                              N mails so far; the last one has this envelope
+//   primary got content containing "text", starting "text", ending "text"
+//   primary got only crlf      no bare CR or LF in any mail
+//   crash, restart, stop, reload, advance 31m
+//   repeat N ... end
+//   config KEY VALUE           before the first line, or before reload
+//   spool empty, spool live N, spool dsn pending N
 #pragma once
 
 #include <memory>

@@ -1,5 +1,4 @@
-// tests/io/contract_world_sim.cc -- the contract's world on the simulator: two hosts, a new seed
-// each time.
+// tests/io/contract_world_sim.cc -- the contract's world on the simulator, a new seed each time.
 //
 // BACKSTAY_SIM_PLAN=manners makes the simulated kernel use everything a healthy kernel may do:
 // splits, short transfers, ended multishots, no free buffers. BACKSTAY_SIM_SEED sets the first

@@ -4,6 +4,8 @@
 #include <set>
 #include <string>
 
+#include "io/sim/disk.h"
+#include "io/sim/sim_file.h"
 #include "tests/io/sim_support.h"
 
 namespace backstay {
@@ -325,6 +327,18 @@ TEST_F(SimDisk, NthDiskOperationFailsOnceOrFromThenOn) {
   EXPECT_EQ(program_.Unlink(directory_, "log").error(), IoError::kDevice);
   world_.StopFaults();
   EXPECT_TRUE(program_.Write(file_, "d", 0).ok());
+}
+
+TEST_F(SimDisk, NthDiskOperationIsShort) {
+  world_.ShortenDiskOperation(2, 3);
+  EXPECT_EQ(program_.Write(file_, "abcd", 0).count(), 4u);
+  EXPECT_EQ(program_.Write(file_, "efgh", 4).count(), 3u);
+  EXPECT_EQ(program_.Write(file_, "h", 7).count(), 1u);
+  world_.ShortenDiskOperation(1, 0);
+  EXPECT_EQ(program_.Write(file_, "x", 0).count(), 0u);
+  world_.ShortenDiskOperation(1, 2);
+  EXPECT_EQ(program_.Read(file_, 0, 8), "ab");
+  EXPECT_EQ(Contents(), "abcdefgh");
 }
 
 TEST_F(SimDisk, LockIsExclusiveAndFallsWithItsHolder) {

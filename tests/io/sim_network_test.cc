@@ -4,6 +4,8 @@
 #include <set>
 #include <string>
 
+#include "io/sim/connection.h"
+#include "io/sim/network.h"
 #include "tests/io/sim_support.h"
 
 namespace backstay {

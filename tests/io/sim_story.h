@@ -1,5 +1,4 @@
-// tests/io/sim_story.h -- a small durable server and its client: the smallest engine that needs
-// every verb.
+// tests/io/sim_story.h -- a small durable server and its client, on most verbs of Io.
 //
 // A client sends numbers of eight bytes. The server appends them to a log and sends each back when
 // it is synced. A failed write or sync makes it close its connections and go on in a new file. So:

@@ -1,6 +1,6 @@
-// tests/io/sim_story_test.cc -- whole runs with faults and crashes: the same seed is the same run,
-// what was
-// answered is on the disk, and a planted defect is found.
+// tests/io/sim_story_test.cc -- whole runs with faults and crashes.
+//
+// The same seed is the same run, what was answered is on the disk, and a planted defect is found.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,5 +1,4 @@
-// tests/io/sim_support.h -- an op that remembers, and a program on a simulated host with blocking
-// verbs.
+// tests/io/sim_support.h -- an op that remembers, and a program with verbs that wait.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -35,7 +34,7 @@ inline SocketAddress TestAddress(uint8_t last, uint16_t port = 0) {
   return SocketAddress::V4({10, 0, 0, last}, port);
 }
 
-// Owns an Io that is not attached; each verb waits for its op. Reboot() takes a new Io.
+// Owns an Io that is not attached; each verb waits for its op. Crash() takes a new Io.
 class Program {
  public:
   Program(World& world, Host& host) : world_(world), host_(host), io_(world.MakeIo(host)) {}

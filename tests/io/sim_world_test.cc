@@ -1,8 +1,13 @@
 // tests/io/sim_world_test.cc -- time, turns, actors and crash points of the simulated world.
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 
+#include "io/sim/backend.h"
+#include "io/sim/faults.h"
+#include "io/sim/host.h"
+#include "io/sim/world.h"
 #include "tests/io/sim_support.h"
 
 namespace backstay {
@@ -27,6 +32,16 @@ class Clock : public Actor {
  private:
   Io& io_;
   Instant next_;
+};
+
+struct Ordered : Op {
+  Ordered(std::string& to, char letter) : Op(&OnEvent), order(to), name(letter) {}
+  static void OnEvent(Op* op, const IoResult&) {
+    Ordered* self = static_cast<Ordered*>(op);
+    self->order += self->name;
+  }
+  std::string& order;
+  const char name;
 };
 
 TEST(World, HoursPassInAFewEventsAndWakeTimesAreKept) {
@@ -145,6 +160,26 @@ TEST(World, CrashDropsOpsWithoutCompletionSoTheirOwnersMayDie) {
   io->Close(listener);  // destructors of its owners may still do so
   io.reset();
   world.RunFor(absl::Seconds(1));
+}
+
+TEST(World, CompletionsComeInDrawnOrder) {
+  World world(1);
+  Program program(world, world.AddHost("mx2", TestAddress(1)));
+  const Fd file = program.Open(program.Directory(), "log").fd();
+  std::set<std::string> orders;
+  for (int round = 0; round < 20; ++round) {
+    std::string order;
+    Ordered reads[3] = {{order, 'a'}, {order, 'b'}, {order, 'c'}};
+    uint8_t into[3];
+    for (int index = 0; index < 3; ++index) {
+      program.io().Read(&reads[index], file, {&into[index], 1}, Offset{0});
+    }
+    world.RunFor(absl::Seconds(1));  // all are ready before the turn
+    program.io().Turn(Instant());
+    ASSERT_EQ(order.size(), 3u);
+    orders.insert(order);
+  }
+  EXPECT_EQ(orders.size(), 6u);
 }
 
 TEST(World, MisuseOfIoEndsTheProcess) {

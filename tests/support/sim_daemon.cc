@@ -1,6 +1,8 @@
 // tests/support/sim_daemon.cc -- starts, drives, crashes and stops a simulated daemon.
 #include "tests/support/sim_daemon.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <utility>
@@ -55,15 +57,23 @@ absl::Status SimDaemon::Start() {
     return directory.status();
   }
   directory_ = std::make_unique<SpoolDirectory>(std::move(directory).value());
-  const std::vector<Fd>& shard_directories = directory_->shard_directories();
-  post_ = std::make_unique<PostOffice>(shard_directories.size());
-  for (size_t index = 0; index < shard_directories.size(); ++index) {
+  const size_t shards = directory_->shard_directories().size();
+  post_ = std::make_unique<PostOffice>(shards);
+  for (size_t index = 0; index < shards; ++index) {
+    std::unique_ptr<Io> io = world_.MakeIo(host_);
+    // A simulated Io has descriptors of its own, so each opens its directory again.
+    const absl::StatusOr<Fd> shard_directory = io->OpenDirectory(
+        fmt::format("{}/shard-{:03}", config.spool.directory, index), /*create=*/false);
+    if (!shard_directory.ok()) {
+      Crash(CrashMode::kAllUnsynced);
+      return shard_directory.status();
+    }
     const ShardSetup setup{.index = index,
-                           .spool_directory = shard_directories[index],
+                           .spool_directory = *shard_directory,
                            .node = directory_->node(),
                            .post = *post_,
                            .snapshot = *snapshot_};
-    runners_.push_back(std::make_unique<Runner>(world_.MakeIo(host_), setup));
+    runners_.push_back(std::make_unique<Runner>(std::move(io), setup));
   }
   for (size_t index = 0; index < runners_.size(); ++index) {
     Runner& runner = *runners_[index];

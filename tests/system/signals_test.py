@@ -30,7 +30,7 @@ class Ending(harness.SystemTest):
 
     def test_sigterm_under_load_loses_nothing(self):
         load = loader.Load(self.backstay.port, 30, make).start()
-        idle = wire.Wire(self.backstay.port)
+        idle = self.managed(wire.Wire(self.backstay.port))
         time.sleep(1)
         begin = time.monotonic()
         self.backstay.terminate()

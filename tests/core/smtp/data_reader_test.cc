@@ -186,9 +186,9 @@ TEST(DataReader, LookalikesAreOrdinaryBytes) {
   const Decoded decoded = ReadWhole(text + ".\r\n", Mode::kReject);
   EXPECT_TRUE(decoded.done);
   EXPECT_FALSE(decoded.refused);
-  EXPECT_EQ(
-      decoded.content,
-      "a\r\n \r\n \r\n\t\r\n\xef\xbc\x8e\r\n\xc2\x85.\xc2\x85\r\n\xe2\x80\xa8.\xe2\x80\xa8\r\n");
+  EXPECT_EQ(decoded.content,
+            "a\r\n \r\n \r\n\t\r\n"
+            "\xef\xbc\x8e\r\n\xc2\x85.\xc2\x85\r\n\xe2\x80\xa8.\xe2\x80\xa8\r\n");
 }
 
 TEST(DataReader, FirstFaultIsTheOneThatIsNamed) {

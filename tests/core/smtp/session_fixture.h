@@ -1,5 +1,4 @@
-// tests/core/smtp/session_fixture.h -- a ServerSession with an Intake that writes down what it is
-// told.
+// tests/core/smtp/session_fixture.h -- a ServerSession with an Intake that takes notes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -105,7 +104,7 @@ class Dialogue {
   }
 
   // One Consume call, as if these bytes had arrived together; then whatever it takes to get them
-  // taken.
+  // in.
   void Feed(std::string_view text) {
     // A copy of its own, so that the sanitizer sees a read beyond it.
     const std::vector<uint8_t> copy(text.begin(), text.end());

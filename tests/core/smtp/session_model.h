@@ -1,5 +1,4 @@
-// tests/core/smtp/session_model.h -- RFC 5321's order of commands on one page, written without
-// looking.
+// tests/core/smtp/session_model.h -- RFC 5321's order of commands on one page, written apart.
 //
 // A model of what a client hears and what an Intake is told, for the symbols below. It knows
 // nothing of bytes, buffers and limits on errors; sequences are too short for those.

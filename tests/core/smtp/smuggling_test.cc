@@ -1,5 +1,4 @@
-// tests/core/smtp/smuggling_test.cc -- the published end-of-data sequences, everywhere, cut
-// everywhere.
+// tests/core/smtp/smuggling_test.cc -- the published end-of-data sequences, at every place and cut.
 //
 // Each is followed by commands that a fooled server would execute. Whatever the place and the cut,
 // there is one transaction, and no CR, LF or NUL gets out that is not half of a CRLF.

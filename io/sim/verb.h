@@ -1,0 +1,30 @@
+// io/sim/verb.h -- the asynchronous verbs of Io, as the simulator names them; sockets first.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace backstay {
+
+enum class Verb : uint8_t {
+  kAccept,
+  kConnect,
+  kReceive,
+  kSend,
+  kOpen,
+  kRead,
+  kWrite,
+  kSyncData,
+  kSyncDirectory,
+  kAllocate,
+  kTruncate,
+  kUnlink
+};
+
+std::string_view Describe(Verb verb);
+
+constexpr bool IsSocketVerb(Verb verb) {
+  return verb <= Verb::kSend;
+}
+
+}  // namespace backstay

@@ -1,0 +1,262 @@
+// io/stream.cc -- one receive and one send at a time, and an end with nothing in flight.
+//
+// While the stream is open and not paused, the receive is armed; it stays armed while the last
+// bytes are sent, so that the peer's bytes are read. A socket closed with unread bytes answers with
+// a reset, and a reset may destroy our last reply before the peer has read it. For the same reason,
+// and so that OnStreamClosed never runs inside Close(), closing arms a receive when none is in
+// flight: on a socket that was shut down it completes at once.
+#include "io/stream.h"
+
+#include "core/base/check.h"
+#include "core/base/mark.h"
+
+namespace backstay {
+namespace {
+
+// A send buffer larger than this is given back once it is drained: connections are idle most of
+// their lives, and there may be a million of them. Replies and commands never reach it, so the
+// steady state does not allocate.
+constexpr size_t kRetainedBytesMax = 4_KiB;
+
+void Release(std::string& buffer) {
+  buffer.clear();
+  if (buffer.capacity() > kRetainedBytesMax) {
+    std::string().swap(buffer);
+  }
+}
+
+}  // namespace
+
+Stream::Stream(Io& io, StreamEvents& events) : io_(io), events_(events) {}
+
+// Not necessarily closed (a simulated host may crash), but never with an op in flight: ~Op asserts it.
+Stream::~Stream() = default;
+
+void Stream::Start(Fd socket) {
+  ASSERT(phase_ == Phase::kIdle);
+  ASSERT(socket.valid());
+  socket_ = socket;
+  phase_ = Phase::kOpen;
+  paused_ = false;
+  peer_ended_ = false;
+  send_failed_ = false;
+  end_told_ = false;
+  end_error_ = IoError::kNone;
+  StartReceive();
+}
+
+void Stream::Queue(Bytes bytes) {
+  if (phase_ != Phase::kOpen || send_failed_) {
+    return;
+  }
+  queue_.append(AsText(bytes));
+}
+
+void Stream::Flush() {
+  const bool sending = phase_ == Phase::kOpen || phase_ == Phase::kSendingLast;
+  if (sending && !send_.in_flight && !queue_.empty()) {
+    StartSend();
+  }
+}
+
+void Stream::Resume() {
+  if (phase_ != Phase::kOpen || !paused_) {
+    return;
+  }
+  // The owner may ask for a close while it is offered the bytes; the rest is then dropped.
+  paused_ = false;
+  std::string offered;
+  offered.swap(kept_);
+  Deliver(AsBytes(offered));
+  if (phase_ != Phase::kOpen || paused_) {
+    return;
+  }
+  if (peer_ended_) {
+    End();
+  } else if (!receive_.in_flight) {
+    StartReceive();
+  }
+}
+
+void Stream::CloseAfterSend() {
+  if (phase_ != Phase::kOpen) {
+    return;
+  }
+  if (send_failed_ || queued_bytes() == 0) {
+    Close();
+    return;
+  }
+  phase_ = Phase::kSendingLast;
+  Release(kept_);
+  Flush();
+  if (!receive_.in_flight && !peer_ended_) {
+    StartReceive();
+  }
+}
+
+void Stream::Close() {
+  if (phase_ == Phase::kIdle || phase_ == Phase::kClosing) {
+    return;
+  }
+  phase_ = Phase::kClosing;
+  Release(kept_);
+  Release(queue_);
+  io_.Shutdown(socket_);
+  io_.Cancel(&send_);
+  if (!receive_.in_flight) {
+    StartReceive();
+  }
+}
+
+void Stream::OnReceived(const IoResult& result) {
+  switch (phase_) {
+    case Phase::kIdle:
+      break;
+    case Phase::kOpen:
+      OnReceivedOpen(result);
+      return;
+    case Phase::kSendingLast:
+      OnReceivedSendingLast(result);
+      return;
+    case Phase::kClosing:
+      ContinueClose();
+      return;
+  }
+  UNREACHABLE();
+}
+
+void Stream::OnReceivedOpen(const IoResult& result) {
+  if (result.ok() && result.count() > 0) {
+    Deliver(result.lent());
+  } else if (result.ok()) {
+    PeerEnded(IoError::kNone);
+    return;
+  } else if (result.error() == IoError::kNoBuffers) {
+    MARK("stream: no receive buffer");
+  } else if (result.error() != IoError::kCanceled) {
+    PeerEnded(result.error());
+    return;
+  }
+  // What is left: the receive goes on, ended early, found no buffer, or was canceled by a pause
+  // that may be over. Buffers return with the completions of this turn, and the next one submits.
+  if (phase_ == Phase::kOpen && !paused_ && !receive_.in_flight) {
+    StartReceive();
+  }
+}
+
+void Stream::OnReceivedSendingLast(const IoResult& result) {
+  const bool ended = result.ok() && result.count() == 0;
+  const bool again =
+      result.ok() || result.error() == IoError::kNoBuffers || result.error() == IoError::kCanceled;
+  if (!again) {
+    Close();  // the peer is gone: nobody reads what is left
+    return;
+  }
+  if (ended) {
+    peer_ended_ = true;  // half-closed: it still reads
+  } else if (!receive_.in_flight) {
+    StartReceive();
+  }
+}
+
+void Stream::OnSent(const IoResult& result) {
+  if (phase_ == Phase::kClosing) {
+    ContinueClose();
+    return;
+  }
+  ASSERT(phase_ == Phase::kOpen || phase_ == Phase::kSendingLast);
+  if (!result.ok()) {
+    OnSendFailed(result.error());
+    return;
+  }
+  sent_ += result.count();
+  ASSERT(sent_ <= sending_.size());
+  if (sent_ < sending_.size()) {
+    MARK("stream: short send");
+    io_.Send(&send_, socket_, AsBytes(sending_).subspan(sent_));
+    return;
+  }
+  sent_ = 0;
+  Release(sending_);
+  if (!queue_.empty()) {
+    StartSend();
+  } else if (phase_ == Phase::kSendingLast) {
+    Close();
+  } else {
+    events_.OnStreamDrained();
+  }
+}
+
+// A reply that the peer sent before it cut the connection ("421 ...") may still lie unread, so the
+// end is told by the receive, behind those bytes. The shutdown makes sure that it comes.
+void Stream::OnSendFailed(IoError error) {
+  if (phase_ == Phase::kSendingLast) {
+    Close();
+    return;
+  }
+  send_failed_ = true;
+  end_error_ = error;
+  sent_ = 0;
+  Release(sending_);
+  Release(queue_);
+  io_.Shutdown(socket_);
+}
+
+void Stream::Deliver(Bytes bytes) {
+  if (paused_) {
+    Keep(bytes);
+    return;
+  }
+  const size_t taken = events_.OnStreamBytes(bytes);
+  ASSERT(taken <= bytes.size());
+  if (phase_ == Phase::kOpen && taken < bytes.size()) {
+    paused_ = true;
+    Keep(bytes.subspan(taken));
+    io_.Cancel(&receive_);
+  }
+}
+
+void Stream::Keep(Bytes bytes) {
+  kept_.append(AsText(bytes));
+}
+
+void Stream::StartReceive() {
+  io_.Receive(&receive_, socket_);
+}
+
+void Stream::StartSend() {
+  ASSERT(sent_ == 0);
+  ASSERT(sending_.empty());
+  sending_.swap(queue_);
+  io_.Send(&send_, socket_, AsBytes(sending_));
+}
+
+void Stream::PeerEnded(IoError error) {
+  peer_ended_ = true;
+  if (!send_failed_) {
+    end_error_ = error;
+  }
+  if (!paused_) {
+    End();
+  }
+}
+
+void Stream::End() {
+  ASSERT(!end_told_);
+  end_told_ = true;
+  events_.OnStreamEnd(end_error_);
+}
+
+void Stream::ContinueClose() {
+  if (receive_.in_flight || send_.in_flight) {
+    return;
+  }
+  io_.Close(socket_);
+  socket_ = Fd();
+  phase_ = Phase::kIdle;
+  sent_ = 0;
+  Release(sending_);
+  events_.OnStreamClosed();  // the owner may destroy the stream: nothing comes after this
+}
+
+}  // namespace backstay

@@ -1,0 +1,157 @@
+// io/uring/sockets.cc -- the plain calls, and what is set on every socket.
+//
+// Options are set on the listener: Linux copies them to what it accepts, so that accepting needs no
+// further system call.
+#include "io/uring/sockets.h"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "core/base/check.h"
+
+namespace backstay {
+namespace {
+
+// A peer that vanished without a word (power, firewall, cable) is found after 60 + 4 * 15 s of
+// silence; sessions that are merely slow are the owner's timers' business.
+constexpr int kKeepaliveIdleSeconds = 60;
+constexpr int kKeepaliveIntervalSeconds = 15;
+constexpr int kKeepaliveProbes = 4;
+// RFC 5321 s4.5.3.2.5 lets a block of data take 3 minutes; what is unacknowledged for longer is lost.
+constexpr unsigned kUserTimeoutMilliseconds = 3 * 60 * 1000;
+static_assert(1000u * (kKeepaliveIdleSeconds + kKeepaliveIntervalSeconds * kKeepaliveProbes) <=
+              kUserTimeoutMilliseconds);
+
+bool SetOption(int socket, int level, int name, int value) {
+  return setsockopt(socket, level, name, &value, sizeof(value)) == 0;
+}
+
+// Replies and commands are complete when they are sent; waiting for more would only delay them.
+bool SetTcpOptions(int socket) {
+  return SetOption(socket, IPPROTO_TCP, TCP_NODELAY, 1) &&
+         SetOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+         SetOption(socket, IPPROTO_TCP, TCP_KEEPIDLE, kKeepaliveIdleSeconds) &&
+         SetOption(socket, IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveIntervalSeconds) &&
+         SetOption(socket, IPPROTO_TCP, TCP_KEEPCNT, kKeepaliveProbes) &&
+         SetOption(socket, IPPROTO_TCP, TCP_USER_TIMEOUT,
+                   static_cast<int>(kUserTimeoutMilliseconds));
+}
+
+bool SetListenerOptions(int socket, const SocketAddress& address) {
+  // V6ONLY: "[::]:25" and "0.0.0.0:25" stand side by side in a configuration.
+  const bool family = !address.is_v6() || SetOption(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  return family && SetOption(socket, SOL_SOCKET, SO_REUSEADDR, 1) &&
+         SetOption(socket, SOL_SOCKET, SO_REUSEPORT, 1) && SetTcpOptions(socket);
+}
+
+std::string AdviceFor(int error, const SocketAddress& address) {
+  switch (error) {
+    case EADDRINUSE:
+      return "; another program has it: `ss -ltnp` names it";
+    case EACCES:
+      return fmt::format("; port {} needs CAP_NET_BIND_SERVICE or root", address.port());
+    case EADDRNOTAVAIL:
+      return "; this machine does not have that address";
+    case EAFNOSUPPORT:
+      return "; this machine has no IPv6: remove that address from the configuration";
+    default:
+      return "";
+  }
+}
+
+absl::Status CannotListen(const SocketAddress& address, int error) {
+  const std::string text = fmt::format("cannot listen on {}: {}{}", address.ToString(),
+                                       strerrordesc_np(error), AdviceFor(error, address));
+  return absl::Status(absl::ErrnoToStatusCode(error), text);
+}
+
+int FamilyOf(const SocketAddress& address) {
+  return address.is_v6() ? AF_INET6 : AF_INET;
+}
+
+}  // namespace
+
+socklen_t ToKernelAddress(const SocketAddress& address, sockaddr_storage* into) {
+  std::memset(into, 0, sizeof(*into));
+  if (address.is_v6()) {
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(into);
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(address.port());
+    std::memcpy(&v6->sin6_addr, address.bytes().data(), sizeof(v6->sin6_addr));
+    return sizeof(*v6);
+  }
+  auto* v4 = reinterpret_cast<sockaddr_in*>(into);
+  v4->sin_family = AF_INET;
+  v4->sin_port = htons(address.port());
+  std::memcpy(&v4->sin_addr, address.bytes().data(), sizeof(v4->sin_addr));
+  return sizeof(*v4);
+}
+
+SocketAddress FromKernelAddress(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    std::array<uint8_t, 16> bytes{};
+    std::memcpy(bytes.data(), &v6.sin6_addr, bytes.size());
+    return SocketAddress::V6(bytes, ntohs(v6.sin6_port));
+  }
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    std::array<uint8_t, 4> bytes{};
+    std::memcpy(bytes.data(), &v4.sin_addr, bytes.size());
+    return SocketAddress::V4(bytes, ntohs(v4.sin_port));
+  }
+  return SocketAddress();
+}
+
+absl::StatusOr<Fd> MakeListener(const SocketAddress& address, int backlog) {
+  sockaddr_storage storage{};
+  const socklen_t bytes = ToKernelAddress(address, &storage);
+  const int made = socket(FamilyOf(address), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (made < 0) {
+    return CannotListen(address, errno);
+  }
+  const bool listening = SetListenerOptions(made, address) &&
+                         bind(made, reinterpret_cast<sockaddr*>(&storage), bytes) == 0 &&
+                         listen(made, backlog) == 0;
+  if (!listening) {
+    const int error = errno;
+    close(made);
+    return CannotListen(address, error);
+  }
+  return Fd(made);
+}
+
+int MakeConnectingSocket(const SocketAddress& to) {
+  const int made = socket(FamilyOf(to), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (made < 0) {
+    return -errno;
+  }
+  if (!SetTcpOptions(made)) {
+    const int error = errno;
+    close(made);
+    return -error;
+  }
+  return made;
+}
+
+SocketAddress LocalAddressOf(Fd socket) {
+  sockaddr_storage storage{};
+  socklen_t bytes = sizeof(storage);
+  const int outcome = getsockname(socket.number(), reinterpret_cast<sockaddr*>(&storage), &bytes);
+  return outcome == 0 ? FromKernelAddress(storage) : SocketAddress();
+}
+
+SocketAddress PeerAddressOf(Fd socket) {
+  sockaddr_storage storage{};
+  socklen_t bytes = sizeof(storage);
+  const int outcome = getpeername(socket.number(), reinterpret_cast<sockaddr*>(&storage), &bytes);
+  return outcome == 0 ? FromKernelAddress(storage) : SocketAddress();
+}
+
+}  // namespace backstay

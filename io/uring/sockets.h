@@ -1,0 +1,25 @@
+// io/uring/sockets.h -- TCP sockets by plain calls: addresses, listeners, sockets to connect with.
+#pragma once
+
+#include <sys/socket.h>
+
+#include "absl/status/statusor.h"
+#include "io/fd.h"
+#include "io/socket_address.h"
+
+namespace backstay {
+
+// Fills `into` and returns how many bytes of it count.
+socklen_t ToKernelAddress(const SocketAddress& address, sockaddr_storage* into);
+// 0.0.0.0:0 for a family that is not ours.
+SocketAddress FromKernelAddress(const sockaddr_storage& address);
+
+absl::StatusOr<Fd> MakeListener(const SocketAddress& address, int backlog);
+// A descriptor, or -errno.
+int MakeConnectingSocket(const SocketAddress& to);
+
+// 0.0.0.0:0 when the socket has none (any more).
+SocketAddress LocalAddressOf(Fd socket);
+SocketAddress PeerAddressOf(Fd socket);
+
+}  // namespace backstay

@@ -1,0 +1,193 @@
+// io/uring/uring_io.cc -- the verbs of Io, each handed to its place.
+//
+// How a turn spends system calls: every queued op is an entry in shared memory; one io_uring_enter
+// hands them over, runs what is due and waits. Calls beyond that: one more enter per
+// `submission_entries` ops queued in a turn, shutdown and close of a socket, four for a connect.
+// Accepted sockets inherit their options from the listener, receiving and sending need none.
+//
+// Why these operations:
+// * Accept and receive are multishot: one entry serves a connection's life, and an idle connection
+//   holds no buffer. Buffers come from one ring and return when their completion returns.
+// * Send waits in the kernel for room (MSG_WAITALL), so one op carries one turn's replies.
+// * Writes, reads and syncs that would block go to kernel workers, `file_workers` at most.
+// * kReadDirect uses O_DIRECT, not a hint to drop the cache: after a failed sync the cache may hold
+//   bytes that the disk has not, marked clean, and only a direct read is sure to show the disk.
+//   Reads that are not aligned to 4 KiB in place, length and memory go through a buffer of their
+//   own. File systems that refuse O_DIRECT (tmpfs before 6.6) are opened plainly and their cached
+//   pages dropped.
+// * Truncate is a ring op from Linux 6.9 on and a plain call before. Close and Shutdown are plain
+//   calls: their effect is due when they return.
+// * Cancel is IORING_OP_ASYNC_CANCEL on the op's own 64 bits; it never ends an op by itself.
+// The ring's own flags stand in ring.cc.
+#include "io/uring/uring_io.h"
+
+#include <sys/socket.h>
+
+#include <bit>
+#include <cstring>
+
+#include "absl/status/status.h"
+#include "core/base/check.h"
+#include "core/base/status_macros.h"
+#include "io/uring/backend.h"
+#include "io/uring/directories.h"
+#include "io/uring/sockets.h"
+
+namespace backstay {
+namespace {
+
+bool IsComponent(const char* name) {
+  return *name != '\0' && std::strchr(name, '/') == nullptr;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Io>> MakeUringIo(const UringOptions& options) {
+  ASSERT(std::has_single_bit(options.submission_entries));
+  ASSERT(std::has_single_bit(options.completion_entries));
+  auto backend = std::make_unique<Io::Backend>(options);
+  RETURN_IF_ERROR(backend->Create());
+  return std::make_unique<Io>(std::move(backend));
+}
+
+const UringCounters& CountersOf(Io& io) {
+  return io.backend().counters();
+}
+
+Io::Io(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
+
+Io::~Io() = default;
+
+// ---- time and chance ----
+
+Instant Io::Now() const {
+  return backend_->now();
+}
+
+WallTime Io::WallNow() const {
+  return backend_->wall_now();
+}
+
+Random& Io::random() {
+  return backend_->random();
+}
+
+// ---- start-up and rare questions ----
+
+absl::StatusOr<Fd> Io::Listen(const SocketAddress& address, int backlog) {
+  return MakeListener(address, backlog);
+}
+
+SocketAddress Io::LocalAddress(Fd socket) {
+  return LocalAddressOf(socket);
+}
+
+SocketAddress Io::PeerAddress(Fd socket) {
+  return PeerAddressOf(socket);
+}
+
+absl::StatusOr<Fd> Io::OpenDirectory(const std::string& path, bool create) {
+  return OpenDirectoryPath(path, create);
+}
+
+absl::StatusOr<Fd> Io::OpenSubdirectory(Fd parent, const std::string& name, bool create) {
+  return OpenDirectoryBelow(parent, name, create);
+}
+
+absl::StatusOr<std::vector<DirectoryEntry>> Io::List(Fd directory) {
+  return ListDirectory(directory);
+}
+
+absl::StatusOr<Fd> Io::LockFile(Fd directory, const std::string& name) {
+  return LockFileIn(directory, name);
+}
+
+absl::StatusOr<SpaceReport> Io::FreeSpace(Fd directory) {
+  return FreeSpaceOf(directory);
+}
+
+absl::StatusOr<uint64_t> Io::FileBytes(Fd file) {
+  return BytesOfFile(file);
+}
+
+// ---- network ----
+
+void Io::Accept(Op* op, Fd listener) {
+  backend_->Queue(op, {.kind = OpKind::kAccept, .fd = listener});
+}
+
+void Io::Connect(Op* op, const SocketAddress& to) {
+  backend_->Connect(op, to);
+}
+
+void Io::Receive(Op* op, Fd socket) {
+  backend_->Queue(op, {.kind = OpKind::kReceive, .fd = socket});
+}
+
+void Io::Send(Op* op, Fd socket, Bytes bytes) {
+  backend_->Queue(op, {OpKind::kSend, socket, bytes.data(), bytes.size()});
+}
+
+void Io::Shutdown(Fd socket) {
+  // ENOTCONN: the connection is gone already, which is what was asked for.
+  static_cast<void>(shutdown(socket.number(), SHUT_RDWR));
+}
+
+void Io::Close(Fd fd) {
+  backend_->Close(fd);
+}
+
+// ---- files ----
+
+void Io::Open(Op* op, Fd directory, const char* name, OpenMode mode) {
+  ASSERT(IsComponent(name));
+  backend_->Queue(op, {.kind = OpKind::kOpen,
+                       .fd = directory,
+                       .pointer = name,
+                       .offset = static_cast<uint64_t>(mode)});
+}
+
+void Io::Read(Op* op, Fd file, MutableBytes into, Offset at) {
+  backend_->Read(op, file, into, at);
+}
+
+void Io::Write(Op* op, Fd file, Bytes from, Offset at) {
+  backend_->Queue(op, {OpKind::kWrite, file, from.data(), from.size(), Value(at)});
+}
+
+void Io::SyncData(Op* op, Fd file) {
+  backend_->Queue(op, {.kind = OpKind::kSyncData, .fd = file});
+}
+
+void Io::SyncDirectory(Op* op, Fd directory) {
+  backend_->Queue(op, {.kind = OpKind::kSyncDirectory, .fd = directory});
+}
+
+void Io::Allocate(Op* op, Fd file, uint64_t bytes) {
+  backend_->Queue(op, {.kind = OpKind::kAllocate, .fd = file, .offset = bytes});
+}
+
+void Io::Truncate(Op* op, Fd file, uint64_t bytes) {
+  backend_->Truncate(op, file, bytes);
+}
+
+void Io::Unlink(Op* op, Fd directory, const char* name) {
+  ASSERT(IsComponent(name));
+  backend_->Queue(op, {.kind = OpKind::kUnlink, .fd = directory, .pointer = name});
+}
+
+// ---- control ----
+
+void Io::Cancel(Op* op) {
+  backend_->Cancel(op);
+}
+
+void Io::Turn(Instant wake) {
+  backend_->Turn(wake);
+}
+
+void Io::Wake() {
+  backend_->Wake();
+}
+
+}  // namespace backstay

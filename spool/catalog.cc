@@ -1,0 +1,192 @@
+// spool/catalog.cc -- listing, headers, start records.
+#include "spool/catalog.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/base/mark.h"
+#include "spool/segment_set.h"
+
+namespace backstay {
+namespace {
+
+constexpr size_t kHeadBytes = 2 * kBlockBytes;  // header and start record
+static_assert(kDataStart + kStartFrameBytes <= kHeadBytes);
+
+}  // namespace
+
+Catalog::Catalog(Io& io, Fd directory, const Identity& identity, CatalogEvents& events)
+    : io_(io), directory_(directory), identity_(identity), events_(events), read_(io, *this) {}
+
+std::string Catalog::Name() const {
+  return NameOfSegment(found_[current_].number).data();
+}
+
+void Catalog::Start() {
+  ASSERT(step_ == Step::kIdle);
+  auto listing = io_.List(directory_);
+  if (!listing.ok()) {
+    return events_.OnCatalogRead(listing.status());
+  }
+  for (const DirectoryEntry& file : *listing) {
+    if (file.is_directory && file.name == "quarantine") {
+      continue;
+    }
+    const std::optional<uint32_t> number = ParseSegmentName(file.name);
+    highest_number_ = std::max(highest_number_, number.value_or(0));
+    if (!number.has_value() || !file.is_file || file.bytes == 0) {
+      LogWarning("spool shard={} file=\"{}\" left alone: not a segment", identity_.shard,
+                 Escaped(file.name));
+      continue;
+    }
+    CatalogEntry entry;
+    entry.number = *number;
+    entry.file_bytes = file.bytes;
+    found_.push_back(std::move(entry));
+  }
+  std::sort(found_.begin(), found_.end(), [](const CatalogEntry& left, const CatalogEntry& right) {
+    return left.number < right.number;
+  });
+  Next();
+}
+
+void Catalog::Next() {
+  if (current_ == found_.size()) {
+    step_ = Step::kIdle;
+    return events_.OnCatalogRead(absl::OkStatus());
+  }
+  step_ = Step::kOpened;
+  open_name_ = NameOfSegment(found_[current_].number);
+  io_.Open(&open_, directory_, open_name_.data(), OpenMode::kRead);
+}
+
+// Whatever could not be read stayed as it was filled, and its checksum fails.
+void Catalog::OnRangeRead(IoError, size_t) {
+  if (step_ == Step::kCopyRead) {
+    return CopyRead();
+  }
+  ASSERT(step_ == Step::kHeadRead);
+  HeadRead();
+}
+
+void Catalog::OnOpened(const IoResult& result) {
+  if (result.error() == IoError::kNoDescriptors || result.error() == IoError::kNoMemory) {
+    // Mail would seem lost although nothing is wrong with it.
+    step_ = Step::kIdle;
+    return events_.OnCatalogRead(absl::ResourceExhaustedError(fmt::format(
+        "cannot open {}: {}; raise the limit of open files", Name(), Describe(result.error()))));
+  }
+  if (!result.ok()) {
+    return LeaveAlone(Describe(result.error()));
+  }
+  found_[current_].file = result.fd();
+  head_.Resize(kHeadBytes);
+  // What cannot be read must not look like zeros.
+  std::fill(head_.data(), head_.data() + kHeadBytes, uint8_t{0xee});
+  step_ = Step::kHeadRead;
+  read_.Start(result.fd(), {head_.data(), kHeadBytes}, 0);
+}
+
+void Catalog::HeadRead() {
+  CatalogEntry& entry = found_[current_];
+  const auto header = DecodeSegmentHeader(head_.bytes());
+  if (header.has_value()) {
+    return Decide(header, false);
+  }
+  if (entry.file_bytes < kHeadBytes) {
+    return LeaveAlone("no readable header");
+  }
+  copy_.Resize(kBlockBytes);
+  std::fill(copy_.data(), copy_.data() + kBlockBytes, uint8_t{0xee});
+  const uint64_t copy_at = entry.file_bytes / kBlockBytes * kBlockBytes - kBlockBytes;
+  step_ = Step::kCopyRead;
+  read_.Start(entry.file, {copy_.data(), kBlockBytes}, copy_at);
+}
+
+void Catalog::CopyRead() {
+  const auto header = DecodeSegmentHeader(copy_.bytes());
+  if (header.has_value()) {
+    return Decide(header, true);
+  }
+  if (IsZero(head_.bytes()) && IsZero(copy_.bytes())) {
+    found_[current_].zero_headers = true;
+    entries_.push_back(std::move(found_[current_++]));
+    return Next();
+  }
+  LeaveAlone("no readable header");
+}
+
+void Catalog::Decide(std::optional<SegmentHeader> header, bool from_copy) {
+  CatalogEntry& entry = found_[current_];
+  if (header->version != kFormatVersion ||
+      header->state != static_cast<uint32_t>(SegmentState::kInUse)) {
+    return LeaveAlone(fmt::format("format {} state {}", header->version, header->state));
+  }
+  if (header->segment != entry.number || header->shard != identity_.shard ||
+      header->node != identity_.node) {
+    return LeaveAlone(fmt::format("it is segment {:08x} of node {} shard {}", header->segment,
+                                  header->node, header->shard));
+  }
+  const bool is_possible = header->segment_bytes % kBlockBytes == 0 &&
+                           header->segment_bytes >= kSegmentBytesMin &&
+                           header->segment_bytes <= kSegmentBytesMax;
+  if (!is_possible) {
+    return LeaveAlone("impossible size in its header");
+  }
+  if (from_copy) {
+    MARK("header copy used");
+    ++entry.damage;
+    LogError("spool shard={} segment={:08x} damaged: first header; its copy is used",
+             identity_.shard, entry.number);
+  }
+  if (entry.file_bytes < header->segment_bytes) {
+    ++entry.damage;
+    LogError("spool shard={} segment={:08x} damaged: {} bytes instead of {}", identity_.shard,
+             entry.number, entry.file_bytes, header->segment_bytes);
+  }
+  entry.header = header;
+  ReadStart(*header);
+  damage_ += entry.damage;
+  entries_.push_back(std::move(found_[current_++]));
+  Next();
+}
+
+void Catalog::ReadStart(const SegmentHeader& header) {
+  const SegmentKey key(header);
+  const Bytes bytes = head_.bytes().subspan(kDataStart);
+  const auto record =
+      DecodeRecordHeader(key, static_cast<uint32_t>(kDataStart / kRecordAlignment), bytes);
+  if (!record.has_value() || record->kind != static_cast<uint8_t>(RecordKind::kStart) ||
+      record->payload_bytes != sizeof(StartPayload)) {
+    return;
+  }
+  const Bytes payload = bytes.subspan(sizeof(RecordHeader), sizeof(StartPayload));
+  if (!PayloadIsWhole(*record, payload)) {
+    return;
+  }
+  const auto start = LoadStruct<StartPayload>(payload);
+  const size_t count = std::min<size_t>(start.entries, kUntrustedEntriesMax);
+  for (size_t i = 0; i < count; ++i) {
+    if (start.entry[i].last_segment < header.segment) {
+      untrusted_.push_back(start.entry[i]);
+    }
+  }
+  found_[current_].start = start;
+}
+
+void Catalog::LeaveAlone(std::string_view why) {
+  CatalogEntry& entry = found_[current_];
+  LogError("spool shard={} segment={:08x} left alone: {}", identity_.shard, entry.number, why);
+  ++damage_;
+  if (entry.file.valid()) {
+    io_.Close(entry.file);
+  }
+  ++current_;
+  Next();
+}
+
+}  // namespace backstay

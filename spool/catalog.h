@@ -1,0 +1,91 @@
+// spool/catalog.h -- the segment files of a shard directory: which are ours, and what not to trust.
+//
+// First half of recovery: lists the directory, opens every segment file, reads its header (or the
+// copy) and its start record. Names what it leaves alone.
+//
+// Owns:  the descriptors of the entries until Recovery takes them.
+// Errors: not OK: nothing can be said about the spool at all.
+// Turn:  one operation at a time; OnCatalogRead comes from Io::Turn or from Start's caller's turn.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "io/io.h"
+#include "spool/aligned_buffer.h"
+#include "spool/range_read.h"
+#include "spool/segment.h"
+
+namespace backstay {
+
+struct CatalogEntry {
+  uint32_t number = 0;
+  uint64_t file_bytes = 0;
+  Fd file;
+  // Nothing, with zero_headers: perhaps never used.
+  std::optional<SegmentHeader> header;
+  bool zero_headers = false;
+  std::optional<StartPayload> start;
+  uint64_t damage = 0;  // things found wrong and named
+};
+
+class CatalogEvents {
+ public:
+  virtual void OnCatalogRead(const absl::Status& status) = 0;
+
+ protected:
+  ~CatalogEvents() = default;
+};
+
+class Catalog : public RangeReadEvents {
+ public:
+  struct Identity {
+    uint16_t node = 0;
+    uint16_t shard = 0;
+  };
+  Catalog(Io& io, Fd directory, const Identity& identity, CatalogEvents& events);
+  Catalog(const Catalog&) = delete;
+  Catalog& operator=(const Catalog&) = delete;
+
+  void Start();
+  // By number; files that are left alone are not in it.
+  std::vector<CatalogEntry>& entries() { return entries_; }
+  // Of all names seen, used or not: numbers are never given twice.
+  uint32_t highest_number() const { return highest_number_; }
+  uint64_t damage() const { return damage_; }
+  // What start records say about the segments before them.
+  const std::vector<UntrustedEntry>& untrusted() const { return untrusted_; }
+
+ private:
+  enum class Step : uint8_t { kIdle, kOpened, kHeadRead, kCopyRead };  // what is waited for
+
+  void Next();
+  void OnOpened(const IoResult& result);
+  void OnRangeRead(IoError error, size_t bytes) override;
+  void HeadRead();
+  void CopyRead();
+  void Decide(std::optional<SegmentHeader> header, bool from_copy);
+  void ReadStart(const SegmentHeader& header);
+  void LeaveAlone(std::string_view why);
+  std::string Name() const;
+
+  Io& io_;
+  const Fd directory_;
+  const Identity identity_;
+  CatalogEvents& events_;
+  Step step_ = Step::kIdle;
+  std::vector<CatalogEntry> found_;
+  size_t current_ = 0;  // in found_
+  std::vector<CatalogEntry> entries_;
+  std::vector<UntrustedEntry> untrusted_;
+  uint32_t highest_number_ = 0;
+  uint64_t damage_ = 0;
+  AlignedBuffer head_;
+  AlignedBuffer copy_;
+  Completion<&Catalog::OnOpened> open_{this};
+  SegmentName open_name_{};  // while open_ is in flight
+  RangeRead read_;
+};
+
+}  // namespace backstay

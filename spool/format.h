@@ -1,0 +1,167 @@
+// spool/format.h -- numbers and fixed layouts of the log, exactly as spool/FORMAT.md states them.
+//
+// The structs are copied to and from the file as they lie: little-endian (asserted in bytes.h),
+// every field naturally aligned, no padding (asserted below).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/base/units.h"
+
+namespace backstay {
+
+constexpr uint32_t kFormatVersion = 1;
+
+// Places are counted in these, so that 24 bits of a queue id reach 1 GiB.
+constexpr size_t kRecordAlignment = 64;
+constexpr uint64_t kSegmentBytesMax = 1_GiB;
+static_assert(kSegmentBytesMax / kRecordAlignment == size_t{1} << 24);
+// Batches start and end on these: the page of the kernel and of most devices, so that no
+// acknowledged byte shares a block with one that is still to be written.
+constexpr size_t kBlockBytes = 4_KiB;
+// Both header blocks, and room for a few batches.
+constexpr uint64_t kSegmentBytesMin = 64_KiB;
+constexpr uint64_t kDataStart = kBlockBytes;
+constexpr uint32_t kSegmentNumberMax = (1u << 28) - 1;  // 28 bits of a queue id
+// Bounds the memory of readers. The largest record is a message with all its recipients.
+constexpr size_t kPayloadBytesMax = 16_MiB;
+
+constexpr uint64_t kSegmentMagic = 0x3147455354534b42;  // "BKSTSEG1"
+constexpr uint32_t kRecordMagic = 0x31524b42;           // "BKR1"
+
+enum class SegmentState : uint32_t { kInUse = 1, kSpare = 2 };
+
+enum class RecordKind : uint8_t {
+  kStart = 1,
+  kCommit = 2,
+  kMessage = 3,
+  kPart = 4,
+  kOutcomes = 5
+  // 6 to 9 are reserved: footer, rule, evacuated message, destination state
+};
+
+struct SegmentHeader {
+  uint64_t magic = kSegmentMagic;
+  uint32_t version = kFormatVersion;
+  uint32_t state = static_cast<uint32_t>(SegmentState::kInUse);
+  uint16_t node = 0;
+  uint16_t shard = 0;
+  uint32_t segment = 0;
+  uint32_t generation = 1;
+  uint32_t zero = 0;
+  uint64_t segment_bytes = 0;
+  uint64_t salt = 0;
+  int64_t created_wall = 0;
+  uint32_t zero_too = 0;
+  uint32_t crc = 0;  // of what stands before it
+};
+static_assert(sizeof(SegmentHeader) == 64);
+
+struct RecordHeader {
+  uint32_t magic = kRecordMagic;
+  uint8_t kind = 0;
+  uint8_t flags = 0;
+  uint16_t zero = 0;
+  uint32_t payload_bytes = 0;
+  uint32_t segment = 0;
+  uint32_t generation = 0;
+  uint32_t part = 1;
+  uint32_t parts = 1;
+  uint32_t zero_too = 0;
+  uint64_t sequence = 0;
+  uint32_t payload_crc = 0;
+  uint32_t header_crc = 0;  // of the place and of what stands before it
+};
+static_assert(sizeof(RecordHeader) == 48);
+
+struct CommitPayload {
+  uint32_t previous_crc = 0;  // header_crc of the commit record before this one
+  uint32_t records = 0;
+  uint64_t batch_bytes = 0;
+  uint32_t records_crc = 0;
+  uint32_t zero = 0;
+  int64_t spool_clock = 0;
+  int64_t wall_clock = 0;
+  uint64_t epoch = 0;
+};
+static_assert(sizeof(CommitPayload) == 48);
+
+enum class UntrustedCause : uint32_t { kAbandoned = 1, kTorn = 2 };
+
+struct UntrustedEntry {
+  uint32_t first_segment = 0;
+  uint32_t last_segment = 0;
+  uint32_t generation = 0;
+  uint32_t cause = 0;
+  uint64_t good_bytes = 0;
+};
+static_assert(sizeof(UntrustedEntry) == 24);
+
+// One torn tail, one abandoned segment with something good in it, one run of segments with nothing
+// good: more cannot gather before a batch succeeds, and then the list starts anew.
+constexpr size_t kUntrustedEntriesMax = 6;
+
+struct StartPayload {
+  uint32_t previous_segment = 0;
+  uint32_t entries = 0;
+  UntrustedEntry entry[kUntrustedEntriesMax];
+};
+static_assert(sizeof(StartPayload) == 152);
+
+struct MessageFixed {
+  uint32_t meta_bytes = 0;
+  uint32_t envelope_bytes = 0;
+  uint32_t prefix_bytes = 0;
+  uint32_t content_bytes = 0;
+  int64_t arrival_spool = 0;
+  int64_t arrival_wall = 0;
+  uint64_t epoch = 0;
+  uint32_t original_segment = 0;
+  uint32_t original_block = 0;
+  uint16_t flags = 0;
+  uint16_t zero = 0;
+  uint32_t domains = 0;
+  uint32_t recipients = 0;
+  uint32_t parts = 0;
+};
+static_assert(sizeof(MessageFixed) == 64);
+
+// Where a part of a large message lies, and what it must contain.
+struct PartEntry {
+  uint32_t segment = 0;
+  uint32_t block = 0;
+  uint32_t bytes = 0;
+  uint32_t crc = 0;
+};
+static_assert(sizeof(PartEntry) == 16);
+
+enum class OutcomeCode : uint8_t {
+  kDelivered = 1,
+  kFailed = 2,
+  kDiscarded = 3,
+  kQuarantined = 4,
+  kDeferred = 5
+};
+
+struct OutcomeEntry {
+  uint32_t segment = 0;
+  uint32_t block = 0;
+  uint32_t recipient = 0;
+  uint8_t code = 0;
+  uint8_t zero[3] = {};
+  uint32_t detail_bytes = 0;
+};
+static_assert(sizeof(OutcomeEntry) == 20);
+
+constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
+  return (value + alignment - 1) / alignment * alignment;
+}
+// Bytes that a record with this payload takes in the file.
+constexpr uint64_t FrameBytes(uint64_t payload_bytes) {
+  return AlignUp(sizeof(RecordHeader) + payload_bytes, kRecordAlignment);
+}
+constexpr uint64_t kCommitFrameBytes = FrameBytes(sizeof(CommitPayload));
+constexpr uint64_t kStartFrameBytes = FrameBytes(sizeof(StartPayload));
+
+}  // namespace backstay

@@ -1,0 +1,177 @@
+// spool/index.cc -- the queue over all segments.
+#include "spool/index.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "core/base/crc32c.h"
+
+namespace backstay {
+
+size_t Index::NameHash::operator()(std::string_view name) const {
+  // Only configured domains come here, so that nobody can choose names that collide.
+  return Crc32c(0, AsBytes(name));
+}
+
+DomainId Index::Intern(std::string_view domain) {
+  const auto found = ids_.find(domain);
+  if (found != ids_.end()) {
+    return found->second;
+  }
+  const auto id = static_cast<DomainId>(domains_.size());
+  domains_.push_back(Domain{std::string(domain), 0, {}});
+  ids_.emplace(std::string(domain), id);
+  return id;
+}
+
+std::string_view Index::Name(DomainId domain) const {
+  return At(domain).name;
+}
+
+void Index::Add(Segment& segment, uint32_t block, uint32_t arrival_seconds,
+                std::span<const DomainId> recipients, std::span<const PartEntry> parts) {
+  segment.index.Add(block, arrival_seconds, recipients, parts);
+  for (const DomainId id : recipients) {
+    Domain& domain = At(id);
+    ++domain.live_recipients;
+    const auto at =
+        std::lower_bound(domain.segments.begin(), domain.segments.end(), segment.number());
+    if (at == domain.segments.end() || *at != segment.number()) {
+      domain.segments.insert(at, segment.number());
+    }
+  }
+  recipients_live_ += recipients.size();
+  ++messages_owed_;
+}
+
+std::optional<Index::Place> Index::Find(MessageRef message) const {
+  Segment* segment = segments_.Find(message.segment);
+  if (segment == nullptr) {
+    return std::nullopt;
+  }
+  const std::optional<uint32_t> number = segment->index.Find(message.block);
+  if (!number.has_value()) {
+    return std::nullopt;
+  }
+  return Place{segment, *number};
+}
+
+void Index::Settle(MessageRef message, uint32_t recipient, SettleKind kind,
+                   uint64_t outcomes_queued) {
+  const std::optional<Place> place = Find(message);
+  ASSERT(place.has_value());
+  SegmentIndex& index = place->segment->index;
+  const DomainId id = index.Domain(place->message, recipient);
+  const bool owes_dsn = kind == SettleKind::kFailed;
+  recipients_quarantined_ += kind == SettleKind::kQuarantined ? 1 : 0;
+  if (index.IsPending(place->message, recipient)) {
+    ASSERT(!owes_dsn);
+    index.SettlePending(place->message, recipient);
+    --recipients_pending_;
+  } else {
+    index.Settle(place->message, recipient, owes_dsn);
+    Domain& domain = At(id);
+    --domain.live_recipients;
+    --recipients_live_;
+    recipients_pending_ += owes_dsn ? 1 : 0;
+    if (index.LiveMessages(id) == 0) {
+      const auto at =
+          std::lower_bound(domain.segments.begin(), domain.segments.end(), message.segment);
+      if (at != domain.segments.end() && *at == message.segment) {
+        domain.segments.erase(at);
+      }
+    }
+  }
+  if (!index.IsOwed(place->message)) {
+    --messages_owed_;
+    place->segment->outcomes_to_wait_for = outcomes_queued;
+    for (const PartEntry& part : index.Parts(place->message)) {
+      Unpin(part, outcomes_queued);
+    }
+  }
+}
+
+std::optional<MessageRef> Index::NextLive(DomainId id, std::optional<MessageRef> after) const {
+  const Domain& domain = At(id);
+  auto at = after.has_value()
+                ? std::lower_bound(domain.segments.begin(), domain.segments.end(), after->segment)
+                : domain.segments.begin();
+  for (; at != domain.segments.end(); ++at) {
+    const Segment* segment = segments_.Find(*at);
+    ASSERT(segment != nullptr);
+    uint32_t from = 0;
+    if (after.has_value() && after->segment == *at) {
+      from = segment->index.FirstBehind(after->block);
+    }
+    const std::optional<uint32_t> message = segment->index.NextLive(id, from);
+    if (message.has_value()) {
+      return MessageRef{*at, segment->index.Block(*message)};
+    }
+  }
+  return std::nullopt;
+}
+
+uint64_t Index::LiveRecipients(DomainId domain) const {
+  return At(domain).live_recipients;
+}
+
+bool Index::IsLive(MessageRef message, uint32_t recipient) const {
+  const std::optional<Place> place = Find(message);
+  return place.has_value() && place->segment->index.IsLive(place->message, recipient);
+}
+
+bool Index::IsPending(MessageRef message, uint32_t recipient) const {
+  const std::optional<Place> place = Find(message);
+  return place.has_value() && place->segment->index.IsPending(place->message, recipient);
+}
+
+SpoolTime Index::Arrival(MessageRef message) const {
+  const std::optional<Place> place = Find(message);
+  if (!place.has_value()) {
+    return SpoolTime();
+  }
+  return SpoolTime() + absl::Seconds(place->segment->index.ArrivalSeconds(place->message));
+}
+
+uint32_t Index::Recipients(MessageRef message) const {
+  const std::optional<Place> place = Find(message);
+  return place.has_value() ? place->segment->index.Recipients(place->message) : 0;
+}
+
+DomainId Index::DomainOf(MessageRef message, uint32_t recipient) const {
+  const std::optional<Place> place = Find(message);
+  ASSERT(place.has_value());
+  ASSERT(recipient < place->segment->index.Recipients(place->message));
+  return place->segment->index.Domain(place->message, recipient);
+}
+
+std::span<const DomainId> Index::LiveDomains(const Segment& segment, uint32_t message) {
+  scratch_.clear();
+  const SegmentIndex& index = segment.index;
+  for (uint32_t recipient = 0; recipient < index.Recipients(message); ++recipient) {
+    if (index.IsLive(message, recipient)) {
+      scratch_.push_back(index.Domain(message, recipient));
+    }
+  }
+  std::sort(scratch_.begin(), scratch_.end());
+  scratch_.erase(std::unique(scratch_.begin(), scratch_.end()), scratch_.end());
+  return scratch_;
+}
+
+void Index::Pin(const PartEntry& part) {
+  Segment* segment = segments_.Find(part.segment);
+  if (segment != nullptr) {
+    ++segment->pins;
+  }
+}
+
+void Index::Unpin(const PartEntry& part, uint64_t outcomes_queued) {
+  Segment* segment = segments_.Find(part.segment);
+  if (segment != nullptr) {
+    ASSERT(segment->pins > 0);
+    --segment->pins;
+    segment->outcomes_to_wait_for = outcomes_queued;
+  }
+}
+
+}  // namespace backstay

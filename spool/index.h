@@ -1,0 +1,80 @@
+// spool/index.h -- the shard's queue: domains, live messages in order of age, settling.
+//
+// Owns:  names of domains. What is known of messages lies in the segments.
+// Turn:  nothing waits.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "spool/segment_set.h"
+
+namespace backstay {
+
+class Index {
+ public:
+  explicit Index(SegmentSet& segments) : segments_(segments) {}
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+
+  DomainId Intern(std::string_view domain);
+  std::string_view Name(DomainId domain) const;
+
+  // A durable message. Its parts are pinned already; the index gives the pins back when the last
+  // recipient is settled.
+  void Add(Segment& segment, uint32_t block, uint32_t arrival_seconds,
+           std::span<const DomainId> recipients, std::span<const PartEntry> parts);
+  void Settle(MessageRef message, uint32_t recipient, SettleKind kind, uint64_t outcomes_queued);
+
+  std::optional<MessageRef> NextLive(DomainId domain, std::optional<MessageRef> after) const;
+  uint64_t LiveRecipients(DomainId domain) const;
+  bool IsLive(MessageRef message, uint32_t recipient) const;
+  bool IsPending(MessageRef message, uint32_t recipient) const;
+  SpoolTime Arrival(MessageRef message) const;
+  uint32_t Recipients(MessageRef message) const;  // 0 for a message that is not there
+  DomainId DomainOf(MessageRef message, uint32_t recipient) const;
+  // The live domains of a message, each once, in the order in which they were interned.
+  std::span<const DomainId> LiveDomains(const Segment& segment, uint32_t message);
+
+  void Pin(const PartEntry& part);
+  void Unpin(const PartEntry& part, uint64_t outcomes_queued);
+
+  uint64_t messages_owed() const { return messages_owed_; }
+  uint64_t recipients_live() const { return recipients_live_; }
+  uint64_t recipients_pending() const { return recipients_pending_; }
+  uint64_t recipients_quarantined() const { return recipients_quarantined_; }
+
+ private:
+  struct Domain {
+    std::string name;
+    uint64_t live_recipients = 0;
+    std::vector<uint32_t> segments;  // ascending: those with live messages of the domain
+  };
+  struct NameHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const;
+  };
+  struct Place {
+    Segment* segment = nullptr;
+    uint32_t message = 0;
+  };
+
+  std::optional<Place> Find(MessageRef message) const;
+  Domain& At(DomainId domain) { return domains_[static_cast<uint32_t>(domain)]; }
+  const Domain& At(DomainId domain) const { return domains_[static_cast<uint32_t>(domain)]; }
+
+  SegmentSet& segments_;
+  std::vector<Domain> domains_;
+  absl::flat_hash_map<std::string, DomainId, NameHash, std::equal_to<>> ids_;
+  std::vector<DomainId> scratch_;
+  uint64_t messages_owed_ = 0;
+  uint64_t recipients_live_ = 0;
+  uint64_t recipients_pending_ = 0;
+  uint64_t recipients_quarantined_ = 0;
+};
+
+}  // namespace backstay

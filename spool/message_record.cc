@@ -1,0 +1,141 @@
+// spool/message_record.cc -- the message payload, written and read.
+#include "spool/message_record.h"
+
+#include "core/base/check.h"
+#include "spool/record.h"
+
+namespace backstay {
+namespace {
+
+// Takes pieces off the front of a payload and remembers when there was not enough.
+class Cursor {
+ public:
+  explicit Cursor(Bytes bytes) : left_(bytes) {}
+  Bytes Take(uint64_t bytes) {
+    if (bytes > left_.size()) {
+      ok_ = false;
+      return {};
+    }
+    const Bytes taken = left_.first(static_cast<size_t>(bytes));
+    left_ = left_.subspan(static_cast<size_t>(bytes));
+    return taken;
+  }
+  size_t left() const { return left_.size(); }
+  bool ok() const { return ok_; }
+
+ private:
+  Bytes left_;
+  bool ok_ = true;
+};
+
+bool DecodeTables(Cursor& cursor, DecodedMessage& message) {
+  const MessageFixed& fixed = message.fixed;
+  for (uint32_t i = 0; i < fixed.domains && cursor.ok(); ++i) {
+    const Bytes size = cursor.Take(2);
+    if (cursor.ok()) {
+      message.domains.push_back(AsText(cursor.Take(LoadLittle<uint16_t>(size.data()))));
+    }
+  }
+  const Bytes recipients = cursor.Take(uint64_t{2} * fixed.recipients);
+  const Bytes parts = cursor.Take(sizeof(PartEntry) * uint64_t{fixed.parts});
+  if (!cursor.ok()) {
+    return false;
+  }
+  message.recipient_domains.resize(fixed.recipients);
+  if (!recipients.empty()) {
+    std::memcpy(message.recipient_domains.data(), recipients.data(), recipients.size());
+  }
+  message.parts.resize(fixed.parts);
+  if (!parts.empty()) {
+    std::memcpy(message.parts.data(), parts.data(), parts.size());
+  }
+  for (const uint16_t domain : message.recipient_domains) {
+    if (domain >= fixed.domains) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+uint64_t MetaBytes(const MessageMeta& meta) {
+  uint64_t bytes = sizeof(MessageFixed);
+  for (const std::string_view domain : meta.domains) {
+    bytes += 2 + domain.size();
+  }
+  return bytes + 2 * meta.recipient_domains.size() + sizeof(PartEntry) * meta.parts.size();
+}
+
+uint64_t MessagePayloadBytes(const MessageMeta& meta) {
+  return MetaBytes(meta) + meta.envelope_bytes + meta.prefix_bytes + meta.content_bytes;
+}
+
+void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload) {
+  const uint64_t meta_bytes = MetaBytes(meta);
+  ASSERT(payload.size() >= meta_bytes);
+  MessageFixed fixed;
+  fixed.meta_bytes = static_cast<uint32_t>(meta_bytes);
+  fixed.envelope_bytes = static_cast<uint32_t>(meta.envelope_bytes);
+  fixed.prefix_bytes = static_cast<uint32_t>(meta.prefix_bytes);
+  fixed.content_bytes = static_cast<uint32_t>(meta.content_bytes);
+  fixed.arrival_spool = meta.arrival.nanoseconds();
+  fixed.arrival_wall = meta.arrival_wall.nanoseconds();
+  fixed.flags = meta.flags;
+  fixed.domains = static_cast<uint32_t>(meta.domains.size());
+  fixed.recipients = static_cast<uint32_t>(meta.recipient_domains.size());
+  fixed.parts = static_cast<uint32_t>(meta.parts.size());
+  StoreStruct(payload, fixed);
+  uint8_t* at = payload.data() + sizeof(fixed);
+  for (const std::string_view domain : meta.domains) {
+    ASSERT(domain.size() <= UINT16_MAX);
+    StoreLittle(at, static_cast<uint16_t>(domain.size()));
+    if (!domain.empty()) {
+      std::memcpy(at + 2, domain.data(), domain.size());
+    }
+    at += 2 + domain.size();
+  }
+  for (const uint16_t domain : meta.recipient_domains) {
+    ASSERT(domain < meta.domains.size());
+    StoreLittle(at, domain);
+    at += 2;
+  }
+  for (const PartEntry& part : meta.parts) {
+    std::memcpy(at, &part, sizeof(part));
+    at += sizeof(part);
+  }
+  ASSERT(at == payload.data() + meta_bytes);
+}
+
+uint64_t DecodedMessage::AllContentBytes() const {
+  uint64_t bytes = prefix.size() + content.size();
+  for (const PartEntry& part : parts) {
+    bytes += part.bytes;
+  }
+  return bytes;
+}
+
+bool DecodeMessage(Bytes payload, DecodedMessage& message) {
+  message.domains.clear();
+  message.recipient_domains.clear();
+  message.parts.clear();
+  Cursor cursor(payload);
+  const Bytes fixed = cursor.Take(sizeof(MessageFixed));
+  if (!cursor.ok()) {
+    return false;
+  }
+  message.fixed = LoadStruct<MessageFixed>(fixed);
+  if (!DecodeTables(cursor, message)) {
+    return false;
+  }
+  if (payload.size() - cursor.left() != message.fixed.meta_bytes) {
+    return false;
+  }
+  message.envelope = cursor.Take(message.fixed.envelope_bytes);
+  message.prefix = cursor.Take(message.fixed.prefix_bytes);
+  message.content = cursor.Take(message.fixed.content_bytes);
+  const bool is_split_well = message.parts.empty() || message.content.empty();
+  return cursor.ok() && cursor.left() == 0 && is_split_well;
+}
+
+}  // namespace backstay

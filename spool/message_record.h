@@ -1,0 +1,52 @@
+// spool/message_record.h -- payload of a message record: tables of domains, recipients and parts.
+//
+// Errors: Decode gives nothing for bytes that Encode cannot have made; it bounds every count by the
+//         bytes that are there.
+// See:    FORMAT.md 2 "message".
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "spool/format.h"
+
+namespace backstay {
+
+// What Encode needs beside the bytes of envelope, prefix and content.
+struct MessageMeta {
+  SpoolTime arrival;
+  WallTime arrival_wall;
+  uint16_t flags = 0;
+  std::span<const std::string_view> domains;
+  std::span<const uint16_t> recipient_domains;
+  std::span<const PartEntry> parts;
+  size_t envelope_bytes = 0;
+  size_t prefix_bytes = 0;
+  size_t content_bytes = 0;  // in this record
+};
+
+uint64_t MetaBytes(const MessageMeta& meta);
+uint64_t MessagePayloadBytes(const MessageMeta& meta);
+// Writes the first MetaBytes() of the payload.
+void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload);
+
+// Views into the payload that was decoded.
+struct DecodedMessage {
+  MessageFixed fixed;
+  std::vector<std::string_view> domains;
+  std::vector<uint16_t> recipient_domains;
+  std::vector<PartEntry> parts;
+  Bytes envelope;
+  Bytes prefix;
+  Bytes content;
+
+  uint64_t AllContentBytes() const;  // prefix and parts included
+};
+
+// Fills `message`, keeping the capacity of its vectors. False: not a message payload.
+bool DecodeMessage(Bytes payload, DecodedMessage& message);
+
+}  // namespace backstay

@@ -1,0 +1,94 @@
+// spool/reclaim.cc -- choose, unlink, sync the directory, forget.
+#include "spool/reclaim.h"
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+
+namespace backstay {
+namespace {
+
+const absl::Duration kRetryAfter = absl::Seconds(10);
+
+}  // namespace
+
+bool Reclaim::IsDead(const Segment& segment) const {
+  return !segment.is_held() && !commit_.Uses(segment) &&
+         segment.number() != commit_.last_stored_segment() &&  // it has the chain and the clock
+         commit_.outcomes_synced() >= segment.outcomes_to_wait_for;
+}
+
+Segment* Reclaim::Candidate() {
+  Segment* oldest = segments_.oldest();
+  if (oldest != nullptr && commit_.batches() > 0 && IsDead(*oldest)) {
+    return oldest;
+  }
+  if (!may_have_empty_) {
+    return nullptr;
+  }
+  for (Segment* segment = oldest; segment != nullptr;
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    if (segment->holds_nothing_good() && IsDead(*segment)) {
+      return segment;
+    }
+  }
+  may_have_empty_ = false;
+  return nullptr;
+}
+
+void Reclaim::Step() {
+  if (phase_ != Phase::kIdle || io_.Now() < retry_at_) {
+    return;
+  }
+  if (must_sync_) {
+    phase_ = Phase::kSyncing;
+    return io_.SyncDirectory(&sync_, directory_);
+  }
+  if (must_unlink_) {
+    return Unlink();
+  }
+  Segment* segment = Candidate();
+  if (segment == nullptr) {
+    return;
+  }
+  const std::unique_ptr<Segment> removed = segments_.Remove(segment->number());
+  if (removed->file.valid()) {
+    io_.Close(removed->file);
+  }
+  name_ = NameOfSegment(removed->number());
+  number_ = removed->number();
+  Unlink();
+}
+
+void Reclaim::Unlink() {
+  phase_ = Phase::kUnlinking;
+  io_.Unlink(&unlink_, directory_, name_.data());
+}
+
+void Reclaim::OnUnlinked(const IoResult& result) {
+  ASSERT(phase_ == Phase::kUnlinking);
+  if (!result.ok() && result.error() != IoError::kNotFound) {
+    must_unlink_ = true;
+    return Failed("unlink", result.error());
+  }
+  must_unlink_ = false;
+  must_sync_ = true;
+  phase_ = Phase::kSyncing;
+  io_.SyncDirectory(&sync_, directory_);
+}
+
+void Reclaim::OnSynced(const IoResult& result) {
+  ASSERT(phase_ == Phase::kSyncing);
+  if (!result.ok()) {
+    return Failed("directory sync", result.error());
+  }
+  must_sync_ = false;
+  phase_ = Phase::kIdle;
+}
+
+void Reclaim::Failed(const char* what, IoError error) {
+  LogError("spool segment={:08x} reclaim: {} failed: {}", number_, what, Describe(error));
+  phase_ = Phase::kIdle;
+  retry_at_ = io_.Now() + kRetryAfter;
+}
+
+}  // namespace backstay

@@ -1,0 +1,401 @@
+// spool/recovery.cc -- scanning, judging what is broken, and where the log goes on.
+#include "spool/recovery.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/base/mark.h"
+
+namespace backstay {
+namespace {
+
+constexpr uint64_t kDamageLinesMax = 100;
+
+uint64_t PlaceKey(uint32_t segment, uint32_t block) {
+  return (uint64_t{segment} << 32) | block;
+}
+
+bool IsCause(const UntrustedEntry& entry, UntrustedCause cause) {
+  return entry.cause == static_cast<uint32_t>(cause);
+}
+
+}  // namespace
+
+Recovery::Recovery(Io& io, Fd directory, const Catalog::Identity& identity, SegmentSet& segments,
+                   Index& index, RecoveryEvents& events)
+    : io_(io),
+      directory_(directory),
+      identity_(identity),
+      segments_(segments),
+      index_(index),
+      events_(events),
+      catalog_(io, directory, identity, *this),
+      reader_(io, *this),
+      quarantine_(io, directory, *this) {}
+
+void Recovery::OnCatalogRead(const absl::Status& status) {
+  if (!status.ok()) {
+    return events_.OnRecovered(status);
+  }
+  result_.damaged = catalog_.damage();
+  NextSegment();
+}
+
+// ---- one segment after the other ----
+
+std::optional<uint64_t> Recovery::TrustEnd(uint32_t segment) const {
+  std::optional<uint64_t> end;
+  for (const UntrustedEntry& entry : catalog_.untrusted()) {
+    if (!IsCause(entry, UntrustedCause::kAbandoned) || segment < entry.first_segment ||
+        segment > entry.last_segment) {
+      continue;
+    }
+    const uint64_t good = segment == entry.first_segment ? entry.good_bytes : 0;
+    end = std::min(end.value_or(good), good);
+  }
+  return end;
+}
+
+bool Recovery::IsKnownTorn(uint32_t segment, uint64_t at) const {
+  for (const UntrustedEntry& entry : catalog_.untrusted()) {
+    const bool is_first = segment == entry.first_segment && at >= entry.good_bytes;
+    const bool is_later = segment > entry.first_segment && segment <= entry.last_segment;
+    if (IsCause(entry, UntrustedCause::kTorn) && (is_first || is_later)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void Recovery::NextSegment() {
+  while (current_ < catalog_.entries().size()) {
+    CatalogEntry& entry = catalog_.entries()[current_];
+    if (entry.header.has_value() && TrustEnd(entry.number).has_value() && entry.file.valid()) {
+      // The page cache may show bytes that never reached the disk.
+      MARK("abandoned segment read around the cache");
+      io_.Close(entry.file);
+      entry.file = Fd();
+      open_name_ = NameOfSegment(entry.number);
+      io_.Open(&open_, directory_, open_name_.data(), OpenMode::kReadDirect);
+      return;
+    }
+    if (StartReading()) {
+      return;
+    }
+    ++current_;
+  }
+  EndReading();
+}
+
+void Recovery::OnReopened(const IoResult& result) {
+  CatalogEntry& entry = catalog_.entries()[current_];
+  if (!result.ok()) {
+    LogError("spool shard={} segment={:08x} left alone: {}", identity_.shard, entry.number,
+             Describe(result.error()));
+    ++result_.damaged;
+    ++current_;
+    return NextSegment();
+  }
+  entry.file = result.fd();
+  if (!StartReading()) {
+    ++current_;
+    NextSegment();
+  }
+}
+
+bool Recovery::StartReading() {
+  CatalogEntry& entry = catalog_.entries()[current_];
+  if (!entry.header.has_value()) {
+    zero_check_ = std::make_unique<ZeroCheck>(entry.file_bytes);
+    reader_.Start(entry.file, *zero_check_);
+    return true;
+  }
+  segment_ = segments_.Add(std::make_unique<Segment>(*entry.header, entry.file));
+  CheckPrevious(entry);
+  uint64_t end = std::min(segment_->data_end(), entry.file_bytes);
+  const std::optional<uint64_t> trust_end = TrustEnd(entry.number);
+  if (trust_end.has_value()) {
+    segment_->phase = SegmentPhase::kAbandoned;
+    segment_->good_bytes = *trust_end;
+    end = std::min(end, *trust_end);
+  }
+  if (end <= kDataStart) {
+    return false;
+  }
+  ScanEvents& scan_events = *this;
+  scan_ = std::make_unique<SegmentScan>(segment_->key, end, last_commit_crc_, scan_events);
+  reader_.Start(entry.file, *scan_);
+  return true;
+}
+
+void Recovery::CheckPrevious(const CatalogEntry& entry) {
+  const std::vector<CatalogEntry>& entries = catalog_.entries();
+  if (!entry.start.has_value() || entries.front().number > entry.start->previous_segment) {
+    return;
+  }
+  const uint32_t previous = entry.start->previous_segment;
+  const bool is_there = std::any_of(entries.begin(), entries.end(), [&](const CatalogEntry& other) {
+    return other.number == previous;
+  });
+  // Segments with nothing good in them are removed at once, whatever their age.
+  if (!is_there && TrustEnd(previous).value_or(kDataStart + 1) > kDataStart) {
+    LogError("spool shard={} segment={:08x} missing", identity_.shard, previous);
+    ++result_.damaged;
+  }
+}
+
+void Recovery::OnSegmentRead() {
+  if (reader_.unreadable_blocks() > 0) {
+    LogError("spool shard={} segment={:08x} unreadable_blocks={}", identity_.shard,
+             catalog_.entries()[current_].number, reader_.unreadable_blocks());
+    result_.damaged += reader_.unreadable_blocks();
+  }
+  if (zero_check_ != nullptr) {
+    EndZeroCheck();
+  } else {
+    EndSegment();
+  }
+  ++current_;
+  NextSegment();
+}
+
+void Recovery::EndZeroCheck() {
+  CatalogEntry& entry = catalog_.entries()[current_];
+  io_.Close(entry.file);
+  entry.file = Fd();
+  if (zero_check_->all_zero()) {
+    MARK("segment never used");
+    LogInfo("spool shard={} segment={:08x} was never used", identity_.shard, entry.number);
+    SegmentHeader header;
+    header.segment = entry.number;
+    header.segment_bytes = std::max(entry.file_bytes, kSegmentBytesMin);
+    Segment* segment = segments_.Add(std::make_unique<Segment>(header, Fd()));
+    segment->phase = SegmentPhase::kAbandoned;
+  } else {
+    LogError("spool shard={} segment={:08x} left alone: no readable header", identity_.shard,
+             entry.number);
+    ++result_.damaged;
+  }
+  zero_check_.reset();
+}
+
+void Recovery::EndSegment() {
+  scan_->Finish();
+  last_commit_crc_ = scan_->last_commit_crc();
+  GroupCommit::Resumption& resumption = result_.resumption;
+  resumption.next_sequence = std::max(resumption.next_sequence, scan_->next_sequence());
+  if (scan_->found_anything() && segment_->phase != SegmentPhase::kAbandoned) {
+    last_written_ = segment_->file;
+  }
+  scan_.reset();
+}
+
+// ---- what the scan tells ----
+
+void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) {
+  switch (static_cast<RecordKind>(header.kind)) {
+    case RecordKind::kStart:
+    case RecordKind::kCommit:
+      return;
+    case RecordKind::kMessage:
+      return AddMessage(block, payload);
+    case RecordKind::kPart:
+      parts_[PlaceKey(segment_->number(), block)] =
+          PartEntry{segment_->number(), block, header.payload_bytes, header.payload_crc};
+      return;
+    case RecordKind::kOutcomes:
+      if (!ForEachOutcome(payload, [this](const OutcomeEntry& entry, Bytes detail) {
+            ApplyOutcome(entry, detail);
+          })) {
+        ++result_.damaged;
+      }
+      return;
+  }
+  LogWarning("spool shard={} segment={:08x} offset={} record of unknown kind {} skipped",
+             identity_.shard, segment_->number(), uint64_t{block} * kRecordAlignment, header.kind);
+}
+
+bool Recovery::HasParts() const {
+  return std::all_of(message_.parts.begin(), message_.parts.end(), [this](const PartEntry& part) {
+    const auto found = parts_.find(PlaceKey(part.segment, part.block));
+    return found != parts_.end() && found->second.bytes == part.bytes &&
+           found->second.crc == part.crc;
+  });
+}
+
+void Recovery::AddMessage(uint32_t block, Bytes payload) {
+  if (!DecodeMessage(payload, message_) || message_.recipient_domains.empty()) {
+    LogError("spool shard={} segment={:08x} offset={} damaged: not a message", identity_.shard,
+             segment_->number(), uint64_t{block} * kRecordAlignment);
+    ++result_.damaged;
+    return;
+  }
+  recipients_.clear();
+  for (const uint16_t domain : message_.recipient_domains) {
+    recipients_.push_back(index_.Intern(message_.domains[domain]));
+  }
+  if (!HasParts()) {
+    doubtful_.push_back({{segment_->number(), block}, message_.fixed.recipients});
+  }
+  for (const PartEntry& part : message_.parts) {
+    index_.Pin(part);
+  }
+  const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
+  index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
+             recipients_, message_.parts);
+}
+
+void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {
+  const MessageRef message{entry.segment, entry.block};
+  const NoteKey key{message, entry.recipient};
+  const bool is_live = index_.IsLive(message, entry.recipient);
+  const bool is_pending = index_.IsPending(message, entry.recipient);
+  if (!is_live && !is_pending) {
+    return;  // of a segment that is gone, or told twice
+  }
+  switch (static_cast<OutcomeCode>(entry.code)) {
+    case OutcomeCode::kDeferred:
+      if (is_live) {
+        result_.deferrals[key] = std::string(AsText(detail));
+      }
+      return;
+    case OutcomeCode::kFailed:
+      if (is_pending) {
+        return;
+      }
+      break;
+    case OutcomeCode::kDelivered:
+    case OutcomeCode::kDiscarded:
+    case OutcomeCode::kQuarantined:
+      break;
+    default:
+      ++result_.damaged;
+      return;
+  }
+  result_.deferrals.erase(key);
+  index_.Settle(message, entry.recipient, static_cast<SettleKind>(entry.code), 0);
+}
+
+void Recovery::OnCommit(const CommitPayload& commit) {
+  const auto clock = SpoolTime::FromNanoseconds(commit.spool_clock);
+  result_.clock = std::max(result_.clock, clock);
+  for (const BrokenRange& broken : tail_) {
+    Damaged(broken, "batch");
+  }
+  tail_.clear();
+}
+
+void Recovery::OnBrokenBatch(ByteRange range, bool has_successor) {
+  if (IsKnownTorn(segment_->number(), range.from)) {
+    MARK("torn tail met again");
+    return;
+  }
+  const BrokenRange broken{segment_->number(), range};
+  if (has_successor) {
+    return Damaged(broken, "batch");
+  }
+  tail_.push_back(broken);
+}
+
+void Recovery::OnBrokenChain(uint64_t at) {
+  Damaged({segment_->number(), {at, at}}, "batches missing before it");
+}
+
+void Recovery::Damaged(const BrokenRange& broken, const char* what) {
+  ++result_.damaged;
+  if (++damage_lines_ <= kDamageLinesMax) {
+    LogError("spool shard={} segment={:08x} from={} to={} damaged: {}", identity_.shard,
+             broken.segment, broken.range.from, broken.range.to, what);
+  }
+  quarantine_.Add(broken.segment, segments_.Find(broken.segment)->file, broken.range.from,
+                  broken.range.to);
+}
+
+// ---- the end of the log ----
+
+bool Recovery::IsInTail(MessageRef message) const {
+  if (IsKnownTorn(message.segment, uint64_t{message.block} * kRecordAlignment)) {
+    return true;
+  }
+  return !tail_.empty() &&
+         (message.segment > tail_.front().segment ||
+          (message.segment == tail_.front().segment &&
+           uint64_t{message.block} * kRecordAlignment >= tail_.front().range.from));
+}
+
+void Recovery::DropDoubtful() {
+  for (const DoubtfulMessage& doubtful : doubtful_) {
+    if (!IsInTail(doubtful.message)) {
+      continue;  // acknowledged: reading it will say that it is damaged
+    }
+    MARK("torn message dropped");
+    for (uint32_t recipient = 0; recipient < doubtful.recipients; ++recipient) {
+      if (index_.IsLive(doubtful.message, recipient)) {
+        index_.Settle(doubtful.message, recipient, SettleKind::kDiscarded, 0);
+        result_.deferrals.erase({doubtful.message, recipient});
+      }
+    }
+  }
+}
+
+void Recovery::JudgeTail() {
+  for (const BrokenRange& broken : tail_) {
+    ++result_.torn;
+    LogWarning("spool shard={} segment={:08x} from={} to={} torn or damaged: last batch",
+               identity_.shard, broken.segment, broken.range.from, broken.range.to);
+    quarantine_.Add(broken.segment, segments_.Find(broken.segment)->file, broken.range.from,
+                    broken.range.to);
+  }
+  if (!tail_.empty()) {
+    const Segment& first = *segments_.Find(tail_.front().segment);
+    result_.resumption.torn =
+        UntrustedEntry{first.number(), catalog_.highest_number(), first.header.generation,
+                       static_cast<uint32_t>(UntrustedCause::kTorn), tail_.front().range.from};
+  }
+}
+
+void Recovery::EndReading() {
+  if (damage_lines_ > kDamageLinesMax) {
+    LogError("spool shard={} and {} more damaged ranges", identity_.shard,
+             damage_lines_ - kDamageLinesMax);
+  }
+  DropDoubtful();
+  JudgeTail();
+  if (!last_written_.valid()) {
+    return quarantine_.Start();
+  }
+  // After a kill the tail may be in the page cache only. The log is about to build on it.
+  io_.SyncData(&sync_, last_written_);
+}
+
+void Recovery::OnSynced(const IoResult& result) {
+  if (!result.ok()) {
+    LogError("spool shard={} sync of the last segment failed: {}", identity_.shard,
+             Describe(result.error()));
+  }
+  quarantine_.Start();
+}
+
+void Recovery::OnQuarantined() {
+  Finish();
+}
+
+void Recovery::Finish() {
+  GroupCommit::Resumption& resumption = result_.resumption;
+  for (Segment* segment = segments_.oldest(); segment != nullptr;
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    if (!segment->holds_nothing_good()) {
+      resumption.last_segment = segment->number();
+    }
+    if (segment->phase == SegmentPhase::kAbandoned && segment->file.valid()) {
+      io_.Close(segment->file);
+      segment->file = Fd();
+    }
+  }
+  resumption.last_commit_crc = last_commit_crc_.value_or(0);
+  result_.next_segment = catalog_.highest_number() + 1;
+  events_.OnRecovered(absl::OkStatus());
+}
+
+}  // namespace backstay

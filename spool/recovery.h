@@ -1,0 +1,125 @@
+// spool/recovery.h -- from files to the queue: reads every segment in order and fills set and
+// index.
+//
+// Life:  Start, OnRecovered once. Changes nothing on disk but copies in quarantine/.
+// Owns:  nothing afterwards: segments go to the SegmentSet.
+// Turn:  one operation at a time.
+// See:   FORMAT.md 6.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "spool/catalog.h"
+#include "spool/group_commit.h"
+#include "spool/index.h"
+#include "spool/quarantine.h"
+#include "spool/segment_reader.h"
+#include "spool/segment_scan.h"
+#include "spool/zero_check.h"
+
+namespace backstay {
+
+class RecoveryEvents {
+ public:
+  virtual void OnRecovered(const absl::Status& status) = 0;
+
+ protected:
+  ~RecoveryEvents() = default;
+};
+
+class Recovery : private CatalogEvents,
+                 private SegmentReaderEvents,
+                 private ScanEvents,
+                 private QuarantineEvents {
+ public:
+  using NoteKey = std::pair<MessageRef, uint32_t>;
+  struct Result {
+    GroupCommit::Resumption resumption;
+    uint32_t next_segment = 1;
+    SpoolTime clock;
+    absl::btree_map<NoteKey, std::string> deferrals;  // the last note of each live recipient
+    uint64_t damaged = 0;
+    uint64_t torn = 0;
+  };
+
+  Recovery(Io& io, Fd directory, const Catalog::Identity& identity, SegmentSet& segments,
+           Index& index, RecoveryEvents& events);
+  Recovery(const Recovery&) = delete;
+  Recovery& operator=(const Recovery&) = delete;
+
+  void Start() { catalog_.Start(); }
+  Result& result() { return result_; }
+
+ private:
+  struct BrokenRange {
+    uint32_t segment;
+    ByteRange range;
+  };
+  struct DoubtfulMessage {
+    MessageRef message;
+    uint32_t recipients;
+  };
+
+  void OnCatalogRead(const absl::Status& status) override;
+  void OnSegmentRead() override;
+  void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) override;
+  void OnCommit(const CommitPayload& commit) override;
+  void OnBrokenBatch(ByteRange range, bool has_successor) override;
+  void OnBrokenChain(uint64_t at) override;
+  void OnQuarantined() override;
+
+  void NextSegment();
+  void OnReopened(const IoResult& result);
+  // False: there is nothing to read in it.
+  bool StartReading();
+  void EndSegment();
+  void EndZeroCheck();
+  void EndReading();
+  void OnSynced(const IoResult& result);
+  void CheckPrevious(const CatalogEntry& entry);
+  // Where trust in a segment ends, if a start record behind it says that it does.
+  std::optional<uint64_t> TrustEnd(uint32_t segment) const;
+  bool IsKnownTorn(uint32_t segment, uint64_t at) const;
+  void AddMessage(uint32_t block, Bytes payload);
+  bool HasParts() const;
+  bool IsInTail(MessageRef message) const;
+  void ApplyOutcome(const OutcomeEntry& entry, Bytes detail);
+  void Damaged(const BrokenRange& broken, const char* what);
+  void JudgeTail();
+  void DropDoubtful();
+  void Finish();
+
+  Io& io_;
+  const Fd directory_;
+  const Catalog::Identity identity_;
+  SegmentSet& segments_;
+  Index& index_;
+  RecoveryEvents& events_;
+  Catalog catalog_;
+  SegmentReader reader_;
+  Quarantine quarantine_;
+  Result result_;
+
+  size_t current_ = 0;  // in the catalog
+  Segment* segment_ = nullptr;
+  std::unique_ptr<SegmentScan> scan_;
+  std::unique_ptr<ZeroCheck> zero_check_;
+  std::optional<uint32_t> last_commit_crc_;
+  Fd last_written_;  // the segment where the log ended
+  DecodedMessage message_;
+  std::vector<DomainId> recipients_;
+  absl::flat_hash_map<uint64_t, PartEntry> parts_;  // seen whole, by place
+  std::vector<BrokenRange> tail_;          // broken, and no valid commit record behind them so far
+  std::vector<DoubtfulMessage> doubtful_;  // some part is missing
+  uint64_t damage_lines_ = 0;
+  Completion<&Recovery::OnReopened> open_{this};
+  SegmentName open_name_{};  // while open_ is in flight
+  Completion<&Recovery::OnSynced> sync_{this};
+};
+
+}  // namespace backstay

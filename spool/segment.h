@@ -1,0 +1,55 @@
+// spool/segment.h -- one log file: its identity, its phase, its messages, and what keeps it on
+// disk.
+//
+// Life:  prepared by SegmentRoll or found by Recovery; open; then sealed or abandoned; unlinked by
+//        Reclaim when nothing holds it.
+// Owns:  the descriptor (closed by whoever takes the segment out of use, with Io::Close).
+// Units: offsets in the file.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "io/fd.h"
+#include "spool/record.h"
+#include "spool/segment_index.h"
+
+namespace backstay {
+
+enum class SegmentPhase : uint8_t {
+  kOpen,      // appended to
+  kSealed,    // read only
+  kAbandoned  // after a failed write or sync: read only, around the page cache, up to good_bytes
+};
+
+// "segment-0000002a" and a terminating zero.
+using SegmentName = std::array<char, 17>;
+SegmentName NameOfSegment(uint32_t number);
+
+struct Segment {
+  Segment(const SegmentHeader& segment_header, Fd descriptor)
+      : header(segment_header), key(segment_header), file(descriptor) {}
+  Segment(const Segment&) = delete;
+  Segment& operator=(const Segment&) = delete;
+
+  uint32_t number() const { return header.segment; }
+  uint64_t data_end() const { return header.segment_bytes - kBlockBytes; }
+  bool holds_nothing_good() const {
+    return phase == SegmentPhase::kAbandoned && good_bytes <= kDataStart;
+  }
+  bool is_held() const { return !index.dead() || pins > 0 || readers > 0; }
+
+  const SegmentHeader header;
+  const SegmentKey key;
+  Fd file;  // not valid: readers open the file themselves (abandoned)
+  SegmentPhase phase = SegmentPhase::kSealed;
+  uint64_t good_bytes = 0;  // abandoned: where trust ends
+  SegmentIndex index;
+  uint64_t pins = 0;     // parts here of live messages and of open transactions
+  uint32_t readers = 0;  // MessageReaders with an operation in flight on `file`
+  // The count of outcomes queued when the last hold was given up: the segment may go when so many
+  // are synced, or a restart could meet a live message whose parts are gone.
+  uint64_t outcomes_to_wait_for = 0;
+};
+
+}  // namespace backstay

@@ -1,0 +1,80 @@
+// spool/segment_set.cc -- lookups by number; names of segment files.
+#include "spool/segment_set.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/base/check.h"
+
+namespace backstay {
+namespace {
+
+constexpr std::string_view kPrefix = "segment-";
+constexpr size_t kDigits = 8;
+
+}  // namespace
+
+SegmentName NameOfSegment(uint32_t number) {
+  SegmentName name{};
+  fmt::format_to_n(name.data(), name.size() - 1, "{}{:08x}", kPrefix, number);
+  return name;
+}
+
+std::optional<uint32_t> ParseSegmentName(std::string_view name) {
+  if (name.size() != kPrefix.size() + kDigits || name.substr(0, kPrefix.size()) != kPrefix) {
+    return std::nullopt;
+  }
+  uint32_t number = 0;
+  const char* end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, number, 16);
+  if (error != std::errc() || stop != end || number > kSegmentNumberMax) {
+    return std::nullopt;
+  }
+  // from_chars also takes capitals; one number has one name.
+  if (std::string_view(NameOfSegment(number).data()) != name) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+SegmentSet::Iterator SegmentSet::LowerBound(uint32_t number) const {
+  return std::lower_bound(segments_.begin(), segments_.end(), number,
+                          [](const std::unique_ptr<Segment>& segment, uint32_t wanted) {
+                            return segment->number() < wanted;
+                          });
+}
+
+Segment* SegmentSet::Add(std::unique_ptr<Segment> segment) {
+  ASSERT(segments_.empty() || segments_.back()->number() < segment->number());
+  segments_.push_back(std::move(segment));
+  return segments_.back().get();
+}
+
+const Segment* SegmentSet::Find(uint32_t number) const {
+  const auto at = LowerBound(number);
+  return at != segments_.end() && (*at)->number() == number ? at->get() : nullptr;
+}
+
+Segment* SegmentSet::Find(uint32_t number) {
+  const auto at = LowerBound(number);
+  return at != segments_.end() && (*at)->number() == number ? at->get() : nullptr;
+}
+
+Segment* SegmentSet::FindFrom(uint32_t number) {
+  const auto at = LowerBound(number);
+  return at != segments_.end() ? at->get() : nullptr;
+}
+
+std::unique_ptr<Segment> SegmentSet::Remove(uint32_t number) {
+  const auto at = LowerBound(number);
+  ASSERT(at != segments_.end());
+  ASSERT((*at)->number() == number);
+  const auto place = segments_.begin() + (at - segments_.cbegin());
+  std::unique_ptr<Segment> removed = std::move(*place);
+  segments_.erase(place);
+  return removed;
+}
+
+}  // namespace backstay

@@ -1,0 +1,36 @@
+// spool/segment_set.h -- every segment of the shard, oldest first.
+//
+// Owns:  the Segment objects; a pointer to one is good until Remove.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "spool/segment.h"
+
+namespace backstay {
+
+class SegmentSet {
+ public:
+  Segment* Add(std::unique_ptr<Segment> segment);  // number above every other
+  Segment* Find(uint32_t number);
+  const Segment* Find(uint32_t number) const;
+  std::unique_ptr<Segment> Remove(uint32_t number);
+  // The first segment with this number or a higher one; null at the end.
+  Segment* FindFrom(uint32_t number);
+  Segment* oldest() { return segments_.empty() ? nullptr : segments_.front().get(); }
+  size_t size() const { return segments_.size(); }
+
+ private:
+  using Iterator = std::deque<std::unique_ptr<Segment>>::const_iterator;
+  Iterator LowerBound(uint32_t number) const;
+
+  std::deque<std::unique_ptr<Segment>> segments_;  // by number
+};
+
+// The number in a name that NameOfSegment made.
+std::optional<uint32_t> ParseSegmentName(std::string_view name);
+
+}  // namespace backstay

@@ -1,0 +1,77 @@
+// spool/spool.cc -- the facade of one shard's log.
+#include "spool/spool.h"
+
+#include "spool/spool_impl.h"
+
+namespace backstay {
+
+Spool::Spool(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents& events)
+    : impl_(std::make_unique<Impl>(io, directory, options, events)) {}
+Spool::~Spool() = default;
+
+void Spool::Recover() {
+  impl_->Recover();
+}
+CommitResult Spool::IntakeState() const {
+  return impl_->IntakeState();
+}
+bool Spool::Congested() const {
+  return impl_->Congested();
+}
+void Spool::WaitUncongested(CongestionWaiter* waiter) {
+  impl_->WaitUncongested(waiter);
+}
+void Spool::CommitTurn() {
+  impl_->CommitTurn();
+}
+void Spool::ReclaimStep() {
+  impl_->ReclaimStep();
+}
+Instant Spool::NextDue() const {
+  return impl_->NextDue();
+}
+void Spool::Close() {
+  impl_->Close();
+}
+bool Spool::idle() const {
+  return impl_->idle();
+}
+SpoolTime Spool::Clock() const {
+  return impl_->Clock();
+}
+DomainId Spool::Intern(std::string_view domain) {
+  return impl_->index().Intern(domain);
+}
+std::string_view Spool::Name(DomainId domain) const {
+  return impl_->index().Name(domain);
+}
+std::optional<MessageRef> Spool::NextLive(DomainId domain, std::optional<MessageRef> after) const {
+  return impl_->index().NextLive(domain, after);
+}
+uint64_t Spool::LiveRecipients(DomainId domain) const {
+  return impl_->index().LiveRecipients(domain);
+}
+SpoolTime Spool::Arrival(MessageRef message) const {
+  return impl_->index().Arrival(message);
+}
+bool Spool::IsLive(MessageRef message, uint32_t recipient) const {
+  return impl_->index().IsLive(message, recipient);
+}
+uint32_t Spool::Recipients(MessageRef message) const {
+  return impl_->index().Recipients(message);
+}
+QueueId Spool::Id(MessageRef message) const {
+  const SpoolOptions& options = impl_->options();
+  return {options.node, options.shard, message.segment, message.block};
+}
+void Spool::Settle(MessageRef message, std::span<const RecipientSettle> outcomes) {
+  impl_->Settle(message, outcomes);
+}
+void Spool::Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note) {
+  impl_->Defer(message, recipient, domain, note);
+}
+SpoolStats Spool::Stats() const {
+  return impl_->Stats();
+}
+
+}  // namespace backstay

@@ -1,0 +1,382 @@
+// spool/spool_impl.cc -- the turn of the log: append what waited, commit, roll, tell, reclaim.
+#include "spool/spool_impl.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+
+namespace backstay {
+namespace {
+
+// A thousand recipients with long addresses. Messages whose envelope is larger are refused (451) when
+// they happen to come at the very end of a segment.
+constexpr size_t kDescriptionBytesMax = 256_KiB;
+constexpr size_t kPartBytesMax = 4_MiB;
+static_assert(kPartBytesMax + kDescriptionBytesMax < kPayloadBytesMax);
+constexpr size_t kDetailBytesMax = 32_KiB;
+const absl::Duration kRollRetry = absl::Seconds(1);
+
+SpoolOptions Checked(SpoolOptions options) {
+  options.segment_bytes = std::clamp(options.segment_bytes / kBlockBytes * kBlockBytes,
+                                     kSegmentBytesMin, kSegmentBytesMax);
+  const auto quarter = static_cast<size_t>(options.segment_bytes / 4);
+  options.part_bytes =
+      std::clamp(options.part_bytes, kBlockBytes, std::min(quarter, kPartBytesMax));
+  return options;
+}
+
+}  // namespace
+
+Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents& events)
+    : io_(io),
+      directory_(directory),
+      options_(Checked(options)),
+      events_(events),
+      description_bytes_max_(
+          std::min(kDescriptionBytesMax, static_cast<size_t>(options_.segment_bytes / 4))),
+      index_(segments_),
+      commit_(io, *this),
+      roll_(io, directory, {options.node, options.shard, options_.segment_bytes}, *this),
+      reclaim_(io, directory, segments_, commit_),
+      space_(io, directory, options_.reserve_bytes, options_.segment_bytes),
+      staging_(options_.part_bytes, options_.staging_bytes_max) {}
+
+Spool::Impl::~Impl() = default;
+
+// ---- start ----
+
+void Spool::Impl::Recover() {
+  ASSERT(phase_ == Phase::kNew);
+  phase_ = Phase::kRecovering;
+  const Catalog::Identity identity{options_.node, options_.shard};
+  RecoveryEvents& recovery_events = *this;
+  recovery_ = std::make_unique<Recovery>(io_, directory_, identity, segments_, index_,
+                                         recovery_events);
+  recovery_->Start();
+}
+
+void Spool::Impl::OnRecovered(const absl::Status& status) {
+  if (!status.ok()) {
+    phase_ = close_when_ready_ ? Phase::kClosed : Phase::kFailed;
+    return events_.OnSpoolReady(status);
+  }
+  const Recovery::Result& result = recovery_->result();
+  commit_.Resume(result.resumption);
+  roll_.set_next_number(result.next_segment);
+  clock_base_ = result.clock;
+  clock_started_ = io_.Now();
+  damaged_records_ = result.damaged;
+  torn_tails_ = result.torn;
+  phase_ = Phase::kStarting;
+  roll_.Start();
+}
+
+// The first segment is there, or could not be had: the queue may be worked on in both cases.
+void Spool::Impl::BecomeReady() {
+  phase_ = Phase::kReady;
+  space_.Check(commit_.RoomBytes(), 0);
+  TellRecovered();
+  recovery_.reset();
+  events_.OnSpoolReady(absl::OkStatus());
+  if (close_when_ready_) {
+    Close();
+  }
+}
+
+void Spool::Impl::TellRecovered() {
+  for (Segment* segment = segments_.oldest(); segment != nullptr;
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    for (uint32_t message = 0; message < segment->index.messages(); ++message) {
+      const MessageRef place{segment->number(), segment->index.Block(message)};
+      for (const DomainId domain : index_.LiveDomains(*segment, message)) {
+        events_.OnLiveMessage(domain, place);
+      }
+    }
+  }
+  for (const auto& [key, note] : recovery_->result().deferrals) {
+    const DomainId domain = index_.DomainOf(key.first, key.second);
+    events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
+  }
+}
+
+// ---- the turn ----
+
+void Spool::Impl::CommitTurn() {
+  while (LateTeller* teller = late_.PopFront()) {
+    teller->TellLate();
+  }
+  if (!is_running()) {
+    return;
+  }
+  const uint64_t ready_bytes = roll_.ready() ? options_.segment_bytes : 0;
+  space_.Check(commit_.RoomBytes() + ready_bytes, staging_.bytes());
+  staging_.TellRefused();
+  // Twice, because the first commit may end a segment and what waits goes on in the next.
+  for (int pass = 0; pass < 2; ++pass) {
+    OpenPrepared();
+    staging_.Pump();
+    commit_.Commit(Clock(), phase_ == Phase::kClosing);
+  }
+  PrepareSegment();
+  RefuseStuck();
+  TellUncongested();
+  TryToClose();
+}
+
+void Spool::Impl::OpenPrepared() {
+  if (commit_.wants_segment() && roll_.ready()) {
+    commit_.Open(*segments_.Add(roll_.Take()));
+  }
+}
+
+void Spool::Impl::PrepareSegment() {
+  const bool is_wanted = phase_ == Phase::kReady || commit_.wants_segment();
+  if (is_wanted && !roll_.ready() && !roll_.busy() && io_.Now() >= roll_retry_at_) {
+    roll_.Start();
+  }
+}
+
+void Spool::Impl::OnSegmentReady() {
+  roll_error_ = IoError::kNone;
+  roll_gate_.Succeeded();
+  if (phase_ == Phase::kStarting) {
+    OpenPrepared();
+    BecomeReady();
+  }
+}
+
+void Spool::Impl::OnRollFailed(IoError error) {
+  roll_error_ = error;
+  roll_retry_at_ = io_.Now() + kRollRetry;
+  if (error != IoError::kNoSpace) {
+    roll_gate_.Failed(io_.Now());
+    roll_retry_at_ = std::max(roll_retry_at_, roll_gate_.retry_at());
+  }
+  if (phase_ == Phase::kStarting) {
+    BecomeReady();
+  }
+}
+
+// Finished messages do not wait for a segment that cannot be had: the client is told to come back.
+void Spool::Impl::RefuseStuck() {
+  if (commit_.wants_segment() && !roll_.ready() && roll_error_ != IoError::kNone) {
+    staging_.RefuseFinishing(roll_error_ == IoError::kNoSpace ? CommitResult::kNoSpace
+                                                              : CommitResult::kFailed);
+  }
+}
+
+bool Spool::Impl::MakeRoom(uint64_t payload_bytes) {
+  return is_running() && commit_.pending_bytes() < options_.pending_bytes_max &&
+         commit_.MakeRoom(payload_bytes);
+}
+
+// ---- what a batch became ----
+
+void Spool::Impl::OnBatchStored(Batch& batch) {
+  Segment& segment = *batch.segment();
+  for (const Batch::Message& message : batch.messages()) {
+    index_.Add(segment, message.block, message.arrival_seconds, batch.Recipients(message),
+               batch.Parts(message));
+  }
+  messages_appended_ += batch.messages().size();
+  for (uint32_t i = 0; i < batch.messages().size(); ++i) {
+    const uint32_t block = batch.messages()[i].block;
+    batch.Tell(i, CommitResult::kStored);
+    const std::optional<uint32_t> number = segment.index.Find(block);
+    ASSERT(number.has_value());
+    for (const DomainId domain : index_.LiveDomains(segment, *number)) {
+      events_.OnLiveMessage(domain, {segment.number(), block});
+    }
+  }
+}
+
+void Spool::Impl::OnSegmentAbandoned(Segment& segment) {
+  if (segment.holds_nothing_good()) {
+    reclaim_.NoteEmptySegment();
+  }
+  if (segment.readers == 0) {
+    io_.Close(segment.file);
+    segment.file = Fd();
+  }
+  staging_.LoseParts(segment);
+}
+
+void Spool::Impl::OnBatchFailed(Batch& batch, CommitResult result) {
+  for (const Batch::Message& message : batch.messages()) {
+    for (const PartEntry& part : batch.Parts(message)) {
+      index_.Unpin(part, commit_.outcomes_queued());
+    }
+  }
+  for (uint32_t i = 0; i < batch.messages().size(); ++i) {
+    batch.Tell(i, result);
+  }
+}
+
+// ---- intake ----
+
+CommitResult Spool::Impl::IntakeState() const {
+  if (phase_ != Phase::kReady || commit_.gate().closed() || roll_gate_.closed() ||
+      roll_error_ == IoError::kReadOnly) {
+    return CommitResult::kFailed;
+  }
+  if (roll_error_ == IoError::kNoSpace || commit_.no_space() || space_.low()) {
+    return CommitResult::kNoSpace;
+  }
+  return CommitResult::kStored;
+}
+
+bool Spool::Impl::Congested() const {
+  return !is_running() || commit_.wants_segment() || staging_.over_budget() ||
+         commit_.pending_bytes() >= options_.pending_bytes_max;
+}
+
+void Spool::Impl::TellUncongested() {
+  if (congestion_waiters_.empty() || Congested()) {
+    return;
+  }
+  List<CongestionWaiter> waiters;
+  waiters.TakeAll(congestion_waiters_);
+  while (!waiters.empty() && !Congested()) {
+    waiters.PopFront()->OnUncongested();
+  }
+  congestion_waiters_.TakeAll(waiters);
+}
+
+// ---- the queue ----
+
+SpoolTime Spool::Impl::Clock() const {
+  return clock_base_ + (io_.Now() - clock_started_);
+}
+
+void Spool::Impl::Settle(MessageRef message, std::span<const RecipientSettle> outcomes) {
+  for (const RecipientSettle& outcome : outcomes) {
+    ASSERT(outcome.detail.size() <= kDetailBytesMax);
+    OutcomeEntry entry;
+    entry.segment = message.segment;
+    entry.block = message.block;
+    entry.recipient = outcome.recipient;
+    entry.code = static_cast<uint8_t>(outcome.kind);
+    commit_.QueueOutcome(entry, outcome.detail);
+    index_.Settle(message, outcome.recipient, outcome.kind, commit_.outcomes_queued());
+  }
+}
+
+void Spool::Impl::Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note) {
+  ASSERT(note.size() <= kDetailBytesMax);
+  ASSERT(index_.IsLive(message, recipient));
+  ASSERT(index_.DomainOf(message, recipient) == domain);
+  OutcomeEntry entry;
+  entry.segment = message.segment;
+  entry.block = message.block;
+  entry.recipient = recipient;
+  entry.code = static_cast<uint8_t>(OutcomeCode::kDeferred);
+  commit_.QueueOutcome(entry, note);
+}
+
+Segment* Spool::Impl::BeginRead(uint32_t number) {
+  Segment* segment = segments_.Find(number);
+  if (segment != nullptr) {
+    ++segment->readers;
+  }
+  return segment;
+}
+
+void Spool::Impl::EndRead(Segment& segment) {
+  ASSERT(segment.readers > 0);
+  --segment.readers;
+  const bool is_cached = segment.phase == SegmentPhase::kAbandoned && segment.file.valid();
+  if (segment.readers == 0 && is_cached) {
+    io_.Close(segment.file);
+    segment.file = Fd();
+  }
+}
+
+SpoolStats Spool::Impl::Stats() const {
+  SpoolStats stats;
+  stats.messages_live = index_.messages_owed();
+  stats.recipients_live = index_.recipients_live();
+  stats.recipients_dsn_pending = index_.recipients_pending();
+  stats.recipients_quarantined = index_.recipients_quarantined();
+  stats.messages_appended = messages_appended_;
+  stats.batches = commit_.batches();
+  stats.bytes_written = commit_.written_bytes();
+  stats.syncs = commit_.syncs();
+  stats.segments = segments_.size() + (roll_.ready() ? 1 : 0);
+  stats.segments_abandoned = commit_.segments_abandoned();
+  stats.damaged_records = damaged_records_;
+  stats.torn_tails = torn_tails_;
+  stats.staged_bytes = staging_.bytes();
+  return stats;
+}
+
+// ---- the end ----
+
+void Spool::Impl::ReclaimStep() {
+  if (phase_ == Phase::kReady) {
+    reclaim_.Step();
+  }
+}
+
+Instant Spool::Impl::NextDue() const {
+  if (!late_.empty() || staging_.has_refused()) {
+    return io_.Now();
+  }
+  if (!is_running()) {
+    return Instant::Max();
+  }
+  Instant due = commit_.NextDue();
+  if (!roll_.ready() && !roll_.busy() && (phase_ == Phase::kReady || commit_.wants_segment())) {
+    due = std::min(due, roll_retry_at_);
+  }
+  if (IntakeState() == CommitResult::kNoSpace) {
+    due = std::min(due, io_.Now() + kRollRetry);
+  }
+  return phase_ == Phase::kClosing && commit_.idle() ? std::min(due, io_.Now()) : due;
+}
+
+void Spool::Impl::Close() {
+  switch (phase_) {
+    case Phase::kNew:
+    case Phase::kFailed:
+      phase_ = Phase::kClosed;
+      return;
+    case Phase::kRecovering:
+    case Phase::kStarting:
+      close_when_ready_ = true;
+      return;
+    case Phase::kReady:
+      break;
+    case Phase::kClosing:
+    case Phase::kClosed:
+      return;
+  }
+  phase_ = Phase::kClosing;
+  abandoned_before_close_ = commit_.segments_abandoned();
+  CommitTurn();
+}
+
+void Spool::Impl::TryToClose() {
+  if (phase_ != Phase::kClosing || !commit_.idle() || roll_.busy() || reclaim_.busy()) {
+    return;
+  }
+  // A device that fails twice in a row will not take the last settles: that costs duplicates.
+  const bool gives_up = commit_.segments_abandoned() >= abandoned_before_close_ + 2 ||
+                        (commit_.wants_segment() && roll_error_ != IoError::kNone);
+  if (!commit_.clean() && !gives_up) {
+    return;
+  }
+  phase_ = Phase::kClosed;
+  for (Segment* segment = segments_.oldest(); segment != nullptr;
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    if (segment->file.valid() && segment->readers == 0) {
+      io_.Close(segment->file);
+      segment->file = Fd();
+    }
+  }
+  if (roll_.ready()) {
+    io_.Close(roll_.Take()->file);
+  }
+}
+
+}  // namespace backstay

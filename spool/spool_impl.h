@@ -1,0 +1,116 @@
+// spool/spool_impl.h -- the parts of one shard's log and what passes between them.
+//
+// Life:  Recover, turns, Close, idle. See spool.h for the contract.
+#pragma once
+
+#include <memory>
+
+#include "spool/group_commit.h"
+#include "spool/index.h"
+#include "spool/reclaim.h"
+#include "spool/recovery.h"
+#include "spool/segment_roll.h"
+#include "spool/space_watch.h"
+#include "spool/spool.h"
+#include "spool/staging.h"
+
+namespace backstay {
+
+// Has an event for its owner that must not be told inside the call that caused it.
+class LateTeller : public ListNode {
+ public:
+  virtual void TellLate() = 0;
+
+ protected:
+  ~LateTeller() = default;
+};
+
+class Spool::Impl : private CommitEvents, private RollEvents, private RecoveryEvents {
+ public:
+  Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents& events);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  // ---- for Spool ----
+  void Recover();
+  CommitResult IntakeState() const;
+  bool Congested() const;
+  void WaitUncongested(CongestionWaiter* waiter) { congestion_waiters_.PushBack(waiter); }
+  void CommitTurn();
+  void ReclaimStep();
+  Instant NextDue() const;
+  void Close();
+  bool idle() const { return phase_ == Phase::kClosed || phase_ == Phase::kNew; }
+  SpoolTime Clock() const;
+  void Settle(MessageRef message, std::span<const RecipientSettle> outcomes);
+  void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
+  SpoolStats Stats() const;
+  Index& index() { return index_; }
+  const SpoolOptions& options() const { return options_; }
+
+  // ---- for writers ----
+  Staging& staging() { return staging_; }
+  GroupCommit& commit() { return commit_; }
+  // A record of this payload may be appended now.
+  bool MakeRoom(uint64_t payload_bytes);
+  // Room kept for what Describe will say, whose size is not known before.
+  size_t description_bytes_max() const { return description_bytes_max_; }
+  WallTime WallNow() const { return io_.WallNow(); }
+
+  // ---- for readers ----
+  Io& io() { return io_; }
+  Fd directory() const { return directory_; }
+  Segment* BeginRead(uint32_t segment);
+  void EndRead(Segment& segment);
+  void CountDamage() { ++damaged_records_; }
+  void TellLate(LateTeller& teller) { late_.PushBack(&teller); }
+
+ private:
+  enum class Phase : uint8_t { kNew, kRecovering, kStarting, kReady, kFailed, kClosing, kClosed };
+
+  void OnBatchStored(Batch& batch) override;
+  void OnSegmentAbandoned(Segment& segment) override;
+  void OnBatchFailed(Batch& batch, CommitResult result) override;
+  void OnSegmentReady() override;
+  void OnRollFailed(IoError error) override;
+  void OnRecovered(const absl::Status& status) override;
+
+  bool is_running() const { return phase_ == Phase::kReady || phase_ == Phase::kClosing; }
+  void BecomeReady();
+  void TellRecovered();
+  void PrepareSegment();
+  void OpenPrepared();
+  void RefuseStuck();
+  void TellUncongested();
+  void TryToClose();
+
+  Io& io_;
+  const Fd directory_;
+  const SpoolOptions options_;
+  SpoolEvents& events_;
+  const size_t description_bytes_max_;
+  Phase phase_ = Phase::kNew;
+  SegmentSet segments_;
+  Index index_;
+  GroupCommit commit_;
+  SegmentRoll roll_;
+  FailureGate roll_gate_;
+  IoError roll_error_ = IoError::kNone;  // of the last try
+  Instant roll_retry_at_;
+  Reclaim reclaim_;
+  SpaceWatch space_;
+  Staging staging_;
+  std::unique_ptr<Recovery> recovery_;
+  List<CongestionWaiter> congestion_waiters_;
+  List<LateTeller> late_;
+  SpoolTime clock_base_;   // what the clock said when ...
+  Instant clock_started_;  // ... it was started
+  bool close_when_ready_ = false;
+  uint64_t abandoned_before_close_ = 0;
+  uint64_t messages_appended_ = 0;
+  uint64_t damaged_records_ = 0;
+  uint64_t torn_tails_ = 0;
+};
+
+}  // namespace backstay

@@ -1,0 +1,102 @@
+// spool/staging.cc -- the pool and the lists.
+#include "spool/staging.h"
+
+#include <algorithm>
+
+#include "core/base/mark.h"
+
+namespace backstay {
+namespace {
+
+// Parts while memory is short: small, but far above the cost of a record.
+constexpr size_t kSmallPartBytes = 32_KiB;
+
+}  // namespace
+
+Staging::Chunk Staging::Take() {
+  ++chunks_out_;
+  if (free_.empty()) {
+    return std::make_unique_for_overwrite<uint8_t[]>(kChunkBytes);
+  }
+  Chunk chunk = std::move(free_.back());
+  free_.pop_back();
+  return chunk;
+}
+
+void Staging::Give(Chunk chunk) {
+  --chunks_out_;
+  if (free_.size() * kChunkBytes < bytes_max_) {
+    free_.push_back(std::move(chunk));
+  }
+}
+
+size_t Staging::part_bytes() const {
+  return bytes() > bytes_max_ / 2 ? std::min(part_bytes_, kSmallPartBytes) : part_bytes_;
+}
+
+void Staging::Activate(StagedWriter& writer) {
+  if (!writer.active_node.linked()) {
+    active_.PushBack(&writer.active_node);
+  }
+}
+
+void Staging::WaitForRoom(StagedWriter& writer) {
+  if (!writer.wait_node.linked()) {
+    waiting_.PushBack(&writer.wait_node);
+  }
+}
+
+void Staging::WaitForRefusal(StagedWriter& writer) {
+  writer.wait_node.Unlink();
+  refused_.PushBack(&writer.wait_node);
+}
+
+void Staging::TellRefused() {
+  while (StagedNode* node = refused_.PopFront()) {
+    node->writer.Refuse(CommitResult::kFailed);
+  }
+}
+
+void Staging::Pump() {
+  while (StagedNode* node = waiting_.front()) {
+    if (!node->writer.Pump(false)) {
+      break;
+    }
+  }
+  PumpForced();
+}
+
+// Many small stagings can exceed the budget without any of them being due: then the owners have
+// stopped reading, and nothing would ever become due.
+void Staging::PumpForced() {
+  if (!over_budget()) {
+    return;
+  }
+  MARK("staging flushed over budget");
+  for (StagedNode* node = active_.front(); node != nullptr && bytes() > bytes_max_ / 4 * 3;
+       node = active_.Next(node)) {
+    if (!node->writer.is_finishing() && !node->writer.Pump(true)) {
+      return;
+    }
+  }
+}
+
+void Staging::RefuseFinishing(CommitResult result) {
+  List<StagedNode> looked_at;
+  looked_at.TakeAll(waiting_);
+  while (StagedNode* node = looked_at.PopFront()) {
+    if (node->writer.is_finishing()) {
+      node->writer.Refuse(result);
+    } else {
+      waiting_.PushBack(node);
+    }
+  }
+}
+
+void Staging::LoseParts(const Segment& abandoned) {
+  for (StagedNode* node = active_.front(); node != nullptr; node = active_.Next(node)) {
+    node->writer.LoseParts(abandoned);
+  }
+}
+
+}  // namespace backstay

@@ -1,0 +1,268 @@
+// tests/sim/ledger.cc -- each rule of the ledger, checked when it can be known.
+#include "tests/sim/ledger.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/base/check.h"
+
+namespace backstay {
+namespace {
+
+constexpr size_t kViolationsMax = 20;  // the first ones tell the story
+constexpr std::string_view kQueuedAs = "queued as ";
+constexpr size_t kQueueIdBytes = 16;
+
+std::string Seconds(Instant at) {
+  return fmt::format("{:.6f} s", static_cast<double>(at.nanoseconds()) / 1e9);
+}
+
+}  // namespace
+
+void Ledger::Violation(std::string what) {
+  if (violations_.size() < kViolationsMax) {
+    violations_.push_back(fmt::format("{} (at {})", what, Seconds(world_.Now())));
+  }
+}
+
+size_t Ledger::Offer(Message message) {
+  const size_t number = messages_.size();
+  for (size_t index = 0; index < message.recipients.size(); ++index) {
+    const bool is_new = places_.emplace(message.recipients[index], Place{number, index}).second;
+    ASSERT(is_new);
+  }
+  Entry entry;
+  entry.recipients.resize(message.recipients.size());
+  entry.message = std::move(message);
+  messages_.push_back(std::move(entry));
+  return number;
+}
+
+void Ledger::OnRecipientReply(size_t message, size_t recipient, int code) {
+  Entry& entry = messages_[message];
+  entry.recipients[recipient].code = code;
+  const std::string& address = entry.message.recipients[recipient];
+  if (code < 400 && FateOf(address) == Fate::kForeign) {
+    Violation(fmt::format("open relay: RCPT <{}> was answered {}", address, code));
+  }
+}
+
+void Ledger::OnEndOfDataSent(size_t message) {
+  messages_[message].end_of_data_sent = true;
+}
+
+void Ledger::OnFinalReply(size_t message, int code, std::string_view text) {
+  Entry& entry = messages_[message];
+  entry.final_code = code;
+  entry.final_at = world_.Now();
+  if (code >= 400) {
+    return;
+  }
+  ++stored_;
+  if (!entry.end_of_data_sent) {
+    Violation(fmt::format("message {}: {} without its data", message, code));
+  }
+  const size_t at = text.find(kQueuedAs);
+  const std::string_view id =
+      at == std::string_view::npos ? "" : text.substr(at + kQueuedAs.size());
+  if (code != 250 || id.size() != kQueueIdBytes) {
+    Violation(fmt::format("message {}: strange reply after the data: {} {}", message, code, text));
+    return;
+  }
+  if (!entry.queue_id.empty() && entry.queue_id != id) {
+    Violation(
+        fmt::format("message {}: 250 names {}, delivered as {}", message, id, entry.queue_id));
+  }
+  entry.queue_id.assign(id);
+}
+
+const Ledger::Recipient* Ledger::Find(std::string_view recipient) const {
+  const auto place = places_.find(recipient);
+  return place == places_.end()
+             ? nullptr
+             : &messages_[place->second.message].recipients[place->second.recipient];
+}
+
+size_t Ledger::times_delivered(std::string_view recipient) const {
+  const Recipient* found = Find(recipient);
+  return found == nullptr ? 0 : found->deliveries.size();
+}
+
+bool Ledger::rejected(std::string_view recipient) const {
+  const Recipient* found = Find(recipient);
+  return found != nullptr && found->rejected;
+}
+
+void Ledger::OnRejected(std::string_view recipient) {
+  const auto place = places_.find(recipient);
+  if (place == places_.end()) {
+    Violation(fmt::format("RCPT <{}> at a primary: nobody offered that", recipient));
+    return;
+  }
+  Entry& entry = messages_[place->second.message];
+  entry.recipients[place->second.recipient].rejected = true;
+  CheckDelivery(entry, entry.recipients[place->second.recipient], recipient,
+                entry.message.reverse_path);
+}
+
+size_t Ledger::OnDelivered(std::string_view reverse_path,
+                           const std::vector<std::string>& recipients, std::string_view content) {
+  const size_t delivery = deliveries_.size();
+  deliveries_.push_back({world_.Now()});
+  std::vector<size_t> checked;
+  for (const std::string& address : recipients) {
+    const auto place = places_.find(address);
+    if (place == places_.end()) {
+      Violation(fmt::format("delivered to <{}>: nobody offered that", address));
+      continue;
+    }
+    const size_t number = place->second.message;
+    Entry& entry = messages_[number];
+    Recipient& recipient = entry.recipients[place->second.recipient];
+    CheckDelivery(entry, recipient, address, reverse_path);
+    if (std::find(checked.begin(), checked.end(), number) == checked.end()) {
+      CheckContent(number, entry, content);
+      checked.push_back(number);
+    }
+    duplicates_ += recipient.deliveries.empty() ? 0 : 1;
+    recipient.deliveries.push_back(delivery);
+  }
+  return delivery;
+}
+
+// May the daemon try to deliver this at all?
+void Ledger::CheckDelivery(const Entry& entry, const Recipient& recipient, std::string_view address,
+                           std::string_view reverse_path) {
+  if (entry.message.reverse_path != reverse_path) {
+    Violation(fmt::format("<{}>: reverse-path <{}> instead of <{}>", address, reverse_path,
+                          entry.message.reverse_path));
+  }
+  if (recipient.code >= 400) {
+    Violation(fmt::format("<{}>: delivered although RCPT was refused", address));
+  }
+  if (!entry.end_of_data_sent) {
+    Violation(fmt::format("<{}>: delivered although its end of data was never sent", address));
+  }
+  // 421: the connection's end, not a verdict about the message.
+  if (entry.final_code >= 400 && entry.final_code != 421 && damages_ == 0 &&
+      !CrashBetween(entry.final_at, world_.Now())) {
+    Violation(fmt::format("<{}>: delivered although the data was answered {}", address,
+                          entry.final_code));
+  }
+}
+
+void Ledger::CheckContent(size_t number, Entry& entry, std::string_view content) {
+  const std::string& original = entry.message.content;
+  if (!content.ends_with(original)) {
+    Violation(fmt::format("message {}: the content was changed: {} bytes came in, {} went out",
+                          number, original.size(), content.size()));
+    return;
+  }
+  CheckReceived(number, entry, content.substr(0, content.size() - original.size()));
+}
+
+// `received` is all that stands before the original content: one field, folded or not.
+void Ledger::CheckReceived(size_t number, Entry& entry, std::string_view received) {
+  bool one_field = received.starts_with("Received: from ") && received.ends_with("\r\n");
+  for (size_t line = received.find("\r\n"); line != std::string_view::npos && one_field;
+       line = received.find("\r\n", line + 2)) {
+    const std::string_view rest = received.substr(line + 2);
+    one_field = rest.empty() || rest[0] == ' ' || rest[0] == '\t';
+  }
+  if (!one_field) {
+    Violation(
+        fmt::format("message {}: not exactly one Received field on top: {}", number, received));
+    return;
+  }
+  const size_t at = received.find(" id ");
+  const std::string_view id =
+      at == std::string_view::npos ? "" : received.substr(at + 4, kQueueIdBytes);
+  if (entry.queue_id.empty()) {
+    entry.queue_id.assign(id);
+  } else if (entry.queue_id != id) {
+    Violation(
+        fmt::format("message {}: Received names id {} instead of {}", number, id, entry.queue_id));
+  }
+  const auto accepted =
+      std::count_if(entry.recipients.begin(), entry.recipients.end(),
+                    [](const Recipient& recipient) { return recipient.code == 250; });
+  if (accepted > 1 && received.find("for <") != std::string_view::npos) {
+    Violation(fmt::format("message {}: Received tells one of {} recipients", number, accepted));
+  }
+}
+
+bool Ledger::CrashBetween(Instant from, Instant to) const {
+  return std::any_of(crashes_.begin(), crashes_.end(),
+                     [&](Instant crash) { return crash >= from && crash <= to; });
+}
+
+void Ledger::CheckDuplicates(std::string_view address, const Recipient& recipient) {
+  for (size_t index = 0; index + 1 < recipient.deliveries.size(); ++index) {
+    const Delivery& delivery = deliveries_[recipient.deliveries[index]];
+    const bool explained = !delivery.confirmed || damages_ > 0 ||
+                           CrashBetween(delivery.at, delivery.at + settle_delay_max_);
+    if (!explained) {
+      Violation(fmt::format("<{}>: taken and confirmed at {}, delivered again at {}", address,
+                            Seconds(delivery.at),
+                            Seconds(deliveries_[recipient.deliveries[index + 1]].at)));
+    }
+  }
+}
+
+// False: something of an acknowledged message is lost.
+bool Ledger::CheckMessage(size_t number, const Entry& entry) {
+  std::string lost;
+  for (size_t index = 0; index < entry.recipients.size(); ++index) {
+    const Recipient& recipient = entry.recipients[index];
+    const std::string& address = entry.message.recipients[index];
+    CheckDuplicates(address, recipient);
+    const bool must_end = entry.final_code == 250 && recipient.code == 250;
+    if (must_end && recipient.deliveries.empty() && !recipient.rejected) {
+      lost += fmt::format("{}<{}>", lost.empty() ? "" : ", ", address);
+    }
+  }
+  if (!lost.empty() && damages_ == 0) {
+    Violation(fmt::format(
+        "message {} ({} bytes, 250 {} at {}) reached neither delivery nor refusal: {}", number,
+        entry.message.content.size(), entry.queue_id, Seconds(entry.final_at), lost));
+  }
+  return lost.empty();
+}
+
+void Ledger::CheckEnd(const Rest& rest) {
+  size_t lost = 0;
+  uint64_t owed = 0;  // DSNs
+  for (size_t number = 0; number < messages_.size(); ++number) {
+    const Entry& entry = messages_[number];
+    lost += CheckMessage(number, entry) ? 0 : 1;
+    if (!entry.message.reverse_path.empty()) {
+      owed += static_cast<uint64_t>(
+          std::count_if(entry.recipients.begin(), entry.recipients.end(),
+                        [](const Recipient& recipient) { return recipient.rejected; }));
+    }
+  }
+  if (damages_ > 0 && lost > damages_) {
+    Violation(fmt::format("{} messages lost to {} damaged places", lost, damages_));
+  }
+  if (rest.recipients_live != 0) {
+    Violation(fmt::format("{} recipients are still queued", rest.recipients_live));
+  }
+  if (damages_ == 0 && rest.recipients_dsn_pending != owed) {
+    Violation(
+        fmt::format("{} recipients were rejected for good with a sender to tell, {} are held as "
+                    "dsn pending",
+                    owed, rest.recipients_dsn_pending));
+  }
+  if (damages_ == 0 && rest.recipients_quarantined != 0) {
+    Violation(fmt::format("{} recipients are quarantined, but nothing on disk was damaged",
+                          rest.recipients_quarantined));
+  }
+}
+
+std::string Ledger::Summary() const {
+  return fmt::format("{} messages offered, {} stored, {} deliveries, {} duplicates, {} crashes",
+                     offered(), stored(), deliveries(), duplicates(), crashes());
+}
+
+}  // namespace backstay

@@ -1,0 +1,72 @@
+// tests/sim/plan.h -- everything a simulated story is made of, drawn from one seed and printable.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/random.h"
+#include "io/sim/world.h"
+#include "tests/sim/client.h"
+#include "tests/sim/primary.h"
+
+namespace backstay {
+
+// Something that happens to the stage at a fixed time.
+struct StageEvent {
+  enum class Kind : uint8_t {
+    kCloseListener,  // of primary `index`, and every connection is cut
+    kOpenListener,
+    kHostDown,
+    kHostUp,
+    kCut,  // daemon and primary cannot reach each other
+    kUncut,
+    kCrash,   // of the daemon's host
+    kStop,    // orderly; the daemon is started again
+    kReload,  // `index`: number of a domain to leave out; the number of domains: none
+    kDamage   // a bit of a segment file flips
+  };
+  absl::Duration at;
+  Kind kind;
+  size_t index = 0;
+  CrashMode mode = CrashMode::kRandom;
+};
+
+struct StoryDomain {
+  std::string name;
+  std::vector<size_t> primaries;  // in order
+};
+
+struct StoryPlan {
+  uint64_t seed = 0;
+  FaultPlan faults;
+  size_t shards = 1;
+  size_t primaries = 1;
+  std::vector<StoryDomain> domains;
+  uint64_t segment_bytes = 1024 * 1024;
+  uint64_t disk_bytes = 0;  // during the safety phase; 0: plenty
+  size_t connections_per_primary = 20;
+  std::string retry;  // lines for [retry]
+  size_t clients = 2;
+  size_t messages_per_client = 10;
+  MessageShape shape;
+  ClientManners client_manners;
+  PrimaryManners primary_manners;
+  absl::Duration span;             // of the safety phase
+  std::vector<StageEvent> events;  // by time
+  // ---- exhaustive modes; 0: off ----
+  uint64_t crash_after_event = 0;
+  CrashMode crash_mode = CrashMode::kRandom;
+  uint64_t fail_operation = 0;
+  IoError fail_error = IoError::kDevice;
+  bool fail_from_then_on = false;
+
+  std::string ToString() const;
+  std::string Config(size_t domain_left_out) const;
+};
+
+StoryPlan DrawPlan(uint64_t seed);
+// A few messages, small and large; the primary is down, then up. Nothing is left to chance.
+StoryPlan SmallPlan();
+
+}  // namespace backstay

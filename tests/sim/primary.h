@@ -1,0 +1,98 @@
+// tests/sim/primary.h -- a simulated primary: takes mail, defers, refuses, is slow, cuts, goes
+// down.
+//
+// An SMTP server of its own, independent of the daemon's. What it does to a recipient for good is
+// decided by name (Fate), everything else is drawn from its manners.
+//
+// Life:     Open() listens; Close() stops and cuts what is open; any number of times.
+// Owns:     its Io and connections. Outlives: world, host and ledger outlive it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/random.h"
+#include "io/sim/world.h"
+#include "tests/sim/ledger.h"
+
+namespace backstay {
+
+// Rates are events per million chances.
+struct PrimaryManners {
+  uint32_t greeting_421 = 0;     // per connection
+  uint32_t cut_at_greeting = 0;  // per connection: closes before the banner
+  uint32_t mail_4xx = 0;
+  uint32_t rcpt_4xx = 0;  // per recipient
+  uint32_t data_4xx = 0;
+  uint32_t content_4xx = 0;     // after the data
+  uint32_t lost_reply = 0;      // taken, then the connection is cut before the 250
+  uint32_t cut = 0;             // per command: closes instead of a reply, or within it
+  uint32_t cut_in_content = 0;  // per message
+  uint32_t slow = 0;            // per reply
+  absl::Duration slow_max = absl::Seconds(2);
+  bool pipelining = true;
+  bool eight_bit = true;  // 8BITMIME
+
+  std::string ToString() const;
+};
+
+class PrimaryConnection;
+
+class SimPrimary : public Actor {
+ public:
+  SimPrimary(World& world, Host& host, uint16_t port, Random random, Ledger& ledger);
+  ~SimPrimary() override;
+
+  void Open();
+  void Close();
+  bool open() const { return listener_.valid(); }
+  void set_manners(const PrimaryManners& manners) { manners_ = manners; }
+  SocketAddress address() const { return host_.address().WithPort(port_); }
+  Host& host() { return host_; }
+
+  void Turn() override;
+
+  // Answers 450 to this recipient, always; see ClearSoft.
+  void SetSoft(std::string recipient) { soft_.insert(std::move(recipient)); }
+  void ClearSoft() { soft_.clear(); }
+
+  struct Attempt {  // a RCPT that came in
+    Instant at;
+    std::string recipient;
+    int code;
+  };
+  const std::vector<Attempt>& attempts() const { return attempts_; }
+  size_t connections() const;  // open now
+  size_t connections_max() const { return connections_max_; }
+  size_t connections_accepted() const { return connections_accepted_; }
+  uint64_t messages() const { return messages_; }
+  void ResetCounts();  // of connections
+
+ private:
+  friend class PrimaryConnection;
+  void OnAccepted(const IoResult& result);
+
+  World& world_;
+  Host& host_;
+  const uint16_t port_;
+  Random random_;
+  Ledger& ledger_;
+  PrimaryManners manners_;
+  std::unique_ptr<Io> io_;
+  Fd listener_;
+  bool closing_ = false;
+  std::set<std::string, std::less<>> soft_;
+  std::vector<std::unique_ptr<PrimaryConnection>> connections_;
+  std::vector<Attempt> attempts_;
+  size_t connections_max_ = 0;
+  size_t connections_accepted_ = 0;
+  uint64_t messages_ = 0;
+  Completion<&SimPrimary::OnAccepted> accept_{this};
+};
+
+}  // namespace backstay

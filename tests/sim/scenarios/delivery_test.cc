@@ -1,0 +1,174 @@
+// tests/sim/scenarios/delivery_test.cc -- taken, kept, handed on: outages, crashes, restarts, large
+// mail.
+#include <fmt/format.h>
+
+#include "tests/sim/scenarios/scenario.h"
+
+namespace backstay {
+namespace {
+
+TEST(DeliveryScenario, FreshMailGoesOnAtOnceWhileThePrimaryIsUp) {
+  Scenario scenario;
+  const std::string recipient = scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(1)));
+  EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U);
+}
+
+TEST(DeliveryScenario, PrimaryDownThenBackGetsEverything) {
+  Scenario scenario;
+  scenario.PrimaryDown();
+  scenario.SendMany(20);
+  scenario.RunFor(absl::Minutes(31));
+  EXPECT_EQ(scenario.live(), 20U);
+  EXPECT_EQ(scenario.primary.messages(), 0U);
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(30)));
+  EXPECT_EQ(scenario.primary.messages(), 20U);
+  EXPECT_EQ(scenario.ledger.duplicates(), 0U);
+}
+
+TEST(DeliveryScenario, CrashBetweenAcknowledgementAndDeliveryLosesNothing) {
+  for (const CrashMode mode :
+       {CrashMode::kNothingUnsynced, CrashMode::kAllUnsynced, CrashMode::kRandom}) {
+    Scenario scenario;
+    scenario.PrimaryDown();
+    const std::string recipient = scenario.SendOne();
+    scenario.Crash(mode);
+    scenario.PrimaryUp();
+    scenario.Restart();
+    EXPECT_TRUE(scenario.Drain(absl::Seconds(30)));
+    EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U);
+  }
+}
+
+TEST(DeliveryScenario, SettledMailIsNotDeliveredAgainAfterACrash) {
+  Scenario scenario;
+  const std::string recipient = scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(5)));
+  scenario.RunFor(absl::Seconds(5));  // the settle is synced
+  scenario.Crash(CrashMode::kNothingUnsynced);
+  scenario.Restart();
+  scenario.RunFor(absl::Minutes(1));
+  EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U);
+}
+
+TEST(DeliveryScenario, RestartWithThousandsQueuedDeliversThemAll) {
+  Scenario::Options options;
+  options.pipelined = true;
+  options.shards = 2;
+  Scenario scenario(options);
+  scenario.PrimaryDown();
+  scenario.SendMany(2000);
+  EXPECT_TRUE(scenario.daemon.Stop());
+  scenario.Restart();
+  EXPECT_EQ(scenario.live(), 2000U);
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
+  EXPECT_EQ(scenario.primary.messages(), 2000U);
+}
+
+TEST(DeliveryScenario, RestartWithFewerShardsDrainsWhatTheOthersHeld) {
+  Scenario::Options options;
+  options.shards = 3;
+  Scenario scenario(options);
+  scenario.PrimaryDown();
+  for (int count = 0; count < 12; ++count) {
+    scenario.SendMany(1);  // a connection each: spread over the shards
+  }
+  EXPECT_TRUE(scenario.daemon.Stop());
+  scenario.plan.shards = 1;
+  SimDaemon smaller(scenario.world, scenario.host, scenario.plan.Config(2));
+  ASSERT_TRUE(smaller.StartAndServe().ok());
+  EXPECT_EQ(smaller.stats().recipients_live, 12U);
+  scenario.PrimaryUp();
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return smaller.stats().recipients_live == 0; }, absl::Minutes(1)));
+  EXPECT_EQ(scenario.primary.messages(), 12U);
+  EXPECT_TRUE(smaller.Stop());
+}
+
+TEST(DeliveryScenario, FlappingDestinationLosesNothingAndExplainsEveryDuplicate) {
+  Scenario scenario;
+  for (int round = 0; round < 30; ++round) {
+    scenario.PrimaryDown();
+    scenario.SendMany(5);
+    scenario.RunFor(absl::Seconds(2));
+    scenario.PrimaryUp();
+    scenario.SendMany(5);
+    scenario.RunFor(absl::Milliseconds(700));
+  }
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+}
+
+TEST(DeliveryScenario, LargeMessageSpansSegmentsAndArrivesWhole) {
+  Scenario scenario;
+  scenario.PrimaryDown();
+  std::string content = "Subject: large\r\n\r\n";
+  while (content.size() < 5 * 1024 * 1024) {
+    content += fmt::format("{}{:0>70}\r\n", content.size() % 7 == 0 ? "." : "", content.size());
+  }
+  const std::string recipient = scenario.Recipient("large");
+  EXPECT_EQ(scenario.Send({"a@sender.example", {recipient}, content}), 250);
+  EXPECT_GT(scenario.daemon.stats().segments, 4U);  // of 1 MiB each
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+  EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U);
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return scenario.daemon.stats().segments <= 3; }, absl::Minutes(5)));
+}
+
+TEST(DeliveryScenario, MessageCutBeforeItsEndLeavesNothing) {
+  Scenario scenario;
+  SimClient::Setup setup;
+  setup.server = *SocketAddress::Parse("10.0.0.1:25");
+  setup.messages = 40;
+  setup.shape.domains = {"d0.example"};
+  setup.shape.content_bytes_max = 400 * 1024;
+  setup.manners.cut = 1'000'000;
+  setup.manners.pause_max = absl::Milliseconds(10);
+  uint64_t numbers = 1000;
+  setup.numbers = &numbers;
+  Host& host = scenario.world.AddHost("rude", *SocketAddress::Parse("10.2.0.2:0"));
+  SimClient rude(scenario.world, host, setup, Random(7), scenario.ledger);
+  EXPECT_TRUE(scenario.RunUntil([&] { return rude.done(); }, absl::Hours(1)));
+  EXPECT_LT(rude.stored(), 40U);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+  EXPECT_TRUE(scenario.RunUntil([&] { return scenario.daemon.quiet(); }, absl::Minutes(10)));
+  // No dead part holds a segment.
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return scenario.daemon.stats().segments <= 3; }, absl::Minutes(5)));
+}
+
+TEST(DeliveryScenario, RefusedRecipientBecomesDsnPendingAndSurvivesARestart) {
+  Scenario scenario;
+  scenario.SendOne("gone");
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(5)));
+  EXPECT_EQ(scenario.pending(), 1U);
+  EXPECT_TRUE(scenario.daemon.Stop());
+  scenario.Restart();
+  EXPECT_EQ(scenario.pending(), 1U);
+  EXPECT_EQ(scenario.live(), 0U);
+}
+
+TEST(DeliveryScenario, RefusedRecipientOfTheNullReversePathIsDiscarded) {
+  Scenario scenario;
+  EXPECT_EQ(scenario.Send({"", {scenario.Recipient("gone")}, "Subject: bounce\r\n\r\n"}), 250);
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(5)));
+  EXPECT_EQ(scenario.pending(), 0U);
+  EXPECT_EQ(scenario.daemon.route_counters().discarded, 1U);
+}
+
+TEST(DeliveryScenario, MailOfARemovedDomainIsHeldUntilItIsBack) {
+  Scenario scenario;
+  scenario.PrimaryDown();
+  scenario.SendOne();
+  ASSERT_TRUE(scenario.daemon.Reload(scenario.plan.Config(/*domain_left_out=*/0)).ok());
+  scenario.PrimaryUp();
+  scenario.RunFor(absl::Minutes(30));
+  EXPECT_EQ(scenario.live(), 1U);
+  ASSERT_TRUE(scenario.daemon.Reload(scenario.plan.Config(2)).ok());
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+}
+
+}  // namespace
+}  // namespace backstay

@@ -1,0 +1,116 @@
+// tests/sim/scenarios/disk_test.cc -- a disk that is full, fails once, fails for good, or rots.
+#include "tests/sim/scenarios/scenario.h"
+
+namespace backstay {
+namespace {
+
+Message OneFor(const std::string& recipient) {
+  return {"a@sender.example", {recipient}, "Subject: one\r\n\r\nhello\r\n"};
+}
+
+TEST(DiskScenario, FullDiskRefusesNewMailAndKeepsDelivering) {
+  Scenario scenario;
+  scenario.PrimaryDown();
+  scenario.SendMany(5);
+  Disk& disk = scenario.host.disk();
+  disk.set_capacity_bytes(disk.used_bytes());
+  // What is prepared may still be filled.
+  int code = 250;
+  for (int count = 0; count < 3000 && code == 250; ++count) {
+    code = scenario.Send(
+        {"a@sender.example", {scenario.Recipient("fill")}, std::string(20000, 'x') + "\r\n"});
+  }
+  EXPECT_EQ(code, 452);
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
+  disk.set_capacity_bytes(uint64_t{1} << 40);
+  scenario.RunFor(absl::Minutes(5));
+  scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+}
+
+TEST(DiskScenario, OneFailedSyncIsOne451) {
+  Scenario scenario;
+  scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+  scenario.RunFor(absl::Seconds(2));
+  scenario.world.FailDiskOperation(2, IoError::kDevice, false);  // the write, then this sync
+  EXPECT_EQ(scenario.Send(OneFor(scenario.Recipient("unlucky"))), 451);
+  EXPECT_EQ(scenario.daemon.stats().segments_abandoned, 1U);
+  scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+}
+
+TEST(DiskScenario, OneFailedWriteIsOne451) {
+  Scenario scenario;
+  scenario.RunFor(absl::Seconds(2));
+  scenario.world.FailDiskOperation(1, IoError::kDevice, false);
+  EXPECT_EQ(scenario.Send(OneFor(scenario.Recipient("unlucky"))), 451);
+  scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+}
+
+TEST(DiskScenario, DeviceThatFailsForGoodClosesIntakeAndNotDelivery) {
+  Scenario scenario;
+  scenario.PrimaryDown();
+  scenario.SendMany(10);
+  scenario.ledger.set_settle_delay_max(absl::InfiniteDuration());
+  FaultPlan plan;
+  plan.write_error = 1'000'000;
+  plan.sync_error = 1'000'000;
+  scenario.world.SetPlan(plan);
+  int code = 451;
+  for (int count = 0; count < 50 && code == 451; ++count) {
+    code = scenario.Send(OneFor(scenario.Recipient("unlucky")));
+    scenario.RunFor(absl::Seconds(1));
+  }
+  EXPECT_EQ(code, 421);
+  scenario.PrimaryUp();
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return scenario.primary.messages() == 10; }, absl::Minutes(5)));
+  scenario.world.SetPlan(FaultPlan::None());
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
+  EXPECT_EQ(scenario.ledger.duplicates(), 0U);
+}
+
+TEST(DiskScenario, ReadErrorsDelayAndLoseNothing) {
+  Scenario scenario;
+  scenario.PrimaryDown();
+  scenario.SendMany(10);
+  EXPECT_TRUE(scenario.daemon.Stop());
+  scenario.Restart();
+  FaultPlan plan;
+  plan.read_error = 1'000'000;
+  scenario.world.SetPlan(plan);
+  scenario.PrimaryUp();
+  scenario.RunFor(absl::Minutes(5));
+  EXPECT_EQ(scenario.live(), 10U);
+  EXPECT_EQ(scenario.daemon.stats().recipients_quarantined, 0U);
+  scenario.world.SetPlan(FaultPlan::None());
+  EXPECT_TRUE(scenario.Drain(absl::Hours(1)));
+}
+
+TEST(DiskScenario, FlippedBitInOneMessageCostsThatOneOnly) {
+  Scenario scenario;
+  scenario.PrimaryDown();
+  scenario.SendMany(10, 5000);
+  EXPECT_TRUE(scenario.daemon.Stop());
+  const std::string directory = "/spool/shard-000/";
+  bool flipped = false;
+  for (const std::string& name : scenario.host.disk().List("/spool/shard-000")) {
+    const std::string contents = scenario.host.disk().Contents(directory + name).value_or("");
+    const size_t at = contents.find("a line of a message among many");
+    if (name.starts_with("segment-") && at != std::string::npos && !flipped) {
+      flipped = scenario.host.disk().FlipBit(directory + name, (at + 100) * 8 + 3);
+    }
+  }
+  ASSERT_TRUE(flipped);
+  scenario.ledger.OnDamage();
+  scenario.PrimaryUp();
+  scenario.Restart();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+  EXPECT_EQ(scenario.primary.messages(), 9U);
+}
+
+}  // namespace
+}  // namespace backstay

@@ -1,0 +1,70 @@
+// tests/sim/scenarios/scenario.h -- a fixed story: one daemon, one primary, one well-behaved
+// client.
+//
+// Every scenario ends with the ledger: what was acknowledged is delivered, refused for good, or
+// named as still queued by the test.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/sim/client.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/primary.h"
+#include "tests/support/sim_daemon.h"
+
+namespace backstay {
+
+class Scenario {
+ public:
+  struct Options {
+    uint64_t seed = 1;
+    size_t shards = 1;
+    uint64_t segment_bytes = 1024 * 1024;
+    std::string retry;  // lines for [retry]
+    FaultPlan faults = FaultPlan::None();
+    bool pipelined = false;
+    bool start = true;
+  };
+  Scenario() : Scenario(Options()) {}
+  explicit Scenario(const Options& options);
+  ~Scenario();
+
+  // Offers it and waits for the verdict: the last reply's code.
+  int Send(Message message);
+  // One message to one recipient with a number of its own; returns the recipient.
+  std::string SendOne(std::string_view local_part = "user");
+  // Offers `count` messages of `content_bytes` and waits until the client is done.
+  void SendMany(size_t count, size_t content_bytes = 200);
+  void PrimaryDown();
+  void PrimaryUp();
+  void RunFor(absl::Duration duration) { world.RunFor(duration); }
+  bool RunUntil(absl::FunctionRef<bool()> done, absl::Duration at_most) {
+    return world.RunUntil(done, at_most);
+  }
+  bool Drain(absl::Duration at_most);
+  void Crash(CrashMode mode);
+  void Restart();
+  uint64_t live() const { return daemon.stats().recipients_live; }
+  uint64_t pending() const { return daemon.stats().recipients_dsn_pending; }
+  std::string Recipient(std::string_view local_part);
+
+  StoryPlan plan;
+  World world;
+  Ledger ledger;
+  Host& host;
+  Host& primary_host;
+  Host& client_host;
+  SimDaemon daemon;
+  SimPrimary primary;
+  SimClient client;
+
+ private:
+  uint64_t number_ = 0;
+};
+
+}  // namespace backstay

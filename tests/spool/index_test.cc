@@ -1,0 +1,194 @@
+// tests/spool/index_test.cc -- the queue in memory: what is live, what comes next, what holds a segment.
+#include "spool/index.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/base/random.h"
+#include "fmt/format.h"
+
+namespace backstay {
+namespace {
+
+class IndexTest : public testing::Test {
+ protected:
+  Segment& AddSegment(uint32_t number) {
+    SegmentHeader header;
+    header.segment = number;
+    header.segment_bytes = 64_KiB;
+    return *segments.Add(std::make_unique<Segment>(header, Fd()));
+  }
+  MessageRef Add(uint32_t segment, uint32_t block, std::vector<const char*> domains,
+                 std::span<const PartEntry> parts = {}) {
+    std::vector<DomainId> recipients;
+    for (const char* domain : domains) {
+      recipients.push_back(index.Intern(domain));
+    }
+    for (const PartEntry& part : parts) {
+      index.Pin(part);
+    }
+    index.Add(*segments.Find(segment), block, block, recipients, parts);
+    return {segment, block};
+  }
+  void Settle(MessageRef message, uint32_t recipient, SettleKind kind = SettleKind::kDelivered) {
+    index.Settle(message, recipient, kind, ++outcomes);
+  }
+  std::vector<MessageRef> Walk(const char* domain) {
+    std::vector<MessageRef> found;
+    const DomainId id = index.Intern(domain);
+    for (auto at = index.NextLive(id, std::nullopt); at.has_value(); at = index.NextLive(id, at)) {
+      found.push_back(*at);
+    }
+    return found;
+  }
+
+  SegmentSet segments;
+  Index index{segments};
+  uint64_t outcomes = 0;
+};
+
+TEST_F(IndexTest, WalksADomainInOrderOfAge) {
+  AddSegment(1);
+  AddSegment(4);
+  const MessageRef first = Add(1, 64, {"a", "b"});
+  const MessageRef second = Add(1, 80, {"b"});
+  const MessageRef third = Add(4, 64, {"b", "a", "b"});
+  EXPECT_EQ(Walk("a"), (std::vector{first, third}));
+  EXPECT_EQ(Walk("b"), (std::vector{first, second, third}));
+  EXPECT_EQ(Walk("c"), std::vector<MessageRef>());
+  EXPECT_EQ(index.LiveRecipients(index.Intern("b")), 4u);
+}
+
+TEST_F(IndexTest, AnyPlaceMayBeTheStart) {
+  AddSegment(2);
+  const MessageRef message = Add(2, 64, {"a"});
+  const DomainId a = index.Intern("a");
+  EXPECT_EQ(index.NextLive(a, MessageRef{1, 99}), message);
+  EXPECT_EQ(index.NextLive(a, MessageRef{2, 63}), message);
+  EXPECT_EQ(index.NextLive(a, MessageRef{2, 64}), std::nullopt);
+  EXPECT_EQ(index.NextLive(a, MessageRef{3, 0}), std::nullopt);
+}
+
+TEST_F(IndexTest, AMessageIsSkippedWhenTheDomainIsSettled) {
+  AddSegment(1);
+  const MessageRef message = Add(1, 64, {"a", "b", "a"});
+  Settle(message, 0);
+  EXPECT_EQ(Walk("a").size(), 1u);
+  Settle(message, 2, SettleKind::kFailed);
+  EXPECT_EQ(Walk("a").size(), 0u);
+  EXPECT_EQ(Walk("b").size(), 1u);
+  EXPECT_FALSE(index.IsLive(message, 2));
+  EXPECT_TRUE(index.IsPending(message, 2));
+}
+
+TEST_F(IndexTest, ASegmentIsHeldUntilTheLastRecipientAndDebt) {
+  Segment& segment = AddSegment(1);
+  const MessageRef message = Add(1, 64, {"a", "b"});
+  Settle(message, 0);
+  Settle(message, 1, SettleKind::kFailed);
+  EXPECT_TRUE(segment.is_held());
+  EXPECT_EQ(index.messages_owed(), 1u);
+  Settle(message, 1, SettleKind::kDiscarded);
+  EXPECT_FALSE(segment.is_held());
+  EXPECT_EQ(index.messages_owed(), 0u);
+  EXPECT_EQ(segment.outcomes_to_wait_for, 3u);
+}
+
+TEST_F(IndexTest, PartsHoldTheirSegmentWhileARecipientLives) {
+  Segment& first = AddSegment(1);
+  AddSegment(2);
+  const std::vector<PartEntry> parts = {{1, 64, 10, 0}, {1, 80, 10, 0}};
+  const MessageRef message = Add(2, 64, {"a", "b"}, parts);
+  EXPECT_EQ(first.pins, 2u);
+  Settle(message, 1);
+  EXPECT_TRUE(first.is_held());
+  Settle(message, 0);
+  EXPECT_FALSE(first.is_held());
+  EXPECT_EQ(first.outcomes_to_wait_for, 2u);
+}
+
+TEST_F(IndexTest, QuarantinedIsCounted) {
+  AddSegment(1);
+  Settle(Add(1, 64, {"a"}), 0, SettleKind::kQuarantined);
+  EXPECT_EQ(index.recipients_quarantined(), 1u);
+  EXPECT_EQ(index.recipients_live(), 0u);
+}
+
+// The same walk on sets that are obviously right.
+TEST_F(IndexTest, AgreesWithAModelUnderRandomWork) {
+  Random random(3);
+  const char* const names[] = {"a", "b", "c", "d"};
+  std::map<std::string, std::map<MessageRef, std::set<uint32_t>>> model;
+  std::vector<std::pair<MessageRef, uint32_t>> live;
+  uint32_t segment = 0;
+  uint32_t block = 0;
+  for (int step = 0; step < 4000; ++step) {
+    if (step % 500 == 0) {
+      AddSegment(++segment);
+      block = 0;
+    }
+    if (random.Chance(1, 2)) {
+      std::vector<const char*> domains;
+      for (uint64_t count = random.Between(1, 3); count > 0; --count) {
+        domains.push_back(names[random.Below(4)]);
+      }
+      const MessageRef message = Add(segment, ++block, domains);
+      for (uint32_t i = 0; i < domains.size(); ++i) {
+        model[domains[i]][message].insert(i);
+        live.emplace_back(message, i);
+      }
+    } else if (!live.empty()) {
+      const size_t at = random.Below(live.size());
+      const auto [message, recipient] = live[at];
+      live.erase(live.begin() + static_cast<ptrdiff_t>(at));
+      Settle(message, recipient);
+      for (auto& [domain, messages] : model) {
+        if (messages.contains(message) && messages[message].erase(recipient) > 0 &&
+            messages[message].empty()) {
+          messages.erase(message);
+        }
+      }
+    }
+    const char* domain = names[random.Below(4)];
+    const MessageRef after{static_cast<uint32_t>(random.Below(segment + 1)),
+                           static_cast<uint32_t>(random.Below(300))};
+    const auto next = model[domain].upper_bound(after);
+    const auto found = index.NextLive(index.Intern(domain), after);
+    EXPECT_EQ(found.has_value(), next != model[domain].end());
+    EXPECT_TRUE(!found.has_value() || *found == next->first);
+  }
+}
+
+TEST_F(IndexTest, ThousandsOfDomainsInASegmentAreDrainedInLinearWork) {
+  AddSegment(1);
+  constexpr uint32_t kMessages = 20'000;
+  for (uint32_t i = 0; i < kMessages; ++i) {
+    Add(1, i + 1, {fmt::format("d{}", i % 4000).c_str()});
+  }
+  uint64_t drained = 0;
+  for (uint32_t domain = 0; domain < 4000; ++domain) {
+    const DomainId id = index.Intern(fmt::format("d{}", domain));
+    while (const auto next = index.NextLive(id, std::nullopt)) {
+      Settle(*next, 0);
+      ++drained;
+    }
+  }
+  EXPECT_EQ(drained, kMessages);
+  EXPECT_FALSE(segments.oldest()->is_held());
+}
+
+TEST(SegmentName, IsOneToOne) {
+  EXPECT_STREQ(NameOfSegment(42).data(), "segment-0000002a");
+  EXPECT_EQ(ParseSegmentName("segment-0000002a"), 42u);
+  for (const char* name :
+       {"segment-2a", "segment-0000002A", "segment-0000002a~", "Segment-0000002a",
+        "segment-10000000", "segment--000002a", "segment-0000002 "}) {
+    EXPECT_FALSE(ParseSegmentName(name).has_value()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace backstay
