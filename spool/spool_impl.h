@@ -73,6 +73,7 @@ class Spool::Impl : private CommitEvents, private RollEvents, private RecoveryEv
 
   void OnBatchStored(Batch& batch) override;
   void OnSegmentAbandoned(Segment& segment) override;
+  void OnRecordsLost(const Segment& segment, uint64_t from) override;
   void OnBatchFailed(Batch& batch, CommitResult result) override;
   void OnSegmentReady() override;
   void OnRollFailed(IoError error) override;
