@@ -258,24 +258,34 @@ void GroupCommit::Fail(IoError error, const char* what) {
     gate_.Failed(io_.Now());
   }
   outcomes_.PutBack(flight_->outcomes());
-  // Places in this segment were promised to what gathered behind the batch: it fails too.
-  const bool gathered_fails = gather_->segment() == &segment;
-  if (gathered_fails) {
+  // What gathered behind the batch fails too: its places are in this segment, or its messages may have
+  // parts there. In the second case nothing was written to the new segment yet, and it starts anew.
+  Segment* const gathered_in = gather_->segment();
+  Segment* const reopened = gathered_in != &segment ? gathered_in : nullptr;
+  if (open_ == &segment) {
     last_segment_ = segment.number();
-    open_ = nullptr;
-    full_ = false;
   }
+  open_ = nullptr;
+  full_ = false;
   written_ = synced_;
-  appended_ = synced_ + (gathered_fails ? 0 : gather_->bytes().size());
-  CheckCounters();
+  appended_ = synced_;
   const CommitResult outcome = no_space_ ? CommitResult::kNoSpace : CommitResult::kFailed;
   phase_ = Phase::kTelling;
   events_.OnSegmentAbandoned(segment);
+  events_.OnRecordsLost(segment, segment.good_bytes);
+  if (reopened != nullptr) {
+    MARK("segment started anew");
+    ASSERT(gather_->start() == kDataStart);
+    events_.OnRecordsLost(*reopened, kDataStart);
+  }
   events_.OnBatchFailed(*flight_, outcome);
   flight_->Reset();
-  if (gathered_fails) {
+  if (gathered_in != nullptr) {
     events_.OnBatchFailed(*gather_, outcome);
     gather_->Reset();
+  }
+  if (reopened != nullptr) {
+    Open(*reopened);
   }
   phase_ = Phase::kIdle;
 }

@@ -5,8 +5,8 @@
 // batch is in flight, so every byte of it is synced before the first byte of the next is written.
 //
 // Turn:   Commit() starts what can be started and never waits. CommitEvents run from Io::Turn.
-// Errors: a failed write or sync fails the batch, abandons its segment, and fails what gathered
-//         behind it in the same segment. Outcomes go back to the queue.
+// Errors: a failed write or sync fails the batch, abandons its segment, and fails what gathered behind
+//         it. Outcomes go back to the queue.
 // See:    FORMAT.md 4; STYLE 30.
 #pragma once
 
@@ -21,6 +21,8 @@ class CommitEvents {
   virtual void OnBatchStored(Batch& batch) = 0;
   // The segment is abandoned from `good_bytes` on. Comes before the batches that failed with it.
   virtual void OnSegmentAbandoned(Segment& segment) = 0;
+  // No record there will ever be durable.
+  virtual void OnRecordsLost(const Segment& segment, uint64_t from) = 0;
   virtual void OnBatchFailed(Batch& batch, CommitResult result) = 0;
 
  protected:

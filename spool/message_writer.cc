@@ -25,7 +25,7 @@ class MessageWriter::Impl : public StagedWriter, public CommitWaiter {
   bool Pump(bool force) override;
   bool is_finishing() const override { return source_ != nullptr && !waiting(); }
   void Refuse(CommitResult result) override;
-  void LoseParts(const Segment& abandoned) override;
+  void LoseParts(uint32_t segment, uint64_t from) override;
   void OnBatchDecided(CommitResult result, MessageRef message) override;
 
  private:
@@ -194,10 +194,9 @@ void MessageWriter::Impl::Refuse(CommitResult result) {
   source->OnCommitted(result, MessageRef{});
 }
 
-void MessageWriter::Impl::LoseParts(const Segment& abandoned) {
+void MessageWriter::Impl::LoseParts(uint32_t segment, uint64_t from) {
   const bool is_lost = std::any_of(parts_.begin(), parts_.end(), [&](const PartEntry& part) {
-    return part.segment == abandoned.number() &&
-           uint64_t{part.block} * kRecordAlignment >= abandoned.good_bytes;
+    return part.segment == segment && uint64_t{part.block} * kRecordAlignment >= from;
   });
   if (is_lost && !failed_) {
     MARK("part lost with its segment");

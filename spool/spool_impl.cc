@@ -199,7 +199,10 @@ void Spool::Impl::OnSegmentAbandoned(Segment& segment) {
     io_.Close(segment.file);
     segment.file = Fd();
   }
-  staging_.LoseParts(segment);
+}
+
+void Spool::Impl::OnRecordsLost(const Segment& segment, uint64_t from) {
+  staging_.LoseParts(segment.number(), from);
 }
 
 void Spool::Impl::OnBatchFailed(Batch& batch, CommitResult result) {

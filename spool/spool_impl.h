@@ -63,6 +63,8 @@ class Spool::Impl : private CommitEvents, private RollEvents, private RecoveryEv
   Fd directory() const { return directory_; }
   Segment* BeginRead(uint32_t segment);
   void EndRead(Segment& segment);
+  // Its file is there but the device did not give it to recovery.
+  bool IsUnreadable(uint32_t segment) const { return segments_.IsUnreadable(segment); }
   void CountDamage() { ++damaged_records_; }
   void TellLate(LateTeller& teller) { late_.PushBack(&teller); }
 
@@ -71,6 +73,7 @@ class Spool::Impl : private CommitEvents, private RollEvents, private RecoveryEv
 
   void OnBatchStored(Batch& batch) override;
   void OnSegmentAbandoned(Segment& segment) override;
+  void OnRecordsLost(const Segment& segment, uint64_t from) override;
   void OnBatchFailed(Batch& batch, CommitResult result) override;
   void OnSegmentReady() override;
   void OnRollFailed(IoError error) override;

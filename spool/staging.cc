@@ -93,9 +93,11 @@ void Staging::RefuseFinishing(CommitResult result) {
   }
 }
 
-void Staging::LoseParts(const Segment& abandoned) {
-  for (StagedNode* node = active_.front(); node != nullptr; node = active_.Next(node)) {
-    node->writer.LoseParts(abandoned);
+void Staging::LoseParts(uint32_t segment, uint64_t from) {
+  StagedNode* next = nullptr;
+  for (StagedNode* node = active_.front(); node != nullptr; node = next) {
+    next = active_.Next(node);  // a writer that fails leaves the list
+    node->writer.LoseParts(segment, from);
   }
 }
 

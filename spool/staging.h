@@ -32,7 +32,8 @@ class StagedWriter {
   virtual bool is_finishing() const = 0;
   // Ends a finishing message that nothing was appended for. May be gone afterwards.
   virtual void Refuse(CommitResult result) = 0;
-  virtual void LoseParts(const Segment& abandoned) = 0;
+  // Records in `segment` at or behind `from` are lost.
+  virtual void LoseParts(uint32_t segment, uint64_t from) = 0;
 
   StagedNode active_node;  // in Staging's list while it has staged content or parts
   StagedNode wait_node;    // in one of Staging's lists while it waits
@@ -68,7 +69,7 @@ class Staging {
   void Pump();
   // Ends every finished message that still waits for room.
   void RefuseFinishing(CommitResult result);
-  void LoseParts(const Segment& abandoned);
+  void LoseParts(uint32_t segment, uint64_t from);
 
  private:
   void PumpForced();

@@ -106,6 +106,54 @@ TEST_F(FailureTest, ALargeMessageWithALostPartFailsWhateverCameAfter) {
   EXPECT_GT(MarkCount("part lost with its segment"), lost);
 }
 
+TEST_F(FailureTest, AMessageInTheNextSegmentFailsWithItsPartInTheLast) {
+  const uint64_t anew = MarkCount("segment started anew");
+  SpoolOptions options = SpoolHarness::SmallOptions();
+  options.segment_bytes = 64_KiB;
+  options.part_bytes = 8_KiB;
+  for (size_t first_bytes = 4_KiB; first_bytes < 60_KiB; first_bytes += 4_KiB) {
+    SpoolHarness harness(1, options);
+    harness.Start();
+    // However full the segment is: somewhere the last record comes to lie in the next one.
+    ASSERT_EQ(harness.SendAndWait(TestContent(1, first_bytes)).result, CommitResult::kStored);
+    harness.Idle(absl::Seconds(1));
+    Sent& large = harness.Send(TestContent(2, 20_KiB));
+    harness.world.FailDiskOperation(1, IoError::kDevice, false);
+    harness.spool->CommitTurn();
+    ASSERT_TRUE(harness.TurnUntil([&] { return large.committed == 1; }));
+    EXPECT_EQ(large.result, CommitResult::kFailed) << first_bytes;
+    ASSERT_EQ(harness.SendAndWait(TestContent(3, 20_KiB)).result, CommitResult::kStored);
+    harness.Restart(CrashMode::kAllUnsynced);
+    EXPECT_EQ(harness.Live().size(), 2u);
+    for (const MessageRef message : harness.Live()) {
+      EXPECT_EQ(harness.Read(message).outcome, ReadOutcome::kOk);
+    }
+  }
+  EXPECT_GT(MarkCount("segment started anew"), anew);
+}
+
+TEST_F(FailureTest, EveryMessageUnderWayWithALostPartFails) {
+  SpoolHarness harness;
+  harness.Start();
+  harness.Idle(absl::Seconds(1));
+  std::vector<Sent*> sent;
+  for (uint64_t i = 0; i < 3; ++i) {
+    sent.push_back(&harness.Begin(TestContent(i, 30_KiB)));
+    sent.back()->writer.Append(AsBytes(std::string_view(sent.back()->content).substr(0, 20_KiB)));
+  }
+  harness.world.FailDiskOperation(2, IoError::kDevice, false);
+  harness.Idle(absl::Seconds(1));
+  for (Sent* message : sent) {
+    message->writer.Append(AsBytes(std::string_view(message->content).substr(20_KiB)));
+    message->writer.Finish(*message);
+  }
+  harness.Idle(absl::Seconds(1));
+  for (const Sent* message : sent) {
+    EXPECT_EQ(message->committed, 1);
+    EXPECT_EQ(message->result, CommitResult::kFailed);
+  }
+}
+
 TEST_F(FailureTest, PartsInGoodBatchesBeforeTheFailureAreUsed) {
   SpoolHarness harness;
   harness.Start();
