@@ -1,9 +1,9 @@
 // tests/fuzz/client/client_session_fuzz.cc -- a primary that says anything, cut anywhere.
 //
-// Input: an options byte, eight cut lengths, then what the primary sends. The session gets a new message
-// whenever it is ready for one. Whatever comes: every transaction that is over has an outcome for each
-// recipient, nothing is delivered that was not sent whole, no CR or LF leaves alone, and each message
-// that left whole reads back as it was stored.
+// Input: an options byte, eight cut lengths, then what the primary sends. The session gets a new
+// message whenever it is ready for one. Whatever comes: every transaction that is over has an
+// outcome for each recipient, nothing is delivered that was not sent whole, no CR or LF leaves
+// alone, and each message that left whole reads back as it was stored.
 #include <cstddef>
 #include <cstdint>
 #include <string>
