@@ -47,8 +47,9 @@ std::string_view Trimmed(std::string_view line) {
   return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
 }
 
-// One whole address and nothing else. Such as are well-formed and never taken at RCPT ("a!b@c") do no
-// harm in a list; a file in another encoding, or with other line ends, must not pass as one odd line.
+// One whole address and nothing else. Such as are well-formed and never taken at RCPT ("a!b@c") do
+// no harm in a list; a file in another encoding, or with other line ends, must not pass as one odd
+// line.
 bool IsListable(std::string_view line) {
   if (line.find('@') == std::string_view::npos || line.size() > kAddressBytesMax) {
     return false;

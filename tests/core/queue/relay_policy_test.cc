@@ -1,4 +1,4 @@
-// tests/core/queue/relay_policy_test.cc -- who is taken, who is refused with what, and recipient files.
+// tests/core/queue/relay_policy_test.cc -- who is taken, who is refused, and recipient files.
 #include "core/queue/relay_policy.h"
 
 #include <gtest/gtest.h>

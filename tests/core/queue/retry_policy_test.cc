@@ -1,4 +1,4 @@
-// tests/core/queue/retry_policy_test.cc -- due times to the minute, and the end of a recipient's time.
+// tests/core/queue/retry_policy_test.cc -- due times to the minute, and the end.
 #include "core/queue/retry_policy.h"
 
 #include <gtest/gtest.h>
@@ -123,7 +123,7 @@ TEST(RetryPolicy, AnUnscheduledDeferralWaitsTenMinutesOrLess) {
   EXPECT_EQ(policy.NextTry(kOrigin, Minute(1470), true), Minute(2910));
 }
 
-// A wait that reaches beyond the end would keep the mail for so much longer: giving up needs a failure.
+// A wait that reaches beyond the end would keep the mail for so much longer.
 TEST(RetryPolicy, TheLastTryIsAtTheEnd) {
   RetryPolicy policy = RetryPolicy::Default();
   EXPECT_EQ(policy.NextTry(kOrigin, Minute(5790), true), Minute(7200));

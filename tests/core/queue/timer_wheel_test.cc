@@ -1,4 +1,4 @@
-// tests/core/queue/timer_wheel_test.cc -- against a sorted list of ticks, and at the edges of the slots.
+// tests/core/queue/timer_wheel_test.cc -- against a sorted model, and at the edges of slots.
 #include "core/queue/timer_wheel.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// tests/fuzz/client/deferral_note_fuzz.cc -- a note decodes to what encodes to it again, or not at all.
+// tests/fuzz/client/deferral_note_fuzz.cc -- a note decodes to what encodes to it, or not.
 #include <cstddef>
 #include <cstdint>
 #include <optional>
