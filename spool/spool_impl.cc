@@ -352,6 +352,9 @@ void Spool::Impl::Close() {
   }
   phase_ = Phase::kClosing;
   abandoned_before_close_ = commit_.segments_abandoned();
+  // Whether a segment can be had is asked once more now: what failed before may be over.
+  roll_error_ = IoError::kNone;
+  roll_retry_at_ = io_.Now();
   CommitTurn();
 }
 
