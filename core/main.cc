@@ -20,14 +20,7 @@
 #include "core/shard/engine.h"
 #include "core/shard/snapshot.h"
 #include "io/tls/library_guard.h"
-#if __has_include("io/uring/probe.h")
 #include "io/uring/probe.h"
-#else
-namespace backstay {
-static absl::Status ProbeKernel() { return absl::OkStatus(); }
-static std::vector<std::string> RaiseLimits() { return {}; }
-}
-#endif
 #include "io/uring/uring_io.h"
 #include "spool/spool_directory.h"
 
@@ -124,8 +117,9 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   if (!crypto.ok()) {
     return Fail(kExitKernel, crypto);
   }
-  for (const std::string& line : RaiseLimits()) {
-    LogWarning("{}", line);
+  const absl::Status limits = RaiseLimits();
+  if (!limits.ok()) {
+    LogWarning("{}", std::string(limits.message()));
   }
   absl::StatusOr<std::unique_ptr<Io>> io = MakeIo();
   if (!io.ok()) {

@@ -1,5 +1,4 @@
-// io/stream.cc -- one receive and one send at a time, and an end in which nothing is left in
-// flight.
+// io/stream.cc -- one receive and one send at a time, and an end with nothing in flight.
 //
 // While the stream is open and not paused, the receive is armed; it stays armed while the last
 // bytes are sent, so that the peer's bytes are read. A socket closed with unread bytes answers with
@@ -30,7 +29,7 @@ void Release(std::string& buffer) {
 
 Stream::Stream(Io& io, StreamEvents& events) : io_(io), events_(events) {}
 
-// Not necessarily closed (a simulated host may crash), but never with an op in flight: ~Op asserts it.
+// Not necessarily closed (a simulated host may crash), but with no op in flight: ~Op asserts it.
 Stream::~Stream() = default;
 
 void Stream::Start(Fd socket) {

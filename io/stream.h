@@ -1,5 +1,4 @@
-// io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, and the close
-// protocol.
+// io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, closing.
 //
 // A Stream hides the manners of the ring (ENOBUFS, multishot receives that end early, short sends)
 // from both kinds of connection; TLS will sit inside it without a change to its callers.

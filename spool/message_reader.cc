@@ -64,6 +64,7 @@ class MessageReader::Impl : public LateTeller, public RangeReadEvents {
   ReadOutcome late_outcome_ = ReadOutcome::kOk;
   Bytes late_content_;
   Completion<&Impl::OnOpened> open_op_{this};
+  SegmentName open_name_{};  // while open_op_ is in flight
   RangeRead read_;
 };
 
@@ -134,7 +135,8 @@ void MessageReader::Impl::ReadRecord(MessageRef place, uint64_t frame_bytes) {
   buffer_.clear();
   buffer_at_ = uint64_t{place.block} * kRecordAlignment / kBlockBytes * kBlockBytes;
   if (segment_->phase == SegmentPhase::kAbandoned) {
-    return spool_.io().Open(&open_op_, spool_.directory(), NameOfSegment(place.segment).data(),
+    open_name_ = NameOfSegment(place.segment);
+    return spool_.io().Open(&open_op_, spool_.directory(), open_name_.data(),
                             OpenMode::kReadDirect);
   }
   StartRead(kFirstReadBytes);

@@ -129,6 +129,7 @@ struct SpoolStats {
   uint64_t segments_abandoned = 0;  // since start
   uint64_t damaged_records = 0;     // found by recovery or reading
   uint64_t torn_tails = 0;          // found by recovery
+  uint64_t staged_bytes = 0;        // memory of content that is not yet in the log
 };
 
 class Spool {

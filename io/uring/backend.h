@@ -1,12 +1,9 @@
-// io/uring/backend.h -- Io::Backend on io_uring: queues requests, enters once a turn, runs
-// completions.
+// io/uring/backend.h -- Io::Backend on io_uring: queue requests, enter once, run completions.
 //
 // Owns:     the ring, the receive buffers, the slots, the wake descriptor.
 // Turn:     queue -> (first Turn: enable) -> enter: submit and wait -> clocks -> completions.
-// Between calls: every op in flight has exactly one slot, and exactly one of: an entry in the
-// submission
-//           queue, a place in unsent_, a request in the kernel, a completion in the queue or in
-//           local_.
+// Between calls, every op in flight has one slot and exactly one of: an entry in the submission
+// queue, a place in unsent_, a request in the kernel, a completion in the queue or in local_.
 #pragma once
 
 #include <sys/socket.h>

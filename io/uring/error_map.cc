@@ -106,8 +106,8 @@ IoError MapFile(int error) {
       return IoError::kInvalid;
     default:
       // EIO, and what block devices and file systems say when they fail: EREMOTEIO, ENODATA,
-      // EILSEQ, ENOLINK, ETIMEDOUT, EBADE, EUCLEAN, EBADMSG, ENXIO, ENODEV, ESTALE, EINTR of a sync
-      // ...
+      // EILSEQ, ENOLINK, ETIMEDOUT, EBADE, EUCLEAN, EBADMSG, ENXIO, ENODEV, ESTALE, and EINTR
+      // of a sync.
       return MapCommon(error, IoError::kDevice);
   }
 }

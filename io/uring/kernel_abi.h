@@ -1,5 +1,4 @@
-// io/uring/kernel_abi.h -- numbers of the kernel interface that are newer than liburing 2.3's
-// headers.
+// io/uring/kernel_abi.h -- numbers of the kernel interface that liburing 2.3 does not know.
 //
 // See: include/uapi/linux/io_uring.h of Linux; each was stable from the release named on.
 #pragma once

@@ -1,4 +1,4 @@
-// io/uring/probe.cc -- setup, opcodes, buffer rings, multishot: in this order, first failure reported.
+// io/uring/probe.cc -- setup, opcodes, buffer rings, multishot; the first failure is reported.
 #include "io/uring/probe.h"
 
 #include <fmt/format.h>
@@ -26,6 +26,9 @@ constexpr const char* kSysctlPath = "/proc/sys/kernel/io_uring_disabled";
 constexpr uint32_t kProbeEntries = 8;
 constexpr uint32_t kProbeBuffers = 2;
 constexpr uint32_t kProbeBufferBytes = 4096;
+constexpr uint64_t kCancel = 1;
+constexpr uint64_t kReceive = 2;
+constexpr uint64_t kAccept = 3;
 constexpr absl::Duration kProbePatience = absl::Seconds(5);
 
 struct NeededOpcode {
@@ -103,29 +106,33 @@ absl::Status CheckFeatures(Ring& ring) {
                             : Lacks(fmt::format("io_uring operation {}", missing));
 }
 
-// Enters until a completion is there. False when none came in time.
-bool NextCompletion(Ring& ring, Completed* completed) {
-  if (ring.ready() == 0) {
-    ring.Enter(true, kProbePatience);
+// Enters until a completion of `user_data` is there: those of canceled requests may come late,
+// behind the cancel's own. False when none came in time.
+bool WaitFor(Ring& ring, uint64_t user_data, Completed* completed) {
+  for (;;) {
+    if (ring.ready() == 0) {
+      ring.Enter(true, kProbePatience);
+    }
+    if (ring.ready() == 0) {
+      return false;
+    }
+    *completed = ring.Pop();
+    if (completed->user_data == user_data) {
+      return true;
+    }
   }
-  if (ring.ready() == 0) {
-    return false;
-  }
-  *completed = ring.Pop();
-  return true;
 }
 
-// Ends what is armed on the ring and takes its completions, so that nothing refers to our descriptors.
+// Ends what is armed on the ring, so that nothing refers to our descriptors.
 void CancelAll(Ring& ring) {
   io_uring_sqe* entry = ring.NextEntry();
   if (entry == nullptr) {
     return;
   }
   io_uring_prep_cancel64(entry, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
-  entry->user_data = 1;
+  entry->user_data = kCancel;
   Completed completed;
-  while (NextCompletion(ring, &completed) && completed.user_data != 1) {
-  }
+  WaitFor(ring, kCancel, &completed);
 }
 
 absl::Status CheckMultishotReceive(Ring& ring) {
@@ -137,9 +144,10 @@ absl::Status CheckMultishotReceive(Ring& ring) {
   io_uring_prep_recv_multishot(entry, pair[0], nullptr, 0, 0);
   entry->flags |= IOSQE_BUFFER_SELECT;
   entry->buf_group = ReceiveBuffers::kGroup;
+  entry->user_data = kReceive;
   const bool sent = write(pair[1], "x", 1) == 1;
   Completed completed;
-  const bool came = sent && NextCompletion(ring, &completed);
+  const bool came = sent && WaitFor(ring, kReceive, &completed);
   CancelAll(ring);
   close(pair[0]);
   close(pair[1]);
@@ -171,8 +179,10 @@ absl::Status CheckMultishotAccept(Ring& ring) {
   Completed completed;
   bool came = false;
   if (connected) {
-    io_uring_prep_multishot_accept(ring.NextEntry(), listener, nullptr, nullptr, SOCK_CLOEXEC);
-    came = NextCompletion(ring, &completed);
+    io_uring_sqe* entry = ring.NextEntry();
+    io_uring_prep_multishot_accept(entry, listener, nullptr, nullptr, SOCK_CLOEXEC);
+    entry->user_data = kAccept;
+    came = WaitFor(ring, kAccept, &completed);
     CancelAll(ring);
   }
   const bool accepted = came && completed.result >= 0;

@@ -1,6 +1,6 @@
-// io/uring/receive_buffers.cc -- a buffer that is not lent is poisoned under AddressSanitizer, so
-// that a
-// byte kept beyond its completion is found.
+// io/uring/receive_buffers.cc -- one ring of buffers, registered with the kernel.
+//
+// Under AddressSanitizer a buffer that is not lent is poisoned: bytes kept too long are found.
 #include "io/uring/receive_buffers.h"
 
 #include <sys/mman.h>

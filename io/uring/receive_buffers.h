@@ -1,5 +1,4 @@
-// io/uring/receive_buffers.h -- the buffers that the kernel fills: one ring of them for all
-// sockets.
+// io/uring/receive_buffers.h -- the buffers that the kernel fills, one ring for all sockets.
 //
 // An idle connection holds no buffer. The kernel takes the next one when bytes arrive; it comes
 // back as soon as the completion that lent it has returned.

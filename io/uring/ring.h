@@ -1,5 +1,4 @@
-// io/uring/ring.h -- the submission and completion queues, and the one place that enters the
-// kernel.
+// io/uring/ring.h -- the two queues, and the one place that enters the kernel.
 //
 // liburing maps the queues; entering is done here, because the library enters more often than once
 // a turn and hides when.

@@ -1,6 +1,7 @@
-// io/uring/sockets.cc -- options are set on the listener: Linux copies them to what it accepts, so
-// that
-// accepting needs no further system call.
+// io/uring/sockets.cc -- the plain calls, and what is set on every socket.
+//
+// Options are set on the listener: Linux copies them to what it accepts, so that accepting needs no
+// further system call.
 #include "io/uring/sockets.h"
 
 #include <fmt/format.h>
@@ -22,8 +23,7 @@ namespace {
 constexpr int kKeepaliveIdleSeconds = 60;
 constexpr int kKeepaliveIntervalSeconds = 15;
 constexpr int kKeepaliveProbes = 4;
-// RFC 5321 s4.5.3.2.5 lets a block of data take 3 minutes; bytes unacknowledged for longer are
-// lost.
+// RFC 5321 s4.5.3.2.5 lets a block of data take 3 minutes; what is unacknowledged longer is lost.
 constexpr unsigned kUserTimeoutMilliseconds = 3 * 60 * 1000;
 static_assert(1000u * (kKeepaliveIdleSeconds + kKeepaliveIntervalSeconds * kKeepaliveProbes) <=
               kUserTimeoutMilliseconds);

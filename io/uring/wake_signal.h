@@ -1,5 +1,4 @@
-// io/uring/wake_signal.h -- Wake() from any thread: one store for a busy shard, one write for a
-// sleeper.
+// io/uring/wake_signal.h -- Wake(): one store for a busy shard, one write for a sleeper.
 //
 // The two sides cross like Dekker's: the waker stores woken_ and then reads sleeping_; the sleeper
 // stores sleeping_ and then reads woken_. All four are sequentially consistent, so at least one of

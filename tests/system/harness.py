@@ -39,6 +39,14 @@ def is_sanitized(path):
         return b"__asan_init" in (content := file.read()) or b"__tsan_init" in content
 
 
+def plain_binary(name):
+    """One without sanitizers, whose memory and descriptors can be judged; None if none is built."""
+    for path in (os.path.join(BIN, name), os.path.join(TOP, "build/release/bin", name)):
+        if os.path.exists(path) and not is_sanitized(path):
+            return path
+    return None
+
+
 _next_port = 10000 + os.getpid() * 37 % 20000
 
 

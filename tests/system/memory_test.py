@@ -68,20 +68,15 @@ async def send_all(port):
         *(Sender(port, number, gate).run() for number in range(CONNECTIONS))), 1200)
 
 
+@unittest.skipUnless(harness.plain_binary("backstayd"), "only a sanitized backstayd is built")
 class Memory(harness.SystemTest):
-    def binary(self):
-        for path in (os.path.join(harness.BIN, "backstayd"),
-                     os.path.join(harness.TOP, "build/release/bin/backstayd")):
-            if os.path.exists(path) and not harness.is_sanitized(path):
-                return path
-        self.skipTest("only a sanitized backstayd is built, its memory says nothing")
-
     def test_large_messages_at_once(self):
         needed = (CONNECTIONS * MESSAGE_MIB * 2 + 512) * MIB
         if shutil.disk_usage(self.directory).free < needed:
             self.skipTest(f"needs {needed >> 20} MiB of disk")
         sink = self.managed(sinks.RecordingSink(keep=hash_of_rest))
-        backstay = self.daemon(sink.port, {"spool": {"segment_size": "256MiB"}}, self.binary())
+        backstay = self.daemon(sink.port, {"spool": {"segment_size": "256MiB"}},
+                               harness.plain_binary("backstayd"))
         backstay.start()
         begin = time.monotonic()
         replies = asyncio.run(send_all(backstay.port))

@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import os
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -228,14 +229,21 @@ class Starting(harness.SystemTest):
         os.unlink(self.backstay.config_path)
         self.assert_ends(self.backstay.run(), 78, self.backstay.config_path)
 
-    def test_port_that_is_taken_is_named(self):
-        self.backstay.start()
+    def assert_names_the_port(self, port):
         second = self.daemon(harness.free_port())
-        second.settings["smtp"]["listen"] = [f"127.0.0.1:{self.backstay.port}"]
+        second.settings["smtp"]["listen"] = [f"127.0.0.1:{port}"]
         second.write_config()
         done = second.run()
         self.assertNotIn(done.returncode, (0, 64, 75, 76), done.stderr)
-        self.assertIn(f"127.0.0.1:{self.backstay.port}", done.stderr)
+        self.assertIn(f"127.0.0.1:{port}", done.stderr)
+
+    def test_port_that_another_program_has_is_named(self):
+        with socket.create_server(("127.0.0.1", harness.free_port())) as other:
+            self.assert_names_the_port(other.getsockname()[1])
+
+    def test_port_that_another_backstayd_has_is_not_shared_with_it(self):
+        self.backstay.start()
+        self.assert_names_the_port(self.backstay.port)
 
     def test_unknown_flag_exits_64(self):
         self.assert_ends(self.backstay.run("--confg", "x"), 64, "--confg")

@@ -39,6 +39,7 @@ class SinkProtocol(asyncio.Protocol):
         self.transport = transport
         self.sink.connections.add(self)
         self.sink.connections_seen += 1
+        self.sink.connections_most = max(self.sink.connections_most, len(self.sink.connections))
         self.reply(self.sink.ask("CONNECT", "", self.session) or b"220 sink.test ESMTP")
 
     def connection_lost(self, _error):
@@ -149,6 +150,7 @@ class RecordingSink:
         self.commands = {}
         self.connections = set()
         self.connections_seen = 0
+        self.connections_most = 0  # at the same time
         self.closing = False
         self.server = None
         self.loop = asyncio.new_event_loop()

@@ -13,7 +13,8 @@ size_t allocations = 0;
 
 }  // namespace
 
-void* operator new(size_t bytes) {
+// Not inlined: the compiler would see free() meet what it takes for the library's own operator new.
+__attribute__((noinline)) void* operator new(size_t bytes) {
   ++allocations;
   void* made = std::malloc(bytes);
   if (made == nullptr) {
@@ -21,10 +22,10 @@ void* operator new(size_t bytes) {
   }
   return made;
 }
-void operator delete(void* at) noexcept {
+__attribute__((noinline)) void operator delete(void* at) noexcept {
   std::free(at);
 }
-void operator delete(void* at, size_t /*bytes*/) noexcept {
+__attribute__((noinline)) void operator delete(void* at, size_t /*bytes*/) noexcept {
   std::free(at);
 }
 

@@ -1,0 +1,131 @@
+// tests/spool/reclaim_test.cc -- which segments go, in which order, and what a crash in between costs.
+#include "tests/spool/spool_harness.h"
+
+namespace backstay {
+namespace {
+
+// Messages that fill a few segments, in the order of the log.
+std::vector<MessageRef> Fill(SpoolHarness& harness, uint64_t messages, size_t bytes = 30_KiB) {
+  std::vector<MessageRef> places;
+  for (uint64_t i = 0; i < messages; ++i) {
+    Sent& sent = harness.SendAndWait(TestContent(i, bytes));
+    EXPECT_EQ(sent.result, CommitResult::kStored);
+    places.push_back(sent.message);
+  }
+  return places;
+}
+
+TEST(Reclaim, DeadSegmentsGoOldestFirst) {
+  SpoolHarness harness;
+  harness.Start();
+  const std::vector<MessageRef> messages = Fill(harness, 40);
+  const size_t before = harness.SegmentFiles().size();
+  ASSERT_GE(before, 5u);
+  for (size_t i = 1; i < messages.size(); ++i) {
+    harness.Settle(messages[i], 0);
+  }
+  harness.Idle(absl::Seconds(10));
+  EXPECT_GE(harness.SegmentFiles().size(), before);  // the first message holds them all
+  harness.Settle(messages[0], 0);
+  harness.Idle(absl::Seconds(10));
+  // The open one and the prepared one.
+  EXPECT_EQ(harness.SegmentFiles().size(), 2u);
+  EXPECT_EQ(harness.spool->Stats().segments, 2u);
+}
+
+TEST(Reclaim, AnOpenSegmentStaysHoweverDead) {
+  SpoolHarness harness;
+  harness.Start();
+  const MessageRef message = harness.SendAndWait(TestContent(1, 100)).message;
+  harness.Settle(message, 0);
+  harness.Idle(absl::Seconds(10));
+  EXPECT_TRUE(harness.disk().Exists(SpoolHarness::SegmentPath(message.segment)));
+}
+
+TEST(Reclaim, PartsOfATransactionHoldTheirSegment) {
+  SpoolHarness harness;
+  harness.Start();
+  Sent& large = harness.Begin(TestContent(1, 60_KiB));
+  large.writer.Append(AsBytes(large.content));
+  for (const MessageRef message : Fill(harness, 30)) {
+    harness.Settle(message, 0);
+  }
+  harness.Idle(absl::Seconds(10));
+  EXPECT_GE(harness.SegmentFiles().size(), 4u);
+  large.writer.Finish(large);
+  ASSERT_TRUE(harness.TurnUntil([&] { return large.committed == 1; }));
+  harness.ExpectWhole(large);
+  harness.Settle(large.message, 0);
+  harness.Idle(absl::Seconds(10));
+  EXPECT_LE(harness.SegmentFiles().size(), 2u);
+}
+
+TEST(Reclaim, AbandonedPartsHoldNothing) {
+  SpoolHarness harness;
+  harness.Start();
+  Sent& large = harness.Begin(TestContent(1, 60_KiB));
+  large.writer.Append(AsBytes(large.content));
+  for (const MessageRef message : Fill(harness, 30)) {
+    harness.Settle(message, 0);
+  }
+  large.writer.Abandon();
+  harness.Idle(absl::Seconds(10));
+  EXPECT_LE(harness.SegmentFiles().size(), 2u);
+}
+
+TEST(Reclaim, ARestartedShardWithNothingOwedIsLeftWithOneSegment) {
+  SpoolHarness harness;
+  harness.Start();
+  for (const MessageRef message : Fill(harness, 30)) {
+    harness.Settle(message, 0);
+  }
+  harness.Idle(absl::Seconds(1));
+  for (int run = 0; run < 3; ++run) {
+    harness.Restart(CrashMode::kNothingUnsynced);
+    harness.Idle(absl::Seconds(10));
+    EXPECT_EQ(harness.SegmentFiles().size(), 2u);
+    EXPECT_EQ(harness.spool->Stats().damaged_records, 0u);
+  }
+}
+
+TEST(Reclaim, AFailedUnlinkOrDirectorySyncStopsTheNextOne) {
+  for (const uint64_t operation : {uint64_t{1}, uint64_t{2}}) {
+    SpoolHarness harness;
+    harness.Start();
+    const std::vector<MessageRef> messages = Fill(harness, 40);
+    for (const MessageRef message : messages) {
+      harness.Settle(message, 0);
+    }
+    // The settles become durable with nobody reclaiming.
+    for (int i = 0; i < 200; ++i) {
+      harness.spool->CommitTurn();
+      harness.io->Turn(harness.io->Now() + absl::Milliseconds(10));
+    }
+    const size_t before = harness.SegmentFiles().size();
+    harness.world.FailDiskOperation(operation, IoError::kDevice, false);
+    harness.Idle(absl::Seconds(5));
+    EXPECT_GE(harness.SegmentFiles().size(), before - 1);
+    harness.Idle(absl::Seconds(30));
+    EXPECT_EQ(harness.SegmentFiles().size(), 2u);
+  }
+}
+
+TEST(Reclaim, ACrashNeverRevivesWhatWasSettledLongAgo) {
+  // Every settle is durable; then any mix of unlinks survives the crash.
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    SpoolHarness harness(seed);
+    harness.Start();
+    for (const MessageRef message : Fill(harness, 30)) {
+      harness.Settle(message, 0);
+    }
+    harness.world.CrashAfterEvent(20 + seed * 5);
+    harness.Idle(absl::Seconds(10));
+    const bool all_synced = harness.spool->Stats().recipients_live == 0;
+    ASSERT_TRUE(all_synced);
+    harness.Restart(CrashMode::kRandom);
+    EXPECT_EQ(harness.spool->Stats().damaged_records, 0u);
+  }
+}
+
+}  // namespace
+}  // namespace backstay
