@@ -13,13 +13,18 @@
 namespace backstay {
 namespace {
 
+constexpr int kTries = 3;
 constexpr size_t kHeadBytes = 2 * kBlockBytes;  // header and start record
 static_assert(kDataStart + kStartFrameBytes <= kHeadBytes);
 
 }  // namespace
 
 Catalog::Catalog(Io& io, Fd directory, const Identity& identity, CatalogEvents& events)
-    : io_(io), directory_(directory), identity_(identity), events_(events), read_(io, *this) {}
+    : io_(io),
+      directory_(directory),
+      identity_(identity),
+      events_(events),
+      read_(io, *this, kTries) {}
 
 std::string Catalog::Name() const {
   return NameOfSegment(found_[current_].number).data();
@@ -59,12 +64,14 @@ void Catalog::Next() {
     return events_.OnCatalogRead(absl::OkStatus());
   }
   step_ = Step::kOpened;
+  failed_opens_ = 0;
   open_name_ = NameOfSegment(found_[current_].number);
   io_.Open(&open_, directory_, open_name_.data(), OpenMode::kRead);
 }
 
 // Whatever could not be read stayed as it was filled, and its checksum fails.
-void Catalog::OnRangeRead(IoError, size_t) {
+void Catalog::OnRangeRead(IoError error, size_t) {
+  found_[current_].is_unreadable |= error != IoError::kNone;
   if (step_ == Step::kCopyRead) {
     return CopyRead();
   }
@@ -80,6 +87,11 @@ void Catalog::OnOpened(const IoResult& result) {
         "cannot open {}: {}; raise the limit of open files", Name(), Describe(result.error()))));
   }
   if (!result.ok()) {
+    if (result.error() == IoError::kDevice && ++failed_opens_ < kTries) {
+      return io_.Open(&open_, directory_, NameOfSegment(found_[current_].number).data(),
+                      OpenMode::kRead);
+    }
+    found_[current_].is_unreadable = result.error() != IoError::kNotFound;
     return LeaveAlone(Describe(result.error()));
   }
   found_[current_].file = result.fd();
@@ -174,6 +186,9 @@ void Catalog::LeaveAlone(std::string_view why) {
   CatalogEntry& entry = found_[current_];
   LogError("spool shard={} segment={:08x} left alone: {}", identity_.shard, entry.number, why);
   ++damage_;
+  if (entry.is_unreadable) {
+    unreadable_.push_back(entry.number);
+  }
   if (entry.file.valid()) {
     io_.Close(entry.file);
   }

@@ -28,6 +28,7 @@ struct CatalogEntry {
   // Damage if there is anything in the segment; else it was being prepared when the machine stopped.
   bool is_header_from_copy = false;
   bool is_short = false;
+  bool is_unreadable = false;  // the device failed, now or in part
 };
 
 class CatalogEvents {
@@ -54,6 +55,8 @@ class Catalog : public RangeReadEvents {
   // Of all names seen, used or not: numbers are never given twice.
   uint32_t highest_number() const { return highest_number_; }
   uint64_t damage() const { return damage_; }
+  // Left alone because the device failed: their mail is not lost, only not seen.
+  const std::vector<uint32_t>& unreadable() const { return unreadable_; }
   // What start records say about the segments before them.
   const std::vector<UntrustedEntry>& untrusted() const { return untrusted_; }
 
@@ -82,6 +85,8 @@ class Catalog : public RangeReadEvents {
   std::vector<UntrustedEntry> untrusted_;
   uint32_t highest_number_ = 0;
   uint64_t damage_ = 0;
+  std::vector<uint32_t> unreadable_;
+  int failed_opens_ = 0;
   AlignedBuffer head_;
   AlignedBuffer copy_;
   Completion<&Catalog::OnOpened> open_{this};

@@ -20,7 +20,7 @@ constexpr size_t kFirstReadBytes = 16_KiB;
 class MessageReader::Impl : public LateTeller, public RangeReadEvents {
  public:
   Impl(Spool::Impl& spool, MessageReaderEvents& events)
-      : spool_(spool), events_(events), read_(spool.io(), *this) {}
+      : spool_(spool), events_(events), read_(spool.io(), *this, 1) {}
   ~Impl() { Close(); }
 
   void Open(MessageRef message);
@@ -127,8 +127,11 @@ void MessageReader::Impl::ReadRecord(MessageRef place, uint64_t frame_bytes) {
   frame_bytes_ = frame_bytes;
   segment_ = spool_.BeginRead(place.segment);
   if (segment_ == nullptr) {
-    spool_.CountDamage();
-    late_outcome_ = ReadOutcome::kDamaged;
+    const bool is_there = spool_.IsUnreadable(place.segment);
+    if (!is_there) {
+      spool_.CountDamage();
+    }
+    late_outcome_ = is_there ? ReadOutcome::kUnreadable : ReadOutcome::kDamaged;
     late_content_ = Bytes();
     return spool_.TellLate(*this);
   }

@@ -18,7 +18,8 @@ class RangeReadEvents {
 
 class RangeRead {
  public:
-  RangeRead(Io& io, RangeReadEvents& events) : io_(io), events_(events) {}
+  // `tries`: how often in all a read that fails is started.
+  RangeRead(Io& io, RangeReadEvents& events, int tries) : io_(io), events_(events), tries_(tries) {}
   RangeRead(const RangeRead&) = delete;
   RangeRead& operator=(const RangeRead&) = delete;
 
@@ -28,6 +29,7 @@ class RangeRead {
     into_ = into;
     at_ = at;
     done_ = 0;
+    failures_ = 0;
     Continue();
   }
 
@@ -37,6 +39,9 @@ class RangeRead {
     if (!result.ok()) {
       // Behind an odd end of file a read around the page cache is refused instead of being empty.
       const bool is_end = done_ > 0 && result.error() == IoError::kInvalid;
+      if (!is_end && ++failures_ < tries_) {
+        return Continue();
+      }
       return events_.OnRangeRead(is_end ? IoError::kNone : result.error(), done_);
     }
     done_ += result.count();
@@ -49,6 +54,8 @@ class RangeRead {
 
   Io& io_;
   RangeReadEvents& events_;
+  const int tries_;
+  int failures_ = 0;
   Fd file_;
   MutableBytes into_;
   uint64_t at_ = 0;

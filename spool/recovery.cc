@@ -39,6 +39,9 @@ void Recovery::OnCatalogRead(const absl::Status& status) {
     return events_.OnRecovered(status);
   }
   result_.damaged = catalog_.damage();
+  for (const uint32_t number : catalog_.unreadable()) {
+    segments_.NoteUnreadable(number);
+  }
   NextSegment();
 }
 
@@ -93,6 +96,7 @@ void Recovery::OnReopened(const IoResult& result) {
   if (!result.ok()) {
     LogError("spool shard={} segment={:08x} left alone: {}", identity_.shard, entry.number,
              Describe(result.error()));
+    segments_.NoteUnreadable(entry.number);
     ++result_.damaged;
     ++current_;
     return NextSegment();
@@ -106,6 +110,7 @@ void Recovery::OnReopened(const IoResult& result) {
 
 bool Recovery::StartReading() {
   CatalogEntry& entry = catalog_.entries()[current_];
+  segment_ = nullptr;
   if (!entry.header.has_value()) {
     zero_check_ = std::make_unique<ZeroCheck>(entry.file_bytes);
     if (entry.file_bytes <= kDataStart) {
@@ -160,6 +165,11 @@ void Recovery::OnSegmentRead() {
     LogError("spool shard={} segment={:08x} unreadable_blocks={}", identity_.shard,
              catalog_.entries()[current_].number, reader_.unreadable_blocks());
     result_.damaged += reader_.unreadable_blocks();
+    if (segment_ != nullptr) {
+      MARK("segment with unreadable blocks kept");
+      ++segment_
+            ->pins;  // for this run: the blocks may hold live mail, and be readable at the next start
+    }
   }
   if (zero_check_ != nullptr) {
     EndZeroCheck();

@@ -112,7 +112,7 @@ class Recovery : private CatalogEvents,
   std::unique_ptr<ZeroCheck> zero_check_;
   std::optional<uint32_t> last_commit_crc_;
   std::vector<uint32_t> with_commit_;  // segments with a valid commit record, ascending
-  Fd last_written_;  // the segment where the log ended
+  Fd last_written_;                    // the segment where the log ended
   DecodedMessage message_;
   std::vector<DomainId> recipients_;
   absl::flat_hash_map<uint64_t, PartEntry> parts_;  // seen whole, by place

@@ -67,6 +67,10 @@ Segment* SegmentSet::FindFrom(uint32_t number) {
   return at != segments_.end() ? at->get() : nullptr;
 }
 
+bool SegmentSet::IsUnreadable(uint32_t number) const {
+  return std::find(unreadable_.begin(), unreadable_.end(), number) != unreadable_.end();
+}
+
 std::unique_ptr<Segment> SegmentSet::Remove(uint32_t number) {
   const auto at = LowerBound(number);
   ASSERT(at != segments_.end());

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "spool/segment.h"
 
@@ -21,6 +22,9 @@ class SegmentSet {
   // The first segment with this number or a higher one; null at the end.
   Segment* FindFrom(uint32_t number);
   Segment* oldest() { return segments_.empty() ? nullptr : segments_.front().get(); }
+  // A file that could not be read at start: not in the set, and not to be called missing.
+  void NoteUnreadable(uint32_t number) { unreadable_.push_back(number); }
+  bool IsUnreadable(uint32_t number) const;
   size_t size() const { return segments_.size(); }
 
  private:
@@ -28,6 +32,7 @@ class SegmentSet {
   Iterator LowerBound(uint32_t number) const;
 
   std::deque<std::unique_ptr<Segment>> segments_;  // by number
+  std::vector<uint32_t> unreadable_;
 };
 
 // The number in a name that NameOfSegment made.

@@ -63,6 +63,8 @@ class Spool::Impl : private CommitEvents, private RollEvents, private RecoveryEv
   Fd directory() const { return directory_; }
   Segment* BeginRead(uint32_t segment);
   void EndRead(Segment& segment);
+  // Its file is there but the device did not give it to recovery.
+  bool IsUnreadable(uint32_t segment) const { return segments_.IsUnreadable(segment); }
   void CountDamage() { ++damaged_records_; }
   void TellLate(LateTeller& teller) { late_.PushBack(&teller); }
 
