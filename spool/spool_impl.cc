@@ -158,11 +158,11 @@ void Spool::Impl::OnRollFailed(IoError error) {
   }
 }
 
-// Finished messages do not wait for a segment that cannot be had: the client is told to come back.
+// Messages do not wait for a segment that cannot be had: the client is told to come back.
 void Spool::Impl::RefuseStuck() {
   if (commit_.wants_segment() && !roll_.ready() && roll_error_ != IoError::kNone) {
-    staging_.RefuseFinishing(roll_error_ == IoError::kNoSpace ? CommitResult::kNoSpace
-                                                              : CommitResult::kFailed);
+    staging_.RefuseWaiting(roll_error_ == IoError::kNoSpace ? CommitResult::kNoSpace
+                                                            : CommitResult::kFailed);
   }
 }
 
@@ -226,8 +226,11 @@ CommitResult Spool::Impl::IntakeState() const {
   return CommitResult::kStored;
 }
 
+// A segment that is on its way is worth waiting for; one that cannot be had is not: content is read to
+// its end then and refused, or its client would wait for ever.
 bool Spool::Impl::Congested() const {
-  return !is_running() || commit_.wants_segment() || staging_.over_budget() ||
+  const bool waits_for_segment = commit_.wants_segment() && roll_error_ == IoError::kNone;
+  return !is_running() || waits_for_segment || staging_.over_budget() ||
          commit_.pending_bytes() >= options_.pending_bytes_max;
 }
 
