@@ -8,7 +8,6 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
-#include "core/base/mark.h"
 #include "spool/segment_set.h"
 
 namespace backstay {
@@ -98,7 +97,7 @@ void Catalog::HeadRead() {
     return Decide(header, false);
   }
   if (entry.file_bytes < kHeadBytes) {
-    return LeaveAlone("no readable header");
+    return KeepIfZero(IsZero(head_.bytes().first(static_cast<size_t>(entry.file_bytes))));
   }
   copy_.Resize(kBlockBytes);
   std::fill(copy_.data(), copy_.data() + kBlockBytes, uint8_t{0xee});
@@ -112,12 +111,15 @@ void Catalog::CopyRead() {
   if (header.has_value()) {
     return Decide(header, true);
   }
-  if (IsZero(head_.bytes()) && IsZero(copy_.bytes())) {
-    found_[current_].zero_headers = true;
-    entries_.push_back(std::move(found_[current_++]));
-    return Next();
+  KeepIfZero(IsZero(head_.bytes()) && IsZero(copy_.bytes()));
+}
+
+void Catalog::KeepIfZero(bool is_zero) {
+  if (!is_zero) {
+    return LeaveAlone("no readable header");
   }
-  LeaveAlone("no readable header");
+  entries_.push_back(std::move(found_[current_++]));
+  Next();
 }
 
 void Catalog::Decide(std::optional<SegmentHeader> header, bool from_copy) {
@@ -137,20 +139,10 @@ void Catalog::Decide(std::optional<SegmentHeader> header, bool from_copy) {
   if (!is_possible) {
     return LeaveAlone("impossible size in its header");
   }
-  if (from_copy) {
-    MARK("header copy used");
-    ++entry.damage;
-    LogError("spool shard={} segment={:08x} damaged: first header; its copy is used",
-             identity_.shard, entry.number);
-  }
-  if (entry.file_bytes < header->segment_bytes) {
-    ++entry.damage;
-    LogError("spool shard={} segment={:08x} damaged: {} bytes instead of {}", identity_.shard,
-             entry.number, entry.file_bytes, header->segment_bytes);
-  }
+  entry.is_header_from_copy = from_copy;
+  entry.is_short = entry.file_bytes < header->segment_bytes;
   entry.header = header;
   ReadStart(*header);
-  damage_ += entry.damage;
   entries_.push_back(std::move(found_[current_++]));
   Next();
 }

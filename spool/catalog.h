@@ -23,11 +23,11 @@ struct CatalogEntry {
   uint32_t number = 0;
   uint64_t file_bytes = 0;
   Fd file;
-  // Nothing, with zero_headers: perhaps never used.
-  std::optional<SegmentHeader> header;
-  bool zero_headers = false;
+  std::optional<SegmentHeader> header;  // nothing: it is all zero, perhaps the whole file is
   std::optional<StartPayload> start;
-  uint64_t damage = 0;  // things found wrong and named
+  // Damage if there is anything in the segment; else it was being prepared when the machine stopped.
+  bool is_header_from_copy = false;
+  bool is_short = false;
 };
 
 class CatalogEvents {
@@ -65,6 +65,7 @@ class Catalog : public RangeReadEvents {
   void OnRangeRead(IoError error, size_t bytes) override;
   void HeadRead();
   void CopyRead();
+  void KeepIfZero(bool is_zero);
   void Decide(std::optional<SegmentHeader> header, bool from_copy);
   void ReadStart(const SegmentHeader& header);
   void LeaveAlone(std::string_view why);

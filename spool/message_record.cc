@@ -74,6 +74,7 @@ uint64_t MessagePayloadBytes(const MessageMeta& meta) {
 void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload) {
   const uint64_t meta_bytes = MetaBytes(meta);
   ASSERT(payload.size() >= meta_bytes);
+  ASSERT(meta.parts.empty() || meta.content_bytes == 0);
   MessageFixed fixed;
   fixed.meta_bytes = static_cast<uint32_t>(meta_bytes);
   fixed.envelope_bytes = static_cast<uint32_t>(meta.envelope_bytes);

@@ -89,8 +89,11 @@ void MessageWriter::Impl::Abandon() {
 bool MessageWriter::Impl::Pump(bool force) {
   const size_t due_bytes = force ? 1 : spool_.staging().part_bytes();
   // With parts the rest of the content becomes one too, so that the last record is short.
-  const bool has_last_part = is_finishing() && !parts_.empty();
-  while (staged_bytes_ >= due_bytes || (has_last_part && staged_bytes_ > 0)) {
+  const auto is_due = [&] {
+    const bool is_rest = is_finishing() && !parts_.empty();
+    return staged_bytes_ >= (is_rest ? 1 : due_bytes);
+  };
+  while (is_due()) {
     if (!AppendPart()) {
       return false;
     }

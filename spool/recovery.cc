@@ -108,6 +108,10 @@ bool Recovery::StartReading() {
   CatalogEntry& entry = catalog_.entries()[current_];
   if (!entry.header.has_value()) {
     zero_check_ = std::make_unique<ZeroCheck>(entry.file_bytes);
+    if (entry.file_bytes <= kDataStart) {
+      EndZeroCheck();
+      return false;
+    }
     reader_.Start(entry.file, *zero_check_);
     return true;
   }
@@ -121,6 +125,7 @@ bool Recovery::StartReading() {
     end = std::min(end, *trust_end);
   }
   if (end <= kDataStart) {
+    LogInfo("spool shard={} segment={:08x} holds nothing", identity_.shard, entry.number);
     return false;
   }
   ScanEvents& scan_events = *this;
@@ -139,8 +144,13 @@ void Recovery::CheckPrevious(const CatalogEntry& entry) {
     return other.number == previous;
   });
   // Segments with nothing good in them are removed at once, whatever their age.
-  if (!is_there && TrustEnd(previous).value_or(kDataStart + 1) > kDataStart) {
-    LogError("spool shard={} segment={:08x} missing", identity_.shard, previous);
+  if (TrustEnd(previous).value_or(kDataStart + 1) <= kDataStart) {
+    return;
+  }
+  // The log went on from there, so there was at least one whole batch.
+  if (!std::binary_search(with_commit_.begin(), with_commit_.end(), previous)) {
+    LogError("spool shard={} segment={:08x} {}", identity_.shard, previous,
+             is_there ? "damaged: emptied" : "missing");
     ++result_.damaged;
   }
 }
@@ -182,6 +192,9 @@ void Recovery::EndZeroCheck() {
 
 void Recovery::EndSegment() {
   scan_->Finish();
+  if (scan_->found_anything()) {
+    NameDamagedFile(catalog_.entries()[current_]);
+  }
   last_commit_crc_ = scan_->last_commit_crc();
   GroupCommit::Resumption& resumption = result_.resumption;
   resumption.next_sequence = std::max(resumption.next_sequence, scan_->next_sequence());
@@ -189,6 +202,20 @@ void Recovery::EndSegment() {
     last_written_ = segment_->file;
   }
   scan_.reset();
+}
+
+void Recovery::NameDamagedFile(const CatalogEntry& entry) {
+  if (entry.is_header_from_copy) {
+    MARK("header copy used");
+    ++result_.damaged;
+    LogError("spool shard={} segment={:08x} damaged: first header; its copy is used",
+             identity_.shard, entry.number);
+  }
+  if (entry.is_short) {
+    ++result_.damaged;
+    LogError("spool shard={} segment={:08x} damaged: {} bytes instead of {}", identity_.shard,
+             entry.number, entry.file_bytes, entry.header->segment_bytes);
+  }
 }
 
 // ---- what the scan tells ----
@@ -278,6 +305,9 @@ void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {
 }
 
 void Recovery::OnCommit(const CommitPayload& commit) {
+  if (with_commit_.empty() || with_commit_.back() != segment_->number()) {
+    with_commit_.push_back(segment_->number());
+  }
   const auto clock = SpoolTime::FromNanoseconds(commit.spool_clock);
   result_.clock = std::max(result_.clock, clock);
   for (const BrokenRange& broken : tail_) {
@@ -385,14 +415,12 @@ void Recovery::Finish() {
   GroupCommit::Resumption& resumption = result_.resumption;
   for (Segment* segment = segments_.oldest(); segment != nullptr;
        segment = segments_.FindFrom(segment->number() + 1)) {
-    if (!segment->holds_nothing_good()) {
-      resumption.last_segment = segment->number();
-    }
     if (segment->phase == SegmentPhase::kAbandoned && segment->file.valid()) {
       io_.Close(segment->file);
       segment->file = Fd();
     }
   }
+  resumption.last_segment = with_commit_.empty() ? 0 : with_commit_.back();
   resumption.last_commit_crc = last_commit_crc_.value_or(0);
   result_.next_segment = catalog_.highest_number() + 1;
   events_.OnRecovered(absl::OkStatus());

@@ -79,6 +79,7 @@ class Recovery : private CatalogEvents,
   bool StartReading();
   void EndSegment();
   void EndZeroCheck();
+  void NameDamagedFile(const CatalogEntry& entry);
   void EndReading();
   void OnSynced(const IoResult& result);
   void CheckPrevious(const CatalogEntry& entry);
@@ -110,6 +111,7 @@ class Recovery : private CatalogEvents,
   std::unique_ptr<SegmentScan> scan_;
   std::unique_ptr<ZeroCheck> zero_check_;
   std::optional<uint32_t> last_commit_crc_;
+  std::vector<uint32_t> with_commit_;  // segments with a valid commit record, ascending
   Fd last_written_;  // the segment where the log ended
   DecodedMessage message_;
   std::vector<DomainId> recipients_;

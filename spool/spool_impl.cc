@@ -51,8 +51,8 @@ void Spool::Impl::Recover() {
   phase_ = Phase::kRecovering;
   const Catalog::Identity identity{options_.node, options_.shard};
   RecoveryEvents& recovery_events = *this;
-  recovery_ = std::make_unique<Recovery>(io_, directory_, identity, segments_, index_,
-                                         recovery_events);
+  recovery_ =
+      std::make_unique<Recovery>(io_, directory_, identity, segments_, index_, recovery_events);
   recovery_->Start();
 }
 

@@ -18,11 +18,13 @@ Reply Admission::OnConnect(const std::array<uint8_t, 16>& address, bool is_v6) {
   if (connections_ >= limits_.connections_max) {
     return replies::kServerFull;
   }
-  uint32_t& count = clients_[ClientOf(address, is_v6)];
+  const Client client = ClientOf(address, is_v6);
+  const auto found = clients_.find(client);
+  const size_t count = found == clients_.end() ? 0 : found->second;
   if (count >= limits_.connections_per_client_max) {
-    return replies::kTooManyConnections;  // count > 0: no empty entry stays
+    return replies::kTooManyConnections;  // and a refused stranger leaves no entry
   }
-  ++count;
+  ++clients_[client];
   ++connections_;
   return replies::kOk;
 }

@@ -38,7 +38,7 @@ std::optional<Deferral> DecodeDeferralNote(Bytes note) {
     return std::nullopt;
   }
   const auto text_bytes = LoadLittle<uint16_t>(note.data() + 23);
-  if (note.size() != kNoteHeaderBytes + text_bytes) {
+  if (text_bytes > kNoteTextBytesMax || note.size() != kNoteHeaderBytes + text_bytes) {
     return std::nullopt;
   }
   Deferral deferral;

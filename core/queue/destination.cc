@@ -105,6 +105,11 @@ void Destination::ScheduleProbe(Instant now, Random& random) {
 
 void Destination::OnDelivered(Instant now) {
   last_good_ = now;
+  if (state_ == State::kSuspect) {
+    // Without this a connection that stays open and works would keep the window at one for ever: only
+    // a new connection's EHLO clears the suspicion otherwise, and none may be opened.
+    state_ = State::kUp;
+  }
   window_ = std::min(window_ + 1, connections_max_);
 }
 

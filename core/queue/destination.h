@@ -43,7 +43,7 @@ class Destination {
   void SetConnectionsMax(size_t connections);
   // Returns true when the state changed.
   bool Feed(DestinationEvent event, Instant now, Random& random);
-  // A recipient was delivered: one more connection may be worth it.
+  // A recipient was delivered: one more connection may be worth it, and a suspicion is over.
   void OnDelivered(Instant now);
   // Operator or reload: look again.
   void Release();

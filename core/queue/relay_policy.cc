@@ -9,6 +9,7 @@
 
 #include "absl/hash/hash.h"
 #include "core/base/check.h"
+#include "core/smtp/address.h"
 
 namespace backstay {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 constexpr std::string_view kPostmaster = "postmaster";
 // RFC 5321 s4.5.3.1: a local part of 64, a domain of 255 bytes.
 constexpr size_t kAddressBytesMax = 64 + 1 + 255;
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // what some Windows editors write
 
 char Lower(char character) {
   return character >= 'A' && character <= 'Z' ? static_cast<char>(character + ('a' - 'A'))
@@ -43,6 +45,28 @@ std::string_view Trimmed(std::string_view line) {
     return {};
   }
   return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
+}
+
+// One whole address and nothing else. Such as are well-formed and never taken at RCPT ("a!b@c") do no
+// harm in a list; a file in another encoding, or with other line ends, must not pass as one odd line.
+bool IsListable(std::string_view line) {
+  if (line.find('@') == std::string_view::npos || line.size() > kAddressBytesMax) {
+    return false;
+  }
+  const std::string text = fmt::format("<{}>", line);
+  const Path path = ParseForwardPath(text);
+  switch (path.error) {
+    case PathError::kNone:
+      return path.rest.empty() && path.address == line;
+    case PathError::kUtf8:
+    case PathError::kRelayTrick:
+      return true;
+    case PathError::kSyntax:
+    case PathError::kTooLong:
+    case PathError::kEightBit:
+      return false;
+  }
+  UNREACHABLE();
 }
 
 }  // namespace
@@ -94,6 +118,9 @@ RelayVerdict RelayPolicy::Judge(std::string_view address) const {
 absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_view file_name) {
   TextSet addresses;
   size_t number = 0;
+  if (text.starts_with(kByteOrderMark)) {
+    text.remove_prefix(kByteOrderMark.size());
+  }
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = Trimmed(text.substr(0, end));
@@ -102,13 +129,12 @@ absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_vi
     if (line.empty() || line[0] == '#') {
       continue;
     }
-    const size_t at = line.rfind('@');
-    if (at == std::string_view::npos || at == 0 || at + 1 == line.size() ||
-        line.find_first_of(" \t") != std::string_view::npos || line.size() > kAddressBytesMax) {
+    if (!IsListable(line)) {
       return absl::InvalidArgumentError(
           fmt::format("{}:{}: not an address: one local-part@domain a line", file_name, number));
     }
-    addresses.emplace(LowerText(line).view());
+    const std::string_view bare = line.ends_with('.') ? line.substr(0, line.size() - 1) : line;
+    addresses.emplace(LowerText(bare).view());
   }
   if (addresses.empty()) {
     return absl::InvalidArgumentError(fmt::format(

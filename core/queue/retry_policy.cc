@@ -79,8 +79,12 @@ SpoolTime RetryPolicy::End(SpoolTime origin) const {
 }
 
 SpoolTime RetryPolicy::NextTry(SpoolTime origin, SpoolTime attempt_at, bool scheduled) const {
-  const SpoolTime due = NextDueAfter(origin, attempt_at);
-  return scheduled ? due : std::min(due, attempt_at + kUnscheduledWait);
+  SpoolTime next = NextDueAfter(origin, attempt_at);
+  if (!scheduled) {
+    next = std::min(next, attempt_at + kUnscheduledWait);
+  }
+  const SpoolTime end = End(origin);
+  return attempt_at < end ? std::min(next, end) : next;
 }
 
 bool RetryPolicy::GiveUp(SpoolTime origin, SpoolTime now, SpoolTime last_failure,

@@ -33,7 +33,9 @@ struct RetryPolicy {
   // The earlier of the last retry's due time and the age limit.
   SpoolTime End(SpoolTime origin) const;
   // After a 4xx of its own at `attempt_at`. An attempt off the schedule (recovery, flush) is
-  // repeated in ten minutes or at the next due time, whichever is sooner.
+  // repeated in ten minutes or at the next due time, whichever is sooner. The last try is at the end
+  // itself: giving up needs a failure then, and a wait that reaches beyond it would keep the mail
+  // that much longer.
   SpoolTime NextTry(SpoolTime origin, SpoolTime attempt_at, bool scheduled) const;
   // Over, and a real attempt or probe failed at or after the end. A recipient whose first own 4xx
   // came late has half an hour more from then on.

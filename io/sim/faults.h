@@ -49,7 +49,7 @@ struct FaultPlan {
   uint32_t connect_no_descriptors = 0;
   uint32_t silent_when_down = 500'000;  // an absent host gives no answer instead of kUnreachable
   uint32_t silent_crash = 0;            // per connection of a crashed host: no reset until sent to
-  uint32_t reset_drops_unread = 0;      // a reset takes bytes along that had arrived
+  uint32_t reset_drops_unread = 0;      // a reset takes bytes along that had arrived or not left
   // -- disk: times --
   absl::Duration disk_min = absl::Microseconds(10);
   absl::Duration disk_max = absl::Microseconds(200);

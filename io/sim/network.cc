@@ -193,9 +193,11 @@ void Network::Take(Connection& connection, int to, Segment segment) {
     // RFC 9293 s3.10.7.1 and RFC 1122 s4.2.2.13: bytes for nobody are answered by a reset.
     if (!segment.bytes.empty()) {
       MARK("sim: bytes for a closed socket");
-      if (end.open && !end.broken) {
-        Break(connection, to, IoError::kReset);
+      // What this end has sent is on the wire and arrives before the reset; the rest is lost.
+      if (world_.Draw(world_.plan().reset_drops_unread)) {
+        LoseUnsent(end);
       }
+      MarkBroken(connection, to, IoError::kReset);
       Segment reset;
       reset.reset = true;
       Enqueue(connection, to, std::move(reset));
@@ -308,12 +310,7 @@ void Network::Abandon(uint64_t connection, int index) {
   Connection& at = connections_.at(connection);
   End& end = at.ends[static_cast<size_t>(index)];
   const bool silent = world_.Draw(world_.plan().silent_crash);
-  // What the dead kernel had not sent yet is gone; what is on the wire may arrive.
-  const size_t kept = static_cast<size_t>(world_.random().Between(0, end.in_flight.size()));
-  while (end.in_flight.size() > kept) {
-    end.in_flight_bytes -= end.in_flight.back().bytes.size();
-    end.in_flight.pop_back();
-  }
+  LoseUnsent(end);
   if (!silent && !end.broken) {
     Segment reset;
     reset.reset = true;
@@ -327,12 +324,27 @@ void Network::Abandon(uint64_t connection, int index) {
   DropIfDead(connection);
 }
 
+// What was with the kernel and not yet on the wire is gone; the rest may arrive.
+void Network::LoseUnsent(End& end) {
+  const size_t kept = static_cast<size_t>(world_.random().Between(0, end.in_flight.size()));
+  while (end.in_flight.size() > kept) {
+    end.in_flight_bytes -= end.in_flight.back().bytes.size();
+    end.in_flight.pop_back();
+  }
+}
+
+// The other end takes nothing more.
 void Network::Break(Connection& connection, int index, IoError error) {
   End& end = connection.ends[static_cast<size_t>(index)];
-  world_.Trace(TraceKind::kReset, end.host, connection.id, static_cast<uint64_t>(error));
   end.in_flight.clear();
   end.in_flight_bytes = 0;
   end.parked = false;
+  MarkBroken(connection, index, error);
+}
+
+void Network::MarkBroken(Connection& connection, int index, IoError error) {
+  End& end = connection.ends[static_cast<size_t>(index)];
+  world_.Trace(TraceKind::kReset, end.host, connection.id, static_cast<uint64_t>(error));
   if (!end.open || end.broken) {
     return;
   }

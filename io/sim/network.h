@@ -66,6 +66,8 @@ class Network {
   void PumpReceive(Connection& connection, int end);
   bool DeliverBytes(Connection& connection, int end, Io::Backend& backend);
   void Break(Connection& connection, int end, IoError error);
+  void MarkBroken(Connection& connection, int end, IoError error);
+  void LoseUnsent(End& end);
   IoError TakeError(End& end);
 
   World& world_;

@@ -1,8 +1,9 @@
 // tests/io/contract_world_sim.cc -- the contract's world on the simulator, a new seed each time.
 //
-// BACKSTAY_SIM_PLAN=manners makes the simulated kernel use everything a healthy kernel may do:
-// splits, short transfers, ended multishots, no free buffers. BACKSTAY_SIM_SEED sets the first
-// seed.
+// BACKSTAY_SIM_PLAN=mild adds what the cases allow a healthy kernel: small buffers, late
+// completions, cancels that lose, slow syncs, dropped caches. (Multishots that end early, short
+// sends and split lines are for sim_network_test.cc; the cases speak of a kind world.)
+// BACKSTAY_SIM_SEED is the first seed.
 #include <cstdlib>
 #include <string_view>
 
@@ -24,9 +25,19 @@ uint64_t NextSeed() {
 }
 
 FaultPlan Plan() {
+  FaultPlan plan = FaultPlan::None();
   const char* name = std::getenv("BACKSTAY_SIM_PLAN");
-  return name != nullptr && std::string_view(name) == "manners" ? FaultPlan::Manners()
-                                                                : FaultPlan::None();
+  if (name != nullptr && std::string_view(name) == "mild") {
+    plan.latency_max = absl::Milliseconds(2);
+    plan.socket_buffer_bytes = 4096;
+    plan.segment_bytes_max = 1460;
+    plan.late_completions = 300'000;
+    plan.cancel_loses = 900'000;
+    plan.slow_sync = 300'000;
+    plan.slow_sync_max = absl::Milliseconds(100);
+    plan.evict = 300'000;
+  }
+  return plan;
 }
 
 class SimContractWorld : public ContractWorld {

@@ -157,6 +157,23 @@ TEST_F(SimNetwork, ShutdownEndsBothDirectionsAndAnswersLateBytesWithAReset) {
   EXPECT_EQ(send_.last.error(), IoError::kReset);
 }
 
+TEST_F(SimNetwork, BytesOnTheWireArriveBeforeTheReset) {
+  Connect();
+  client_->Receive(&client_receive_, client_socket_);
+  Recorder client_send;
+  server_->Send(&send_, server_socket_, AsBytes("421 last words"));
+  client_->Send(&client_send, client_socket_, AsBytes("still talking"));
+  while (send_.in_flight) {
+    server_->Turn(Instant());
+  }
+  server_->Shutdown(server_socket_);
+  Pass(absl::Milliseconds(100));
+  EXPECT_EQ(client_receive_.text, "421 last words");
+  client_->Send(&client_send, client_socket_, AsBytes("still"));
+  Pass(absl::Milliseconds(100));
+  EXPECT_EQ(client_send.last.error(), IoError::kReset);
+}
+
 TEST_F(SimNetwork, CloseWithUnreadBytesResetsThePeer) {
   Connect();
   client_->Send(&send_, client_socket_, AsBytes("unread"));

@@ -92,7 +92,7 @@ int Main(int argc, char** argv) {
   app.add_flag("--marks", flags.marks, "print which marks were reached");
   CLI11_PARSE(app, argc, argv);
 
-  std::setvbuf(stdout, nullptr, _IOFBF, 1 << 16);
+  std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
   CaptureLog(flags.trace);
   RunTotals totals;
   if (app.count("--crash-every") > 0) {

@@ -75,7 +75,7 @@ SmallStory MeasureSmallStory(RunTotals& totals) {
     ++totals.failed;
     return {};
   }
-  return {story.world().events(), story.world().disk_operations()};
+  return {story.crash_events(), story.world().disk_operations()};
 }
 
 }  // namespace

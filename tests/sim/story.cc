@@ -101,9 +101,6 @@ void Story::OfferFixedMessages() {
 }
 
 void Story::Run() {
-  if (plan_.crash_after_event > 0) {
-    world_.CrashAfterEvent(plan_.crash_after_event);
-  }
   if (plan_.fail_operation > 0) {
     world_.FailDiskOperation(plan_.fail_operation, plan_.fail_error, plan_.fail_from_then_on);
   }
@@ -158,6 +155,7 @@ void Story::Tend() {
 
 void Story::StartDaemon() {
   const absl::Status started = daemon_->Start();
+  ArmCrash();
   if (started.ok()) {
     return;
   }
@@ -165,6 +163,15 @@ void Story::StartDaemon() {
     ledger_.Violation(fmt::format("the daemon does not start: {}", std::string(started.message())));
   }
   restart_at_ = world_.Now() + kRestartDelayMax;
+}
+
+// Not before the daemon was started: opening the spool directory drives the world by itself, and a crash
+// point would make it wait for ever.
+void Story::ArmCrash() {
+  if (plan_.crash_after_event > 0 && ledger_.crashes() == 0 && crash_events_ == 0) {
+    const uint64_t now = world_.events();
+    world_.CrashAfterEvent(plan_.crash_after_event > now ? plan_.crash_after_event - now : 1);
+  }
 }
 
 void Story::CrashDaemon(CrashMode mode) {
@@ -250,6 +257,7 @@ void Story::Damage() {
 
 void Story::CalmDown() {
   world_.StopFaults();
+  ArmCrash();
   host_.disk().set_capacity_bytes(uint64_t{1} << 40);
   host_.disk().SetReadOnly(false);
   for (const std::unique_ptr<SimPrimary>& primary : primaries_) {
@@ -297,6 +305,7 @@ void Story::Liveness() {
              "the spool is empty") &&
       Expect(Drive([&] { return serving() && daemon_->quiet(); }, kQuietMax + Slack()),
              "the daemon is quiet");
+  crash_events_ = world_.events();
   if (ended) {
     Expect(Drive([&] { return PrimariesIdle(); }, kQuietMax), "no connection is left at a primary");
     CheckRestart();
@@ -314,6 +323,7 @@ void Story::Liveness() {
 // An orderly stop, a start that finds nothing to deliver, one more message, which is taken and
 // delivered.
 void Story::CheckRestart() {
+  world_.StopFaults();  // a crash point that was not reached
   const SpoolStats before = daemon_->stats();
   if (!Expect(daemon_->Stop(absl::Minutes(2) + Slack()), "an orderly stop")) {
     return;

@@ -36,6 +36,8 @@ class Story {
   const Ledger& ledger() const { return ledger_; }
   World& world() { return world_; }
   uint64_t damages() const { return damages_; }
+  // Events until everything was delivered; crash points behind that are not tried.
+  uint64_t crash_events() const { return crash_events_; }
 
  private:
   using Done = absl::FunctionRef<bool()>;
@@ -49,6 +51,7 @@ class Story {
   bool Drive(Done done, absl::Duration at_most);
   void Tend();
   void StartDaemon();
+  void ArmCrash();
   void CrashDaemon(CrashMode mode);
   void StopDaemon();
   void Apply(const StageEvent& event);
@@ -70,6 +73,7 @@ class Story {
   std::vector<std::unique_ptr<SimClient>> clients_;
   uint64_t message_numbers_ = 0;
   uint64_t damages_ = 0;
+  uint64_t crash_events_ = 0;
   Instant restart_at_ = Instant::Max();  // of a daemon that does not run
   bool must_start_ = false;              // liveness: a failure to start is a failure of the run
   std::string state_;

@@ -2,7 +2,7 @@
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "fmt/format.h"
-#include "spool/format.h"
+#include "spool/record.h"
 #include "tests/spool/spool_harness.h"
 
 namespace backstay {
@@ -70,11 +70,10 @@ TEST_F(DamageTest, AFlippedBitCostsAtMostTheMessageItIsIn) {
   const std::string file = *original.disk().Contents(path);
   uint64_t silent = 0;
   for (size_t byte = 0; byte < file.size(); ++byte) {
-    // Every written byte, and some of the zeros behind.
-    if (byte % 64 != 0 && file[byte] == 0 && byte > 45'000) {
-      continue;
-    }
-    if (byte % 5 != 0 && byte >= 64 && byte < kBlockBytes) {
+    // Every byte that is not padding: zeros far from any other byte are looked at now and then.
+    const size_t from = byte < 64 ? 0 : byte - 64;
+    const bool is_padding = IsZero(AsBytes(std::string_view(file).substr(from, 128)));
+    if (is_padding && byte % 509 != 0) {
       continue;
     }
     const auto copy = CopyOf(original);
@@ -195,7 +194,12 @@ TEST_F(DamageTest, OneLostHeaderCostsNothing) {
   const auto copy = CopyOf(original);
   copy->disk().Overwrite(path, 0, AsBytes(zeros));
   copy->disk().Overwrite(path, 64_KiB - kBlockBytes, AsBytes(zeros));
-  EXPECT_EQ(CountWhole(*copy), 0u);
+  size_t elsewhere = 0;
+  for (const auto& [message, content] : expected) {
+    elsewhere += message.segment != segment ? 1 : 0;
+  }
+  ASSERT_LT(elsewhere, expected.size());
+  EXPECT_EQ(CountWhole(*copy), elsewhere);
   EXPECT_GE(copy->spool->Stats().damaged_records, 1u);
   EXPECT_TRUE(copy->disk().Exists(path));
 }

@@ -11,7 +11,9 @@ namespace {
 class FailureTest : public testing::Test {
  protected:
   FailureTest() {
-    SetLogSink([](LogLevel, std::string_view) {});
+    if (std::getenv("SPOOL_LOG") == nullptr) {
+      SetLogSink([](LogLevel, std::string_view) {});
+    }
   }
   ~FailureTest() override { SetLogSink(nullptr); }
 };

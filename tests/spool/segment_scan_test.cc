@@ -109,14 +109,14 @@ TEST_F(SegmentScanTest, TailWithoutCommitIsBrokenAndItsWholeRecordsCount) {
   AddBatch({10});
   const uint64_t start = AddBatch({100, 5000});
   Zero(start + 4096, end_);
-  EXPECT_EQ(Scan(), "record@4096 commit record@8192 broken[8192,12288) ");
+  EXPECT_EQ(Scan(), "record@4096 commit record@8192 broken[8192,16384) ");
 }
 
 TEST_F(SegmentScanTest, HoleInTheLastBatchIsBrokenButNotSucceeded) {
   AddBatch({10});
   const uint64_t start = AddBatch({5000, 5000, 100});
   Zero(start + 8192, start + 8192 + 512);
-  EXPECT_EQ(Scan(), "record@4096 commit record@8192 record@18432 commit broken[8192,20480) ");
+  EXPECT_EQ(Scan(), "record@4096 commit record@8192 record@18304 commit broken[8192,20480) ");
 }
 
 TEST_F(SegmentScanTest, HoleInTheMiddleIsBrokenAndWhatFollowsIsUsed) {

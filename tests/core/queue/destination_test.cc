@@ -1,7 +1,9 @@
-// tests/core/queue/destination_test.cc -- every row of the table, the probes, the window.
+// tests/core/queue/destination_test.cc -- the state table row by row, probing times, the window.
 #include "core/queue/destination.h"
 
 #include <gtest/gtest.h>
+
+#include <set>
 
 namespace backstay {
 namespace {
@@ -9,112 +11,210 @@ namespace {
 using State = DestinationState;
 using Event = DestinationEvent;
 
-const Instant kStart = Instant::FromNanoseconds(3'600'000'000'000);
+Instant Second(int64_t seconds) {
+  return Instant::FromNanoseconds(seconds * 1'000'000'000);
+}
 
-struct Row {
-  State state;
-  Event event;
-  bool quiet;
-  State next;
-};
-
-TEST(Destination, TheTableRowByRow) {
+TEST(Destination, EveryRowOfTheTable) {
+  struct Row {
+    State state;
+    Event event;
+    State soon;   // something succeeded within 30 s
+    State quiet;  // nothing did
+  };
   const Row rows[] = {
-      {State::kUp, Event::kAnswered, false, State::kUp},
-      {State::kUp, Event::kUnreachable, false, State::kDown},
-      {State::kUp, Event::kUnreachable, true, State::kDown},
-      {State::kUp, Event::kTrouble, false, State::kSuspect},
-      {State::kUp, Event::kTrouble, true, State::kDown},
-      {State::kUp, Event::kProbeAnswered, false, State::kUp},
-      {State::kUp, Event::kProbeFailed, false, State::kDown},
-      {State::kUp, Event::kIsSelf, false, State::kHeld},
-      {State::kSuspect, Event::kAnswered, true, State::kUp},
-      {State::kSuspect, Event::kUnreachable, false, State::kDown},
-      {State::kSuspect, Event::kTrouble, false, State::kSuspect},
-      {State::kSuspect, Event::kTrouble, true, State::kDown},
-      {State::kSuspect, Event::kProbeAnswered, false, State::kUp},
-      {State::kSuspect, Event::kProbeFailed, false, State::kDown},
-      {State::kSuspect, Event::kIsSelf, false, State::kHeld},
-      {State::kDown, Event::kAnswered, false, State::kUp},
-      {State::kDown, Event::kUnreachable, false, State::kDown},
-      {State::kDown, Event::kTrouble, false, State::kDown},
-      {State::kDown, Event::kTrouble, true, State::kDown},
-      {State::kDown, Event::kProbeAnswered, false, State::kUp},
-      {State::kDown, Event::kProbeFailed, false, State::kDown},
-      {State::kDown, Event::kIsSelf, false, State::kHeld},
-      {State::kHeld, Event::kAnswered, false, State::kHeld},
-      {State::kHeld, Event::kUnreachable, false, State::kHeld},
-      {State::kHeld, Event::kTrouble, true, State::kHeld},
-      {State::kHeld, Event::kProbeAnswered, false, State::kHeld},
-      {State::kHeld, Event::kProbeFailed, false, State::kHeld},
-      {State::kHeld, Event::kIsSelf, false, State::kHeld},
+      {State::kUp, Event::kAnswered, State::kUp, State::kUp},
+      {State::kUp, Event::kUnreachable, State::kDown, State::kDown},
+      {State::kUp, Event::kTrouble, State::kSuspect, State::kDown},
+      {State::kUp, Event::kProbeAnswered, State::kUp, State::kUp},
+      {State::kUp, Event::kProbeFailed, State::kDown, State::kDown},
+      {State::kUp, Event::kIsSelf, State::kHeld, State::kHeld},
+      {State::kSuspect, Event::kAnswered, State::kUp, State::kUp},
+      {State::kSuspect, Event::kUnreachable, State::kDown, State::kDown},
+      {State::kSuspect, Event::kTrouble, State::kSuspect, State::kDown},
+      {State::kSuspect, Event::kProbeAnswered, State::kUp, State::kUp},
+      {State::kSuspect, Event::kProbeFailed, State::kDown, State::kDown},
+      {State::kSuspect, Event::kIsSelf, State::kHeld, State::kHeld},
+      {State::kDown, Event::kAnswered, State::kUp, State::kUp},
+      {State::kDown, Event::kUnreachable, State::kDown, State::kDown},
+      {State::kDown, Event::kTrouble, State::kDown, State::kDown},
+      {State::kDown, Event::kProbeAnswered, State::kUp, State::kUp},
+      {State::kDown, Event::kProbeFailed, State::kDown, State::kDown},
+      {State::kDown, Event::kIsSelf, State::kHeld, State::kHeld},
+      {State::kHeld, Event::kAnswered, State::kHeld, State::kHeld},
+      {State::kHeld, Event::kUnreachable, State::kHeld, State::kHeld},
+      {State::kHeld, Event::kTrouble, State::kHeld, State::kHeld},
+      {State::kHeld, Event::kProbeAnswered, State::kHeld, State::kHeld},
+      {State::kHeld, Event::kProbeFailed, State::kHeld, State::kHeld},
+      {State::kHeld, Event::kIsSelf, State::kHeld, State::kHeld},
   };
   for (const Row& row : rows) {
-    EXPECT_EQ(Next(row.state, row.event, row.quiet), row.next)
-        << Describe(row.state) << " event " << static_cast<int>(row.event) << " quiet "
-        << row.quiet;
+    EXPECT_EQ(Next(row.state, row.event, false), row.soon)
+        << Describe(row.state) << " " << static_cast<int>(row.event);
+    EXPECT_EQ(Next(row.state, row.event, true), row.quiet)
+        << Describe(row.state) << " " << static_cast<int>(row.event);
   }
 }
 
-TEST(Destination, TroubleIsAnOutageOnlyWhenNothingSucceededForHalfAMinute) {
-  Random random(1);
-  Destination destination;
-  destination.SetConnectionsMax(10);
-  destination.Feed(Event::kAnswered, kStart, random);
-  EXPECT_TRUE(destination.Feed(Event::kTrouble, kStart + absl::Seconds(29), random));
-  EXPECT_EQ(destination.state(), State::kSuspect);
-  EXPECT_TRUE(destination.may_deliver());
-  EXPECT_EQ(destination.window(), 1U);
-  EXPECT_TRUE(destination.Feed(Event::kTrouble, kStart + absl::Seconds(30), random));
-  EXPECT_EQ(destination.state(), State::kDown);
-  EXPECT_FALSE(destination.may_deliver());
+class DestinationTest : public ::testing::Test {
+ protected:
+  DestinationTest() {
+    destination_.SetConnectionsMax(20);
+    destination_.Feed(Event::kAnswered, Second(1000), random_);
+  }
+  bool Feed(Event event, Instant now) { return destination_.Feed(event, now, random_); }
+
+  Random random_{1};
+  Destination destination_;
+};
+
+TEST_F(DestinationTest, TroubleCountsOnlyAfterThirtySecondsWithoutSuccess) {
+  EXPECT_TRUE(Feed(Event::kTrouble, Second(1029)));
+  EXPECT_EQ(destination_.state(), State::kSuspect);
+  EXPECT_TRUE(destination_.may_deliver());
+  EXPECT_FALSE(Feed(Event::kTrouble, Second(1029)));
+  EXPECT_TRUE(Feed(Event::kTrouble, Second(1030)));
+  EXPECT_EQ(destination_.state(), State::kDown);
+  EXPECT_FALSE(destination_.may_deliver());
+  EXPECT_EQ(destination_.down_since(), Second(1030));
 }
 
-TEST(Destination, ProbesAboutEverySecondForTenMinutesThenUpTo15Seconds) {
-  Random random(1);
-  Destination destination;
-  destination.SetConnectionsMax(1);
-  destination.Feed(Event::kUnreachable, kStart, random);
-  Instant now = kStart;
-  for (int probe = 0; now < kStart + absl::Minutes(10); ++probe) {
-    const absl::Duration wait = destination.next_probe() - now;
-    ASSERT_GE(wait, absl::Milliseconds(900)) << probe;
-    ASSERT_LE(wait, absl::Milliseconds(1100)) << probe;
-    now = destination.next_probe();
-    destination.Feed(Event::kProbeFailed, now, random);
-  }
-  for (int probe = 0; probe < 1000; ++probe) {
-    ASSERT_LE(destination.next_probe() - now, absl::Milliseconds(16500));
-    now = destination.next_probe();
-    destination.Feed(Event::kProbeFailed, now, random);
-  }
-  EXPECT_GE(destination.next_probe() - now, absl::Milliseconds(13500));
-  EXPECT_EQ(destination.down_since(), kStart);
+TEST_F(DestinationTest, ADeliveryCountsAsSuccess) {
+  destination_.OnDelivered(Second(1020));
+  Feed(Event::kTrouble, Second(1049));
+  EXPECT_EQ(destination_.state(), State::kSuspect);
 }
 
-TEST(Destination, ReturnsWithAFewConnectionsAndGrowsByOneADelivery) {
-  Random random(1);
-  Destination destination;
-  destination.SetConnectionsMax(5);
-  destination.Feed(Event::kUnreachable, kStart, random);
-  EXPECT_TRUE(destination.Feed(Event::kProbeAnswered, kStart + absl::Seconds(9), random));
-  EXPECT_EQ(destination.window(), 2U);
-  for (int delivery = 0; delivery < 10; ++delivery) {
-    destination.OnDelivered(kStart + absl::Seconds(10));
-  }
-  EXPECT_EQ(destination.window(), 5U);
-  destination.Feed(Event::kTrouble, kStart + absl::Seconds(11), random);
-  destination.Feed(Event::kAnswered, kStart + absl::Seconds(12), random);
-  EXPECT_EQ(destination.window(), 2U);
+TEST_F(DestinationTest, SuspicionAllowsOneConnectionUntilADeliveryClearsIt) {
+  destination_.OnDelivered(Second(1001));
+  ASSERT_GT(destination_.window(), 1u);
+  Feed(Event::kTrouble, Second(1002));
+  EXPECT_EQ(destination_.window(), 1u);
+  destination_.OnDelivered(Second(1003));
+  EXPECT_EQ(destination_.state(), State::kUp);
+  EXPECT_GT(destination_.window(), 1u);
 }
 
-TEST(Destination, IsHeldUntilReleasedWhenItIsOurselves) {
-  Random random(1);
-  Destination destination;
-  destination.Feed(Event::kIsSelf, kStart, random);
-  EXPECT_FALSE(destination.may_deliver());
-  destination.Release();
-  EXPECT_TRUE(destination.may_deliver());
+TEST_F(DestinationTest, ADeliveryThatWasUnderWayDoesNotEndAnOutage) {
+  Feed(Event::kUnreachable, Second(1002));
+  destination_.OnDelivered(Second(1003));
+  EXPECT_EQ(destination_.state(), State::kDown);
+}
+
+TEST_F(DestinationTest, FeedTellsOfChangesOnly) {
+  EXPECT_FALSE(Feed(Event::kAnswered, Second(1001)));
+  EXPECT_TRUE(Feed(Event::kUnreachable, Second(1002)));
+  EXPECT_FALSE(Feed(Event::kProbeFailed, Second(1003)));
+  EXPECT_TRUE(Feed(Event::kProbeAnswered, Second(1004)));
+}
+
+TEST_F(DestinationTest, ProbesAboutEverySecondForTenMinutes) {
+  Feed(Event::kUnreachable, Second(2000));
+  std::set<int64_t> waits;
+  Instant now = Second(2000);
+  while (now < Second(2600)) {
+    const absl::Duration wait = destination_.next_probe() - now;
+    ASSERT_GE(wait, absl::Milliseconds(900));
+    ASSERT_LE(wait, absl::Milliseconds(1100));
+    waits.insert(absl::ToInt64Milliseconds(wait));
+    now = destination_.next_probe();
+    Feed(Event::kProbeFailed, now);
+  }
+  EXPECT_GT(waits.size(), 50u);  // jittered
+  EXPECT_EQ(destination_.down_since(), Second(2000));
+  EXPECT_GT(destination_.probes_failed(), 540u);
+}
+
+TEST_F(DestinationTest, ProbesGrowToFifteenSecondsAndStayThere) {
+  Feed(Event::kUnreachable, Second(2000));
+  struct Case {
+    int64_t outage;
+    int64_t seconds;
+  };
+  for (const Case& c : {Case{599, 1}, Case{600, 1}, Case{630, 2}, Case{690, 4}, Case{750, 8},
+                        Case{810, 15}, Case{86'400, 15}, Case{30 * 86'400, 15}}) {
+    const Instant now = Second(2000 + c.outage);
+    Feed(Event::kProbeFailed, now);
+    const absl::Duration wait = destination_.next_probe() - now;
+    EXPECT_GE(wait, absl::Milliseconds(900 * c.seconds)) << c.outage;
+    EXPECT_LE(wait, absl::Milliseconds(1100 * c.seconds)) << c.outage;
+  }
+}
+
+// Failed deliveries that were under way must not push the probe away.
+TEST_F(DestinationTest, OnlyAFailedProbeMovesTheNextOne) {
+  Feed(Event::kUnreachable, Second(2000));
+  const Instant next = destination_.next_probe();
+  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kTrouble, Second(2001));
+  EXPECT_EQ(destination_.next_probe(), next);
+}
+
+TEST_F(DestinationTest, EachOutageStartsAnew) {
+  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kProbeFailed, Second(3000));
+  Feed(Event::kProbeAnswered, Second(3010));
+  Feed(Event::kUnreachable, Second(4000));
+  EXPECT_EQ(destination_.down_since(), Second(4000));
+  EXPECT_EQ(destination_.probes_failed(), 0u);
+  EXPECT_LE(destination_.next_probe(), Second(4002));
+}
+
+TEST_F(DestinationTest, TheWindowGrowsByDeliveriesUpToTheMaximum) {
+  EXPECT_EQ(destination_.window(), 2u);
+  for (size_t delivered = 1; delivered < 100; ++delivered) {
+    const size_t before = destination_.window();
+    destination_.OnDelivered(Second(1001));
+    EXPECT_LE(destination_.window(), before + 1);
+  }
+  EXPECT_EQ(destination_.window(), 20u);
+}
+
+TEST_F(DestinationTest, TroubleHalvesTheWindow) {
+  for (int delivered = 0; delivered < 50; ++delivered) {
+    destination_.OnDelivered(Second(1001));
+  }
+  Feed(Event::kTrouble, Second(1002));
+  Feed(Event::kAnswered, Second(1002));
+  EXPECT_EQ(destination_.window(), 10u);
+  for (int trouble = 0; trouble < 10; ++trouble) {
+    Feed(Event::kTrouble, Second(1003));
+  }
+  EXPECT_EQ(destination_.window(), 1u);
+}
+
+TEST_F(DestinationTest, AReturnStartsWithFew) {
+  for (int delivered = 0; delivered < 50; ++delivered) {
+    destination_.OnDelivered(Second(1001));
+  }
+  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kProbeAnswered, Second(2010));
+  EXPECT_EQ(destination_.window(), 2u);
+}
+
+TEST_F(DestinationTest, AMaximumOfOneIsKept) {
+  destination_.SetConnectionsMax(1);
+  EXPECT_EQ(destination_.window(), 1u);
+  destination_.OnDelivered(Second(1001));
+  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kProbeAnswered, Second(2010));
+  EXPECT_EQ(destination_.window(), 1u);
+}
+
+TEST_F(DestinationTest, HeldUntilReleased) {
+  EXPECT_TRUE(Feed(Event::kIsSelf, Second(1001)));
+  EXPECT_FALSE(destination_.may_deliver());
+  EXPECT_FALSE(Feed(Event::kProbeAnswered, Second(1002)));
+  destination_.OnDelivered(Second(1002));
+  EXPECT_EQ(destination_.state(), State::kHeld);
+  destination_.Release();
+  EXPECT_EQ(destination_.state(), State::kUp);
+}
+
+TEST_F(DestinationTest, ReleaseChangesNothingElse) {
+  Feed(Event::kUnreachable, Second(2000));
+  destination_.Release();
+  EXPECT_EQ(destination_.state(), State::kDown);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// tests/io/uring/uring_files_test.cc -- full disks, read-only disks, locks of other processes, links.
+// tests/io/uring/uring_files_test.cc -- full and read-only disks, locks of other processes, links.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -176,7 +176,7 @@ TEST_F(UringFiles, AFileSystemWithoutDirectReadsIsReadPlainly) {
   EXPECT_TRUE(Run([&](Op* op) { io().Write(op, file.fd, AsBytes("content"), Offset{0}); }).ok());
   const Event direct = OpenFile(scratch, "file", OpenMode::kReadDirect);
   ASSERT_TRUE(direct.ok()) << Describe(direct.error);
-  EXPECT_EQ(MarkCount("uring: no direct reads on this file system"), 1u);
+  EXPECT_GT(MarkCount("uring: no direct reads on this file system"), 0u);
   std::vector<uint8_t> buffer(7);
   EXPECT_EQ(Run([&](Op* op) { io().Read(op, direct.fd, buffer, Offset{0}); }).count, 7u);
   EXPECT_EQ(AsText(buffer), "content");

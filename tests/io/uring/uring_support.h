@@ -1,4 +1,4 @@
-// tests/io/uring/uring_support.h -- one Io on the kernel with odd options, and what the cases do with it.
+// tests/io/uring/uring_support.h -- an Io on the kernel with odd options, and its cases' verbs.
 #pragma once
 
 #include <arpa/inet.h>
@@ -49,7 +49,7 @@ inline Fd ListenOnLoopback(Io& io) {
   return *listener;
 }
 
-// A client made of plain calls, so that what it does is sure to have happened when the call returns.
+// A client made of plain calls: what it does has happened when the call returns.
 inline int ConnectPlainly(Io& io, Fd listener) {
   const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};

@@ -1,0 +1,111 @@
+// tests/core/queue/admission_test.cc -- who is one client, and that counts come back to zero.
+#include "core/queue/admission.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+#include <vector>
+
+#include "core/base/random.h"
+
+namespace backstay {
+namespace {
+
+using Address = std::array<uint8_t, 16>;
+
+constexpr Address kFirst{192, 0, 2, 1};
+constexpr Address kSecond{192, 0, 2, 2};
+
+Address V6(uint8_t network, uint8_t host) {
+  return {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, network, 0, 0, 0, 0, 0, 0, 0, host};
+}
+
+TEST(Admission, TheTotalIsBounded) {
+  Admission admission({2, 10});
+  EXPECT_TRUE(admission.OnConnect(kFirst, false).positive());
+  EXPECT_TRUE(admission.OnConnect(kSecond, false).positive());
+  const Reply refused = admission.OnConnect(V6(1, 1), true);
+  EXPECT_EQ(refused.code, 421);
+  EXPECT_EQ(refused.enhanced, "4.3.2");
+  EXPECT_EQ(admission.connections(), 2u);
+  EXPECT_EQ(admission.clients(), 2u);
+  admission.OnDisconnect(kFirst, false);
+  EXPECT_TRUE(admission.OnConnect(V6(1, 1), true).positive());
+}
+
+TEST(Admission, OneClientIsBounded) {
+  Admission admission({100, 2});
+  EXPECT_TRUE(admission.OnConnect(kFirst, false).positive());
+  EXPECT_TRUE(admission.OnConnect(kFirst, false).positive());
+  const Reply refused = admission.OnConnect(kFirst, false);
+  EXPECT_EQ(refused.code, 421);
+  EXPECT_EQ(refused.enhanced, "4.7.0");
+  EXPECT_TRUE(admission.OnConnect(kSecond, false).positive());
+  EXPECT_EQ(admission.connections(), 3u);
+}
+
+TEST(Admission, AnIpv6ClientIsItsNetwork) {
+  Admission admission({100, 1});
+  EXPECT_TRUE(admission.OnConnect(V6(1, 1), true).positive());
+  EXPECT_FALSE(admission.OnConnect(V6(1, 2), true).positive());
+  EXPECT_TRUE(admission.OnConnect(V6(2, 1), true).positive());
+  admission.OnDisconnect(V6(1, 1), true);
+  EXPECT_TRUE(admission.OnConnect(V6(1, 2), true).positive());
+}
+
+TEST(Admission, AnIpv4AddressIsNoIpv6Network) {
+  Admission admission({100, 1});
+  const Address same_bytes{192, 0, 2, 1, 0, 0, 0, 0, 9};
+  EXPECT_TRUE(admission.OnConnect(kFirst, false).positive());
+  EXPECT_TRUE(admission.OnConnect(same_bytes, true).positive());
+}
+
+TEST(Admission, ARefusedClientLeavesNoTrace) {
+  Admission admission({100, 0});
+  EXPECT_FALSE(admission.OnConnect(kFirst, false).positive());
+  EXPECT_EQ(admission.clients(), 0u);
+  EXPECT_EQ(admission.connections(), 0u);
+}
+
+TEST(Admission, LowerLimitsBindTheNextOnly) {
+  Admission admission({10, 10});
+  admission.OnConnect(kFirst, false);
+  admission.OnConnect(kFirst, false);
+  admission.SetLimits({1, 1});
+  EXPECT_FALSE(admission.OnConnect(kSecond, false).positive());
+  admission.OnDisconnect(kFirst, false);
+  admission.OnDisconnect(kFirst, false);
+  EXPECT_TRUE(admission.OnConnect(kFirst, false).positive());
+}
+
+TEST(Admission, CountsComeBackToZero) {
+  Admission admission({50, 5});
+  Random random(9);
+  std::vector<std::pair<Address, bool>> open;
+  for (int step = 0; step < 20'000; ++step) {
+    const bool is_v6 = random.Chance(1, 2);
+    Address address = V6(static_cast<uint8_t>(random.Below(8)), static_cast<uint8_t>(step));
+    if (!is_v6) {
+      address = {10, 0, 0, static_cast<uint8_t>(random.Below(8))};
+    }
+    if (random.Chance(1, 2)) {
+      if (admission.OnConnect(address, is_v6).positive()) {
+        open.emplace_back(address, is_v6);
+      }
+    } else if (!open.empty()) {
+      std::swap(open[random.Below(open.size())], open.back());
+      admission.OnDisconnect(open.back().first, open.back().second);
+      open.pop_back();
+    }
+    ASSERT_EQ(admission.connections(), open.size());
+    ASSERT_LE(open.size(), 50u);
+  }
+  for (const auto& [address, is_v6] : open) {
+    admission.OnDisconnect(address, is_v6);
+  }
+  EXPECT_EQ(admission.connections(), 0u);
+  EXPECT_EQ(admission.clients(), 0u);
+}
+
+}  // namespace
+}  // namespace backstay
