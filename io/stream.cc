@@ -29,7 +29,8 @@ void Release(std::string& buffer) {
 
 Stream::Stream(Io& io, StreamEvents& events) : io_(io), events_(events) {}
 
-// Not necessarily closed (a simulated host may crash), but never with an op in flight: ~Op asserts it.
+// Not necessarily closed (a simulated host may crash), but never with an op in flight: ~Op asserts
+// it.
 Stream::~Stream() = default;
 
 void Stream::Start(Fd socket) {

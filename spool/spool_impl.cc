@@ -9,8 +9,8 @@
 namespace backstay {
 namespace {
 
-// A thousand recipients with long addresses. Messages whose envelope is larger are refused (451) when
-// they happen to come at the very end of a segment.
+// A thousand recipients with long addresses. Messages whose envelope is larger are refused (451)
+// when they happen to come at the very end of a segment.
 constexpr size_t kDescriptionBytesMax = 256_KiB;
 constexpr size_t kPartBytesMax = 4_MiB;
 static_assert(kPartBytesMax + kDescriptionBytesMax < kPayloadBytesMax);
@@ -51,8 +51,8 @@ void Spool::Impl::Recover() {
   phase_ = Phase::kRecovering;
   const Catalog::Identity identity{options_.node, options_.shard};
   RecoveryEvents& recovery_events = *this;
-  recovery_ = std::make_unique<Recovery>(io_, directory_, identity, segments_, index_,
-                                         recovery_events);
+  recovery_ =
+      std::make_unique<Recovery>(io_, directory_, identity, segments_, index_, recovery_events);
   recovery_->Start();
 }
 

@@ -1,4 +1,5 @@
-// io/uring/probe.cc -- setup, opcodes, buffer rings, multishot: in this order, first failure reported.
+// io/uring/probe.cc -- setup, opcodes, buffer rings, multishot: in this order, first failure
+// reported.
 #include "io/uring/probe.h"
 
 #include <fmt/format.h>
@@ -106,8 +107,8 @@ absl::Status CheckFeatures(Ring& ring) {
                             : Lacks(fmt::format("io_uring operation {}", missing));
 }
 
-// Enters until a completion of `user_data` is there: those of canceled requests may come late, behind
-// the cancel's own. False when none came in time.
+// Enters until a completion of `user_data` is there: those of canceled requests may come late,
+// behind the cancel's own. False when none came in time.
 bool WaitFor(Ring& ring, uint64_t user_data, Completed* completed) {
   for (;;) {
     if (ring.ready() == 0) {
@@ -123,7 +124,8 @@ bool WaitFor(Ring& ring, uint64_t user_data, Completed* completed) {
   }
 }
 
-// Ends what is armed on the ring and takes its completions, so that nothing refers to our descriptors.
+// Ends what is armed on the ring and takes its completions, so that nothing refers to our
+// descriptors.
 void CancelAll(Ring& ring) {
   io_uring_sqe* entry = ring.NextEntry();
   if (entry == nullptr) {

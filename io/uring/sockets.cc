@@ -23,7 +23,8 @@ namespace {
 constexpr int kKeepaliveIdleSeconds = 60;
 constexpr int kKeepaliveIntervalSeconds = 15;
 constexpr int kKeepaliveProbes = 4;
-// RFC 5321 s4.5.3.2.5 lets a block of data take 3 minutes; what is unacknowledged for longer is lost.
+// RFC 5321 s4.5.3.2.5 lets a block of data take 3 minutes; what is unacknowledged for longer is
+// lost.
 constexpr unsigned kUserTimeoutMilliseconds = 3 * 60 * 1000;
 static_assert(1000u * (kKeepaliveIdleSeconds + kKeepaliveIntervalSeconds * kKeepaliveProbes) <=
               kUserTimeoutMilliseconds);

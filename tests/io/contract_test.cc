@@ -1,4 +1,5 @@
-// tests/io/contract_test.cc -- the sentences of io/io.h on turns, time, cancellation and the network.
+// tests/io/contract_test.cc -- the sentences of io/io.h on turns, time, cancellation and the
+// network.
 //
 // Built against each back end from this source; contract_files_test.cc has the sentences on files.
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// tests/io/stream_test.cc -- the stream keeps every byte, pauses, and closes with nothing in flight.
+// tests/io/stream_test.cc -- the stream keeps every byte, pauses, and closes with nothing in
+// flight.
 //
 // Runs on each back end, like the contract below it.
 #include "io/stream.h"

@@ -1,4 +1,5 @@
-// tests/core/smtp/data_writer_test.cc -- against a line-by-line reading of RFC 5321 s4.5.2, at any cut.
+// tests/core/smtp/data_writer_test.cc -- against a line-by-line reading of RFC 5321 s4.5.2, at any
+// cut.
 #include "core/smtp/data_writer.h"
 
 #include <gtest/gtest.h>

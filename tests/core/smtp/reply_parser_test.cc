@@ -1,4 +1,5 @@
-// tests/core/smtp/reply_parser_test.cc -- the grammar of replies as tables, caps at their edges, any cut.
+// tests/core/smtp/reply_parser_test.cc -- the grammar of replies as tables, caps at their edges,
+// any cut.
 #include "core/smtp/reply_parser.h"
 
 #include <gtest/gtest.h>
@@ -20,8 +21,8 @@ struct Parsed {
   bool in_reply = false;
 };
 
-// In pieces of a size drawn from `random`, each in memory of exactly that size: a sanitizer sees what
-// reads behind the end.
+// In pieces of a size drawn from `random`, each in memory of exactly that size: a sanitizer sees
+// what reads behind the end.
 Parsed Parse(std::string_view text, Random* random = nullptr) {
   Parsed parsed;
   ReplyParser parser;

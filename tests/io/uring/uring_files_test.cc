@@ -1,4 +1,5 @@
-// tests/io/uring/uring_files_test.cc -- full disks, read-only disks, locks of other processes, links.
+// tests/io/uring/uring_files_test.cc -- full disks, read-only disks, locks of other processes,
+// links.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

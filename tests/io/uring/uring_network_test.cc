@@ -1,5 +1,5 @@
-// tests/io/uring/uring_network_test.cc -- the manners of the ring that only a kernel has: buffers that run
-// out, queues that overflow, wakes from other threads, descriptors that are gone.
+// tests/io/uring/uring_network_test.cc -- the manners of the ring that only a kernel has: buffers
+// that run out, queues that overflow, wakes from other threads, descriptors that are gone.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>

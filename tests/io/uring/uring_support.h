@@ -1,4 +1,5 @@
-// tests/io/uring/uring_support.h -- one Io on the kernel with odd options, and what the cases do with it.
+// tests/io/uring/uring_support.h -- one Io on the kernel with odd options, and what the cases do
+// with it.
 #pragma once
 
 #include <arpa/inet.h>
@@ -49,7 +50,8 @@ inline Fd ListenOnLoopback(Io& io) {
   return *listener;
 }
 
-// A client made of plain calls, so that what it does is sure to have happened when the call returns.
+// A client made of plain calls, so that what it does is sure to have happened when the call
+// returns.
 inline int ConnectPlainly(Io& io, Fd listener) {
   const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
