@@ -172,7 +172,8 @@ constexpr const char* kUsage =
     "  --help         print this and exit\n"
     "\n"
     "SIGTERM drains and stops, twice stops at once; SIGHUP reloads the configuration.\n"
-    "Exit codes: 0; 64 usage; 69 kernel; 73 spool; 75 spool in use; 76 newer spool; 78 configuration.\n";
+    "Exit codes: 0; 64 usage; 69 kernel; 73 spool; 75 spool in use; 76 newer spool; 78 "
+    "configuration.\n";
 
 // Nothing: go on. Otherwise the exit code.
 std::optional<int> ParseFlags(int argc, char** argv, Flags& flags) {
