@@ -73,8 +73,7 @@ uint16_t ShardsOf(const Config& config) {
 
 void Reload(Engine& engine, const std::string& path) {
   NotifyServiceManager("RELOADING=1");
-  absl::StatusOr<std::unique_ptr<const Snapshot>> next =
-      LoadSnapshot(path, MachineName());
+  absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, MachineName());
   if (next.ok()) {
     const absl::Status fits = next.value()->CanReplace(engine.snapshot());
     if (!fits.ok()) {

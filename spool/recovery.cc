@@ -168,7 +168,8 @@ void Recovery::OnSegmentRead() {
     if (segment_ != nullptr) {
       MARK("segment with unreadable blocks kept");
       ++segment_
-            ->pins;  // for this run: the blocks may hold live mail, and be readable at the next start
+            // for this run: the blocks may hold live mail, and be readable at the next start
+            ->pins;
     }
   }
   if (zero_check_ != nullptr) {

@@ -230,8 +230,8 @@ CommitResult Spool::Impl::IntakeState() const {
   return CommitResult::kStored;
 }
 
-// A segment that is on its way is worth waiting for; one that cannot be had is not: content is read to
-// its end then and refused, or its client would wait for ever.
+// A segment that is on its way is worth waiting for; one that cannot be had is not: content is read
+// to its end then and refused, or its client would wait for ever.
 bool Spool::Impl::Congested() const {
   const bool waits_for_segment = commit_.wants_segment() && roll_error_ == IoError::kNone;
   return !is_running() || waits_for_segment || staging_.over_budget() ||
@@ -242,8 +242,8 @@ void Spool::Impl::TellUncongested() {
   if (congestion_waiters_.empty() || Congested()) {
     return;
   }
-  // A few at a time: what they bring shows in the budgets only a turn later, and every connection that
-  // is stopped again meanwhile keeps what its socket had already given.
+  // A few at a time: what they bring shows in the budgets only a turn later, and every connection
+  // that is stopped again meanwhile keeps what its socket had already given.
   for (int told = 0; told < kToldPerTurnMax && !congestion_waiters_.empty(); ++told) {
     congestion_waiters_.PopFront()->OnUncongested();
   }

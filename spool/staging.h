@@ -69,7 +69,8 @@ class Staging {
 
   void TellRefused();
   void Pump();
-  // Ends every finished message that still waits for room, and gives up the unfinished ones that do.
+  // Ends every finished message that still waits for room, and gives up the unfinished ones that
+  // do.
   void RefuseWaiting(CommitResult result);
   void LoseParts(uint32_t segment, uint64_t from);
 

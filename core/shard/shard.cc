@@ -28,7 +28,8 @@ SpoolOptions OptionsOf(const ShardSetup& setup) {
   options.shard = static_cast<uint16_t>(setup.index);
   options.segment_bytes = setup.snapshot.config.spool.segment_bytes;
   options.reserve_bytes = setup.snapshot.config.spool.reserve_bytes;
-  // The budgets of memory are the process's: each shard has its share, and never too little to work.
+  // The budgets of memory are the process's: each shard has its share, and never too little to
+  // work.
   const size_t shards = setup.post.shards();
   options.staging_bytes_max = std::max(options.staging_bytes_max / shards, kStagingBytesMin);
   options.pending_bytes_max = std::max(options.pending_bytes_max / shards, kPendingBytesMin);

@@ -115,8 +115,8 @@ const DomainPlan* Snapshot::FindDomain(std::string_view name) const {
   return found != domains.end() && found->name == name ? &*found : nullptr;
 }
 
-// The kernel spreads connections over the shards by a hash, so each shard gets its share of both limits.
-// A client near its limit may be refused a little early; it is never admitted beyond it.
+// The kernel spreads connections over the shards by a hash, so each shard gets its share of both
+// limits. A client near its limit may be refused a little early; it is never admitted beyond it.
 AdmissionLimits Snapshot::AdmissionLimitsOf(size_t shards) const {
   AdmissionLimits limits;
   limits.connections_max = (config.smtp.connections_max + shards - 1) / shards;

@@ -38,7 +38,8 @@ struct Exhaustive {
 };
 // The small story again and again: a crash after the n-th event, in each crash mode.
 void RunCrashEvery(const Exhaustive& options, RunTotals& totals);
-// The small story again and again: the n-th disk operation fails, once or from then on, in each way.
+// The small story again and again: the n-th disk operation fails, once or from then on, in each
+// way.
 void RunFailEvery(const Exhaustive& options, RunTotals& totals);
 
 }  // namespace backstay

@@ -165,8 +165,8 @@ void Story::StartDaemon() {
   restart_at_ = world_.Now() + kRestartDelayMax;
 }
 
-// Not before the daemon was started: opening the spool directory drives the world by itself, and a crash
-// point would make it wait for ever.
+// Not before the daemon was started: opening the spool directory drives the world by itself, and a
+// crash point would make it wait for ever.
 void Story::ArmCrash() {
   if (plan_.crash_after_event > 0 && ledger_.crashes() == 0 && crash_events_ == 0) {
     const uint64_t now = world_.events();
