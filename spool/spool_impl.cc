@@ -338,7 +338,9 @@ Instant Spool::Impl::NextDue() const {
   if (IntakeState() == CommitResult::kNoSpace) {
     due = std::min(due, io_.Now() + kRollRetry);
   }
-  return phase_ == Phase::kClosing && commit_.idle() ? std::min(due, io_.Now()) : due;
+  const bool can_close =
+      phase_ == Phase::kClosing && commit_.idle() && !roll_.busy() && !reclaim_.busy();
+  return can_close ? std::min(due, io_.Now()) : due;
 }
 
 void Spool::Impl::Close() {

@@ -27,7 +27,9 @@ SpoolOptions OptionsOf(const ShardSetup& setup) {
   options.node = setup.node;
   options.shard = static_cast<uint16_t>(setup.index);
   options.segment_bytes = setup.snapshot.config.spool.segment_bytes;
-  options.reserve_bytes = setup.snapshot.config.spool.reserve_bytes;
+  // Every shard looks at the free space of one disk, and needs room for a segment of settles.
+  options.reserve_bytes = std::max<uint64_t>(setup.snapshot.config.spool.reserve_bytes,
+                                             2 * options.segment_bytes * setup.post.shards());
   // The budgets of memory are the process's: each shard has its share, and never too little to
   // work.
   const size_t shards = setup.post.shards();
