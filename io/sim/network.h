@@ -33,7 +33,8 @@ class Network {
   void Send(const OpToken& token, uint64_t connection, int end);
   void Shutdown(uint64_t connection, int end);
   void Close(uint64_t connection, int end);
-  // The end vanishes with its program: a reset, or with its host silence until somebody sends to it.
+  // The end vanishes with its program: a reset, or with its host silence until somebody sends to
+  // it.
   void Abandon(uint64_t connection, int end, bool host_died);
   SocketAddress LocalAddress(uint64_t connection, int end) const;
 
