@@ -64,7 +64,7 @@ void Catalog::Next() {
     return events_.OnCatalogRead(absl::OkStatus());
   }
   step_ = Step::kOpened;
-    failed_opens_ = 0;
+  failed_opens_ = 0;
   open_name_ = NameOfSegment(found_[current_].number);
   io_.Open(&open_, directory_, open_name_.data(), OpenMode::kRead);
 }

@@ -258,8 +258,9 @@ void GroupCommit::Fail(IoError error, const char* what) {
     gate_.Failed(io_.Now());
   }
   outcomes_.PutBack(flight_->outcomes());
-  // What gathered behind the batch fails too: its places are in this segment, or its messages may have
-  // parts there. In the second case nothing was written to the new segment yet, and it starts anew.
+  // What gathered behind the batch fails too: its places are in this segment, or its messages may
+  // have parts there. In the second case nothing was written to the new segment yet, and it starts
+  // anew.
   Segment* const gathered_in = gather_->segment();
   Segment* const reopened = gathered_in != &segment ? gathered_in : nullptr;
   if (open_ == &segment) {

@@ -5,8 +5,8 @@
 // batch is in flight, so every byte of it is synced before the first byte of the next is written.
 //
 // Turn:   Commit() starts what can be started and never waits. CommitEvents run from Io::Turn.
-// Errors: a failed write or sync fails the batch, abandons its segment, and fails what gathered behind
-//         it. Outcomes go back to the queue.
+// Errors: a failed write or sync fails the batch, abandons its segment, and fails what gathered
+//         behind it. Outcomes go back to the queue.
 // See:    FORMAT.md 4; STYLE 30.
 #pragma once
 

@@ -9,8 +9,8 @@
 namespace backstay {
 namespace {
 
-// A thousand recipients with long addresses. Messages whose envelope is larger are refused (451) when
-// they happen to come at the very end of a segment.
+// A thousand recipients with long addresses. Messages whose envelope is larger are refused (451)
+// when they happen to come at the very end of a segment.
 constexpr size_t kDescriptionBytesMax = 256_KiB;
 constexpr size_t kPartBytesMax = 4_MiB;
 static_assert(kPartBytesMax + kDescriptionBytesMax < kPayloadBytesMax);

@@ -1,4 +1,4 @@
-// tests/spool/failure_test.cc -- writes and syncs that fail: what is told, what is kept, what goes on.
+// tests/spool/failure_test.cc -- writes and syncs that fail: what is told, kept, and goes on.
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "fmt/format.h"
@@ -246,7 +246,7 @@ TEST_F(FailureTest, CloseEndsOnADeadDevice) {
   EXPECT_TRUE(harness.CloseAndWait());
 }
 
-// The story of the exhaustive run: small and large messages, settles, a roll. What it knows at the end.
+// The story of the exhaustive run: small and large messages, settles, a roll; what it knows then.
 struct Story {
   std::map<MessageRef, std::string> stored;
   std::set<MessageRef> settled;

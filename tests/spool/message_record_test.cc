@@ -93,8 +93,11 @@ TEST(MessageRecord, ImpossibleTablesAreRefused) {
 
 TEST(MessageRecord, ContentBesideAPartListIsRefused) {
   const std::vector<PartEntry> parts = {{1, 2, 1000, 4}};
+  std::vector<uint8_t> payload = TestPayload(parts, "");
+  payload.push_back('x');
+  StoreLittle(payload.data() + offsetof(MessageFixed, content_bytes), 1u);
   DecodedMessage message;
-  EXPECT_FALSE(DecodeMessage(TestPayload(parts, "content"), message));
+  EXPECT_FALSE(DecodeMessage(payload, message));
 }
 
 OutcomeEntry Entry(uint32_t recipient) {

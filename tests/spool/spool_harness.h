@@ -1,4 +1,4 @@
-// tests/spool/spool_harness.h -- one shard's spool on a simulated host: send, wait, settle, crash, look.
+// tests/spool/spool_harness.h -- one shard's spool on a simulated host: send, settle, crash, look.
 #pragma once
 
 #include <gtest/gtest.h>
