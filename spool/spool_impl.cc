@@ -335,7 +335,8 @@ Instant Spool::Impl::NextDue() const {
   if (IntakeState() == CommitResult::kNoSpace) {
     due = std::min(due, io_.Now() + kRollRetry);
   }
-  return phase_ == Phase::kClosing && commit_.idle() ? std::min(due, io_.Now()) : due;
+  const bool must_close = phase_ == Phase::kClosing && commit_.idle() && !roll_.busy();
+  return must_close && !reclaim_.busy() ? std::min(due, commit_.gate().retry_at()) : due;
 }
 
 void Spool::Impl::Close() {
