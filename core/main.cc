@@ -7,7 +7,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -44,6 +47,12 @@ int Fail(int code, const absl::Status& status) {
   return code;
 }
 
+std::string MachineName() {
+  std::array<char, 256> name{};
+  const bool known = gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0';
+  return known ? name.data() : "localhost";
+}
+
 absl::StatusOr<std::unique_ptr<Io>> MakeIo() {
   return MakeUringIo(UringOptions{});
 }
@@ -64,7 +73,7 @@ uint16_t ShardsOf(const Config& config) {
 
 void Reload(Engine& engine, const std::string& path) {
   NotifyServiceManager("RELOADING=1");
-  absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path);
+  absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, MachineName());
   if (next.ok()) {
     const absl::Status fits = next.value()->CanReplace(engine.snapshot());
     if (!fits.ok()) {
@@ -129,7 +138,9 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   absl::StatusOr<SpoolDirectory> spool = SpoolDirectory::Open(
       **io, {.path = config.spool.directory, .shards = ShardsOf(config), .node = config.node_id});
   if (!spool.ok()) {
-    return Fail(SpoolExitCode(spool.status()), spool.status());
+    const std::string text =
+        fmt::format("spool {}: {}", config.spool.directory, std::string(spool.status().message()));
+    return Fail(SpoolExitCode(spool.status()), absl::Status(spool.status().code(), text));
   }
   for (const std::string& line : spool->warnings()) {
     LogWarning("{}", line);
@@ -160,7 +171,8 @@ constexpr const char* kUsage =
     "  --help         print this and exit\n"
     "\n"
     "SIGTERM drains and stops, twice stops at once; SIGHUP reloads the configuration.\n"
-    "Exit codes: 0; 64 usage; 69 kernel; 73 spool; 75 spool in use; 76 newer spool; 78 configuration.\n";
+    "Exit codes: 0; 64 usage; 69 kernel; 73 spool; 75 spool in use; 76 newer spool; 78 "
+    "configuration.\n";
 
 // Nothing: go on. Otherwise the exit code.
 std::optional<int> ParseFlags(int argc, char** argv, Flags& flags) {
@@ -202,7 +214,8 @@ int Main(int argc, char** argv) {
   if (done.has_value()) {
     return *done;
   }
-  absl::StatusOr<std::unique_ptr<const Snapshot>> snapshot = LoadSnapshot(flags.config);
+  absl::StatusOr<std::unique_ptr<const Snapshot>> snapshot =
+      LoadSnapshot(flags.config, MachineName());
   if (!snapshot.ok()) {
     return Fail(kExitConfig, snapshot.status());
   }

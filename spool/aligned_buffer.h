@@ -1,4 +1,5 @@
-// spool/aligned_buffer.h -- growable bytes on a block boundary, for files around the page cache.
+// spool/aligned_buffer.h -- growable bytes on a block boundary, so that the file may be written
+// and read around the page cache.
 //
 // Owns:  its memory; keeps it when emptied.
 #pragma once

@@ -88,8 +88,7 @@ void Catalog::OnOpened(const IoResult& result) {
   }
   if (!result.ok()) {
     if (result.error() == IoError::kDevice && ++failed_opens_ < kTries) {
-      return io_.Open(&open_, directory_, NameOfSegment(found_[current_].number).data(),
-                      OpenMode::kRead);
+      return io_.Open(&open_, directory_, open_name_.data(), OpenMode::kRead);
     }
     found_[current_].is_unreadable = result.error() != IoError::kNotFound;
     return LeaveAlone(Describe(result.error()));

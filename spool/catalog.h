@@ -25,7 +25,8 @@ struct CatalogEntry {
   Fd file;
   std::optional<SegmentHeader> header;  // nothing: it is all zero, perhaps the whole file is
   std::optional<StartPayload> start;
-  // Damage if there is anything in the segment; else it was being prepared when all stopped.
+  // Damage if there is anything in the segment; else it was being prepared when the machine
+  // stopped.
   bool is_header_from_copy = false;
   bool is_short = false;
   bool is_unreadable = false;  // the device failed, now or in part

@@ -25,6 +25,7 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   bool Pump(bool force) override;
   bool is_finishing() const override { return source_ != nullptr && !waiting(); }
   void Refuse(CommitResult result) override;
+  void GiveUp() override { Fail(); }
   void LoseParts(uint32_t segment, uint64_t from) override;
   void OnBatchDecided(CommitResult result, MessageRef message) override;
 

@@ -166,9 +166,10 @@ void Recovery::OnSegmentRead() {
              catalog_.entries()[current_].number, reader_.unreadable_blocks());
     result_.damaged += reader_.unreadable_blocks();
     if (segment_ != nullptr) {
-      // For this run: the blocks may hold live mail, and be readable at the next start.
       MARK("segment with unreadable blocks kept");
-      ++segment_->pins;
+      ++segment_
+            // for this run: the blocks may hold live mail, and be readable at the next start
+            ->pins;
     }
   }
   if (zero_check_ != nullptr) {

@@ -16,6 +16,7 @@ constexpr size_t kPartBytesMax = 4_MiB;
 static_assert(kPartBytesMax + kDescriptionBytesMax < kPayloadBytesMax);
 constexpr size_t kDetailBytesMax = 32_KiB;
 const absl::Duration kRollRetry = absl::Seconds(1);
+constexpr int kToldPerTurnMax = 4;
 
 SpoolOptions Checked(SpoolOptions options) {
   options.segment_bytes = std::clamp(options.segment_bytes / kBlockBytes * kBlockBytes,
@@ -158,11 +159,11 @@ void Spool::Impl::OnRollFailed(IoError error) {
   }
 }
 
-// Finished messages do not wait for a segment that cannot be had: the client is told to come back.
+// Messages do not wait for a segment that cannot be had: the client is told to come back.
 void Spool::Impl::RefuseStuck() {
   if (commit_.wants_segment() && !roll_.ready() && roll_error_ != IoError::kNone) {
-    staging_.RefuseFinishing(roll_error_ == IoError::kNoSpace ? CommitResult::kNoSpace
-                                                              : CommitResult::kFailed);
+    staging_.RefuseWaiting(roll_error_ == IoError::kNoSpace ? CommitResult::kNoSpace
+                                                            : CommitResult::kFailed);
   }
 }
 
@@ -229,8 +230,11 @@ CommitResult Spool::Impl::IntakeState() const {
   return CommitResult::kStored;
 }
 
+// A segment that is on its way is worth waiting for; one that cannot be had is not: content is read
+// to its end then and refused, or its client would wait for ever.
 bool Spool::Impl::Congested() const {
-  return !is_running() || commit_.wants_segment() || staging_.over_budget() ||
+  const bool waits_for_segment = commit_.wants_segment() && roll_error_ == IoError::kNone;
+  return !is_running() || waits_for_segment || staging_.over_budget() ||
          commit_.pending_bytes() >= options_.pending_bytes_max;
 }
 
@@ -238,12 +242,11 @@ void Spool::Impl::TellUncongested() {
   if (congestion_waiters_.empty() || Congested()) {
     return;
   }
-  List<CongestionWaiter> waiters;
-  waiters.TakeAll(congestion_waiters_);
-  while (!waiters.empty() && !Congested()) {
-    waiters.PopFront()->OnUncongested();
+  // A few at a time: what they bring shows in the budgets only a turn later, and every connection
+  // that is stopped again meanwhile keeps what its socket had already given.
+  for (int told = 0; told < kToldPerTurnMax && !congestion_waiters_.empty(); ++told) {
+    congestion_waiters_.PopFront()->OnUncongested();
   }
-  congestion_waiters_.TakeAll(waiters);
 }
 
 // ---- the queue ----
@@ -335,8 +338,9 @@ Instant Spool::Impl::NextDue() const {
   if (IntakeState() == CommitResult::kNoSpace) {
     due = std::min(due, io_.Now() + kRollRetry);
   }
-  const bool must_close = phase_ == Phase::kClosing && commit_.idle() && !roll_.busy();
-  return must_close && !reclaim_.busy() ? std::min(due, commit_.gate().retry_at()) : due;
+  const bool can_close =
+      phase_ == Phase::kClosing && commit_.idle() && !roll_.busy() && !reclaim_.busy();
+  return can_close ? std::min(due, commit_.gate().retry_at()) : due;
 }
 
 void Spool::Impl::Close() {
@@ -357,6 +361,9 @@ void Spool::Impl::Close() {
   }
   phase_ = Phase::kClosing;
   abandoned_before_close_ = commit_.segments_abandoned();
+  // Whether a segment can be had is asked once more now: what failed before may be over.
+  roll_error_ = IoError::kNone;
+  roll_retry_at_ = io_.Now();
   CommitTurn();
 }
 

@@ -81,14 +81,15 @@ void Staging::PumpForced() {
   }
 }
 
-void Staging::RefuseFinishing(CommitResult result) {
+void Staging::RefuseWaiting(CommitResult result) {
   List<StagedNode> looked_at;
   looked_at.TakeAll(waiting_);
   while (StagedNode* node = looked_at.PopFront()) {
     if (node->writer.is_finishing()) {
       node->writer.Refuse(result);
     } else {
-      waiting_.PushBack(node);
+      MARK("unfinished message given up");
+      node->writer.GiveUp();
     }
   }
 }

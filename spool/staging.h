@@ -32,6 +32,8 @@ class StagedWriter {
   virtual bool is_finishing() const = 0;
   // Ends a finishing message that nothing was appended for. May be gone afterwards.
   virtual void Refuse(CommitResult result) = 0;
+  // Drops what is staged of an unfinished message; it is refused when it is finished.
+  virtual void GiveUp() = 0;
   // Records in `segment` at or behind `from` are lost.
   virtual void LoseParts(uint32_t segment, uint64_t from) = 0;
 
@@ -67,8 +69,9 @@ class Staging {
 
   void TellRefused();
   void Pump();
-  // Ends every finished message that still waits for room.
-  void RefuseFinishing(CommitResult result);
+  // Ends every finished message that still waits for room, and gives up the unfinished ones that
+  // do.
+  void RefuseWaiting(CommitResult result);
   void LoseParts(uint32_t segment, uint64_t from);
 
  private:

@@ -105,6 +105,11 @@ void Delivery::OnHead(ReadOutcome outcome) {
   arrival_ = head.arrival;
   connection_.StartTransaction(envelope_, recipients_, head.content_bytes,
                                (head.flags & MessageFlags::kDotLines) != 0);
+  if (connection_.session().phase() == ClientSession::Phase::kReady) {
+    MARK("transaction_over_before_it_began");  // too large for its SIZE, or needs what it lacks
+    EndAttempt();
+    StartNext();
+  }
 }
 
 // Fills recipients_; false when nobody is eligible.

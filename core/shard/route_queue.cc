@@ -87,6 +87,12 @@ std::optional<MessageRef> RouteQueue::NextByCursor() {
     if (!in_flight(*next)) {
       return next;
     }
+    // Under way for other recipients: those of this domain may not be among them (a reload brought the
+    // domain back meanwhile), so it is met again when it is released.
+    if (std::find(due_.begin(), due_.end(), *next) == due_.end()) {
+      MARK("met_while_under_way");
+      due_.push_back(*next);
+    }
   }
   recovery_pass_ = false;
   return std::nullopt;

@@ -16,6 +16,8 @@ namespace {
 
 // DESIGN 3.3: after SIGTERM, how long open data may still take.
 constexpr absl::Duration kDrainLimit = absl::Seconds(5);
+constexpr size_t kStagingBytesMin = 4_MiB;
+constexpr size_t kPendingBytesMin = 2_MiB;
 constexpr int kListenBacklog = 4096;
 // A post that found its ring full is tried again this soon.
 constexpr absl::Duration kBacklogRetry = absl::Milliseconds(1);
@@ -25,7 +27,14 @@ SpoolOptions OptionsOf(const ShardSetup& setup) {
   options.node = setup.node;
   options.shard = static_cast<uint16_t>(setup.index);
   options.segment_bytes = setup.snapshot.config.spool.segment_bytes;
-  options.reserve_bytes = setup.snapshot.config.spool.reserve_bytes;
+  // Every shard looks at the free space of one disk, and needs room for a segment of settles.
+  options.reserve_bytes = std::max<uint64_t>(setup.snapshot.config.spool.reserve_bytes,
+                                             2 * options.segment_bytes * setup.post.shards());
+  // The budgets of memory are the process's: each shard has its share, and never too little to
+  // work.
+  const size_t shards = setup.post.shards();
+  options.staging_bytes_max = std::max(options.staging_bytes_max / shards, kStagingBytesMin);
+  options.pending_bytes_max = std::max(options.pending_bytes_max / shards, kPendingBytesMin);
   return options;
 }
 

@@ -2,7 +2,6 @@
 #include "core/shard/snapshot.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -21,14 +20,6 @@ uint64_t HashText(std::string_view text) {
     hash = (hash ^ static_cast<uint8_t>(character)) * 1099511628211U;
   }
   return hash;
-}
-
-std::string MachineName() {
-  std::array<char, 256> name{};
-  if (gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') {
-    return "localhost";
-  }
-  return name.data();
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
@@ -93,9 +84,10 @@ absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
   UNREACHABLE();
 }
 
-absl::StatusOr<std::unique_ptr<const Snapshot>> Resolve(Config config) {
+absl::StatusOr<std::unique_ptr<const Snapshot>> Resolve(Config config,
+                                                        const std::string& default_hostname) {
   auto snapshot = std::make_unique<Snapshot>();
-  snapshot->hostname = config.hostname.empty() ? MachineName() : config.hostname;
+  snapshot->hostname = config.hostname.empty() ? default_hostname : config.hostname;
   std::vector<DomainPolicy> relay;
   for (const DomainConfig& domain : config.domains) {
     ASSIGN_OR_RETURN(DomainPolicy policy, RelayOf(domain));
@@ -123,12 +115,13 @@ const DomainPlan* Snapshot::FindDomain(std::string_view name) const {
   return found != domains.end() && found->name == name ? &*found : nullptr;
 }
 
-// The kernel spreads connections over the shards by a hash, so the total is shared out evenly. One
-// client's few connections may all meet the same shard: the limit for one client holds on each.
+// The kernel spreads connections over the shards by a hash, so each shard gets its share of both
+// limits. A client near its limit may be refused a little early; it is never admitted beyond it.
 AdmissionLimits Snapshot::AdmissionLimitsOf(size_t shards) const {
   AdmissionLimits limits;
   limits.connections_max = (config.smtp.connections_max + shards - 1) / shards;
-  limits.connections_per_client_max = config.smtp.connections_per_client_max;
+  limits.connections_per_client_max =
+      std::max<size_t>(config.smtp.connections_per_client_max / shards, 1);
   return limits;
 }
 
@@ -146,12 +139,13 @@ absl::Status Snapshot::CanReplace(const Snapshot& running) const {
 absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view text,
                                                               const std::string& file_name) {
   ASSIGN_OR_RETURN(Config config, ParseConfig(text, file_name));
-  return Resolve(std::move(config));
+  return Resolve(std::move(config), "localhost");
 }
 
-absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path) {
+absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path,
+                                                             const std::string& default_hostname) {
   ASSIGN_OR_RETURN(Config config, LoadConfig(path));
-  return Resolve(std::move(config));
+  return Resolve(std::move(config), default_hostname);
 }
 
 }  // namespace backstay

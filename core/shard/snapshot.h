@@ -48,8 +48,9 @@ struct Snapshot {
   absl::Status CanReplace(const Snapshot& running) const;
 };
 
-// Reads `path` and the recipient files that it names.
-absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path);
+// Reads `path` and the recipient files that it names. `default_hostname`: when none is configured.
+absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path,
+                                                             const std::string& default_hostname);
 absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view text,
                                                               const std::string& file_name);
 

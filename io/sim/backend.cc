@@ -150,7 +150,7 @@ void Io::Backend::Close(Fd fd) {
   descriptors_.erase(fd.number());
   switch (closed.kind) {
     case DescriptorKind::kListener:
-      world_.network().CloseListener(closed.object);
+      world_.network().CloseListener(closed.object, /*host_died=*/false);
       return;
     case DescriptorKind::kSocket:
       world_.network().Close(closed.object, closed.end);
@@ -276,9 +276,9 @@ void Io::Backend::Die(CrashMode mode) {
   ready_.clear();
   for (const auto& [number, descriptor] : descriptors_) {
     if (descriptor.kind == DescriptorKind::kListener) {
-      world_.network().CloseListener(descriptor.object);
+      world_.network().CloseListener(descriptor.object, /*host_died=*/true);
     } else if (descriptor.kind == DescriptorKind::kSocket) {
-      world_.network().Abandon(descriptor.object, descriptor.end);
+      world_.network().Abandon(descriptor.object, descriptor.end, /*host_died=*/true);
     }
   }
   descriptors_.clear();

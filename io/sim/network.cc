@@ -306,10 +306,10 @@ void Network::Close(uint64_t connection, int index) {
   DropIfDead(connection);
 }
 
-void Network::Abandon(uint64_t connection, int index) {
+void Network::Abandon(uint64_t connection, int index, bool host_died) {
   Connection& at = connections_.at(connection);
   End& end = at.ends[static_cast<size_t>(index)];
-  const bool silent = world_.Draw(world_.plan().silent_crash);
+  const bool silent = host_died && world_.Draw(world_.plan().silent_crash);
   LoseUnsent(end);
   if (!silent && !end.broken) {
     Segment reset;

@@ -23,7 +23,8 @@ class Network {
   Network& operator=(const Network&) = delete;
 
   absl::StatusOr<uint64_t> Listen(Host& host, const SocketAddress& address, int backlog);
-  void CloseListener(uint64_t listener);
+  // What its backlog holds is reset; `host_died`: or vanishes without a word, as the plan says.
+  void CloseListener(uint64_t listener, bool host_died);
   SocketAddress ListenerAddress(uint64_t listener) const;
 
   void Accept(const OpToken& token, uint64_t listener);
@@ -32,8 +33,8 @@ class Network {
   void Send(const OpToken& token, uint64_t connection, int end);
   void Shutdown(uint64_t connection, int end);
   void Close(uint64_t connection, int end);
-  // The end vanishes with its host's programs: a reset, or silence until somebody sends to it.
-  void Abandon(uint64_t connection, int end);
+  // The end vanishes with its program: a reset, or with its host silence until somebody sends to it.
+  void Abandon(uint64_t connection, int end, bool host_died);
   SocketAddress LocalAddress(uint64_t connection, int end) const;
 
   // Hosts reach each other again: what waited for that goes on.

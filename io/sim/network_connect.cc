@@ -44,13 +44,13 @@ SocketAddress Network::ListenerAddress(uint64_t listener) const {
   return listeners_.at(listener).address;
 }
 
-void Network::CloseListener(uint64_t listener) {
+void Network::CloseListener(uint64_t listener, bool host_died) {
   const auto found = listeners_.find(listener);
   ASSERT(found != listeners_.end());
   const std::deque<uint64_t> backlog = std::move(found->second.backlog);
   listeners_.erase(found);
   for (const uint64_t connection : backlog) {
-    Abandon(connection, 1);
+    Abandon(connection, 1, host_died);
   }
 }
 
@@ -157,9 +157,9 @@ void Network::FinishConnect(const OpToken& token, uint64_t connection) {
   }
   Io::Backend* backend = nullptr;
   if (Live(token, &backend) == nullptr) {
-    Abandon(connection, 0);  // canceled, or its program is gone
+    Abandon(connection, 0, /*host_died=*/false);  // canceled, or its program is gone
   } else if (world_.Draw(world_.plan().connect_no_descriptors)) {
-    Abandon(connection, 0);
+    Abandon(connection, 0, /*host_died=*/false);
     Fail(token, IoError::kNoDescriptors);
   } else {
     Descriptor descriptor;

@@ -91,7 +91,8 @@ void TraceLog::Print(Instant now, TraceKind kind, uint32_t who, uint64_t a, uint
       kind == TraceKind::kSubmit || kind == TraceKind::kComplete || kind == TraceKind::kCancel;
   const std::string first =
       has_verb ? std::string(Describe(static_cast<Verb>(a))) : fmt::format("{}", a);
-  const std::string second = (b & kTraceError) != 0
+  const bool may_be_error = kind == TraceKind::kComplete || kind == TraceKind::kDiskFault;
+  const std::string second = may_be_error && (b & kTraceError) != 0
                                  ? std::string(Describe(static_cast<IoError>(b & ~kTraceError)))
                                  : fmt::format("{}", b);
   fmt::print(file_, "{}.{:09} {:>3} {:<10} {} {}\n", now.nanoseconds() / 1'000'000'000,

@@ -28,7 +28,8 @@ constexpr size_t kPidDigitsMax = 20;
 
 absl::Status Failed(const std::string& what, int error) {
   const std::string text = fmt::format("{}: {}", what, strerrordesc_np(error));
-  return absl::Status(absl::ErrnoToStatusCode(error), text);
+  // Not absl::ErrnoToStatusCode: kFailedPrecondition is kept for a lock that another process holds.
+  return error == ENOENT ? absl::NotFoundError(text) : absl::UnavailableError(text);
 }
 
 bool IsComponent(const std::string& name) {

@@ -4,8 +4,8 @@
 // hands them over, runs what is due and waits. Calls beyond that: one more enter per
 // `submission_entries` ops queued in a turn, shutdown and close of a socket, four for a connect.
 // Accepted sockets inherit their options from the listener, receiving and sending need none.
-// Linux 6.13 and newer run at most 20 pieces of deferred work at a time, twice an enter, so one turn
-// brings about 40 receives however many sockets are ready; the next turn does not wait.
+// Linux 6.13 and newer run at most 20 pieces of deferred work at a time, twice an enter, so one
+// turn brings about 40 receives however many sockets are ready; the next turn does not wait.
 //
 // Why these operations:
 // * Accept and receive are multishot: one entry serves a connection's life, and an idle connection

@@ -157,6 +157,7 @@ void SimClient::OnReply(int code, std::string_view text) {
       OnFinal(expected_.front().message, code, text);
     }
     expected_.clear();
+    last_final_code_ = code;
     OnUnexpected(code);
     return;
   }

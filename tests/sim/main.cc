@@ -1,7 +1,7 @@
 // tests/sim/main.cc -- backstay-sim: seed -> plan -> run -> verdict.
 //
 //   backstay-sim [SEED ...] [--seeds N] [--first SEED] [--seconds N] [--twice] [--trace] [--marks]
-//   backstay-sim --crash-every [STRIDE] | --fail-every [STRIDE]
+//   backstay-sim (--crash-every | --fail-every) [STRIDE] [--only N]
 //
 // Without a seed: fresh ones (300). One seed prints its plan. The last line counts; 1 when one
 // failed.
@@ -30,6 +30,7 @@ struct Flags {
   int64_t seconds = 0;
   uint64_t crash_every = 0;
   uint64_t fail_every = 0;
+  uint64_t only = 0;
   bool twice = false;
   bool trace = false;
   bool marks = false;
@@ -87,6 +88,7 @@ int Main(int argc, char** argv) {
                  "the small story with every N-th disk operation failing (default 1)")
       ->expected(0, 1)
       ->default_str("1");
+  app.add_option("--only", flags.only, "of an exhaustive mode: this event or operation only");
   app.add_flag("--twice", flags.twice, "each seed twice: both runs must be the same");
   app.add_flag("--trace", flags.trace, "print every event and log line");
   app.add_flag("--marks", flags.marks, "print which marks were reached");
@@ -96,9 +98,9 @@ int Main(int argc, char** argv) {
   CaptureLog(flags.trace);
   RunTotals totals;
   if (app.count("--crash-every") > 0) {
-    RunCrashEvery(std::max<uint64_t>(flags.crash_every, 1), totals);
+    RunCrashEvery({std::max<uint64_t>(flags.crash_every, 1), flags.only, flags.trace}, totals);
   } else if (app.count("--fail-every") > 0) {
-    RunFailEvery(std::max<uint64_t>(flags.fail_every, 1), totals);
+    RunFailEvery({std::max<uint64_t>(flags.fail_every, 1), flags.only, flags.trace}, totals);
   } else {
     RunSeeds(flags, totals);
   }

@@ -9,8 +9,8 @@
 namespace backstay {
 namespace {
 
-// RFC 5321 s4.5.3.2.7: a server waits at least five minutes for the next command. A daemon whose host
-// crashed may never say that it is gone.
+// RFC 5321 s4.5.3.2.7: a server waits at least five minutes for the next command. A daemon whose
+// host crashed may never say that it is gone.
 constexpr absl::Duration kPatience = absl::Minutes(6);
 
 std::string Upper(std::string_view text) {

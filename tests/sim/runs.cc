@@ -78,6 +78,16 @@ SmallStory MeasureSmallStory(RunTotals& totals) {
   return {story.crash_events(), story.world().disk_operations()};
 }
 
+void ForEach(const Exhaustive& options, uint64_t count, absl::FunctionRef<void(uint64_t)> run) {
+  if (options.only > 0) {
+    run(options.only);
+    return;
+  }
+  for (uint64_t number = 1; number <= count; number += options.stride) {
+    run(number);
+  }
+}
+
 }  // namespace
 
 void RunSeed(uint64_t seed, const SeedOptions& options, RunTotals& totals) {
@@ -99,38 +109,42 @@ void RunSeed(uint64_t seed, const SeedOptions& options, RunTotals& totals) {
   }
 }
 
-void RunCrashEvery(uint64_t stride, RunTotals& totals) {
+void RunCrashEvery(const Exhaustive& options, RunTotals& totals) {
   const SmallStory small = MeasureSmallStory(totals);
   std::printf("the small story has %llu events\n", static_cast<unsigned long long>(small.events));
   for (const CrashMode mode :
        {CrashMode::kNothingUnsynced, CrashMode::kAllUnsynced, CrashMode::kRandom}) {
-    for (uint64_t event = 1; event <= small.events; event += stride) {
+    ForEach(options, small.events, [&](uint64_t event) {
       StoryPlan plan = SmallPlan();
       plan.crash_after_event = event;
       plan.crash_mode = mode;
       Play(plan,
-           fmt::format("small story, crash after event {} mode {}", event, static_cast<int>(mode)),
-           false, true, totals);
-    }
+           fmt::format("small story, crash after event {} mode {}\n"
+                       "  reproduce: ./dev sim --crash-every --only {}",
+                       event, static_cast<int>(mode), event),
+           options.trace, true, totals);
+    });
   }
 }
 
-void RunFailEvery(uint64_t stride, RunTotals& totals) {
+void RunFailEvery(const Exhaustive& options, RunTotals& totals) {
   const SmallStory small = MeasureSmallStory(totals);
   std::printf("the small story has %llu disk operations\n",
               static_cast<unsigned long long>(small.disk_operations));
   for (const IoError error : {IoError::kDevice, IoError::kNoSpace, IoError::kReadOnly}) {
     for (const bool from_then_on : {false, true}) {
-      for (uint64_t operation = 1; operation <= small.disk_operations; operation += stride) {
+      ForEach(options, small.disk_operations, [&](uint64_t operation) {
         StoryPlan plan = SmallPlan();
         plan.fail_operation = operation;
         plan.fail_error = error;
         plan.fail_from_then_on = from_then_on;
         Play(plan,
-             fmt::format("small story, disk operation {} fails: {}{}", operation, Describe(error),
-                         from_then_on ? ", and all after it" : ""),
-             false, true, totals);
-      }
+             fmt::format("small story, disk operation {} fails: {}{}\n"
+                         "  reproduce: ./dev sim --fail-every --only {}",
+                         operation, Describe(error), from_then_on ? ", and all after it" : "",
+                         operation),
+             options.trace, true, totals);
+      });
     }
   }
 }

@@ -31,10 +31,15 @@ struct SeedOptions {
 // Plays one seed; prints what there is to know when it failed.
 void RunSeed(uint64_t seed, const SeedOptions& options, RunTotals& totals);
 
-// The small story again and again: a crash after every `stride`-th event, in each crash mode.
-void RunCrashEvery(uint64_t stride, RunTotals& totals);
-// The small story again and again: every `stride`-th disk operation fails, once or from then on, in
-// each way.
-void RunFailEvery(uint64_t stride, RunTotals& totals);
+struct Exhaustive {
+  uint64_t stride = 1;
+  uint64_t only = 0;  // 0: every stride-th
+  bool trace = false;
+};
+// The small story again and again: a crash after the n-th event, in each crash mode.
+void RunCrashEvery(const Exhaustive& options, RunTotals& totals);
+// The small story again and again: the n-th disk operation fails, once or from then on, in each
+// way.
+void RunFailEvery(const Exhaustive& options, RunTotals& totals);
 
 }  // namespace backstay

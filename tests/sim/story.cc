@@ -47,14 +47,17 @@ absl::Duration Story::Slack() const {
   return plan_.faults.slow_sync == 0 ? absl::ZeroDuration() : 10 * plan_.faults.slow_sync_max;
 }
 
-void Story::SetStage() {
+bool Story::DiskFails() const {
   const FaultPlan& faults = plan_.faults;
-  const bool disk_fails = faults.write_error + faults.sync_error + faults.write_no_space +
-                              faults.zero_write + faults.read_only + faults.open_error >
-                          0;
-  ledger_.set_settle_delay_max(disk_fails || plan_.disk_bytes > 0 || plan_.fail_operation > 0
-                                   ? absl::InfiniteDuration()
-                                   : absl::Seconds(10) + Slack());
+  return faults.write_error + faults.sync_error + faults.write_no_space + faults.zero_write +
+                 faults.read_only + faults.open_error >
+             0 ||
+         plan_.fail_operation > 0;
+}
+
+void Story::SetStage() {
+  ledger_.set_settle_delay_max(DiskFails() || plan_.disk_bytes > 0 ? absl::InfiniteDuration()
+                                                                   : absl::Seconds(10) + Slack());
   if (plan_.disk_bytes > 0) {
     host_.disk().set_capacity_bytes(plan_.disk_bytes);
   }
@@ -165,8 +168,8 @@ void Story::StartDaemon() {
   restart_at_ = world_.Now() + kRestartDelayMax;
 }
 
-// Not before the daemon was started: opening the spool directory drives the world by itself, and a crash
-// point would make it wait for ever.
+// Not before the daemon was started: opening the spool directory drives the world by itself, and a
+// crash point would make it wait for ever.
 void Story::ArmCrash() {
   if (plan_.crash_after_event > 0 && ledger_.crashes() == 0 && crash_events_ == 0) {
     const uint64_t now = world_.events();
@@ -187,6 +190,9 @@ void Story::StopDaemon() {
     return;
   }
   if (daemon_->Stop(absl::Minutes(2) + Slack())) {
+    if (DiskFails()) {
+      ledger_.OnCrash();  // the last settles may have found no device to take them
+    }
     restart_at_ = world_.Now();
     return;
   }

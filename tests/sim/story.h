@@ -59,6 +59,7 @@ class Story {
   bool ClientsDone() const;
   bool PrimariesIdle() const;
   absl::Duration Slack() const;
+  bool DiskFails() const;
   std::string DescribeState();
   bool Expect(bool reached, std::string_view what);
 

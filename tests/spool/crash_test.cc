@@ -1,4 +1,5 @@
-// tests/spool/crash_test.cc -- the machine stops after any event; what was acknowledged is there.
+// tests/spool/crash_test.cc -- the machine stops after any event, and what was acknowledged is
+// there.
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "tests/spool/spool_harness.h"

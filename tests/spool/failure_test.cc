@@ -1,4 +1,5 @@
-// tests/spool/failure_test.cc -- writes and syncs that fail: what is told, kept, and goes on.
+// tests/spool/failure_test.cc -- writes and syncs that fail: what is told, what is kept, what goes
+// on.
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "fmt/format.h"
@@ -246,7 +247,8 @@ TEST_F(FailureTest, CloseEndsOnADeadDevice) {
   EXPECT_TRUE(harness.CloseAndWait());
 }
 
-// The story of the exhaustive run: small and large messages, settles, a roll; what it knows then.
+// The story of the exhaustive run: small and large messages, settles, a roll. What it knows at the
+// end.
 struct Story {
   std::map<MessageRef, std::string> stored;
   std::set<MessageRef> settled;

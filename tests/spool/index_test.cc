@@ -1,4 +1,5 @@
-// tests/spool/index_test.cc -- the queue in memory: what is live, what is next, what holds.
+// tests/spool/index_test.cc -- the queue in memory: what is live, what comes next, what holds a
+// segment.
 #include "spool/index.h"
 
 #include <gtest/gtest.h>

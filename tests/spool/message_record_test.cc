@@ -93,10 +93,12 @@ TEST(MessageRecord, ImpossibleTablesAreRefused) {
 
 TEST(MessageRecord, ContentBesideAPartListIsRefused) {
   const std::vector<PartEntry> parts = {{1, 2, 1000, 4}};
-  std::vector<uint8_t> payload = TestPayload(parts, "");
-  payload.push_back('x');
-  StoreLittle(payload.data() + offsetof(MessageFixed, content_bytes), 1u);
   DecodedMessage message;
+  std::vector<uint8_t> payload = TestPayload(parts, "");
+  ASSERT_TRUE(DecodeMessage(payload, message));
+  constexpr size_t kContentBytesAt = 12;  // FORMAT.md, "message"
+  StoreLittle<uint32_t>(payload.data() + kContentBytesAt, 7);
+  payload.resize(payload.size() + 7);
   EXPECT_FALSE(DecodeMessage(payload, message));
 }
 

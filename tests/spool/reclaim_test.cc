@@ -1,4 +1,5 @@
-// tests/spool/reclaim_test.cc -- which segments go, in which order, and what a crash costs.
+// tests/spool/reclaim_test.cc -- which segments go, in which order, and what a crash in between
+// costs.
 #include "tests/spool/spool_harness.h"
 
 namespace backstay {

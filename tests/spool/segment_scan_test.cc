@@ -1,4 +1,5 @@
-// tests/spool/segment_scan_test.cc -- what a walk says of whole, broken and odd bytes.
+// tests/spool/segment_scan_test.cc -- what a walk over a segment says of whole, broken and odd
+// bytes.
 #include "spool/segment_scan.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// tests/spool/spool_harness.h -- one shard's spool on a simulated host: send, settle, crash, look.
+// tests/spool/spool_harness.h -- one shard's spool on a simulated host: send, wait, settle, crash,
+// look.
 #pragma once
 
 #include <gtest/gtest.h>
