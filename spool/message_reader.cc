@@ -17,7 +17,7 @@ constexpr size_t kFirstReadBytes = 16_KiB;
 
 }  // namespace
 
-class MessageReader::Impl : public LateTeller, public RangeReadEvents {
+class MessageReader::Impl final : public LateTeller, public RangeReadEvents {
  public:
   Impl(Spool::Impl& spool, MessageReaderEvents& events)
       : spool_(spool), events_(events), read_(spool.io(), *this, 1) {}

@@ -12,7 +12,7 @@
 
 namespace backstay {
 
-class MessageWriter::Impl : public StagedWriter, public CommitWaiter {
+class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
  public:
   explicit Impl(Spool::Impl& spool) : spool_(spool) {}
   ~Impl() { Abandon(); }

@@ -32,10 +32,10 @@ class RecoveryEvents {
   ~RecoveryEvents() = default;
 };
 
-class Recovery : private CatalogEvents,
-                 private SegmentReaderEvents,
-                 private ScanEvents,
-                 private QuarantineEvents {
+class Recovery final : private CatalogEvents,
+                       private SegmentReaderEvents,
+                       private ScanEvents,
+                       private QuarantineEvents {
  public:
   using NoteKey = std::pair<MessageRef, uint32_t>;
   struct Result {

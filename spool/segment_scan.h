@@ -36,7 +36,7 @@ class ScanEvents {
   ~ScanEvents() = default;
 };
 
-class SegmentScan : public SegmentSink {
+class SegmentScan final : public SegmentSink {
  public:
   // `end`: where data ends (the second header, the end of a short file, or the end of trust).
   // `previous_crc`: header checksum of the last commit record of the log before this segment, if

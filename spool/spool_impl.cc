@@ -340,7 +340,7 @@ Instant Spool::Impl::NextDue() const {
   }
   const bool can_close =
       phase_ == Phase::kClosing && commit_.idle() && !roll_.busy() && !reclaim_.busy();
-  return can_close ? std::min(due, io_.Now()) : due;
+  return can_close ? std::min(due, commit_.gate().retry_at()) : due;
 }
 
 void Spool::Impl::Close() {

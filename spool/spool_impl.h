@@ -25,7 +25,7 @@ class LateTeller : public ListNode {
   ~LateTeller() = default;
 };
 
-class Spool::Impl : private CommitEvents, private RollEvents, private RecoveryEvents {
+class Spool::Impl final : private CommitEvents, private RollEvents, private RecoveryEvents {
  public:
   Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents& events);
   ~Impl();

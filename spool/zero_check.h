@@ -8,7 +8,7 @@
 
 namespace backstay {
 
-class ZeroCheck : public SegmentSink {
+class ZeroCheck final : public SegmentSink {
  public:
   explicit ZeroCheck(uint64_t end) : end_(end) {}
   bool all_zero() const { return all_zero_; }

@@ -70,10 +70,10 @@ TEST_F(DamageTest, AFlippedBitCostsAtMostTheMessageItIsIn) {
   const std::string file = *original.disk().Contents(path);
   uint64_t silent = 0;
   for (size_t byte = 0; byte < file.size(); ++byte) {
-    // Every byte that is not padding: zeros far from any other byte are looked at now and then.
+    // Every byte of the first batches, every fifth later; padding now and then.
     const size_t from = byte < 64 ? 0 : byte - 64;
     const bool is_padding = IsZero(AsBytes(std::string_view(file).substr(from, 128)));
-    if (is_padding && byte % 509 != 0) {
+    if ((is_padding && byte % 509 != 0) || (byte > 14'000 && byte % 5 != 0)) {
       continue;
     }
     const auto copy = CopyOf(original);
