@@ -121,15 +121,16 @@ struct SpoolStats {
   uint64_t recipients_live = 0;
   uint64_t recipients_dsn_pending = 0;
   uint64_t recipients_quarantined = 0;
-  uint64_t messages_appended = 0;   // since start, synced
-  uint64_t batches = 0;             // since start
-  uint64_t bytes_written = 0;       // since start
-  uint64_t syncs = 0;               // since start, SyncData calls for batches
-  uint64_t segments = 0;            // files now
-  uint64_t segments_abandoned = 0;  // since start
-  uint64_t damaged_records = 0;     // found by recovery or reading
-  uint64_t torn_tails = 0;          // found by recovery
-  uint64_t staged_bytes = 0;        // memory of content that is not yet in the log
+  uint64_t messages_appended = 0;    // since start, synced
+  uint64_t batches = 0;              // since start
+  uint64_t bytes_written = 0;        // since start
+  uint64_t syncs = 0;                // since start, SyncData calls for batches
+  uint64_t segments = 0;             // files now
+  uint64_t segments_abandoned = 0;   // since start
+  uint64_t damaged_records = 0;      // found by recovery or reading
+  uint64_t torn_tails = 0;           // found by recovery
+  uint64_t segments_unreadable = 0;  // the device did not give them to recovery: their mail waits
+  uint64_t staged_bytes = 0;         // memory of content that is not yet in the log
 };
 
 class Spool {

@@ -17,6 +17,7 @@ static_assert(kPartBytesMax + kDescriptionBytesMax < kPayloadBytesMax);
 constexpr size_t kDetailBytesMax = 32_KiB;
 const absl::Duration kRollRetry = absl::Seconds(1);
 constexpr int kToldPerTurnMax = 4;
+constexpr int kClosingFailuresMax = 2;
 
 SpoolOptions Checked(SpoolOptions options) {
   options.segment_bytes = std::clamp(options.segment_bytes / kBlockBytes * kBlockBytes,
@@ -154,6 +155,7 @@ void Spool::Impl::OnRollFailed(IoError error) {
     roll_gate_.Failed(io_.Now());
     roll_retry_at_ = std::max(roll_retry_at_, roll_gate_.retry_at());
   }
+  closing_failures_ += phase_ == Phase::kClosing ? 1 : 0;
   if (phase_ == Phase::kStarting) {
     BecomeReady();
   }
@@ -193,6 +195,7 @@ void Spool::Impl::OnBatchStored(Batch& batch) {
 }
 
 void Spool::Impl::OnSegmentAbandoned(Segment& segment) {
+  closing_failures_ += phase_ == Phase::kClosing ? 1 : 0;
   if (segment.holds_nothing_good()) {
     reclaim_.NoteEmptySegment();
   }
@@ -312,6 +315,7 @@ SpoolStats Spool::Impl::Stats() const {
   stats.segments_abandoned = commit_.segments_abandoned();
   stats.damaged_records = damaged_records_;
   stats.torn_tails = torn_tails_;
+  stats.segments_unreadable = segments_.unreadable();
   stats.staged_bytes = staging_.bytes();
   return stats;
 }
@@ -360,7 +364,6 @@ void Spool::Impl::Close() {
       return;
   }
   phase_ = Phase::kClosing;
-  abandoned_before_close_ = commit_.segments_abandoned();
   // Whether a segment can be had is asked once more now: what failed before may be over.
   roll_error_ = IoError::kNone;
   roll_retry_at_ = io_.Now();
@@ -372,9 +375,7 @@ void Spool::Impl::TryToClose() {
     return;
   }
   // A device that fails twice in a row will not take the last settles: that costs duplicates.
-  const bool gives_up = commit_.segments_abandoned() >= abandoned_before_close_ + 2 ||
-                        (commit_.wants_segment() && roll_error_ != IoError::kNone);
-  if (!commit_.clean() && !gives_up) {
+  if (!commit_.clean() && closing_failures_ < kClosingFailuresMax) {
     return;
   }
   phase_ = Phase::kClosed;
