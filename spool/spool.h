@@ -111,6 +111,8 @@ class SpoolEvents {
   // Recovery found the last deferral note of a live recipient.
   virtual void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
                                    Bytes note) = 0;
+  // SettlesDecided() has grown.
+  virtual void OnSettlesDecided() = 0;
 
  protected:
   ~SpoolEvents() = default;
@@ -179,6 +181,11 @@ class Spool {
   // Not waited for: a crash may undo it, which costs a duplicate, never a loss. Re-appended by the
   // spool itself when the batch that carried it fails. The recipients must be live.
   void Settle(MessageRef message, std::span<const RecipientSettle> outcomes);
+  // Settles and notes since start, in order: how many were queued, and how many of those a crash
+  // cannot undo any more. While the device takes none the second is as the first: delivery goes on
+  // and duplicates are the price.
+  uint64_t SettlesQueued() const;
+  uint64_t SettlesDecided() const;
   // Keeps an opaque note for a live recipient across restarts; the last one counts.
   void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
 

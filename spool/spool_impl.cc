@@ -158,6 +158,8 @@ void Spool::Impl::OnRollFailed(IoError error) {
   closing_failures_ += phase_ == Phase::kClosing ? 1 : 0;
   if (phase_ == Phase::kStarting) {
     BecomeReady();
+  } else {
+    events_.OnSettlesDecided();
   }
 }
 
@@ -183,6 +185,7 @@ void Spool::Impl::OnBatchStored(Batch& batch) {
                batch.Parts(message));
   }
   messages_appended_ += batch.messages().size();
+  events_.OnSettlesDecided();
   for (uint32_t i = 0; i < batch.messages().size(); ++i) {
     const uint32_t block = batch.messages()[i].block;
     batch.Tell(i, CommitResult::kStored);
@@ -218,6 +221,7 @@ void Spool::Impl::OnBatchFailed(Batch& batch, CommitResult result) {
   for (uint32_t i = 0; i < batch.messages().size(); ++i) {
     batch.Tell(i, result);
   }
+  events_.OnSettlesDecided();
 }
 
 // ---- intake ----
@@ -281,6 +285,12 @@ void Spool::Impl::Defer(MessageRef message, uint32_t recipient, DomainId domain,
   entry.recipient = recipient;
   entry.code = static_cast<uint8_t>(OutcomeCode::kDeferred);
   commit_.QueueOutcome(entry, note);
+}
+
+uint64_t Spool::Impl::SettlesDecided() const {
+  const bool takes_none = commit_.gate().failing() || commit_.no_space() ||
+                          (commit_.wants_segment() && roll_error_ != IoError::kNone);
+  return takes_none ? commit_.outcomes_queued() : commit_.outcomes_synced();
 }
 
 Segment* Spool::Impl::BeginRead(uint32_t number) {

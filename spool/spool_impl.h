@@ -44,6 +44,8 @@ class Spool::Impl final : private CommitEvents, private RollEvents, private Reco
   bool idle() const { return phase_ == Phase::kClosed || phase_ == Phase::kNew; }
   SpoolTime Clock() const;
   void Settle(MessageRef message, std::span<const RecipientSettle> outcomes);
+  uint64_t SettlesQueued() const { return commit_.outcomes_queued(); }
+  uint64_t SettlesDecided() const;
   void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
   SpoolStats Stats() const;
   Index& index() { return index_; }
