@@ -208,6 +208,7 @@ void Recovery::EndZeroCheck() {
 
 void Recovery::EndSegment() {
   scan_->Finish();
+  segment_->index.ShrinkToFit();
   if (scan_->found_anything()) {
     NameDamagedFile(catalog_.entries()[current_]);
   }

@@ -128,6 +128,9 @@ void Spool::Impl::CommitTurn() {
 
 void Spool::Impl::OpenPrepared() {
   if (commit_.wants_segment() && roll_.ready()) {
+    if (segments_.newest() != nullptr) {
+      segments_.newest()->index.ShrinkToFit();
+    }
     commit_.Open(*segments_.Add(roll_.Take()));
   }
 }
