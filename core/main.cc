@@ -146,7 +146,7 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
     LogWarning("{}", line);
   }
   Engine engine(&MakeIo, std::move(snapshot), *spool);
-  const absl::Status started = engine.Start();
+  const absl::Status started = engine.Start(**io);
   if (!started.ok()) {
     return Fail(kExitConfig, started);
   }
@@ -237,6 +237,7 @@ int Main(int argc, char** argv) {
   }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a write beyond RLIMIT_FSIZE fails, and its mail is answered 452
   return Serve(flags, std::move(snapshot).value(), signals);
 }
 
