@@ -73,7 +73,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void RemoveDomain(DomainId domain);
   void OnLiveMessage(DomainId domain);
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
-  void OnShardMessage(ShardMessage::Kind kind);
+  void OnShardMessage(const ShardMessage& message);
   void Dispatch();
   void Stop(bool now_too);
   bool idle() const;
@@ -123,7 +123,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void StartDeliveries();
   void BuryFinished();
   void SetAlarm();
-  void Broadcast(ShardMessage::Kind kind);
+  void Broadcast(ShardMessage::Kind kind, std::string_view reason);
 
   const ShardParts parts_;
   RouteHome& home_;
