@@ -25,7 +25,9 @@ class SegmentSet {
   // A file that could not be read at start: not in the set, and not to be called missing.
   void NoteUnreadable(uint32_t number) { unreadable_.push_back(number); }
   bool IsUnreadable(uint32_t number) const;
+  bool HasUnreadableBefore(uint32_t number) const;
   size_t size() const { return segments_.size(); }
+  size_t unreadable() const { return unreadable_.size(); }
 
  private:
   using Iterator = std::deque<std::unique_ptr<Segment>>::const_iterator;
