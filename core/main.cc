@@ -1,7 +1,8 @@
 // core/main.cc -- backstayd: flags, configuration, signals, the engine.
 //
 // Exit codes (DESIGN 3.3): 0; 64 usage; 69 the kernel lacks what is needed; 73 the spool cannot be
-// opened; 75 another daemon holds it; 76 it was written by a newer format; 78 configuration.
+// opened; 75 another daemon holds it; 76 it was written by a newer format; 78 configuration, or an
+// address of it that cannot be listened on.
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
