@@ -97,7 +97,7 @@ void Route::BuryFinished() {
 }
 
 void Route::StartDeliveries() {
-  if (!destination_.may_deliver()) {
+  if (!destination_.may_deliver() || !HasRoomForSettles()) {
     return;
   }
   const SpoolTime now = parts_.spool.Clock();
@@ -169,8 +169,27 @@ bool Route::idle() const {
 
 // ---- what deliveries ask and tell ----
 
+// What a crash delivers again is bounded by the connections: a delivery ends with its settle.
+bool Route::HasRoomForSettles() {
+  const uint64_t decided = parts_.spool.SettlesDecided();
+  while (!settles_.empty() && settles_.front() <= decided) {
+    settles_.pop_front();
+  }
+  const bool has_room = settles_.size() < destination_.connections_max();
+  if (!has_room && !waits_for_settles_) {
+    waits_for_settles_ = true;
+    home_.WaitForSettles(*this);
+  }
+  return has_room;
+}
+
+void Route::OnSettlesDecided() {
+  waits_for_settles_ = false;
+  home_.WantDispatch(*this);
+}
+
 std::optional<Attempt> Route::NextAttempt() {
-  if (retired_ || stopping_ || !destination_.may_deliver()) {
+  if (retired_ || stopping_ || !destination_.may_deliver() || !HasRoomForSettles()) {
     return std::nullopt;
   }
   const std::optional<Attempt> attempt = queue_.Take(parts_.spool.Clock());
@@ -294,6 +313,9 @@ void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t po
     ++counters_.failed;
   }
   parts_.spool.Settle(attempt.message, {&settle, 1});
+  if (settle.kind == SettleKind::kDelivered) {
+    settles_.push_back(parts_.spool.SettlesQueued());
+  }
 }
 
 void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,

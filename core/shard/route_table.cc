@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "core/base/check.h"
 #include "core/base/log.h"
@@ -121,6 +122,12 @@ void RouteTable::OnShardMessage(const ShardMessage& message) {
 void RouteTable::WantDispatch(Route& route) {
   if (!route.linked()) {
     wanting_.PushBack(&route);
+  }
+}
+
+void RouteTable::OnSettlesDecided() {
+  for (Route* route : std::exchange(waiting_for_settles_, {})) {
+    route->OnSettlesDecided();
   }
 }
 

@@ -67,7 +67,6 @@ class Disk {
   // Of the last completed creation or unlink in `directory`.
   uint64_t LastChange(NodeId directory) const;
   void SyncDirectory(NodeId directory, uint64_t up_to);
-  void FailSyncDirectory(NodeId directory, uint64_t up_to);
   void AddOpen(NodeId node);
   void RemoveOpen(NodeId node);
   // How much of a growth of `node` to `bytes` fits: `bytes` itself or less.

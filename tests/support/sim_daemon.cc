@@ -183,6 +183,7 @@ SpoolStats SimDaemon::stats() const {
     sum.segments_abandoned += stats.segments_abandoned;
     sum.damaged_records += stats.damaged_records;
     sum.torn_tails += stats.torn_tails;
+    sum.segments_unreadable += stats.segments_unreadable;
   }
   return sum;
 }
