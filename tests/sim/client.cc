@@ -55,8 +55,8 @@ void SimClient::OnTimer() {
       due_ = due;
       return;
     }
-    // A host that crashed may leave its peers without a word.
-    if (!ledger_.CrashedSince(io_->Now() - setup_.patience)) {
+    // A host that crashed may leave its peers without a word, even after the last of its bytes.
+    if (!ledger_.CrashedSince(connected_at_)) {
       ledger_.Violation("a client lost its patience: no answer");
     }
     socket_.Abort();
@@ -87,6 +87,7 @@ void SimClient::OnConnected(const IoResult& result) {
     due_ = due_ + absl::Milliseconds(100);
     return;
   }
+  connected_at_ = io_->Now();
   input_.clear();
   expected_.clear();
   expected_.push_back({Kind::kGreeting});
