@@ -11,6 +11,25 @@ namespace {
 constexpr absl::Duration kPauseAfterFailure = absl::Milliseconds(100);
 constexpr int kBacklog = 4096;
 
+// A daemon that was killed holds its sockets a moment longer than its process lives, until the
+// kernel has taken its ring apart. Who starts it again must not be turned away for that.
+constexpr absl::Duration kTakenMax = absl::Seconds(5);
+constexpr absl::Duration kTakenRetry = absl::Milliseconds(20);
+
+absl::StatusOr<Fd> ListenFirst(Io& io, const SocketAddress& address) {
+  const Instant end = io.Now() + kTakenMax;
+  absl::StatusOr<Fd> socket = io.ListenFirst(address, kBacklog);
+  if (absl::IsFailedPrecondition(socket.status())) {
+    LogInfo("{} is taken; trying again for {}", address.ToString(),
+            absl::FormatDuration(kTakenMax));
+  }
+  while (absl::IsFailedPrecondition(socket.status()) && io.Now() < end) {
+    io.Turn(io.Now() + kTakenRetry);
+    socket = io.ListenFirst(address, kBacklog);
+  }
+  return socket;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Fd>> OpenListeners(Io& io, const std::vector<SocketAddress>& addresses,
@@ -18,7 +37,7 @@ absl::StatusOr<std::vector<Fd>> OpenListeners(Io& io, const std::vector<SocketAd
   std::vector<Fd> sockets;
   for (const SocketAddress& address : addresses) {
     const absl::StatusOr<Fd> socket =
-        shard == 0 ? io.ListenFirst(address, kBacklog) : io.Listen(address, kBacklog);
+        shard == 0 ? ListenFirst(io, address) : io.Listen(address, kBacklog);
     if (!socket.ok()) {
       for (const Fd opened : sockets) {
         io.Close(opened);

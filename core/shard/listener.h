@@ -17,7 +17,8 @@ namespace backstay {
 
 // The sockets of one shard, in the order of `addresses`. The first shard claims each address: no
 // other program may listen there, not even another backstayd, which SO_REUSEPORT alone would let
-// take half of the connections. The shards behind it join.
+// take half of the connections. The shards behind it join. Waits a few seconds for an address that
+// is taken, with nothing else in flight on `io`.
 absl::StatusOr<std::vector<Fd>> OpenListeners(Io& io, const std::vector<SocketAddress>& addresses,
                                               size_t shard);
 

@@ -106,23 +106,26 @@ class Ending(harness.SystemTest):
         self.assertEqual(self.backstay.wait(10), 0)
         self.assertLess(time.monotonic() - begin, 4)
 
+    def begin_message(self, client):
+        client.send(b"MAIL FROM:<s@load.test>\r\nRCPT TO:<a@example.com>\r\nDATA\r\n")
+        return [client.reply() for _ in range(3)]
+
     def test_write_beyond_the_file_size_limit_is_a_refusal(self):
         wire.send_message(self.backstay.port, CONTENT)
         pid, unlimited = self.backstay.process.pid, resource.RLIM_INFINITY
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, unlimited))  # of the log's file too
         with wire.Wire(self.backstay.port) as client:
             client.hello()
-            client.open_data()
-            self.assertRegex(client.command(CONTENT * 100 + b"."), rb"^45[12] ")
-            self.assertRegex(client.command(b"MAIL FROM:<s@load.test>"), rb"^(250|45[12]) ")
+            replies = self.begin_message(client)
+            if replies[2].startswith(b"354"):
+                replies = [client.command(CONTENT * 100 + b".")]
+            self.assertRegex(replies[0], rb"^45[12] ")
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
 
         def is_taken():
             with wire.Wire(self.backstay.port) as client:
                 client.hello()
-                client.send(b"MAIL FROM:<s@load.test>\r\nRCPT TO:<a@example.com>\r\nDATA\r\n")
-                replies = [client.reply() for _ in range(3)]
-                return replies[2].startswith(b"354") and harness.QUEUED.match(
+                return self.begin_message(client)[2].startswith(b"354") and harness.QUEUED.match(
                     client.command(CONTENT + b"."))
         harness.wait_until(is_taken, 10, self.backstay.log)
         self.sink.up()
@@ -281,7 +284,7 @@ class Starting(harness.SystemTest):
         self.assert_names_the_port(self.backstay.port)
 
     def test_no_two_daemons_that_start_at_once_share_a_port(self):
-        for _ in range(5):
+        for _ in range(2):
             port = harness.free_port()
             daemons = []
             for _ in range(4):
@@ -299,10 +302,10 @@ class Starting(harness.SystemTest):
                 if daemon not in serving:
                     self.assertEqual(daemon.wait(), 78)
                     self.assertIn(f"127.0.0.1:{port}", daemon.log())
-            for daemon in serving:  # the kernel may turn both of two away
-                daemon.wait_banner()
-                wire.send_message(port, CONTENT)
-                self.assertEqual(daemon.stop(), 0)
+            self.assertEqual(len(serving), 1)
+            serving[0].wait_banner()
+            wire.send_message(port, CONTENT)
+            self.assertEqual(serving[0].stop(), 0)
 
     def test_tls_that_is_demanded_and_missing_exits_78(self):
         for value in ("require", "verify"):
@@ -342,6 +345,17 @@ class Starting(harness.SystemTest):
             client.hello()
             self.assertRegex(client.command(b"MAIL FROM:<s@load.test>"), rb"^45[12] ")
         self.assertEqual(self.backstay.stop(), 0)
+
+    def test_port_of_a_daemon_that_is_about_to_end_is_waited_for(self):
+        first = self.daemon(harness.free_port()).start()
+        self.backstay.settings["smtp"]["listen"] = [f"127.0.0.1:{first.port}"]
+        self.backstay.port = first.port
+        self.backstay.write_config()
+        self.backstay.start(wait=False)
+        harness.wait_until(lambda: "is taken" in self.backstay.log(), 5, self.backstay.log)
+        first.kill()
+        self.backstay.wait_banner()
+        wire.send_message(self.backstay.port, CONTENT)
 
     def test_unknown_flag_exits_64(self):
         self.assert_ends(self.backstay.run("--confg", "x"), 64, "--confg")
