@@ -138,7 +138,12 @@ void Shard::OnSpoolReady(const absl::Status& status) {
     return;
   }
   serving_ = true;
-  expiry_.Start();
+}
+
+void Shard::OnQueueReady() {
+  if (!draining_) {
+    expiry_.Start();
+  }
 }
 
 absl::Status Shard::Listen() {

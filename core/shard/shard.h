@@ -73,6 +73,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   };
 
   void OnSpoolReady(const absl::Status& status) override;
+  void OnQueueReady() override;
   void OnLiveMessage(DomainId domain, MessageRef message) override;
   void OnSettlesDecided() override { routes_.OnSettlesDecided(); }
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
