@@ -141,6 +141,20 @@ TEST(DeliveryScenario, LargeMessageSpansSegmentsAndArrivesWhole) {
       scenario.RunUntil([&] { return scenario.daemon.stats().segments <= 3; }, absl::Minutes(5)));
 }
 
+TEST(DeliveryScenario, MoreRecipientsThanATransactionTakesAllGetTheirCopy) {
+  Scenario scenario;
+  Message message{"a@sender.example", {}, "Subject: to many\r\n\r\n"};
+  for (int count = 0; count < 250; ++count) {
+    message.recipients.push_back(scenario.Recipient("many"));
+  }
+  EXPECT_EQ(scenario.Send(message), 250);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+  EXPECT_EQ(scenario.primary.messages(), 3U);  // of at most 100 recipients: RFC 5321 s4.5.3.1.8
+  for (const std::string& recipient : message.recipients) {
+    EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U);
+  }
+}
+
 TEST(DeliveryScenario, MessageCutBeforeItsEndLeavesNothing) {
   Scenario scenario;
   SimClient::Setup setup;
