@@ -145,6 +145,7 @@ void Shard::OnSpoolReady(const absl::Status& status) {
 }
 
 void Shard::OnQueueReady() {
+  queue_ready_ = true;
   if (!draining_) {
     expiry_.Start();
   }
