@@ -218,21 +218,30 @@ TEST_F(Contract, ACanceledReceiveMayBeStartedAgainAndLosesNothing) {
   EXPECT_TRUE(Await(receive));
   SendAll(peer(), pair.client, "abc");
   receive.Clear();
-  io().Receive(receive.op(), pair.server);
+  receive.ReceiveAll(io(), pair.server);
   EXPECT_TRUE(world().RunUntil([&] { return receive.received() == "abc"; }));
   io().Cancel(receive.op());
   EXPECT_TRUE(Await(receive));
 }
 
 TEST_F(Contract, AMultishotOpMayBeCanceledByItsOwnCompletion) {
-  const SocketPair pair = Connect();
-  Recorder receive;
-  receive.on_event = [&] { io().Cancel(receive.op()); };
-  io().Receive(receive.op(), pair.server);
-  SendAll(peer(), pair.client, "abc");
-  EXPECT_TRUE(Await(receive));
-  EXPECT_EQ(receive.received(), "abc");
-  EXPECT_FALSE(receive.last().more);
+  const Fd listener = Listen();
+  Recorder accept;
+  accept.on_event = [&] { io().Cancel(accept.op()); };
+  io().Accept(accept.op(), listener);
+  Recorder connect;
+  peer().Connect(connect.op(), io().LocalAddress(listener));
+  EXPECT_TRUE(Await(connect));
+  EXPECT_TRUE(Await(accept));
+  EXPECT_FALSE(accept.last().more);
+  for (const Event& event : accept.events()) {
+    if (event.fd.valid()) {
+      io().Close(event.fd);
+    }
+  }
+  if (connect.last().ok()) {
+    peer().Close(connect.last().fd);
+  }
 }
 
 TEST_F(Contract, CancelThatComesTooLateLeavesTheResult) {
@@ -323,34 +332,44 @@ TEST_F(Contract, BytesArriveInOrderAndOnce) {
   const SocketPair pair = Connect();
   const std::string sent = Pattern(300'000);
   Recorder receive;
-  const auto arm = [&] {
-    if (receive.done() && (receive.last().ok() || receive.last().error == IoError::kNoBuffers)) {
-      io().Receive(receive.op(), pair.server);
-    }
-  };
-  receive.on_event = arm;
-  io().Receive(receive.op(), pair.server);
+  receive.ReceiveAll(io(), pair.server);
   SendAll(peer(), pair.client, sent);
   EXPECT_TRUE(world().RunUntil([&] { return receive.received().size() >= sent.size(); }));
   EXPECT_EQ(receive.received(), sent);
-  receive.on_event = nullptr;
   io().Cancel(receive.op());
   EXPECT_TRUE(Await(receive));
+}
+
+TEST_F(Contract, AReceiveBringsOnePieceAndNothingUntilTheNext) {
+  const SocketPair pair = Connect();
+  const std::string much = Pattern(32_MiB);  // more than both socket buffers hold
+  Recorder receive;
+  Recorder send;
+  io().Receive(receive.op(), pair.server);
+  peer().Send(send.op(), pair.client, AsBytes(much));
+  EXPECT_TRUE(Await(receive));
+  world().RunFor(absl::Milliseconds(50));
+  ASSERT_EQ(receive.events().size(), 1u);
+  EXPECT_FALSE(receive.last().more);
+  EXPECT_GT(receive.last().count, 0u);
+  EXPECT_LE(receive.last().count, 16_KiB);
+  EXPECT_EQ(receive.received(), much.substr(0, receive.last().count));
+  peer().Shutdown(pair.client);
+  EXPECT_TRUE(Await(send));
 }
 
 TEST_F(Contract, BothDirectionsRunAtOnce) {
   const SocketPair pair = Connect();
   Recorder at_server;
   Recorder at_client;
-  io().Receive(at_server.op(), pair.server);
-  peer().Receive(at_client.op(), pair.client);
+  at_server.ReceiveAll(io(), pair.server);
+  at_client.ReceiveAll(peer(), pair.client);
   SendAll(peer(), pair.client, "EHLO client.example\r\n");
   SendAll(io(), pair.server, "250 server.example\r\n");
   EXPECT_TRUE(world().RunUntil([&] {
     return at_server.received() == "EHLO client.example\r\n" &&
            at_client.received() == "250 server.example\r\n";
   }));
-  EXPECT_TRUE(at_server.last().more);
   io().Cancel(at_server.op());
   peer().Cancel(at_client.op());
   EXPECT_TRUE(Await(at_server) && Await(at_client));
@@ -359,15 +378,10 @@ TEST_F(Contract, BothDirectionsRunAtOnce) {
 TEST_F(Contract, ThePeersOrderlyEndIsTheLastEvent) {
   const SocketPair pair = Connect();
   Recorder receive;
-  io().Receive(receive.op(), pair.server);
+  receive.ReceiveAll(io(), pair.server);
   SendAll(peer(), pair.client, "QUIT\r\n");
   CloseNow(peer(), pair.client);
-  EXPECT_TRUE(world().RunUntil([&] {
-    if (receive.done() && receive.last().count > 0) {
-      io().Receive(receive.op(), pair.server);  // ended early
-    }
-    return receive.done();
-  }));
+  EXPECT_TRUE(Await(receive));
   EXPECT_EQ(receive.received(), "QUIT\r\n");
   EXPECT_TRUE(receive.last().ok());
   EXPECT_EQ(receive.last().count, 0u);
@@ -432,13 +446,8 @@ TEST_F(Contract, BytesSentBeforeShutdownStillArrive) {
   SendAll(io(), pair.server, "221 2.0.0 Bye\r\n");
   io().Shutdown(pair.server);
   Recorder receive;
-  peer().Receive(receive.op(), pair.client);
-  EXPECT_TRUE(world().RunUntil([&] {
-    if (receive.done() && receive.last().count > 0) {
-      peer().Receive(receive.op(), pair.client);
-    }
-    return receive.done();
-  }));
+  receive.ReceiveAll(peer(), pair.client);
+  EXPECT_TRUE(Await(receive));
   EXPECT_EQ(receive.received(), "221 2.0.0 Bye\r\n");
   EXPECT_TRUE(receive.last().ok());
 }
@@ -448,7 +457,7 @@ TEST_F(Contract, ADescriptorMayBeReusedAfterClose) {
     const SocketPair pair = Connect();
     SendAll(peer(), pair.client, "abc");
     Recorder receive;
-    io().Receive(receive.op(), pair.server);
+    receive.ReceiveAll(io(), pair.server);
     EXPECT_TRUE(world().RunUntil([&] { return receive.received() == "abc"; }));
     io().Cancel(receive.op());
     EXPECT_TRUE(Await(receive));
