@@ -74,7 +74,7 @@ void Index::Settle(MessageRef message, uint32_t recipient, SettleKind kind,
     --domain.live_recipients;
     --recipients_live_;
     recipients_pending_ += owes_dsn ? 1 : 0;
-    if (index.LiveMessages(id) == 0) {
+    if (index.LiveRecipients(id) == 0) {
       const auto at =
           std::lower_bound(domain.segments.begin(), domain.segments.end(), message.segment);
       if (at != domain.segments.end() && *at == message.segment) {
@@ -147,12 +147,7 @@ DomainId Index::DomainOf(MessageRef message, uint32_t recipient) const {
 
 std::span<const DomainId> Index::LiveDomains(const Segment& segment, uint32_t message) {
   scratch_.clear();
-  const SegmentIndex& index = segment.index;
-  for (uint32_t recipient = 0; recipient < index.Recipients(message); ++recipient) {
-    if (index.IsLive(message, recipient)) {
-      scratch_.push_back(index.Domain(message, recipient));
-    }
-  }
+  segment.index.ForEachLive(message, [this](DomainId domain) { scratch_.push_back(domain); });
   std::sort(scratch_.begin(), scratch_.end());
   scratch_.erase(std::unique(scratch_.begin(), scratch_.end()), scratch_.end());
   return scratch_;

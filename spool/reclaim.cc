@@ -19,7 +19,8 @@ bool Reclaim::IsDead(const Segment& segment) const {
 
 Segment* Reclaim::Candidate() {
   Segment* oldest = segments_.oldest();
-  if (oldest != nullptr && commit_.batches() > 0 && IsDead(*oldest)) {
+  if (oldest != nullptr && commit_.batches() > 0 && IsDead(*oldest) &&
+      !segments_.HasUnreadableBefore(oldest->number())) {
     return oldest;
   }
   if (!may_have_empty_) {

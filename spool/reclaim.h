@@ -2,7 +2,8 @@
 //
 // Only the oldest, because a younger segment holds the settles of older ones: without them a
 // restart would meet messages that were delivered long ago. Checkpoints, which keep settles in a
-// file of their own, will lift the restriction. An abandoned segment with nothing good in it holds
+// file of their own, will lift the restriction. A file that recovery could not read counts as older
+// mail: it may be readable at the next start. An abandoned segment with nothing good in it holds
 // no settles and goes at once, or each failure would cost a segment of disk space for as long as
 // old mail waits.
 //

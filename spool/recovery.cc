@@ -11,6 +11,7 @@ namespace backstay {
 namespace {
 
 constexpr uint64_t kDamageLinesMax = 100;
+constexpr int kOpenTries = 3;
 
 uint64_t PlaceKey(uint32_t segment, uint32_t block) {
   return (uint64_t{segment} << 32) | block;
@@ -93,6 +94,10 @@ void Recovery::NextSegment() {
 
 void Recovery::OnReopened(const IoResult& result) {
   CatalogEntry& entry = catalog_.entries()[current_];
+  if (result.error() == IoError::kDevice && ++failed_opens_ < kOpenTries) {
+    return io_.Open(&open_, directory_, open_name_.data(), OpenMode::kReadDirect);
+  }
+  failed_opens_ = 0;
   if (!result.ok()) {
     LogError("spool shard={} segment={:08x} left alone: {}", identity_.shard, entry.number,
              Describe(result.error()));
@@ -203,6 +208,7 @@ void Recovery::EndZeroCheck() {
 
 void Recovery::EndSegment() {
   scan_->Finish();
+  segment_->index.ShrinkToFit();
   if (scan_->found_anything()) {
     NameDamagedFile(catalog_.entries()[current_]);
   }

@@ -119,6 +119,7 @@ class Recovery final : private CatalogEvents,
   std::vector<BrokenRange> tail_;          // broken, and no valid commit record behind them so far
   std::vector<DoubtfulMessage> doubtful_;  // some part is missing
   uint64_t damage_lines_ = 0;
+  int failed_opens_ = 0;
   Completion<&Recovery::OnReopened> open_{this};
   SegmentName open_name_{};  // while open_ is in flight
   Completion<&Recovery::OnSynced> sync_{this};

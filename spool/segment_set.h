@@ -22,10 +22,13 @@ class SegmentSet {
   // The first segment with this number or a higher one; null at the end.
   Segment* FindFrom(uint32_t number);
   Segment* oldest() { return segments_.empty() ? nullptr : segments_.front().get(); }
+  Segment* newest() { return segments_.empty() ? nullptr : segments_.back().get(); }
   // A file that could not be read at start: not in the set, and not to be called missing.
   void NoteUnreadable(uint32_t number) { unreadable_.push_back(number); }
   bool IsUnreadable(uint32_t number) const;
+  bool HasUnreadableBefore(uint32_t number) const;
   size_t size() const { return segments_.size(); }
+  size_t unreadable() const { return unreadable_.size(); }
 
  private:
   using Iterator = std::deque<std::unique_ptr<Segment>>::const_iterator;

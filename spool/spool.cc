@@ -67,6 +67,14 @@ QueueId Spool::Id(MessageRef message) const {
 void Spool::Settle(MessageRef message, std::span<const RecipientSettle> outcomes) {
   impl_->Settle(message, outcomes);
 }
+uint64_t Spool::SettlesQueued() const {
+  return impl_->SettlesQueued();
+}
+
+uint64_t Spool::SettlesDecided() const {
+  return impl_->SettlesDecided();
+}
+
 void Spool::Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note) {
   impl_->Defer(message, recipient, domain, note);
 }

@@ -111,6 +111,8 @@ class SpoolEvents {
   // Recovery found the last deferral note of a live recipient.
   virtual void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
                                    Bytes note) = 0;
+  // SettlesDecided() has grown.
+  virtual void OnSettlesDecided() = 0;
 
  protected:
   ~SpoolEvents() = default;
@@ -121,15 +123,16 @@ struct SpoolStats {
   uint64_t recipients_live = 0;
   uint64_t recipients_dsn_pending = 0;
   uint64_t recipients_quarantined = 0;
-  uint64_t messages_appended = 0;   // since start, synced
-  uint64_t batches = 0;             // since start
-  uint64_t bytes_written = 0;       // since start
-  uint64_t syncs = 0;               // since start, SyncData calls for batches
-  uint64_t segments = 0;            // files now
-  uint64_t segments_abandoned = 0;  // since start
-  uint64_t damaged_records = 0;     // found by recovery or reading
-  uint64_t torn_tails = 0;          // found by recovery
-  uint64_t staged_bytes = 0;        // memory of content that is not yet in the log
+  uint64_t messages_appended = 0;    // since start, synced
+  uint64_t batches = 0;              // since start
+  uint64_t bytes_written = 0;        // since start
+  uint64_t syncs = 0;                // since start, SyncData calls for batches
+  uint64_t segments = 0;             // files now
+  uint64_t segments_abandoned = 0;   // since start
+  uint64_t damaged_records = 0;      // found by recovery or reading
+  uint64_t torn_tails = 0;           // found by recovery
+  uint64_t segments_unreadable = 0;  // the device did not give them to recovery: their mail waits
+  uint64_t staged_bytes = 0;         // memory of content that is not yet in the log
 };
 
 class Spool {
@@ -178,6 +181,11 @@ class Spool {
   // Not waited for: a crash may undo it, which costs a duplicate, never a loss. Re-appended by the
   // spool itself when the batch that carried it fails. The recipients must be live.
   void Settle(MessageRef message, std::span<const RecipientSettle> outcomes);
+  // Settles and notes since start, in order: how many were queued, and how many of those a crash
+  // cannot undo any more. While the device takes none the second is as the first: delivery goes on
+  // and duplicates are the price.
+  uint64_t SettlesQueued() const;
+  uint64_t SettlesDecided() const;
   // Keeps an opaque note for a live recipient across restarts; the last one counts.
   void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
 

@@ -17,6 +17,7 @@ static_assert(kPartBytesMax + kDescriptionBytesMax < kPayloadBytesMax);
 constexpr size_t kDetailBytesMax = 32_KiB;
 const absl::Duration kRollRetry = absl::Seconds(1);
 constexpr int kToldPerTurnMax = 4;
+constexpr int kClosingFailuresMax = 2;
 
 SpoolOptions Checked(SpoolOptions options) {
   options.segment_bytes = std::clamp(options.segment_bytes / kBlockBytes * kBlockBytes,
@@ -127,6 +128,9 @@ void Spool::Impl::CommitTurn() {
 
 void Spool::Impl::OpenPrepared() {
   if (commit_.wants_segment() && roll_.ready()) {
+    if (segments_.newest() != nullptr) {
+      segments_.newest()->index.ShrinkToFit();
+    }
     commit_.Open(*segments_.Add(roll_.Take()));
   }
 }
@@ -154,8 +158,11 @@ void Spool::Impl::OnRollFailed(IoError error) {
     roll_gate_.Failed(io_.Now());
     roll_retry_at_ = std::max(roll_retry_at_, roll_gate_.retry_at());
   }
+  closing_failures_ += phase_ == Phase::kClosing ? 1 : 0;
   if (phase_ == Phase::kStarting) {
     BecomeReady();
+  } else {
+    events_.OnSettlesDecided();
   }
 }
 
@@ -186,6 +193,7 @@ void Spool::Impl::OnBatchStored(Batch& batch) {
                batch.Parts(message));
   }
   messages_appended_ += batch.messages().size();
+  events_.OnSettlesDecided();
   for (uint32_t i = 0; i < batch.messages().size(); ++i) {
     const uint32_t block = batch.messages()[i].block;
     batch.Tell(i, CommitResult::kStored);
@@ -198,6 +206,7 @@ void Spool::Impl::OnBatchStored(Batch& batch) {
 }
 
 void Spool::Impl::OnSegmentAbandoned(Segment& segment) {
+  closing_failures_ += phase_ == Phase::kClosing ? 1 : 0;
   if (segment.holds_nothing_good()) {
     reclaim_.NoteEmptySegment();
   }
@@ -220,6 +229,7 @@ void Spool::Impl::OnBatchFailed(Batch& batch, CommitResult result) {
   for (uint32_t i = 0; i < batch.messages().size(); ++i) {
     batch.Tell(i, result);
   }
+  events_.OnSettlesDecided();
 }
 
 // ---- intake ----
@@ -285,6 +295,12 @@ void Spool::Impl::Defer(MessageRef message, uint32_t recipient, DomainId domain,
   commit_.QueueOutcome(entry, note);
 }
 
+uint64_t Spool::Impl::SettlesDecided() const {
+  const bool takes_none = commit_.gate().failing() || commit_.no_space() ||
+                          (commit_.wants_segment() && roll_error_ != IoError::kNone);
+  return takes_none ? commit_.outcomes_queued() : commit_.outcomes_synced();
+}
+
 Segment* Spool::Impl::BeginRead(uint32_t number) {
   Segment* segment = segments_.Find(number);
   if (segment != nullptr) {
@@ -317,6 +333,7 @@ SpoolStats Spool::Impl::Stats() const {
   stats.segments_abandoned = commit_.segments_abandoned();
   stats.damaged_records = damaged_records_;
   stats.torn_tails = torn_tails_;
+  stats.segments_unreadable = segments_.unreadable();
   stats.staged_bytes = staging_.bytes();
   return stats;
 }
@@ -365,7 +382,6 @@ void Spool::Impl::Close() {
       return;
   }
   phase_ = Phase::kClosing;
-  abandoned_before_close_ = commit_.segments_abandoned();
   // Whether a segment can be had is asked once more now: what failed before may be over.
   roll_error_ = IoError::kNone;
   roll_retry_at_ = io_.Now();
@@ -377,9 +393,7 @@ void Spool::Impl::TryToClose() {
     return;
   }
   // A device that fails twice in a row will not take the last settles: that costs duplicates.
-  const bool gives_up = commit_.segments_abandoned() >= abandoned_before_close_ + 2 ||
-                        (commit_.wants_segment() && roll_error_ != IoError::kNone);
-  if (!commit_.clean() && !gives_up) {
+  if (!commit_.clean() && closing_failures_ < kClosingFailuresMax) {
     return;
   }
   phase_ = Phase::kClosed;

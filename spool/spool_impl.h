@@ -44,6 +44,8 @@ class Spool::Impl final : private CommitEvents, private RollEvents, private Reco
   bool idle() const { return phase_ == Phase::kClosed || phase_ == Phase::kNew; }
   SpoolTime Clock() const;
   void Settle(MessageRef message, std::span<const RecipientSettle> outcomes);
+  uint64_t SettlesQueued() const { return commit_.outcomes_queued(); }
+  uint64_t SettlesDecided() const;
   void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
   SpoolStats Stats() const;
   Index& index() { return index_; }
@@ -110,7 +112,7 @@ class Spool::Impl final : private CommitEvents, private RollEvents, private Reco
   SpoolTime clock_base_;   // what the clock said when ...
   Instant clock_started_;  // ... it was started
   bool close_when_ready_ = false;
-  uint64_t abandoned_before_close_ = 0;
+  int closing_failures_ = 0;  // of batches and of new segments while it closes
   uint64_t messages_appended_ = 0;
   uint64_t damaged_records_ = 0;
   uint64_t torn_tails_ = 0;

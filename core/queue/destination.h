@@ -52,6 +52,7 @@ class Destination {
   bool may_deliver() const {
     return state_ == DestinationState::kUp || state_ == DestinationState::kSuspect;
   }
+  size_t connections_max() const { return connections_max_; }
   size_t window() const { return state_ == DestinationState::kSuspect ? 1 : window_; }
   Instant next_probe() const { return next_probe_; }         // kDown
   Instant down_since() const { return down_since_; }         // kDown

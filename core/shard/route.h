@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,6 +54,8 @@ class RouteHome {
  public:
   // Put it on the list of routes that Dispatch() looks at.
   virtual void WantDispatch(Route& route) = 0;
+  // OnSettlesDecided(), once.
+  virtual void WaitForSettles(Route& route) = 0;
   virtual const RetryPolicy& PolicyOf(DomainId domain) const = 0;
 
  protected:
@@ -72,8 +75,9 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void AddDomain(DomainId domain);
   void RemoveDomain(DomainId domain);
   void OnLiveMessage(DomainId domain);
+  void OnSettlesDecided();
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
-  void OnShardMessage(ShardMessage::Kind kind);
+  void OnShardMessage(const ShardMessage& message);
   void Dispatch();
   void Stop(bool now_too);
   bool idle() const;
@@ -111,6 +115,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void OnDeliveryClosed(Delivery& delivery) override;
   void OnProbeOver(int answered, std::string_view reason) override;
 
+  bool HasRoomForSettles();
   bool RepeatsAtOnce(const Outcome& outcome) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
   void Defer(const Attempt& attempt, uint32_t recipient, DomainId domain, const Outcome& outcome,
@@ -123,7 +128,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void StartDeliveries();
   void BuryFinished();
   void SetAlarm();
-  void Broadcast(ShardMessage::Kind kind);
+  void Broadcast(ShardMessage::Kind kind, std::string_view reason);
 
   const ShardParts parts_;
   RouteHome& home_;
@@ -133,6 +138,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   bool is_home_ = false;
   bool retired_ = false;
   bool stopping_ = false;
+  bool waits_for_settles_ = false;
   Destination destination_;
   RouteQueue queue_;
   RouteCounters counters_;
@@ -144,6 +150,8 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   Instant pause_until_;          // after a connection that ended badly while the destination is up
   SpoolTime last_failure_;
   std::string last_reason_;
+  // Deliveries that a crash would repeat: places of their settles in the spool's order.
+  std::deque<uint64_t> settles_;
   std::vector<Attempt> more_;  // rest of attempts under way that one transaction could not take
 };
 

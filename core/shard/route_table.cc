@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "core/base/check.h"
 #include "core/base/log.h"
@@ -114,13 +115,19 @@ void RouteTable::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Dom
 void RouteTable::OnShardMessage(const ShardMessage& message) {
   const auto found = by_key_.find(message.destination);
   if (found != by_key_.end()) {
-    found->second->OnShardMessage(message.kind);
+    found->second->OnShardMessage(message);
   }
 }
 
 void RouteTable::WantDispatch(Route& route) {
   if (!route.linked()) {
     wanting_.PushBack(&route);
+  }
+}
+
+void RouteTable::OnSettlesDecided() {
+  for (Route* route : std::exchange(waiting_for_settles_, {})) {
+    route->OnSettlesDecided();
   }
 }
 

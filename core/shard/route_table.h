@@ -22,6 +22,7 @@ class RouteTable : private RouteHome {
 
   void UseSnapshot(const Snapshot& snapshot);
   void OnLiveMessage(DomainId domain, MessageRef message);
+  void OnSettlesDecided();
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
   void OnShardMessage(const ShardMessage& message);
   void Dispatch();
@@ -44,6 +45,7 @@ class RouteTable : private RouteHome {
     const DomainPlan* plan = nullptr;  // into the current snapshot; null when held
   };
   void WantDispatch(Route& route) override;
+  void WaitForSettles(Route& route) override { waiting_for_settles_.push_back(&route); }
   const Way& WayOf(DomainId domain);
   Way Resolve(DomainId domain);
   Route& RouteWithKey(uint64_t key);
@@ -56,6 +58,7 @@ class RouteTable : private RouteHome {
   absl::flat_hash_map<DomainId, Way> ways_;
   std::vector<DomainId> domains_;
   List<Route> wanting_;
+  std::vector<Route*> waiting_for_settles_;
 };
 
 }  // namespace backstay

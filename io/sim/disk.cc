@@ -121,12 +121,6 @@ void Disk::SyncDirectory(NodeId directory, uint64_t up_to) {
   DropUnreachable();
 }
 
-// As with files: no later sync covers what the failed one covered.
-void Disk::FailSyncDirectory(NodeId directory, uint64_t up_to) {
-  std::erase_if(At(directory).pending,
-                [&](const EntryChange& change) { return change.number <= up_to; });
-}
-
 void Disk::AddOpen(NodeId node) {
   ++At(node).open_count;
 }

@@ -198,7 +198,6 @@ IoResult Io::Backend::DoSyncDirectory(const PendingOp& op) {
   const std::optional<IoError> failure =
       DrawFailure(op, world_.plan().sync_error, IoError::kDevice);
   if (failure.has_value()) {
-    host_.disk().FailSyncDirectory(node, op.at);
     return IoResult::Failure(*failure);
   }
   host_.disk().SyncDirectory(node, op.at);

@@ -49,6 +49,12 @@ void SimClient::Turn() {
 void SimClient::OnTimer() {
   due_ = Instant::Max();
   if (socket_.started()) {
+    // No answer can come to a message that is still on its way through a slow network.
+    const Instant due = socket_.progressed_at() + setup_.patience;
+    if (due > io_->Now()) {
+      due_ = due;
+      return;
+    }
     // A host that crashed may leave its peers without a word.
     if (!ledger_.CrashedSince(io_->Now() - setup_.patience)) {
       ledger_.Violation("a client lost its patience: no answer");

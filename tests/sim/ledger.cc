@@ -106,10 +106,10 @@ void Ledger::OnRejected(std::string_view recipient) {
                 entry.message.reverse_path);
 }
 
-size_t Ledger::OnDelivered(std::string_view reverse_path,
+size_t Ledger::OnDelivered(Instant connected, std::string_view reverse_path,
                            const std::vector<std::string>& recipients, std::string_view content) {
   const size_t delivery = deliveries_.size();
-  deliveries_.push_back({world_.Now()});
+  deliveries_.push_back({connected, world_.Now()});
   std::vector<size_t> checked;
   for (const std::string& address : recipients) {
     const auto place = places_.find(address);
@@ -200,12 +200,13 @@ bool Ledger::CrashBetween(Instant from, Instant to) const {
 void Ledger::CheckDuplicates(std::string_view address, const Recipient& recipient) {
   for (size_t index = 0; index + 1 < recipient.deliveries.size(); ++index) {
     const Delivery& delivery = deliveries_[recipient.deliveries[index]];
-    const bool explained = !delivery.confirmed || damages_ > 0 ||
+    const Delivery& next = deliveries_[recipient.deliveries[index + 1]];
+    const bool was_under_way = !next.confirmed && next.connected <= delivery.at;
+    const bool explained = !delivery.confirmed || was_under_way || damages_ > 0 ||
                            CrashBetween(delivery.at, delivery.at + settle_delay_max_);
     if (!explained) {
       Violation(fmt::format("<{}>: taken and confirmed at {}, delivered again at {}", address,
-                            Seconds(delivery.at),
-                            Seconds(deliveries_[recipient.deliveries[index + 1]].at)));
+                            Seconds(delivery.at), Seconds(next.at)));
     }
   }
 }

@@ -9,7 +9,8 @@
 //  survived);
 //  * content: exactly one Received field that names the queue id of the 250, then the bytes that
 //  came in;
-//  * delivered again only if the reply was lost, or a crash came before the settle was safe;
+//  * delivered again only if the reply was lost, or a crash came before the settle was safe, or the
+//    other one was under way before and the network was slow;
 //  * nothing is lost to damage beyond one message for each damaged place.
 #pragma once
 
@@ -42,9 +43,10 @@ class Ledger {
   void OnFinalReply(size_t message, int code, std::string_view text);
 
   // ---- primaries ----
-  // Taken; the 250 is about to be sent. Returns a name for OnConfirmed.
-  size_t OnDelivered(std::string_view reverse_path, const std::vector<std::string>& recipients,
-                     std::string_view content);
+  // Taken on a connection that began then; the 250 is about to be sent. Returns a name for
+  // OnConfirmed.
+  size_t OnDelivered(Instant connected, std::string_view reverse_path,
+                     const std::vector<std::string>& recipients, std::string_view content);
   // The daemon has seen the 250 of this delivery: it went on behind it.
   void OnConfirmed(size_t delivery) { deliveries_[delivery].confirmed = true; }
   void OnRejected(std::string_view recipient);  // for good
@@ -90,6 +92,7 @@ class Ledger {
     std::string queue_id;  // of the 250 or of the first delivery
   };
   struct Delivery {
+    Instant connected;
     Instant at;
     bool confirmed = false;
   };

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/sim/message.h"
 
 namespace backstay {
@@ -21,9 +23,9 @@ class LedgerTest : public ::testing::Test {
     ledger_.OnRecipientReply(number_, 1, 250);
     ledger_.OnEndOfDataSent(number_);
   }
-  size_t Deliver(std::string_view content_behind = "x\r\n") {
+  size_t Deliver(std::string_view content_behind = "x\r\n", Instant connected = Instant::Max()) {
     return ledger_.OnDelivered(
-        "a@sender.example", {"user1@d0.example"},
+        std::min(connected, world_.Now()), "a@sender.example", {"user1@d0.example"},
         std::string("Received: from c ([10.2.0.1])\r\n\tby mx with ESMTP id ") + std::string(kId) +
             ";\r\n\tThu, 1 Jan 2026 00:00:00 +0000\r\n" + std::string(content_behind));
   }
@@ -112,14 +114,16 @@ TEST_F(LedgerTest, DeliveryOfRefusedDataIsSeenUnlessACrashCameBetween) {
   ledger_.OnEndOfDataSent(other);
   world_.RunFor(absl::Seconds(1));
   ledger_.OnFinalReply(other, 451, "4.3.0 no");
-  ledger_.OnDelivered("", {"user2@d0.example"}, "Received: from c id 0123456789BCDFGJ\r\n");
+  ledger_.OnDelivered(world_.Now(), "", {"user2@d0.example"},
+                      "Received: from c id 0123456789BCDFGJ\r\n");
   EXPECT_EQ(ledger_.violations().size(), 1U);
 }
 
 TEST_F(LedgerTest, DeliveryWithoutEndOfDataIsSeen) {
   const size_t other = ledger_.Offer({"", {"user2@d0.example"}, ""});
   ledger_.OnRecipientReply(other, 0, 250);
-  ledger_.OnDelivered("", {"user2@d0.example"}, "Received: from c id 0123456789BCDFGJ\r\n");
+  ledger_.OnDelivered(world_.Now(), "", {"user2@d0.example"},
+                      "Received: from c id 0123456789BCDFGJ\r\n");
   EXPECT_EQ(ledger_.violations().size(), 1U);
 }
 
@@ -130,7 +134,7 @@ TEST_F(LedgerTest, DeliveryToARefusedRecipientIsSeen) {
 }
 
 TEST_F(LedgerTest, DeliveryToAStrangerIsSeen) {
-  ledger_.OnDelivered("", {"stranger@d0.example"}, "");
+  ledger_.OnDelivered(world_.Now(), "", {"stranger@d0.example"}, "");
   EXPECT_EQ(ledger_.violations().size(), 1U);
 }
 
@@ -152,8 +156,20 @@ TEST_F(LedgerTest, DuplicateAfterAConfirmedReplyIsSeen) {
   Store();
   Reject();
   ledger_.OnConfirmed(Deliver());
+  world_.RunFor(absl::Seconds(1));
   Deliver();
   EXPECT_EQ(Violations(), 1U);
+}
+
+TEST_F(LedgerTest, DuplicateIsExplainedByASlowConnectionThatBeganBefore) {
+  Store();
+  Reject();
+  const Instant before = world_.Now();
+  world_.RunFor(absl::Seconds(1));
+  ledger_.OnConfirmed(Deliver());
+  world_.RunFor(absl::Seconds(1));
+  Deliver("x\r\n", before);
+  EXPECT_EQ(Violations(), 0U);
 }
 
 TEST_F(LedgerTest, DuplicateIsExplainedByACrashSoonAfter) {

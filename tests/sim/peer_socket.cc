@@ -8,6 +8,7 @@ namespace backstay {
 void PeerSocket::Start(Fd socket) {
   ASSERT(!started());
   socket_ = socket;
+  progressed_at_ = io_.Now();
   finishing_ = false;
   aborting_ = false;
   ended_ = false;
@@ -65,6 +66,7 @@ void PeerSocket::OnSent(const IoResult& result) {
     Abort();  // the receive tells the owner
   } else {
     sent_ += result.count();
+    progressed_at_ = io_.Now();
   }
   Continue();
 }

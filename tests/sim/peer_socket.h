@@ -36,6 +36,8 @@ class PeerSocket {
   void Finish();  // what was sent goes out, then the socket is closed
   void Abort();   // now
   bool started() const { return socket_.valid(); }
+  // When the kernel last took bytes; after a start: then.
+  Instant progressed_at() const { return progressed_at_; }
   bool sending() const { return send_.in_flight || !queue_.empty(); }
 
  private:
@@ -49,6 +51,7 @@ class PeerSocket {
   bool finishing_ = false;
   bool aborting_ = false;
   bool ended_ = false;  // OnPeerEnd was told
+  Instant progressed_at_;
   std::string sending_;
   size_t sent_ = 0;
   std::string queue_;

@@ -58,6 +58,7 @@ PrimaryConnection::PrimaryConnection(SimPrimary& primary)
 
 void PrimaryConnection::Start(Fd socket) {
   socket_.Start(socket);
+  connected_at_ = primary_.io_->Now();
   impatient_at_ = primary_.io_->Now() + kPatience;
   const PrimaryManners& manners = primary_.manners_;
   if (Draw(manners.cut_at_greeting)) {
@@ -304,7 +305,8 @@ void PrimaryConnection::OnContent(std::string content) {
     Reply("451 4.3.0 Could not store it\r\n");
     return;
   }
-  const size_t delivery = primary_.ledger_.OnDelivered(reverse_path_, recipients_, content);
+  const size_t delivery =
+      primary_.ledger_.OnDelivered(connected_at_, reverse_path_, recipients_, content);
   ++primary_.messages_;
   ResetTransaction();
   if (Draw(manners.lost_reply)) {

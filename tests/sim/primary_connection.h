@@ -54,6 +54,7 @@ class PrimaryConnection : private PeerEvents {
   std::optional<size_t> unconfirmed_;  // a delivery whose 250 may be lost
   Instant due_ = Instant::Max();
   Instant impatient_at_ = Instant::Max();
+  Instant connected_at_;
   std::string late_reply_;
 };
 

@@ -190,8 +190,8 @@ void Story::StopDaemon() {
     return;
   }
   if (daemon_->Stop(absl::Minutes(2) + Slack())) {
-    if (DiskFails()) {
-      ledger_.OnCrash();  // the last settles may have found no device to take them
+    if (DiskFails() || plan_.disk_bytes > 0) {
+      ledger_.OnCrash();  // the last settles may have found no device or no room to take them
     }
     restart_at_ = world_.Now();
     return;
@@ -342,8 +342,11 @@ void Story::CheckRestart() {
   }
   Drive([] { return false; }, absl::Minutes(2));
   const SpoolStats after = daemon_->stats();
-  if (after.recipients_live != 0 || ledger_.deliveries() != deliveries ||
-      (damages_ == 0 && after.recipients_dsn_pending != before.recipients_dsn_pending)) {
+  const bool has_changed =
+      after.recipients_live != 0 || ledger_.deliveries() != deliveries ||
+      (damages_ == 0 && after.recipients_dsn_pending != before.recipients_dsn_pending);
+  // The mail of files that could not be read comes back when they can be.
+  if (has_changed && before.segments_unreadable == 0) {
     ledger_.Violation(fmt::format(
         "a restart changed the queue: live 0 -> {}, dsn pending {} -> {}, {} deliveries",
         after.recipients_live, before.recipients_dsn_pending, after.recipients_dsn_pending,

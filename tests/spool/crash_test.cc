@@ -179,5 +179,31 @@ TEST_F(CrashTest, ATornTailIsCopiedReportedOnceAndNeverWrittenOver) {
   EXPECT_TRUE(found);
 }
 
+TEST_F(CrashTest, AMessageOfATornBatchIsDroppedIfAPartIsMissing) {
+  const uint64_t dropped = MarkCount("torn message dropped");
+  SpoolHarness harness(1, options);
+  harness.Start();
+  const MessageRef good = harness.SendAndWait(TestContent(1, 3000)).message;
+  harness.Idle(absl::Seconds(1));
+  // Parts and last record in one batch, the last of the log: what a crash before the sync leaves of
+  // it may be the record without a part.
+  const Sent& torn = harness.SendAndWait(TestContent(2, 45_KiB));
+  const std::string path = SpoolHarness::SegmentPath(torn.message.segment);
+  const std::string first_part = torn.content.substr(0, 1000);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const size_t at = harness.disk().Contents(path)->find(first_part);
+  ASSERT_NE(at, std::string::npos);
+  ASSERT_TRUE(harness.disk().FlipBit(path, at * 8));
+  harness.Start();
+  EXPECT_EQ(harness.spool->Stats().torn_tails, 1u);
+  EXPECT_EQ(harness.Live(), std::vector{good});
+  // Nor does it come back when it is no longer the tail.
+  const MessageRef next = harness.SendAndWait(TestContent(3, 3000)).message;
+  harness.Restart(CrashMode::kNothingUnsynced);
+  EXPECT_EQ(harness.Live(), (std::vector{good, next}));
+  EXPECT_EQ(harness.spool->Stats().damaged_records, 0u);
+  EXPECT_EQ(MarkCount("torn message dropped"), dropped + 2);
+}
+
 }  // namespace
 }  // namespace backstay

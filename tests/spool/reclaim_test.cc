@@ -128,5 +128,34 @@ TEST(Reclaim, ACrashNeverRevivesWhatWasSettledLongAgo) {
   }
 }
 
+TEST(Reclaim, PartsStayUntilTheSettleOfTheirMessageIsSynced) {
+  // The parts lie in a segment that only they hold, the last record in a later one. The write that
+  // carries the settle fails, so that taking the first segment away could overtake it.
+  for (uint64_t event = 1; event <= 20; ++event) {
+    SpoolHarness harness;
+    harness.Start();
+    Sent& large = harness.Begin(TestContent(1, 60_KiB));
+    large.writer.Append(AsBytes(large.content));
+    for (const MessageRef message : Fill(harness, 12)) {
+      harness.Settle(message, 0);
+    }
+    harness.Idle(absl::Seconds(10));
+    large.writer.Finish(large);
+    ASSERT_TRUE(harness.TurnUntil([&] { return large.committed == 1; }));
+    harness.Idle(absl::Seconds(1));
+    ASSERT_TRUE(harness.disk().Exists(SpoolHarness::SegmentPath(1)));
+    ASSERT_GT(large.message.segment, 2u);
+    harness.world.FailDiskOperation(1, IoError::kDevice, false);
+    harness.Settle(large.message, 0);
+    harness.world.CrashAfterEvent(event);
+    harness.Idle(absl::Seconds(5));
+    harness.Restart(CrashMode::kNothingUnsynced);
+    for (const MessageRef message : harness.Live()) {
+      EXPECT_EQ(harness.Read(message).outcome, ReadOutcome::kOk) << event;
+    }
+    EXPECT_EQ(harness.spool->Stats().damaged_records, 0u) << event;
+  }
+}
+
 }  // namespace
 }  // namespace backstay

@@ -138,6 +138,7 @@ class Shard final : public SpoolEvents, public MessageReaderEvents {
     ASSERT(status.ok());
     is_ready_ = true;
   }
+  void OnSettlesDecided() override {}
   void OnLiveMessage(DomainId domain, MessageRef message) override {
     if (live_.size() < 20) {
       live_.emplace_back(domain, message);

@@ -52,6 +52,30 @@ TEST(DeliveryScenario, SettledMailIsNotDeliveredAgainAfterACrash) {
   EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U);
 }
 
+// A slow sync keeps no connection from going on, but what a crash repeats stays bounded.
+TEST(DeliveryScenario, ACrashRepeatsAtMostAWindowOfDeliveries) {
+  constexpr size_t kWindow = 20;  // delivery.max_connections_per_primary
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    Scenario::Options options;
+    options.seed = seed;
+    Scenario scenario(options);
+    scenario.PrimaryDown();
+    scenario.SendMany(500);
+    scenario.PrimaryUp();
+    FaultPlan slow = FaultPlan::None();
+    slow.slow_sync = 1'000'000;
+    slow.slow_sync_max = absl::Seconds(2);
+    scenario.world.SetPlan(slow);
+    ASSERT_TRUE(
+        scenario.RunUntil([&] { return scenario.primary.messages() > 100; }, absl::Minutes(10)));
+    scenario.Crash(CrashMode::kNothingUnsynced);
+    scenario.world.SetPlan(FaultPlan::None());
+    scenario.Restart();
+    EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
+    EXPECT_LE(scenario.ledger.duplicates(), 2 * kWindow);  // settles under way, and as many behind
+  }
+}
+
 TEST(DeliveryScenario, RestartWithThousandsQueuedDeliversThemAll) {
   Scenario::Options options;
   options.pipelined = true;
@@ -115,6 +139,20 @@ TEST(DeliveryScenario, LargeMessageSpansSegmentsAndArrivesWhole) {
   EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U);
   EXPECT_TRUE(
       scenario.RunUntil([&] { return scenario.daemon.stats().segments <= 3; }, absl::Minutes(5)));
+}
+
+TEST(DeliveryScenario, MoreRecipientsThanATransactionTakesAllGetTheirCopy) {
+  Scenario scenario;
+  Message message{"a@sender.example", {}, "Subject: to many\r\n\r\n"};
+  for (int count = 0; count < 250; ++count) {
+    message.recipients.push_back(scenario.Recipient("many"));
+  }
+  EXPECT_EQ(scenario.Send(message), 250);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+  EXPECT_EQ(scenario.primary.messages(), 3U);  // of at most 100 recipients: RFC 5321 s4.5.3.1.8
+  for (const std::string& recipient : message.recipients) {
+    EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U);
+  }
 }
 
 TEST(DeliveryScenario, MessageCutBeforeItsEndLeavesNothing) {

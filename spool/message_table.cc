@@ -1,0 +1,194 @@
+// spool/message_table.cc -- writing and reading the stream of a segment's messages.
+#include "spool/message_table.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+
+namespace backstay {
+namespace {
+
+// The first number of an entry: its distance from the entry before in blocks, and these.
+constexpr uint32_t kHasArrival = 1;  // seconds since the entry before, zigzag
+constexpr uint32_t kHasDomain = 2;   // else the domain of the entry before
+constexpr uint32_t kHasMany = 4;     // count of recipients, then ...
+constexpr uint32_t kHasList = 8;     // ... the domain of each
+constexpr uint32_t kFlagBits = 4;
+
+uint32_t ZigZag(uint32_t from, uint32_t to) {
+  const auto difference = static_cast<int32_t>(to - from);
+  return (static_cast<uint32_t>(difference) << 1) ^ static_cast<uint32_t>(difference >> 31);
+}
+
+uint32_t UnZigZag(uint32_t from, uint32_t number) {
+  return from + ((number >> 1) ^ (0U - (number & 1)));
+}
+
+}  // namespace
+
+void MessageTable::WriteNumber(uint32_t number) {
+  while (number >= 0x80) {
+    stream_.push_back(static_cast<uint8_t>(number | 0x80));
+    number >>= 7;
+  }
+  stream_.push_back(static_cast<uint8_t>(number));
+}
+
+uint32_t MessageTable::ReadNumber(size_t& at) const {
+  uint32_t number = stream_[at] & 0x7f;
+  for (uint32_t shift = 7; (stream_[at++] & 0x80) != 0; shift += 7) {
+    number |= static_cast<uint32_t>(stream_[at] & 0x7f) << shift;
+  }
+  return number;
+}
+
+uint32_t MessageTable::Intern(DomainId domain) {
+  const auto next = static_cast<uint32_t>(domains_.size());
+  const auto [at, is_new] = local_of_.try_emplace(static_cast<uint32_t>(domain), next);
+  if (is_new) {
+    domains_.push_back(domain);
+  }
+  return at->second;
+}
+
+uint32_t MessageTable::LocalOf(DomainId domain) const {
+  const auto found = local_of_.find(static_cast<uint32_t>(domain));
+  return found == local_of_.end() ? kNoDomain : found->second;
+}
+
+void MessageTable::Add(uint32_t block, uint32_t arrival_seconds,
+                       std::span<const DomainId> recipients) {
+  ASSERT(messages_ == 0 || last_.block < block);
+  ASSERT(!recipients.empty());
+  const uint32_t domain = Intern(recipients.front());
+  const auto count = static_cast<uint32_t>(recipients.size());
+  if (messages_ % kGroup == 0) {
+    if (stream_.empty()) {
+      stream_.push_back(0);  // so that no list stands at 0
+    }
+    groups_.push_back({0, block, arrival_seconds, bits_, static_cast<uint32_t>(stream_.size())});
+    last_ = Before(messages_ / kGroup);
+  }
+  const bool is_mixed = std::any_of(recipients.begin(), recipients.end(),
+                                    [&](DomainId other) { return other != recipients.front(); });
+  const uint32_t flags = (arrival_seconds != last_.arrival_seconds ? kHasArrival : 0) |
+                         (domain != last_.domain ? kHasDomain : 0) | (count > 1 ? kHasMany : 0) |
+                         (is_mixed ? kHasList : 0);
+  WriteNumber((block - last_.block) << kFlagBits | flags);
+  if ((flags & kHasArrival) != 0) {
+    WriteNumber(ZigZag(last_.arrival_seconds, arrival_seconds));
+  }
+  if ((flags & kHasDomain) != 0) {
+    WriteNumber(domain);
+  }
+  if (count > 1) {
+    WriteNumber(count);
+  }
+  uint64_t& domains = groups_.back().domains;
+  domains |= uint64_t{1} << (domain % 64);
+  for (size_t i = 0; is_mixed && i < recipients.size(); ++i) {
+    const uint32_t local = Intern(recipients[i]);
+    WriteNumber(local);
+    domains |= uint64_t{1} << (local % 64);
+  }
+  last_.block = block;
+  last_.arrival_seconds = arrival_seconds;
+  last_.domain = domain;
+  bits_ += count;
+  ++messages_;
+}
+
+void MessageTable::ShrinkToFit() {
+  std::vector(groups_).swap(groups_);  // libstdc++'s shrink_to_fit does nothing without exceptions
+  std::vector(stream_).swap(stream_);
+  std::vector(domains_).swap(domains_);
+}
+
+// What the first entry of a group is told from.
+MessageTable::Entry MessageTable::Before(uint32_t group) const {
+  const Group& head = groups_[group];
+  Entry entry;
+  entry.message = group * kGroup - 1;
+  entry.block = head.block;
+  entry.arrival_seconds = head.arrival_seconds;
+  entry.first_bit = head.first_bit;
+  entry.domain = kNoDomain;
+  entry.next_at = head.at;
+  return entry;
+}
+
+MessageTable::Entry MessageTable::Read(const Entry& before) const {
+  size_t at = before.next_at;
+  const uint32_t first = ReadNumber(at);
+  Entry entry;
+  entry.message = before.message + 1;
+  entry.block = before.block + (first >> kFlagBits);
+  entry.first_bit = before.first_bit + before.recipients;
+  entry.arrival_seconds = before.arrival_seconds;
+  if ((first & kHasArrival) != 0) {
+    entry.arrival_seconds = UnZigZag(before.arrival_seconds, ReadNumber(at));
+  }
+  entry.domain = (first & kHasDomain) != 0 ? ReadNumber(at) : before.domain;
+  entry.recipients = (first & kHasMany) != 0 ? ReadNumber(at) : 1;
+  if ((first & kHasList) != 0) {
+    entry.list_at = static_cast<uint32_t>(at);
+    for (uint32_t recipient = 0; recipient < entry.recipients; ++recipient) {
+      ReadNumber(at);
+    }
+  }
+  entry.next_at = static_cast<uint32_t>(at);
+  return entry;
+}
+
+MessageTable::Entry MessageTable::Get(uint32_t message) const {
+  ASSERT(message < messages_);
+  Entry entry = Read(Before(message / kGroup));
+  while (entry.message < message) {
+    entry = Read(entry);
+  }
+  return entry;
+}
+
+MessageTable::Entry MessageTable::Next(const Entry& entry) const {
+  const uint32_t next = entry.message + 1;
+  ASSERT(next < messages_);
+  return Read(next % kGroup == 0 ? Before(next / kGroup) : entry);
+}
+
+uint32_t MessageTable::FirstAt(uint32_t block) const {
+  const auto behind =
+      std::upper_bound(groups_.begin(), groups_.end(), block,
+                       [](uint32_t wanted, const Group& group) { return wanted < group.block; });
+  if (behind == groups_.begin()) {
+    return 0;
+  }
+  const auto group = static_cast<uint32_t>(behind - groups_.begin()) - 1;
+  const uint32_t end = std::min(messages_, (group + 1) * kGroup);
+  Entry entry = Read(Before(group));
+  while (entry.block < block) {
+    if (entry.message + 1 == end) {
+      return end;
+    }
+    entry = Read(entry);
+  }
+  return entry.message;
+}
+
+uint32_t MessageTable::DomainOf(const Entry& entry, uint32_t recipient) const {
+  ASSERT(recipient < entry.recipients);
+  size_t at = entry.list_at;
+  if (at == 0) {
+    return entry.domain;
+  }
+  for (uint32_t before = 0; before < recipient; ++before) {
+    ReadNumber(at);
+  }
+  return ReadNumber(at);
+}
+
+size_t MessageTable::memory_bytes() const {
+  return groups_.capacity() * sizeof(Group) + stream_.capacity() +
+         domains_.capacity() * sizeof(DomainId) + local_of_.capacity() * (2 * sizeof(uint32_t) + 1);
+}
+
+}  // namespace backstay
