@@ -201,14 +201,19 @@ void Spool::Impl::RefuseStuck() {
   }
 }
 
+// One half of what may be pending is written and synced while the other half gathers, so neither
+// waits for the whole of the other, and each buffer holds at most its half and one record more.
 bool Spool::Impl::MakeRoom(uint64_t payload_bytes) {
-  return is_running() && commit_.pending_bytes() < options_.pending_bytes_max &&
+  return is_running() && commit_.gathered_bytes() < options_.pending_bytes_max / 2 &&
          commit_.MakeRoom(payload_bytes);
 }
 
 // ---- what a batch became ----
 
 void Spool::Impl::OnBatchStored(Batch& batch) {
+  if (batch.empty()) {
+    staging_.GiveBackMemory();  // the log pauses
+  }
   Segment& segment = *batch.segment();
   for (const Batch::Message& message : batch.messages()) {
     index_.Add(segment, message.block, message.arrival_seconds, batch.Recipients(message),
@@ -272,7 +277,7 @@ CommitResult Spool::Impl::IntakeState() const {
 bool Spool::Impl::Congested() const {
   const bool waits_for_segment = commit_.wants_segment() && roll_error_ == IoError::kNone;
   return !is_running() || waits_for_segment || staging_.over_budget() ||
-         commit_.pending_bytes() >= options_.pending_bytes_max;
+         commit_.gathered_bytes() >= options_.pending_bytes_max / 2;
 }
 
 void Spool::Impl::TellUncongested() {
