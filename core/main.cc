@@ -1,7 +1,8 @@
 // core/main.cc -- backstayd: flags, configuration, signals, the engine.
 //
 // Exit codes (DESIGN 3.3): 0; 64 usage; 69 the kernel lacks what is needed; 73 the spool cannot be
-// opened; 75 another daemon holds it; 76 it was written by a newer format; 78 configuration.
+// opened; 75 another daemon holds it; 76 it was written by a newer format; 78 configuration, or an
+// address of it that cannot be listened on.
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
@@ -146,7 +147,7 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
     LogWarning("{}", line);
   }
   Engine engine(&MakeIo, std::move(snapshot), *spool);
-  const absl::Status started = engine.Start();
+  const absl::Status started = engine.Start(**io);
   if (!started.ok()) {
     return Fail(kExitConfig, started);
   }
@@ -237,6 +238,7 @@ int Main(int argc, char** argv) {
   }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a write beyond RLIMIT_FSIZE fails, and its mail is answered 452
   return Serve(flags, std::move(snapshot).value(), signals);
 }
 

@@ -69,6 +69,9 @@ class Io {
   // ---- start-up and rare questions: synchronous, may block, not for the hot path ----
   // A listening TCP socket with SO_REUSEPORT. Port 0: chosen, see LocalAddress.
   absl::StatusOr<Fd> Listen(const SocketAddress& address, int backlog);
+  // The same, for the first of a program: kFailedPrecondition when anybody listens there, be it
+  // with SO_REUSEPORT. Afterwards Listen() may join it.
+  absl::StatusOr<Fd> ListenFirst(const SocketAddress& address, int backlog);
   SocketAddress LocalAddress(Fd socket);
   SocketAddress PeerAddress(Fd socket);
   // Opens a directory, creating it (mode 0700) and its parents when `create` is set.
@@ -81,6 +84,8 @@ class Io {
   absl::StatusOr<Fd> LockFile(Fd directory, const std::string& name);
   absl::StatusOr<SpaceReport> FreeSpace(Fd directory);
   absl::StatusOr<uint64_t> FileBytes(Fd file);
+  // Whether users other than the owner and its group have any right on it.
+  absl::StatusOr<bool> WorldAccess(Fd directory);
 
   // ---- network ----
   // Multishot. fd() is a connected socket, the caller's to close. Ends (no more()) on any error;
@@ -94,8 +99,12 @@ class Io {
   void Receive(Op* op, Fd socket);
   // May be short. kReset.
   void Send(Op* op, Fd socket, Bytes bytes);
-  // Ends both directions now; a pending Receive completes (end or kReset). Synchronous.
+  // Ends both directions now; a pending Receive completes (end or kReset). Synchronous. What the
+  // peer sends from now on is answered by a reset, which may destroy what it has not yet read.
   void Shutdown(Fd socket);
+  // Ends our direction: the peer reads what was sent and then the end. Receiving goes on.
+  // Synchronous.
+  void ShutdownSend(Fd socket);
   // The descriptor is gone for the caller. No op may be in flight on it (ASSERT where it can be
   // told).
   void Close(Fd fd);

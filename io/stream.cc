@@ -1,10 +1,11 @@
 // io/stream.cc -- one receive and one send at a time, and an end with nothing in flight.
 //
 // While the stream is open and not paused, the receive is armed; it stays armed while the last
-// bytes are sent, so that the peer's bytes are read. A socket closed with unread bytes answers with
-// a reset, and a reset may destroy our last reply before the peer has read it. For the same reason,
-// and so that OnStreamClosed never runs inside Close(), closing arms a receive when none is in
-// flight: on a socket that was shut down it completes at once.
+// bytes are sent and until the peer has ended too, so that the peer's bytes are read. A socket that
+// is closed with unread bytes, or is sent bytes after it was closed, answers with a reset, and a
+// reset may destroy our last reply before the peer has read it. So that OnStreamClosed never runs
+// inside Close(), closing arms a receive when none is in flight: on a socket that was shut down it
+// completes at once.
 #include "io/stream.h"
 
 #include "core/base/check.h"
@@ -17,6 +18,10 @@ namespace {
 // their lives, and there may be a million of them. Replies and commands never reach it, so the
 // steady state does not allocate.
 constexpr size_t kRetainedBytesMax = 4_KiB;
+
+// What a peer may send behind our last word: more than it can have had on its way before it could
+// read that, and nothing that it can hold us busy with.
+constexpr size_t kLingerBytesMax = 16_MiB;
 
 void Release(std::string& buffer) {
   buffer.clear();
@@ -42,6 +47,7 @@ void Stream::Start(Fd socket) {
   send_failed_ = false;
   end_told_ = false;
   end_error_ = IoError::kNone;
+  dropped_ = 0;
   StartReceive();
 }
 
@@ -82,7 +88,7 @@ void Stream::CloseAfterSend() {
   if (phase_ != Phase::kOpen) {
     return;
   }
-  if (send_failed_ || queued_bytes() == 0) {
+  if (send_failed_ || (queued_bytes() == 0 && peer_ended_)) {
     Close();
     return;
   }
@@ -92,6 +98,19 @@ void Stream::CloseAfterSend() {
   if (!receive_.in_flight && !peer_ended_) {
     StartReceive();
   }
+  if (queued_bytes() == 0) {
+    Linger();
+  }
+}
+
+void Stream::Linger() {
+  ASSERT(phase_ == Phase::kSendingLast);
+  if (peer_ended_) {
+    Close();
+    return;
+  }
+  phase_ = Phase::kLingering;
+  io_.ShutdownSend(socket_);
 }
 
 void Stream::Close() {
@@ -116,7 +135,8 @@ void Stream::OnReceived(const IoResult& result) {
       OnReceivedOpen(result);
       return;
     case Phase::kSendingLast:
-      OnReceivedSendingLast(result);
+    case Phase::kLingering:
+      OnReceivedLeaving(result);
       return;
     case Phase::kClosing:
       ContinueClose();
@@ -144,19 +164,27 @@ void Stream::OnReceivedOpen(const IoResult& result) {
   }
 }
 
-void Stream::OnReceivedSendingLast(const IoResult& result) {
+void Stream::OnReceivedLeaving(const IoResult& result) {
   const bool ended = result.ok() && result.count() == 0;
   const bool again =
       result.ok() || result.error() == IoError::kNoBuffers || result.error() == IoError::kCanceled;
-  if (!again) {
-    Close();  // the peer is gone: nobody reads what is left
+  dropped_ += result.ok() ? result.count() : 0;
+  if (!again || dropped_ > kLingerBytesMax) {
+    Close();  // the peer is gone, nobody reads what is left; or it never stops
     return;
   }
-  if (ended) {
-    peer_ended_ = true;  // half-closed: it still reads
-  } else if (!receive_.in_flight) {
-    StartReceive();
+  if (!ended) {
+    if (!receive_.in_flight) {
+      StartReceive();
+    }
+    return;
   }
+  peer_ended_ = true;
+  if (phase_ == Phase::kLingering) {
+    phase_ = Phase::kClosing;  // both directions have ended: there is nothing to shut down
+    ContinueClose();
+  }
+  // Otherwise it is half-closed and still reads.
 }
 
 void Stream::OnSent(const IoResult& result) {
@@ -164,7 +192,7 @@ void Stream::OnSent(const IoResult& result) {
     ContinueClose();
     return;
   }
-  ASSERT(phase_ == Phase::kOpen || phase_ == Phase::kSendingLast);
+  ASSERT(phase_ == Phase::kOpen || phase_ == Phase::kSendingLast);  // lingering: all was sent
   if (!result.ok()) {
     OnSendFailed(result.error());
     return;
@@ -180,11 +208,12 @@ void Stream::OnSent(const IoResult& result) {
   Release(sending_);
   if (!queue_.empty()) {
     StartSend();
-  } else if (phase_ == Phase::kSendingLast) {
-    Close();
-  } else {
-    events_.OnStreamDrained();
+    return;
   }
+  if (phase_ == Phase::kSendingLast) {
+    Linger();
+  }
+  events_.OnStreamDrained();
 }
 
 // A reply that the peer sent before it cut the connection ("421 ...") may still lie unread, so the

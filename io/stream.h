@@ -28,9 +28,9 @@ class StreamEvents {
   virtual size_t OnStreamBytes(Bytes bytes) = 0;
   // The peer ended its side, or the connection broke (error says how; kNone: orderly end). Called
   // once, after every byte that arrived was taken; the owner answers with Close() or
-  // CloseAfterSend().
+  // CloseAfterSend(). Not called any more once one of them was.
   virtual void OnStreamEnd(IoError error) = 0;
-  // All queued bytes are with the kernel.
+  // All queued bytes are with the kernel; the last ones too, after CloseAfterSend().
   virtual void OnStreamDrained() = 0;
   // The last event: nothing is in flight, the socket is closed. Never inside Close().
   virtual void OnStreamClosed() = 0;
@@ -53,8 +53,10 @@ class Stream : public ListNode {
   void Flush();
   // Offers kept bytes again and receives again when all were taken. Not from inside OnStreamBytes.
   void Resume();
-  // Orderly: what is queued is sent first (the owner's timer bounds that), then the close protocol.
-  // What the peer still sends is read and dropped, so that our last reply is not lost to a reset.
+  // Orderly: what is queued is sent first, then the stream lingers: our direction ends, and what
+  // the peer still sends is read and dropped until it ends too, so that our last reply is not lost
+  // to a reset. The owner's timer bounds both and ends them with Close(); the stream itself bounds
+  // the bytes.
   void CloseAfterSend();
   // Now: queued bytes are dropped.
   void Close();
@@ -65,16 +67,17 @@ class Stream : public ListNode {
   Fd socket() const { return socket_; }
 
  private:
-  enum class Phase : uint8_t { kIdle, kOpen, kSendingLast, kClosing };
+  enum class Phase : uint8_t { kIdle, kOpen, kSendingLast, kLingering, kClosing };
   void OnReceived(const IoResult& result);
   void OnSent(const IoResult& result);
   void OnReceivedOpen(const IoResult& result);
-  void OnReceivedSendingLast(const IoResult& result);
+  void OnReceivedLeaving(const IoResult& result);
   void OnSendFailed(IoError error);
   void Deliver(Bytes bytes);
   void Keep(Bytes bytes);
   void StartReceive();
   void StartSend();
+  void Linger();
   void PeerEnded(IoError error);
   void End();
   void ContinueClose();
@@ -91,6 +94,7 @@ class Stream : public ListNode {
   std::string kept_;     // received, not yet taken: at most the lent bytes that were in flight
   std::string sending_;  // in the kernel from sent_ on
   size_t sent_ = 0;      // sent_ <= sending_.size()
+  size_t dropped_ = 0;   // received since CloseAfterSend()
   std::string queue_;    // queued behind sending_
   Completion<&Stream::OnReceived> receive_{this};
   Completion<&Stream::OnSent> send_{this};

@@ -134,10 +134,20 @@ std::string ShardName(uint16_t number) {
   return fmt::format("{}{:03}", kShardPrefix, number);
 }
 
-absl::Status NewerFormat(uint32_t format) {
+// What VERSION says; nothing when there is none that can be understood.
+absl::StatusOr<std::optional<VersionFile>> StoredVersion(Io& io, Fd root) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> text,
+                   ReadFile(io, root, kVersionName, kVersionBytesMax));
+  return text.has_value() ? VersionFile::Parse(*text) : std::nullopt;
+}
+
+absl::Status RefuseNewer(const std::optional<VersionFile>& version) {
+  if (!version.has_value() || version->format <= kFormatVersion) {
+    return absl::OkStatus();
+  }
   return absl::UnimplementedError(
-      fmt::format("spool: written by format {}, this program knows {}; nothing was touched", format,
-                  kFormatVersion));
+      fmt::format("spool: written by format {}, this program knows {}; nothing was touched",
+                  version->format, kFormatVersion));
 }
 
 // VERSION is lost: any segment header says the node and the format.
@@ -171,13 +181,8 @@ absl::StatusOr<std::optional<VersionFile>> VersionFromSegments(Io& io, Fd root) 
 
 }  // namespace
 
-absl::Status SpoolDirectory::ReadVersion(Io& io, const Options& options) {
-  ASSIGN_OR_RETURN(const std::optional<std::string> text,
-                   ReadFile(io, root_, kVersionName, kVersionBytesMax));
-  std::optional<VersionFile> version;
-  if (text.has_value()) {
-    version = VersionFile::Parse(*text);
-  }
+absl::Status SpoolDirectory::UseVersion(Io& io, const Options& options) {
+  ASSIGN_OR_RETURN(std::optional<VersionFile> version, StoredVersion(io, root_));
   const bool is_stored = version.has_value();
   if (!is_stored) {
     ASSIGN_OR_RETURN(version, VersionFromSegments(io, root_));
@@ -185,9 +190,7 @@ absl::Status SpoolDirectory::ReadVersion(Io& io, const Options& options) {
       warnings_.push_back("spool: VERSION was unreadable and is written again from a segment");
     }
   }
-  if (version.has_value() && version->format > kFormatVersion) {
-    return NewerFormat(version->format);
-  }
+  RETURN_IF_ERROR(RefuseNewer(version));
   if (!version.has_value()) {
     const auto drawn = static_cast<uint16_t>(io.random().Between(1, UINT16_MAX));
     version = VersionFile{kFormatVersion, options.node != 0 ? options.node : drawn};
@@ -225,21 +228,34 @@ absl::StatusOr<SpoolDirectory> SpoolDirectory::Open(Io& io, const Options& optio
   ASSERT(options.shards > 0);
   SpoolDirectory directory;
   ASSIGN_OR_RETURN(directory.root_, io.OpenDirectory(options.path, true));
-  auto lock = io.LockFile(directory.root_, "LOCK");
-  if (!lock.ok()) {
-    io.Close(directory.root_);
-    return lock.status();
-  }
-  directory.lock_ = *lock;
-  absl::Status status = directory.ReadVersion(io, options);
-  if (status.ok()) {
-    status = directory.OpenShards(io, options);
-  }
+  const absl::Status status = directory.OpenBelow(io, options);
   if (!status.ok()) {
     directory.Close(io);
     return status;
   }
   return directory;
+}
+
+// The format is looked at before the lock too: taking the lock writes to its file, and of a newer
+// spool nothing may be touched. It counts only under the lock, where nobody else writes it.
+absl::Status SpoolDirectory::OpenBelow(Io& io, const Options& options) {
+  ASSIGN_OR_RETURN(const std::optional<VersionFile> version, StoredVersion(io, root_));
+  RETURN_IF_ERROR(RefuseNewer(version));
+  ASSIGN_OR_RETURN(lock_, io.LockFile(root_, "LOCK"));
+  RETURN_IF_ERROR(WarnOfWorldAccess(io, options));
+  RETURN_IF_ERROR(UseVersion(io, options));
+  return OpenShards(io, options);
+}
+
+absl::Status SpoolDirectory::WarnOfWorldAccess(Io& io, const Options& options) {
+  ASSIGN_OR_RETURN(const bool is_open, io.WorldAccess(root_));
+  if (is_open) {
+    warnings_.push_back(
+        fmt::format("spool: {} is open to every user of this machine, and mail lies in it: `chmod "
+                    "o= {}` closes it",
+                    options.path, options.path));
+  }
+  return absl::OkStatus();
 }
 
 void SpoolDirectory::Close(Io& io) {

@@ -36,7 +36,9 @@ class SpoolDirectory {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
-  absl::Status ReadVersion(Io& io, const Options& options);
+  absl::Status OpenBelow(Io& io, const Options& options);
+  absl::Status WarnOfWorldAccess(Io& io, const Options& options);
+  absl::Status UseVersion(Io& io, const Options& options);
   absl::Status OpenShards(Io& io, const Options& options);
 
   Fd root_;

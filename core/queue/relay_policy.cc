@@ -116,7 +116,8 @@ RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   return {replies::kUserUnknown, address};
 }
 
-absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_view file_name) {
+absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_view file_name,
+                                           std::string_view domain) {
   TextSet addresses;
   size_t number = 0;
   if (text.starts_with(kByteOrderMark)) {
@@ -135,12 +136,15 @@ absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_vi
           fmt::format("{}:{}: not an address: one local-part@domain a line", file_name, number));
     }
     const std::string_view bare = line.ends_with('.') ? line.substr(0, line.size() - 1) : line;
-    addresses.emplace(LowerText(bare).view());
+    const LowerText address(bare);
+    if (address.view().substr(address.view().rfind('@') + 1) == domain) {
+      addresses.emplace(address.view());
+    }
   }
   if (addresses.empty()) {
     return absl::InvalidArgumentError(fmt::format(
-        "{}: no address in it; a list that refuses everyone is written recipients = \"none\"",
-        file_name));
+        "{}: no address of {} in it; a list that refuses everyone is written recipients = \"none\"",
+        file_name, domain));
   }
   return addresses;
 }

@@ -55,8 +55,10 @@ class RelayPolicy {
   std::string postmaster_;
 };
 
-// One address a line; blank lines and lines that begin with # are skipped; CRLF is fine. A file
-// without a single address is an error: it would refuse everyone, which is never meant.
-absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_view file_name);
+// The addresses of `domain` (in lower case) in a file that several domains may share. One address a
+// line; blank lines and lines that begin with # are skipped; CRLF is fine. No address of the domain
+// is an error: it would refuse everyone, which is never meant.
+absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_view file_name,
+                                           std::string_view domain);
 
 }  // namespace backstay

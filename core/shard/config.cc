@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/shard/config_domain.h"
@@ -197,6 +198,24 @@ void ReadSpool(ConfigSection section, SpoolConfig& spool) {
   section.ReportUnknownKeys();
 }
 
+// Who demands TLS must not have mail in clear text instead: that is refused, not noticed.
+void CheckDeliveryTls(ConfigSection& section, DeliveryConfig::Tls tls) {
+  switch (tls) {
+    case DeliveryConfig::Tls::kOff:
+      return;
+    case DeliveryConfig::Tls::kOpportunistic:
+      section.NotYet("tls", "mail is handed on without TLS");
+      return;
+    case DeliveryConfig::Tls::kRequire:
+    case DeliveryConfig::Tls::kVerify:
+      section.Error("tls",
+                    "delivery.tls: this version cannot speak TLS to a primary, so mail would leave "
+                    "in clear text; \"opportunistic\" or \"off\" accept that");
+      return;
+  }
+  UNREACHABLE();
+}
+
 void ReadDelivery(ConfigSection section, DeliveryConfig& delivery) {
   section.ReadNumber("max_connections_per_primary", {1, 10'000},
                      delivery.connections_per_primary_max);
@@ -205,9 +224,8 @@ void ReadDelivery(ConfigSection section, DeliveryConfig& delivery) {
                           {"off", DeliveryConfig::Tls::kOff},
                           {"require", DeliveryConfig::Tls::kRequire},
                           {"verify", DeliveryConfig::Tls::kVerify}},
-                         delivery.tls) &&
-      delivery.tls != DeliveryConfig::Tls::kOff) {
-    section.NotYet("tls", "mail is handed on without TLS");
+                         delivery.tls)) {
+    CheckDeliveryTls(section, delivery.tls);
   }
   if (ReadFilePair(section, {"client_certificate", "client_key"}, delivery.client_certificate,
                    delivery.client_key)) {

@@ -54,7 +54,25 @@ Engine::~Engine() {
   Join();
 }
 
-absl::Status Engine::Start() {
+absl::Status Engine::Listen(Io& io) {
+  for (size_t index = 0; index < post_.shards(); ++index) {
+    ASSIGN_OR_RETURN(std::vector<Fd> sockets,
+                     OpenListeners(io, snapshot_->config.smtp.listen, index));
+    listeners_.push_back(std::move(sockets));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Start(Io& io) {
+  const absl::Status listening = Listen(io);
+  if (!listening.ok()) {
+    for (const std::vector<Fd>& sockets : listeners_) {
+      for (const Fd socket : sockets) {
+        io.Close(socket);
+      }
+    }
+    return listening;
+  }
   const size_t shards = post_.shards();
   for (size_t index = 0; index < shards; ++index) {
     threads_.emplace_back([this, index] { RunShard(index); });
@@ -90,6 +108,7 @@ absl::Status Engine::ServeShard(size_t index) {
   Io& io = *ios_[index];
   Shard shard(io, {.index = index,
                    .spool_directory = spool_.shard_directories()[index],
+                   .listeners = listeners_[index],
                    .node = spool_.node(),
                    .post = post_,
                    .snapshot = *snapshot_});

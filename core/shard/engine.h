@@ -32,8 +32,9 @@ class Engine {
   Engine(MakeIo make_io, std::unique_ptr<const Snapshot> snapshot, const SpoolDirectory& spool);
   ~Engine();  // joined
 
+  // Listens on every address for every shard (with `io`, the main thread's), then runs them.
   // Returns when every shard takes mail, or with the first error, everything stopped again.
-  absl::Status Start();
+  absl::Status Start(Io& io);
   // Every shard uses `snapshot` when this returns.
   void Reload(std::unique_ptr<const Snapshot> snapshot);
   // Begins the drain: no new connections, 421 to the rest, at most 5 s for open data. Join waits.
@@ -50,14 +51,16 @@ class Engine {
   };
   void RunShard(size_t index);
   absl::Status ServeShard(size_t index);
+  absl::Status Listen(Io& io);
 
   const MakeIo make_io_;
   std::unique_ptr<const Snapshot> snapshot_;
   const SpoolDirectory& spool_;
   PostOffice post_;
   Progress progress_;
-  std::vector<std::unique_ptr<Io>> ios_;  // one a shard, made by its thread; live until all ended
-  std::vector<absl::Status> errors_;      // one a shard; read after its failure was counted
+  std::vector<std::vector<Fd>> listeners_;  // of each shard, which takes them over
+  std::vector<std::unique_ptr<Io>> ios_;    // one a shard, made by its thread; live until all ended
+  std::vector<absl::Status> errors_;        // one a shard; read after its failure was counted
   std::vector<std::thread> threads_;
   bool stopping_ = false;
 };

@@ -9,6 +9,13 @@
 #include "core/base/mark.h"
 
 namespace backstay {
+namespace {
+
+// After our last word: how long a client may take to read it, and then to hang up. Enough for what
+// it had on its way, short enough for a client that means to stay.
+constexpr absl::Duration kGoodbyeMax = absl::Seconds(2);
+
+}  // namespace
 
 InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
                                      const ServerParams& params, InboundHome& home)
@@ -79,6 +86,9 @@ void InboundConnection::Pump() {
     closing_ = true;
     DropTransaction();
     stream_.CloseAfterSend();
+    last_progress_ = io_.Now();
+    wheel_.Cancel(&idle_timer_);
+    wheel_.Insert(&idle_timer_, last_progress_ + kGoodbyeMax);
   }
 }
 
@@ -86,6 +96,9 @@ void InboundConnection::OnStreamDrained() {
   greeting_sent_ = true;
   last_progress_ = io_.Now();
   if (closing_) {
+    if (!admitted_) {
+      stream_.Close();  // who was turned away at the door holds no descriptor of ours
+    }
     return;
   }
   Pump();
@@ -208,7 +221,7 @@ void InboundConnection::ShutDown(bool now_too) {
 
 // One timer for the life of the connection: it is not moved at every byte, it looks when it fires.
 void InboundConnection::OnIdle() {
-  const Instant due = last_progress_ + home_.IdleTimeout();
+  const Instant due = last_progress_ + (closing_ ? kGoodbyeMax : home_.IdleTimeout());
   const Instant now = io_.Now();
   if (now < due) {
     wheel_.Insert(&idle_timer_, due);

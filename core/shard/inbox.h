@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -34,6 +35,7 @@ struct ShardMessage {
   };
   Kind kind = Kind::kStop;
   uint64_t destination = 0;                // Route::key
+  std::string reason = {};                 // kDestination..., kProbeFailed: why, for the operator
   const Snapshot* snapshot = nullptr;      // kReload
   std::atomic<uint32_t>* taken = nullptr;  // kReload: counted up and notified when it is in use
 };

@@ -9,15 +9,34 @@ namespace {
 
 // Long enough not to spin, short against any client's patience.
 constexpr absl::Duration kPauseAfterFailure = absl::Milliseconds(100);
+constexpr int kBacklog = 4096;
 
 }  // namespace
 
-Listener::Listener(Io& io, TimerWheel& wheel, ListenerEvents& events)
-    : io_(io), wheel_(wheel), events_(events) {}
+absl::StatusOr<std::vector<Fd>> OpenListeners(Io& io, const std::vector<SocketAddress>& addresses,
+                                              size_t shard) {
+  std::vector<Fd> sockets;
+  for (const SocketAddress& address : addresses) {
+    const absl::StatusOr<Fd> socket =
+        shard == 0 ? io.ListenFirst(address, kBacklog) : io.Listen(address, kBacklog);
+    if (!socket.ok()) {
+      for (const Fd opened : sockets) {
+        io.Close(opened);
+      }
+      return socket.status();
+    }
+    sockets.push_back(*socket);
+  }
+  return sockets;
+}
 
-void Listener::Start(Fd socket) {
-  ASSERT(!socket_.valid());
-  socket_ = socket;
+Listener::Listener(Io& io, TimerWheel& wheel, ListenerEvents& events, Fd socket)
+    : io_(io), wheel_(wheel), events_(events), socket_(socket) {
+  ASSERT(socket_.valid());
+}
+
+void Listener::Start() {
+  ASSERT(!accept_.in_flight);
   Arm();
 }
 

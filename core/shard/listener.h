@@ -1,14 +1,25 @@
 // core/shard/listener.h -- a listening socket: accepted sockets go to the shard.
 //
-// Owns:     the listening socket, after Start.
+// Life:     Start() begins to accept; until then whoever connects waits in the kernel's backlog.
+// Owns:     the listening socket.
 // Turn:     OnAccepted comes from Io::Turn.
 // Errors:   out of descriptors: accepting pauses for a moment and goes on by itself (row 176).
 #pragma once
 
+#include <cstddef>
+#include <vector>
+
+#include "absl/status/statusor.h"
 #include "core/queue/timer_wheel.h"
 #include "io/io.h"
 
 namespace backstay {
+
+// The sockets of one shard, in the order of `addresses`. The first shard claims each address: no
+// other program may listen there, not even another backstayd, which SO_REUSEPORT alone would let
+// take half of the connections. The shards behind it join.
+absl::StatusOr<std::vector<Fd>> OpenListeners(Io& io, const std::vector<SocketAddress>& addresses,
+                                              size_t shard);
 
 class ListenerEvents {
  public:
@@ -20,10 +31,10 @@ class ListenerEvents {
 
 class Listener {
  public:
-  Listener(Io& io, TimerWheel& wheel, ListenerEvents& events);
+  Listener(Io& io, TimerWheel& wheel, ListenerEvents& events, Fd socket);
 
-  void Start(Fd socket);
-  // No more connections; closed() turns true in a later turn.
+  void Start();
+  // No more connections; closed() turns true now or in a later turn.
   void Stop();
   bool closed() const { return !socket_.valid(); }
 

@@ -441,11 +441,13 @@ void Route::WentDown(std::string_view reason) {
   }
   if (!is_home_) {
     parts_.post.Post(parts_.index, key_ % parts_.post.shards(),
-                     {.kind = ShardMessage::Kind::kDestinationFailed, .destination = key_});
+                     {.kind = ShardMessage::Kind::kDestinationFailed,
+                      .destination = key_,
+                      .reason = std::string(reason)});
     return;
   }
   LogWarning("primary {} is down ({}); probing", plan_.name, reason);
-  Broadcast(ShardMessage::Kind::kDestinationDown);
+  Broadcast(ShardMessage::Kind::kDestinationDown, reason);
 }
 
 // Everything queued is eligible at once (DESIGN 6).
@@ -454,7 +456,7 @@ void Route::CameUp() {
   if (is_home_) {
     LogInfo("primary {} is back; {} recipients are queued here", plan_.name,
             parts_.spool.Stats().recipients_live);
-    Broadcast(ShardMessage::Kind::kDestinationUp);
+    Broadcast(ShardMessage::Kind::kDestinationUp, "");
   }
 }
 
@@ -466,33 +468,34 @@ void Route::OnProbeOver(int answered, std::string_view reason) {
     return;
   }
   Feed(DestinationEvent::kProbeFailed, reason);
-  Broadcast(ShardMessage::Kind::kProbeFailed);
+  Broadcast(ShardMessage::Kind::kProbeFailed, reason);
 }
 
-void Route::Broadcast(ShardMessage::Kind kind) {
+void Route::Broadcast(ShardMessage::Kind kind, std::string_view reason) {
   for (size_t shard = 0; shard < parts_.post.shards(); ++shard) {
     if (shard != parts_.index) {
-      parts_.post.Post(parts_.index, shard, {.kind = kind, .destination = key_});
+      parts_.post.Post(parts_.index, shard,
+                       {.kind = kind, .destination = key_, .reason = std::string(reason)});
     }
   }
 }
 
-void Route::OnShardMessage(ShardMessage::Kind kind) {
-  switch (kind) {
+void Route::OnShardMessage(const ShardMessage& message) {
+  switch (message.kind) {
     case ShardMessage::Kind::kDestinationFailed:
       // Another shard cannot get through. The probe will tell whether that is so; if it answers,
       // the others hear at once that the destination is up.
       if (destination_.state() == DestinationState::kDown) {
-        Broadcast(ShardMessage::Kind::kDestinationDown);
+        Broadcast(ShardMessage::Kind::kDestinationDown, last_reason_);
       } else {
-        Feed(DestinationEvent::kUnreachable, "another shard could not reach it");
+        Feed(DestinationEvent::kUnreachable, message.reason);
       }
       return;
     case ShardMessage::Kind::kDestinationDown:
-      Feed(DestinationEvent::kUnreachable, "its home shard could not reach it");
+      Feed(DestinationEvent::kUnreachable, message.reason);
       return;
     case ShardMessage::Kind::kProbeFailed:
-      Feed(DestinationEvent::kProbeFailed, "probe failed");
+      Feed(DestinationEvent::kProbeFailed, message.reason);
       return;
     case ShardMessage::Kind::kDestinationUp:
       Feed(DestinationEvent::kProbeAnswered, "");

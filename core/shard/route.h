@@ -77,7 +77,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void OnLiveMessage(DomainId domain);
   void OnSettlesDecided();
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
-  void OnShardMessage(ShardMessage::Kind kind);
+  void OnShardMessage(const ShardMessage& message);
   void Dispatch();
   void Stop(bool now_too);
   bool idle() const;
@@ -128,7 +128,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void StartDeliveries();
   void BuryFinished();
   void SetAlarm();
-  void Broadcast(ShardMessage::Kind kind);
+  void Broadcast(ShardMessage::Kind kind, std::string_view reason);
 
   const ShardParts parts_;
   RouteHome& home_;

@@ -115,7 +115,7 @@ void RouteTable::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Dom
 void RouteTable::OnShardMessage(const ShardMessage& message) {
   const auto found = by_key_.find(message.destination);
   if (found != by_key_.end()) {
-    found->second->OnShardMessage(message.kind);
+    found->second->OnShardMessage(message);
   }
 }
 

@@ -18,7 +18,6 @@ namespace {
 constexpr absl::Duration kDrainLimit = absl::Seconds(5);
 constexpr size_t kStagingBytesMin = 4_MiB;
 constexpr size_t kPendingBytesMin = 2_MiB;
-constexpr int kListenBacklog = 4096;
 // A post that found its ring full is tried again this soon.
 constexpr absl::Duration kBacklogRetry = absl::Milliseconds(1);
 
@@ -50,7 +49,12 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       spool_(io, setup.spool_directory, OptionsOf(setup), *this),
       admission_(setup.snapshot.AdmissionLimitsOf(setup.post.shards())),
       routes_({io, wheel_, outbox_, spool_, setup.post, setup.index}, setup.snapshot),
-      expiry_(io, wheel_, spool_, routes_) {}
+      expiry_(io, wheel_, spool_, routes_) {
+  ListenerEvents& events = *this;
+  for (const Fd socket : setup.listeners) {
+    listeners_.push_back(std::make_unique<Listener>(io_, wheel_, events, socket));
+  }
+}
 
 Shard::~Shard() {
   closed_.TakeAll(inbound_);
@@ -127,10 +131,7 @@ void Shard::OnSpoolReady(const absl::Status& status) {
   status_ = status;
   if (draining_) {
     MARK("stopped_while_recovering");
-    return;  // no listener now: nothing would ever close it
-  }
-  if (status_.ok()) {
-    status_ = Listen();
+    return;
   }
   if (!status_.ok()) {
     LogError("shard {} cannot serve: {}", index_, std::string(status_.message()));
@@ -138,17 +139,10 @@ void Shard::OnSpoolReady(const absl::Status& status) {
     return;
   }
   serving_ = true;
-  expiry_.Start();
-}
-
-absl::Status Shard::Listen() {
-  ListenerEvents& events = *this;
-  for (const SocketAddress& address : snapshot_->config.smtp.listen) {
-    ASSIGN_OR_RETURN(const Fd socket, io_.Listen(address, kListenBacklog));
-    listeners_.push_back(std::make_unique<Listener>(io_, wheel_, events));
-    listeners_.back()->Start(socket);
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    listener->Start();
   }
-  return absl::OkStatus();
+  expiry_.Start();
 }
 
 void Shard::UseSnapshot(const Snapshot& snapshot) {

@@ -3,7 +3,7 @@
 // Turn() is the table of contents of the engine. Everything a shard owns is touched by its thread
 // only; other shards post to its inbox.
 //
-// Life:     Start() recovers the spool and then listens: serving(). kStop in the inbox begins the
+// Life:     Start() recovers the spool and then accepts: serving(). kStop in the inbox begins the
 //           drain; finished() at its end. A start that fails ends in finished() with status() set.
 // Outlives: `setup.snapshot` lives until the shard has taken the next one.
 #pragma once
@@ -31,6 +31,7 @@ namespace backstay {
 struct ShardSetup {
   size_t index = 0;
   Fd spool_directory;
+  std::vector<Fd> listeners;  // the shard's from now on, see OpenListeners
   uint16_t node = 0;
   PostOffice& post;
   const Snapshot& snapshot;
@@ -87,7 +88,6 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   Reply MayReceive() const override;
   void OnMessageStored(CommitResult result) override;
 
-  absl::Status Listen();
   void DrainInbox();
   void OnShardMessage(const ShardMessage& message);
   void UseSnapshot(const Snapshot& snapshot);

@@ -77,7 +77,7 @@ absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
     case DomainConfig::Recipients::kFile: {
       policy.recipients = DomainPolicy::Recipients::kList;
       ASSIGN_OR_RETURN(const std::string text, ReadFile(config.recipients_path));
-      ASSIGN_OR_RETURN(policy.list, ParseRecipientFile(text, config.recipients_path));
+      ASSIGN_OR_RETURN(policy.list, ParseRecipientFile(text, config.recipients_path, config.name));
       return policy;
     }
   }

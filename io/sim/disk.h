@@ -35,6 +35,8 @@ class Disk {
   uint64_t used_bytes() const;
   void SetReadOnly(bool read_only) { read_only_ = read_only; }
   bool read_only() const { return read_only_; }
+  // Of a directory that is there; new ones are closed to the world.
+  void SetWorldAccess(std::string_view path, bool world_access);
   bool Exists(std::string_view path) const;
   // Names of the directory, sorted; nothing when there is no such directory.
   std::vector<std::string> List(std::string_view path) const;
@@ -63,6 +65,7 @@ class Disk {
   IoError Unlink(NodeId directory, std::string_view name);
   std::vector<DirectoryEntry> Entries(NodeId directory) const;
   bool IsDirectory(NodeId node) const;
+  bool WorldAccess(NodeId node) const { return At(node).world_access; }
   SimFile& File(NodeId node);
   // Of the last completed creation or unlink in `directory`.
   uint64_t LastChange(NodeId directory) const;
@@ -83,6 +86,7 @@ class Disk {
   };
   struct Node {
     bool is_directory = false;
+    bool world_access = false;
     uint32_t open_count = 0;
     SimFile file;
     EntryMap current;

@@ -102,6 +102,12 @@ std::optional<std::string> Disk::DurableContents(std::string_view path) const {
   return IsDirectory(at) ? std::nullopt : std::optional(AllOf(At(at).file.durable()));
 }
 
+void Disk::SetWorldAccess(std::string_view path, bool world_access) {
+  const NodeId node = Lookup(path);
+  ASSERT(node != kNoNode);
+  At(node).world_access = world_access;
+}
+
 bool Disk::FlipBit(std::string_view path, uint64_t bit) {
   const NodeId node = Lookup(path);
   if (node == kNoNode || IsDirectory(node) || bit / 8 >= At(node).file.size()) {

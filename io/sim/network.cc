@@ -271,7 +271,7 @@ bool Network::DeliverBytes(Connection& connection, int index, Io::Backend& backe
 
 // ---- ending ----
 
-void Network::Shutdown(uint64_t connection, int index) {
+void Network::ShutdownSend(uint64_t connection, int index) {
   Connection& at = connections_.at(connection);
   End& end = at.ends[static_cast<size_t>(index)];
   if (!end.end_sent && !end.broken) {
@@ -280,9 +280,14 @@ void Network::Shutdown(uint64_t connection, int index) {
     Enqueue(at, index, std::move(last));
   }
   end.end_sent = true;
-  end.receive_shut = true;
-  Soon(at, index, absl::Microseconds(1), &Network::PumpReceive);
   Soon(at, index, absl::Microseconds(1), &Network::PumpSend);
+}
+
+void Network::Shutdown(uint64_t connection, int index) {
+  ShutdownSend(connection, index);
+  Connection& at = connections_.at(connection);
+  at.ends[static_cast<size_t>(index)].receive_shut = true;
+  Soon(at, index, absl::Microseconds(1), &Network::PumpReceive);
 }
 
 void Network::Close(uint64_t connection, int index) {

@@ -26,12 +26,15 @@ class Network {
   // What its backlog holds is reset; `host_died`: or vanishes without a word, as the plan says.
   void CloseListener(uint64_t listener, bool host_died);
   SocketAddress ListenerAddress(uint64_t listener) const;
+  // Whether somebody listens where a listener on `address` would take connections too.
+  bool HasListener(const Host& host, const SocketAddress& address) const;
 
   void Accept(const OpToken& token, uint64_t listener);
   void Connect(const OpToken& token);
   void Receive(const OpToken& token, uint64_t connection, int end);
   void Send(const OpToken& token, uint64_t connection, int end);
   void Shutdown(uint64_t connection, int end);
+  void ShutdownSend(uint64_t connection, int end);
   void Close(uint64_t connection, int end);
   // The end vanishes with its program: a reset, or with its host silence until somebody sends to
   // it.

@@ -40,6 +40,15 @@ absl::StatusOr<uint64_t> Network::Listen(Host& host, const SocketAddress& addres
   return id;
 }
 
+bool Network::HasListener(const Host& host, const SocketAddress& address) const {
+  return std::any_of(listeners_.begin(), listeners_.end(), [&](const auto& entry) {
+    const SocketAddress& taken = entry.second.address;
+    return entry.second.host == host.id() && taken.port() == address.port() &&
+           taken.is_v6() == address.is_v6() &&
+           (IsAny(taken) || IsAny(address) || SameAddress(taken, address));
+  });
+}
+
 SocketAddress Network::ListenerAddress(uint64_t listener) const {
   return listeners_.at(listener).address;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/base/status_macros.h"
 #include "io/sim/backend.h"
 #include "io/sim/network.h"
 
@@ -42,15 +43,21 @@ void Io::Close(Fd fd) {
 
 // ---- network ----
 
+absl::StatusOr<Fd> Io::ListenFirst(const SocketAddress& address, int backlog) {
+  Network& network = backend_->world().network();
+  if (network.HasListener(backend_->host(), address)) {
+    return absl::FailedPreconditionError(
+        fmt::format("cannot listen on {}: another program has it", address.ToString()));
+  }
+  return Listen(address, backlog);
+}
+
 absl::StatusOr<Fd> Io::Listen(const SocketAddress& address, int backlog) {
   Network& network = backend_->world().network();
-  const absl::StatusOr<uint64_t> listener = network.Listen(backend_->host(), address, backlog);
-  if (!listener.ok()) {
-    return listener.status();
-  }
+  ASSIGN_OR_RETURN(const uint64_t listener, network.Listen(backend_->host(), address, backlog));
   Descriptor descriptor;
   descriptor.kind = DescriptorKind::kListener;
-  descriptor.object = *listener;
+  descriptor.object = listener;
   return backend_->Add(descriptor);
 }
 
@@ -103,6 +110,14 @@ void Io::Shutdown(Fd socket) {
   }
   const Descriptor& descriptor = backend_->Get(socket, DescriptorKind::kSocket);
   backend_->world().network().Shutdown(descriptor.object, descriptor.end);
+}
+
+void Io::ShutdownSend(Fd socket) {
+  if (backend_->dead()) {
+    return;
+  }
+  const Descriptor& descriptor = backend_->Get(socket, DescriptorKind::kSocket);
+  backend_->world().network().ShutdownSend(descriptor.object, descriptor.end);
 }
 
 // ---- start-up and rare questions about files ----
@@ -178,6 +193,11 @@ absl::StatusOr<SpaceReport> Io::FreeSpace(Fd directory) {
 absl::StatusOr<uint64_t> Io::FileBytes(Fd file) {
   const Descriptor& descriptor = backend_->Get(file, DescriptorKind::kFile);
   return backend_->host().disk().File(NodeId{descriptor.object}).size();
+}
+
+absl::StatusOr<bool> Io::WorldAccess(Fd directory) {
+  const Descriptor& descriptor = backend_->Get(directory, DescriptorKind::kDirectory);
+  return backend_->host().disk().WorldAccess(NodeId{descriptor.object});
 }
 
 // ---- files ----

@@ -226,4 +226,12 @@ absl::StatusOr<uint64_t> BytesOfFile(Fd file) {
   return static_cast<uint64_t>(found.st_size);
 }
 
+absl::StatusOr<bool> HasWorldAccess(Fd directory) {
+  struct stat found {};
+  if (fstat(directory.number(), &found) != 0) {
+    return Failed("cannot read the mode of a directory", errno);
+  }
+  return (found.st_mode & S_IRWXO) != 0;
+}
+
 }  // namespace backstay

@@ -21,5 +21,6 @@ absl::StatusOr<std::vector<DirectoryEntry>> ListDirectory(Fd directory);
 absl::StatusOr<Fd> LockFileIn(Fd directory, const std::string& name);
 absl::StatusOr<SpaceReport> FreeSpaceOf(Fd directory);
 absl::StatusOr<uint64_t> BytesOfFile(Fd file);
+absl::StatusOr<bool> HasWorldAccess(Fd directory);
 
 }  // namespace backstay

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/base/check.h"
+#include "core/base/status_macros.h"
 
 namespace backstay {
 namespace {
@@ -46,14 +47,24 @@ bool SetTcpOptions(int socket) {
 bool SetListenerOptions(int socket, const SocketAddress& address) {
   // V6ONLY: "[::]:25" and "0.0.0.0:25" stand side by side in a configuration.
   const bool family = !address.is_v6() || SetOption(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-  return family && SetOption(socket, SOL_SOCKET, SO_REUSEADDR, 1) &&
-         SetOption(socket, SOL_SOCKET, SO_REUSEPORT, 1) && SetTcpOptions(socket);
+  return family && SetOption(socket, SOL_SOCKET, SO_REUSEADDR, 1) && SetTcpOptions(socket);
+}
+
+bool SharePort(int socket) {
+  return SetOption(socket, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+bool StartListening(int socket, const SocketAddress& address, int backlog) {
+  sockaddr_storage storage{};
+  const socklen_t bytes = ToKernelAddress(address, &storage);
+  return bind(socket, reinterpret_cast<sockaddr*>(&storage), bytes) == 0 &&
+         listen(socket, backlog) == 0;
 }
 
 std::string AdviceFor(int error, const SocketAddress& address) {
   switch (error) {
     case EADDRINUSE:
-      return "; another program has it: `ss -ltnp` names it";
+      return "; another program has it (`ss -ltnp` names it): stop it, or change smtp.listen";
     case EACCES:
       return fmt::format("; port {} needs CAP_NET_BIND_SERVICE or root", address.port());
     case EADDRNOTAVAIL:
@@ -73,6 +84,30 @@ absl::Status CannotListen(const SocketAddress& address, int error) {
 
 int FamilyOf(const SocketAddress& address) {
   return address.is_v6() ? AF_INET6 : AF_INET;
+}
+
+// A socket with what every listener has.
+absl::StatusOr<int> MakeListeningSocket(const SocketAddress& address) {
+  const int made = socket(FamilyOf(address), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (made < 0) {
+    return CannotListen(address, errno);
+  }
+  if (!SetListenerOptions(made, address)) {
+    const int error = errno;
+    close(made);
+    return CannotListen(address, error);
+  }
+  return made;
+}
+
+// `done`: everything went well; otherwise errno says why not.
+absl::StatusOr<Fd> ListeningOrClosed(int socket, const SocketAddress& address, bool done) {
+  if (!done) {
+    const int error = errno;
+    close(socket);
+    return CannotListen(address, error);
+  }
+  return Fd(socket);
 }
 
 }  // namespace
@@ -110,21 +145,17 @@ SocketAddress FromKernelAddress(const sockaddr_storage& address) {
 }
 
 absl::StatusOr<Fd> MakeListener(const SocketAddress& address, int backlog) {
-  sockaddr_storage storage{};
-  const socklen_t bytes = ToKernelAddress(address, &storage);
-  const int made = socket(FamilyOf(address), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (made < 0) {
-    return CannotListen(address, errno);
-  }
-  const bool listening = SetListenerOptions(made, address) &&
-                         bind(made, reinterpret_cast<sockaddr*>(&storage), bytes) == 0 &&
-                         listen(made, backlog) == 0;
-  if (!listening) {
-    const int error = errno;
-    close(made);
-    return CannotListen(address, error);
-  }
-  return Fd(made);
+  ASSIGN_OR_RETURN(const int made, MakeListeningSocket(address));
+  return ListeningOrClosed(made, address,
+                           SharePort(made) && StartListening(made, address, backlog));
+}
+
+// The port is shared only once we listen: a bind without SO_REUSEPORT meets whoever listens there,
+// and two programs that both got past their bind meet in listen(), which lets at most one through.
+absl::StatusOr<Fd> MakeFirstListener(const SocketAddress& address, int backlog) {
+  ASSIGN_OR_RETURN(const int made, MakeListeningSocket(address));
+  return ListeningOrClosed(made, address,
+                           StartListening(made, address, backlog) && SharePort(made));
 }
 
 int MakeConnectingSocket(const SocketAddress& to) {

@@ -15,6 +15,7 @@ socklen_t ToKernelAddress(const SocketAddress& address, sockaddr_storage* into);
 SocketAddress FromKernelAddress(const sockaddr_storage& address);
 
 absl::StatusOr<Fd> MakeListener(const SocketAddress& address, int backlog);
+absl::StatusOr<Fd> MakeFirstListener(const SocketAddress& address, int backlog);
 // A descriptor, or -errno.
 int MakeConnectingSocket(const SocketAddress& to);
 

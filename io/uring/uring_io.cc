@@ -80,6 +80,10 @@ absl::StatusOr<Fd> Io::Listen(const SocketAddress& address, int backlog) {
   return MakeListener(address, backlog);
 }
 
+absl::StatusOr<Fd> Io::ListenFirst(const SocketAddress& address, int backlog) {
+  return MakeFirstListener(address, backlog);
+}
+
 SocketAddress Io::LocalAddress(Fd socket) {
   return LocalAddressOf(socket);
 }
@@ -112,6 +116,10 @@ absl::StatusOr<uint64_t> Io::FileBytes(Fd file) {
   return BytesOfFile(file);
 }
 
+absl::StatusOr<bool> Io::WorldAccess(Fd directory) {
+  return HasWorldAccess(directory);
+}
+
 // ---- network ----
 
 void Io::Accept(Op* op, Fd listener) {
@@ -133,6 +141,10 @@ void Io::Send(Op* op, Fd socket, Bytes bytes) {
 void Io::Shutdown(Fd socket) {
   // ENOTCONN: the connection is gone already, which is what was asked for.
   static_cast<void>(shutdown(socket.number(), SHUT_RDWR));
+}
+
+void Io::ShutdownSend(Fd socket) {
+  static_cast<void>(shutdown(socket.number(), SHUT_WR));  // ENOTCONN: as above
 }
 
 void Io::Close(Fd fd) {

@@ -83,6 +83,20 @@ TEST_F(ContractFiles, ALockIsExclusiveUntilItIsClosed) {
   io().Close(*second);
 }
 
+TEST_F(ContractFiles, WorldAccessIsTold) {
+  const Fd scratch = Scratch();
+  auto closed = io().WorldAccess(scratch);
+  ASSERT_TRUE(closed.ok()) << closed.status();
+  EXPECT_FALSE(*closed);
+  auto made = io().OpenSubdirectory(scratch, "shard-0", true);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_FALSE(*io().WorldAccess(Keep(io(), *made))) << "what we make is ours alone";
+  world().OpenScratchToTheWorld();
+  auto open = io().WorldAccess(scratch);
+  ASSERT_TRUE(open.ok()) << open.status();
+  EXPECT_TRUE(*open);
+}
+
 TEST_F(ContractFiles, FreeSpaceIsWithinTheTotal) {
   auto report = io().FreeSpace(Scratch());
   ASSERT_TRUE(report.ok()) << report.status().ToString();

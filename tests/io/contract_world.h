@@ -35,6 +35,8 @@ class ContractWorld {
 
   // An existing empty directory of io()'s host, as OpenDirectory takes it; no slash at the end.
   virtual std::string scratch_directory() = 0;
+  // chmod o+rx of it; at first it is closed to the world.
+  virtual void OpenScratchToTheWorld() = 0;
 
   // Turns both Ios, in turn, until `done` says true (asked before each turn). False when that has
   // not happened within 10 s of the Ios' own time; neither Io waits longer than 10 ms in one turn.

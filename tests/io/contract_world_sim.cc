@@ -56,6 +56,7 @@ class SimContractWorld : public ContractWorld {
   SocketAddress listen_address() override { return host_.address(); }
   SocketAddress refusing_address() override { return host_.address().WithPort(9); }
   std::string scratch_directory() override { return "/scratch"; }
+  void OpenScratchToTheWorld() override { host_.disk().SetWorldAccess("/scratch", true); }
 
   bool RunUntil(const std::function<bool()>& done) override {
     const Instant end = world_.Now() + absl::Seconds(10);

@@ -1,5 +1,6 @@
 // tests/io/contract_world_uring.cc -- two rings on one kernel, 127.0.0.1 and a temporary directory.
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -40,6 +41,7 @@ class UringContractWorld : public ContractWorld {
   // Port 1 (tcpmux) is below the ephemeral range, and nothing listens on it.
   SocketAddress refusing_address() override { return SocketAddress::V4({127, 0, 0, 1}, 1); }
   std::string scratch_directory() override { return scratch_; }
+  void OpenScratchToTheWorld() override { ASSERT(chmod(scratch_.c_str(), 0705) == 0); }
 
   bool RunUntil(const std::function<bool()>& done) override {
     const Instant deadline = io_->Now() + kPatience;

@@ -179,7 +179,7 @@ TEST_F(StreamTest, ThePeersEndIsToldAfterTheLastByteWasTaken) {
   server().room = 2;
   client().stream.Queue(AsBytes("QUIT\r\n"));
   client().stream.CloseAfterSend();
-  EXPECT_TRUE(Until([&] { return client().stream.closed(); }));
+  EXPECT_TRUE(Until([&] { return client().drained_count == 1; }));
   world().RunFor(absl::Milliseconds(10));
   EXPECT_EQ(server().received, "QU");
   EXPECT_FALSE(server().ended);
@@ -198,10 +198,15 @@ TEST_F(StreamTest, CloseAfterSendSendsEverythingFirst) {
   server().stream.Queue(AsBytes(sent));
   server().stream.CloseAfterSend();
   EXPECT_FALSE(server().stream.open());
-  EXPECT_TRUE(Until([&] { return client().ended && server().stream.closed(); }));
+  EXPECT_TRUE(Until([&] { return client().ended; }));
   EXPECT_EQ(client().received, sent);
   EXPECT_EQ(client().end_error, IoError::kNone);
+  EXPECT_EQ(server().drained_count, 1);
+  EXPECT_EQ(server().closed_count, 0) << "it lingers until the client ends too";
+  client().Close();
+  EXPECT_TRUE(Until([&] { return server().stream.closed(); }));
   EXPECT_EQ(server().closed_count, 1);
+  EXPECT_FALSE(server().ended) << "nothing is told to an owner that said close";
 }
 
 TEST_F(StreamTest, CloseAfterSendReadsOnSoThatTheLastReplyIsNotLost) {
@@ -213,16 +218,64 @@ TEST_F(StreamTest, CloseAfterSendReadsOnSoThatTheLastReplyIsNotLost) {
   const std::string last = Pattern(200'000);
   server().stream.Queue(AsBytes(last));
   server().stream.CloseAfterSend();
-  EXPECT_TRUE(Until([&] { return server().stream.closed() && client().ended; }));
+  EXPECT_TRUE(Until([&] { return client().ended; }));
   EXPECT_EQ(client().received, last);
   EXPECT_EQ(server().received.size(), 4u) << "nothing is told to an owner that said close";
 }
 
-TEST_F(StreamTest, CloseAfterSendWithNothingQueuedCloses) {
+TEST_F(StreamTest, AClientThatTalksOnBehindTheLastReplyIsNotReset) {
+  Open();
+  server().stream.Queue(AsBytes("521 5.5.2 bare line feed\r\n"));
+  server().stream.CloseAfterSend();
+  EXPECT_TRUE(Until([&] { return client().ended; }));
+  for (int round = 1; round <= 20; ++round) {
+    SendFrom(client(), Pattern(50'000));
+    EXPECT_TRUE(Until([&] { return client().drained_count == round; }));
+  }
+  EXPECT_EQ(client().received, "521 5.5.2 bare line feed\r\n");
+  EXPECT_EQ(client().end_error, IoError::kNone);
+  EXPECT_FALSE(server().stream.closed());
+  client().stream.CloseAfterSend();
+  EXPECT_TRUE(Until([&] { return server().stream.closed() && client().stream.closed(); }));
+}
+
+TEST_F(StreamTest, APeerThatNeverStopsTalkingIsCut) {
+  Open();
+  server().stream.Queue(AsBytes("221 2.0.0 Bye\r\n"));
+  server().stream.CloseAfterSend();
+  const std::string piece = Pattern(1_MiB);
+  size_t pieces = 0;
+  EXPECT_TRUE(Until([&] {
+    if (client().stream.queued_bytes() == 0 && pieces < 64) {
+      SendFrom(client(), piece);
+      ++pieces;
+    }
+    return server().stream.closed();
+  }));
+  EXPECT_GT(pieces, 15u) << "what may have been on its way is read";
+  EXPECT_LT(pieces, 64u);
+}
+
+TEST_F(StreamTest, TheOwnersTimerEndsTheLingering) {
+  Open();
+  server().stream.Queue(AsBytes("221 2.0.0 Bye\r\n"));
+  server().stream.CloseAfterSend();
+  EXPECT_TRUE(Until([&] { return client().ended && server().drained_count == 1; }));
+  world().RunFor(absl::Milliseconds(20));
+  EXPECT_FALSE(server().stream.closed());
+  server().Close();
+  EXPECT_TRUE(Until([&] { return server().stream.closed(); }));
+  EXPECT_EQ(server().closed_count, 1);
+}
+
+TEST_F(StreamTest, CloseAfterSendWithNothingQueuedLingersToo) {
   Open();
   server().stream.CloseAfterSend();
   EXPECT_FALSE(server().stream.closed());
-  EXPECT_TRUE(Until([&] { return server().stream.closed() && client().ended; }));
+  EXPECT_TRUE(Until([&] { return client().ended; }));
+  EXPECT_FALSE(server().stream.closed());
+  client().Close();
+  EXPECT_TRUE(Until([&] { return server().stream.closed(); }));
   EXPECT_EQ(server().closed_count, 1);
 }
 

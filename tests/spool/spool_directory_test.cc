@@ -65,7 +65,19 @@ TEST_F(SpoolDirectoryTest, ANewerFormatIsNotTouched) {
   const auto opened = Open();
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(host.disk().Contents("/spool/VERSION"), newer);
+  EXPECT_FALSE(host.disk().Exists("/spool/LOCK"));
   EXPECT_FALSE(host.disk().Exists("/spool/shard-000"));
+}
+
+// What lies in it is other people's mail; whose machine it is may still want it so.
+TEST_F(SpoolDirectoryTest, WorldAccessIsWarnedOfAndLeftAsItIs) {
+  ASSERT_NE(host.disk().WalkDirectory("/spool", /*create=*/true), kNoNode);
+  host.disk().SetWorldAccess("/spool", true);
+  auto directory = Open();
+  ASSERT_TRUE(directory.ok());
+  ASSERT_EQ(directory->warnings().size(), 1u);
+  EXPECT_NE(directory->warnings()[0].find("`chmod o= /spool`"), std::string::npos);
+  directory->Close(*io);
 }
 
 TEST_F(SpoolDirectoryTest, ShardsOfAnEarlierRunAreOpenedToo) {

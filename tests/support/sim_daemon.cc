@@ -68,8 +68,14 @@ absl::Status SimDaemon::Start() {
       Crash(CrashMode::kAllUnsynced);
       return shard_directory.status();
     }
+    const absl::StatusOr<std::vector<Fd>> listeners = OpenListeners(*io, config.smtp.listen, index);
+    if (!listeners.ok()) {
+      Crash(CrashMode::kAllUnsynced);
+      return listeners.status();
+    }
     const ShardSetup setup{.index = index,
                            .spool_directory = *shard_directory,
+                           .listeners = *listeners,
                            .node = directory_->node(),
                            .post = *post_,
                            .snapshot = *snapshot_};

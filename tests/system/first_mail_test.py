@@ -6,6 +6,7 @@ import unittest
 import harness
 import peers
 import sinks
+import wire
 
 
 class FirstMail(harness.SystemTest):
@@ -48,6 +49,25 @@ class FirstMail(harness.SystemTest):
         self.assertIn(queue_id.encode(), self.sink.messages[0].content)
         time.sleep(1)
         self.assertEqual(len(self.sink.messages), 1)
+
+
+class Reasons(harness.SystemTest):
+    def test_log_says_why_a_primary_is_down_whichever_shard_found_out(self):
+        ports = [harness.free_port() for _ in range(16)]  # of 4 shards, one each probes 4 or so
+        backstay = self.daemon(0, {"smtp": {"shards": 4}})
+        backstay.settings["domain"] = [{"name": f"d{port}.example", "primary": [f"127.0.0.1:{port}"]}
+                                       for port in ports]
+        backstay.write_config()
+        backstay.start()
+        with wire.Wire(backstay.port) as client:  # one connection, so one shard has all of it
+            client.hello()
+            for port in ports:
+                client.open_data(recipient=b"a@d%d.example" % port)
+                self.assertRegex(client.command(b"Subject: x\r\n\r\nx\r\n."), harness.QUEUED)
+        for port in ports:
+            line = (f"primary 127.0.0.1:{port} is down "
+                    f"(127.0.0.1:{port}: connect: connection refused); probing")
+            harness.wait_until(lambda: line in backstay.log(), 5, backstay.log)
 
 
 if __name__ == "__main__":

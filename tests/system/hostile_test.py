@@ -136,6 +136,49 @@ class Clients(harness.SystemTest):
             self.assertEqual(client.rest(), b"")
         self.assert_serves()
 
+    def assert_released(self, files, seconds):
+        harness.wait_until(lambda: self.backstay.open_files() <= files, seconds,
+                           lambda: f"{files} descriptors, {self.backstay.open_files()} are open")
+
+    def test_client_that_talks_on_behind_a_refusal_reads_it_in_full(self):
+        with wire.Wire(self.port) as client:
+            client.hello()
+            client.open_data()
+            client.send(b"Subject: bare\nbody\r\n.\r\n")
+            time.sleep(0.2)  # the refusal is on its way, the client does not look
+            for _ in range(40):  # a server that had closed would reset the connection here
+                client.send(b"x" * 62 + b"\r\n" + b"y" * 65536)
+                time.sleep(0.02)
+            client.socket.shutdown(socket.SHUT_WR)
+            reply = b""
+            while data := client.socket.recv(65536):  # raises at a reset
+                reply += data
+            self.assertRegex(reply, rb"\A521 5\.5\.2 [^\r\n]+\r\n\Z")
+        self.assert_serves()
+
+    def test_clients_that_stay_after_the_last_word_are_cut(self):
+        wire.send_message(self.port, GOOD)
+        files = self.backstay.open_files()
+        clients = [self.managed(wire.Wire(self.port)) for _ in range(50)]
+        for client in clients:
+            self.assertTrue(client.command(b"QUIT").startswith(b"221"))
+            self.assertEqual(client.rest(1), b"")
+        self.assertGreaterEqual(self.backstay.open_files(), files + len(clients))
+        self.assert_released(files, 3)
+
+    def test_client_that_floods_behind_the_last_word_is_cut(self):
+        wire.send_message(self.port, GOOD)
+        files = self.backstay.open_files()
+        with wire.Wire(self.port, seconds=1) as client:
+            self.assertTrue(client.command(b"QUIT").startswith(b"221"))
+            sent = 0
+            with self.assertRaises(OSError):  # a reset, or a window that stays shut
+                while sent < 64 * MIB:
+                    client.send(b"x" * 65536)
+                    sent += 65536
+            self.assert_released(files, 2)
+        print(f"cut after about {sent} bytes")
+
     def test_client_that_talks_before_the_banner_is_refused_or_served(self):
         for _ in range(20):  # who comes first is a race that either may win
             with wire.Wire(self.port, banner=False) as client:

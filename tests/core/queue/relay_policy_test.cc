@@ -16,7 +16,7 @@ RelayPolicy Build(std::string postmaster = "") {
   domains[2].name = "list.example";
   domains[2].recipients = DomainPolicy::Recipients::kList;
   const absl::StatusOr<TextSet> list =
-      ParseRecipientFile("Alice@list.example\r\n\"b c\"@list.example.\n", "list");
+      ParseRecipientFile("Alice@list.example\r\n\"b c\"@list.example.\n", "list", "list.example");
   EXPECT_TRUE(list.ok());
   domains[2].list = *list;
   return RelayPolicy(std::move(domains), std::move(postmaster));
@@ -91,7 +91,7 @@ TEST(RecipientFile, TakesAddressesCommentsAndBothLineEnds) {
   const absl::StatusOr<TextSet> list = ParseRecipientFile(
       "\xef\xbb\xbf"
       "a@x.example\r\n# comment\r\n\r\n  B@X.example  \n\t# more\n\nc+d#e@x.example",
-      "list");
+      "list", "x.example");
   ASSERT_TRUE(list.ok()) << list.status();
   EXPECT_EQ(list->size(), 3u);
   EXPECT_TRUE(list->contains(std::string_view("a@x.example")));
@@ -115,13 +115,14 @@ TEST(RecipientFile, SaysWhichLineIsWrong) {
       "\xe9@x.example",
   };
   for (const std::string_view line : lines) {
-    const absl::StatusOr<TextSet> list =
-        ParseRecipientFile("# one\nok@x.example\n" + std::string(line) + "\n", "users.txt");
+    const absl::StatusOr<TextSet> list = ParseRecipientFile(
+        "# one\nok@x.example\n" + std::string(line) + "\n", "users.txt", "x.example");
     ASSERT_FALSE(list.ok()) << line;
     EXPECT_NE(std::string(list.status().message()).find("users.txt:3: "), std::string::npos)
         << list.status();
   }
-  EXPECT_FALSE(ParseRecipientFile(std::string(400, 'a') + "@x.example\n", "users.txt").ok());
+  EXPECT_FALSE(
+      ParseRecipientFile(std::string(400, 'a') + "@x.example\n", "users.txt", "x.example").ok());
 }
 
 // A file in UTF-16, as some editors save it.
@@ -130,15 +131,29 @@ TEST(RecipientFile, AnotherEncodingIsAnError) {
       "\xff\xfe"
       "a\0@\0x\0\r\0\n\0",
       12);
-  EXPECT_FALSE(ParseRecipientFile(utf16, "users.txt").ok());
+  EXPECT_FALSE(ParseRecipientFile(utf16, "users.txt", "x.example").ok());
+}
+
+TEST(RecipientFile, MayBeSharedBySeveralDomains) {
+  const std::string_view text = "a@x.example\nb@y.example\n\"q@y.example\"@X.Example.\n";
+  const absl::StatusOr<TextSet> x = ParseRecipientFile(text, "list", "x.example");
+  ASSERT_TRUE(x.ok()) << x.status();
+  EXPECT_EQ(*x, (TextSet{"a@x.example", "\"q@y.example\"@x.example"}));
+  const absl::StatusOr<TextSet> y = ParseRecipientFile(text, "list", "y.example");
+  ASSERT_TRUE(y.ok()) << y.status();
+  EXPECT_EQ(*y, TextSet{"b@y.example"});
 }
 
 // It would refuse everyone, which is never meant.
-TEST(RecipientFile, WithoutAnAddressIsAnError) {
-  for (const std::string_view text : {"", "\n\n", "# only\r\n# comments\r\n", "   \n"}) {
-    const absl::StatusOr<TextSet> list = ParseRecipientFile(text, "users.txt");
-    ASSERT_FALSE(list.ok());
-    EXPECT_NE(std::string(list.status().message()).find("users.txt"), std::string::npos);
+TEST(RecipientFile, WithoutAnAddressOfTheDomainIsAnError) {
+  for (const std::string_view text :
+       {"", "\n\n", "# only\r\n# comments\r\n", "   \n", "a@y.example\n", "a@sub.x.example\n",
+        "x.example@y.example"}) {
+    const absl::StatusOr<TextSet> list = ParseRecipientFile(text, "users.txt", "x.example");
+    ASSERT_FALSE(list.ok()) << text;
+    const std::string message(list.status().message());
+    EXPECT_NE(message.find("users.txt"), std::string::npos) << message;
+    EXPECT_NE(message.find("no address of x.example"), std::string::npos) << message;
   }
 }
 

@@ -336,6 +336,12 @@ TEST(Config, OtherImpossibleValuesAreRefused) {
        "hyphens, joined by dots)"},
       {With("postmaster = \"ops\""),
        "f:1:14: \"ops\" is not a mail address (write \"postmaster@example.com\")"},
+      {With("[delivery]\ntls = \"require\""),
+       "f:2:7: delivery.tls: this version cannot speak TLS to a primary, so mail would leave in "
+       "clear text; \"opportunistic\" or \"off\" accept that"},
+      {With("[delivery]\ntls = \"verify\""),
+       "f:2:7: delivery.tls: this version cannot speak TLS to a primary, so mail would leave in "
+       "clear text; \"opportunistic\" or \"off\" accept that"},
       {With("[tls]\ncertificate = \"a.pem\""),
        "f:2:15: tls.certificate and tls.private_key are needed together"},
       {With("[delivery]\nclient_key = \"a.pem\""),

@@ -102,10 +102,9 @@ TEST(ReceivePath, DoesNotAllocatePerMessageWhenWarm) {
   ASSERT_NE(mkdtemp(path), nullptr);
   absl::StatusOr<std::unique_ptr<Io>> main_io = MakeUringIo(UringOptions{});
   ASSERT_TRUE(main_io.ok()) << main_io.status().message();
-  const absl::StatusOr<Fd> probe = (*main_io)->Listen(*SocketAddress::Parse("127.0.0.1:0"), 1);
-  ASSERT_TRUE(probe.ok());
-  const uint16_t port = (*main_io)->LocalAddress(*probe).port();
-  (*main_io)->Close(*probe);
+  const auto listeners = OpenListeners(**main_io, {*SocketAddress::Parse("127.0.0.1:0")}, 0);
+  ASSERT_TRUE(listeners.ok()) << listeners.status().message();
+  const uint16_t port = (*main_io)->LocalAddress(listeners->front()).port();
   // The primary has no address yet, so that nothing but receiving happens.
   const auto snapshot = ParseSnapshot(
       fmt::format("hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"127.0.0.1:{}\"]\n"
@@ -125,6 +124,7 @@ TEST(ReceivePath, DoesNotAllocatePerMessageWhenWarm) {
     io = *MakeUringIo(UringOptions{});
     Shard shard(*io, {.index = 0,
                       .spool_directory = directory->shard_directories()[0],
+                      .listeners = *listeners,
                       .node = directory->node(),
                       .post = post,
                       .snapshot = **snapshot});
