@@ -1,7 +1,7 @@
 // spool/tail_scan.h -- where the log ended: what must be known before new mail is taken.
 //
-// Second part of a start, behind Catalog and before Recovery: reads segments from the newest down to
-// the first with a valid commit record, in most cases one. Judges nothing but the tail, changes
+// Second part of a start, behind Catalog and before Recovery: reads segments from the newest down
+// to the first with a valid commit record, in most cases one. Judges nothing but the tail, changes
 // nothing on disk.
 //
 // Life:  Start, OnTailScanned once.
