@@ -5,7 +5,8 @@
 //
 // Life:     Start() reads the tail of the spool and then accepts: serving(). What else the spool
 //           holds joins the queue when all of it is read: queue_ready(). kStop in the inbox begins
-//           the drain; finished() at its end. A start that fails ends in finished() with status() set.
+//           the drain; finished() at its end. A start that fails ends in finished() with status()
+//           set.
 // Outlives: `setup.snapshot` lives until the shard has taken the next one.
 #pragma once
 

@@ -134,9 +134,7 @@ class Shard final : public SpoolEvents, public MessageReaderEvents {
     }
   }
 
-  void OnSpoolReady(const absl::Status& status) override {
-    ASSERT(status.ok());
-  }
+  void OnSpoolReady(const absl::Status& status) override { ASSERT(status.ok()); }
   void OnQueueReady() override { is_ready_ = true; }
   void OnSettlesDecided() override {}
   void OnLiveMessage(DomainId domain, MessageRef message) override {
