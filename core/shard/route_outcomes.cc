@@ -1,4 +1,4 @@
-// core/shard/route_outcomes.cc -- what became of the mail of a destination: settled, deferred, again.
+// core/shard/route_outcomes.cc -- what became of a message: settled, deferred, sent again.
 #include <fmt/format.h>
 
 #include <algorithm>
