@@ -4,6 +4,7 @@
 // opened; 75 another daemon holds it; 76 it was written by a newer format; 78 configuration, or an
 // address of it that cannot be listened on.
 #include <getopt.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -37,6 +38,11 @@ constexpr int kExitSpool = 73;
 constexpr int kExitHeld = 75;
 constexpr int kExitNewerFormat = 76;
 constexpr int kExitConfig = 78;
+
+// Buffers of parts and batches go back to the system when they are freed. By default the allocator
+// raises this threshold to the largest block it has seen freed, up to 32 MiB, and keeps them.
+constexpr int kMappedBytesMin = 128 * 1024;
+constexpr int kHeapTopBytesMax = 1024 * 1024;
 
 struct Flags {
   std::string config = "/etc/backstay/backstay.toml";
@@ -239,6 +245,8 @@ int Main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a write beyond RLIMIT_FSIZE fails, and its mail is answered 452
+  mallopt(M_MMAP_THRESHOLD, kMappedBytesMin);
+  mallopt(M_TRIM_THRESHOLD, kHeapTopBytesMax);
   return Serve(flags, std::move(snapshot).value(), signals);
 }
 

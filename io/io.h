@@ -93,9 +93,10 @@ class Io {
   void Accept(Op* op, Fd listener);
   // fd() is a connected socket. kRefused, kUnreachable, kTimedOut, kReset, kNoDescriptors.
   void Connect(Op* op, const SocketAddress& to);
-  // Multishot. lent() holds received bytes, valid until the completion returns; count() == 0 with
-  // ok() is the peer's orderly end and the last event. kNoBuffers or an early end without error and
-  // with bytes: arm again. kReset, kTimedOut.
+  // One piece: lent() holds received bytes, valid until the completion returns; count() == 0 with
+  // ok() is the peer's orderly end. Waiting holds no buffer; nothing is taken from the socket that
+  // was not asked for, so an owner that asks no more stops its peer by the window and holds one
+  // piece at most. kNoBuffers: ask again. kReset, kTimedOut.
   void Receive(Op* op, Fd socket);
   // May be short. kReset.
   void Send(Op* op, Fd socket, Bytes bytes);

@@ -21,7 +21,7 @@ enum class IoError : uint8_t {
   kUnreachable,    // connect: no route, host or network down
   kTimedOut,       // connect or connection: the peer stopped answering
   kReset,          // the peer or the network cut the connection (also: broken pipe)
-  kNoBuffers,      // multishot receive: no provided buffer was free; arm again
+  kNoBuffers,      // receive: no buffer was free; ask again
   kNoDescriptors,  // process or system is out of descriptors
   kNoMemory,       // kernel memory
   kNoSpace,        // disk or quota is full
@@ -48,11 +48,10 @@ class IoResult {
     result.more_ = more;
     return result;
   }
-  static IoResult Lent(Bytes bytes, bool more) {
+  static IoResult Lent(Bytes bytes) {
     IoResult result;
     result.lent_ = bytes;
     result.count_ = bytes.size();
-    result.more_ = more;
     return result;
   }
   static IoResult Failure(IoError error, bool more = false) {

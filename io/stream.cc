@@ -1,8 +1,8 @@
 // io/stream.cc -- one receive and one send at a time, and an end with nothing in flight.
 //
-// While the stream is open and not paused, the receive is armed; it stays armed while the last
-// bytes are sent and until the peer has ended too, so that the peer's bytes are read. A socket that
-// is closed with unread bytes, or is sent bytes after it was closed, answers with a reset, and a
+// While the stream is open and not paused, a receive is in flight, and also while the last bytes
+// are sent and until the peer has ended too, so that the peer's bytes are read. A socket that is
+// closed with unread bytes, or is sent bytes after it was closed, answers with a reset, and a
 // reset may destroy our last reply before the peer has read it. So that OnStreamClosed never runs
 // inside Close(), closing arms a receive when none is in flight: on a socket that was shut down it
 // completes at once.
@@ -44,15 +44,13 @@ void Stream::Start(Fd socket) {
   phase_ = Phase::kOpen;
   paused_ = false;
   peer_ended_ = false;
-  send_failed_ = false;
-  end_told_ = false;
-  end_error_ = IoError::kNone;
+  send_error_ = IoError::kNone;
   dropped_ = 0;
   StartReceive();
 }
 
 void Stream::Queue(Bytes bytes) {
-  if (phase_ != Phase::kOpen || send_failed_) {
+  if (phase_ != Phase::kOpen || send_error_ != IoError::kNone) {
     return;
   }
   queue_.append(AsText(bytes));
@@ -74,21 +72,13 @@ void Stream::Resume() {
   std::string offered;
   offered.swap(kept_);
   Deliver(AsBytes(offered));
-  if (phase_ != Phase::kOpen || paused_) {
-    return;
-  }
-  if (peer_ended_) {
-    End();
-  } else if (!receive_.in_flight) {
-    StartReceive();
-  }
 }
 
 void Stream::CloseAfterSend() {
   if (phase_ != Phase::kOpen) {
     return;
   }
-  if (send_failed_ || (queued_bytes() == 0 && peer_ended_)) {
+  if (send_error_ != IoError::kNone || (queued_bytes() == 0 && peer_ended_)) {
     Close();
     return;
   }
@@ -148,35 +138,25 @@ void Stream::OnReceived(const IoResult& result) {
 void Stream::OnReceivedOpen(const IoResult& result) {
   if (result.ok() && result.count() > 0) {
     Deliver(result.lent());
-  } else if (result.ok()) {
-    PeerEnded(IoError::kNone);
-    return;
   } else if (result.error() == IoError::kNoBuffers) {
+    // Buffers return with the completions of this turn, and the next one submits.
     MARK("stream: no receive buffer");
-  } else if (result.error() != IoError::kCanceled) {
-    PeerEnded(result.error());
-    return;
-  }
-  // What is left: the receive goes on, ended early, found no buffer, or was canceled by a pause
-  // that may be over. Buffers return with the completions of this turn, and the next one submits.
-  if (phase_ == Phase::kOpen && !paused_ && !receive_.in_flight) {
     StartReceive();
+  } else {
+    PeerEnded(result.error());
   }
 }
 
 void Stream::OnReceivedLeaving(const IoResult& result) {
   const bool ended = result.ok() && result.count() == 0;
-  const bool again =
-      result.ok() || result.error() == IoError::kNoBuffers || result.error() == IoError::kCanceled;
+  const bool again = result.ok() || result.error() == IoError::kNoBuffers;
   dropped_ += result.ok() ? result.count() : 0;
   if (!again || dropped_ > kLingerBytesMax) {
     Close();  // the peer is gone, nobody reads what is left; or it never stops
     return;
   }
   if (!ended) {
-    if (!receive_.in_flight) {
-      StartReceive();
-    }
+    StartReceive();
     return;
   }
   peer_ended_ = true;
@@ -223,30 +203,28 @@ void Stream::OnSendFailed(IoError error) {
     Close();
     return;
   }
-  send_failed_ = true;
-  end_error_ = error;
+  send_error_ = error;
   sent_ = 0;
   Release(sending_);
   Release(queue_);
   io_.Shutdown(socket_);
 }
 
+// Asks for the next piece only when this one was taken whole: what the owner will not take stays in
+// the socket, but for the rest of one piece.
 void Stream::Deliver(Bytes bytes) {
-  if (paused_) {
-    Keep(bytes);
-    return;
-  }
+  ASSERT(!paused_);
   const size_t taken = events_.OnStreamBytes(bytes);
   ASSERT(taken <= bytes.size());
-  if (phase_ == Phase::kOpen && taken < bytes.size()) {
-    paused_ = true;
-    Keep(bytes.subspan(taken));
-    io_.Cancel(&receive_);
+  if (phase_ != Phase::kOpen) {
+    return;
   }
-}
-
-void Stream::Keep(Bytes bytes) {
-  kept_.append(AsText(bytes));
+  if (taken < bytes.size()) {
+    paused_ = true;
+    kept_.assign(AsText(bytes.subspan(taken)));
+    return;
+  }
+  StartReceive();
 }
 
 void Stream::StartReceive() {
@@ -261,19 +239,9 @@ void Stream::StartSend() {
 }
 
 void Stream::PeerEnded(IoError error) {
+  ASSERT(!peer_ended_);
   peer_ended_ = true;
-  if (!send_failed_) {
-    end_error_ = error;
-  }
-  if (!paused_) {
-    End();
-  }
-}
-
-void Stream::End() {
-  ASSERT(!end_told_);
-  end_told_ = true;
-  events_.OnStreamEnd(end_error_);
+  events_.OnStreamEnd(send_error_ != IoError::kNone ? send_error_ : error);
 }
 
 void Stream::ContinueClose() {

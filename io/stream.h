@@ -1,10 +1,10 @@
 // io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, closing.
 //
-// A Stream hides the manners of the ring (ENOBUFS, multishot receives that end early, short sends)
-// from both kinds of connection; TLS will sit inside it without a change to its callers.
+// A Stream hides the manners of the ring (ENOBUFS, receives piece by piece, short sends) from both
+// kinds of connection; TLS will sit inside it without a change to its callers.
 //
-// Owns:     the socket, the bytes queued for sending, a bounded copy of bytes the owner would not
-//           take.
+// Owns:     the socket, the bytes queued for sending, a copy of what the owner would not take: less
+//           than one piece of Io::Receive, because nothing more is asked for meanwhile.
 // Outlives: its owner keeps it until OnStreamClosed; only then may it be destroyed or started
 //           again.
 // Turn:     events come from Io::Turn; only Resume() calls OnStreamBytes and OnStreamEnd itself.
@@ -51,7 +51,8 @@ class Stream : public ListNode {
   void Queue(Bytes bytes);
   // Sends what is queued, unless a send is in flight (then its completion goes on by itself).
   void Flush();
-  // Offers kept bytes again and receives again when all were taken. Not from inside OnStreamBytes.
+  // Offers kept bytes again and receives again when all were taken; nothing when the owner took
+  // all. Not from inside OnStreamBytes.
   void Resume();
   // Orderly: what is queued is sent first, then the stream lingers: our direction ends, and what
   // the peer still sends is read and dropped until it ends too, so that our last reply is not lost
@@ -74,24 +75,21 @@ class Stream : public ListNode {
   void OnReceivedLeaving(const IoResult& result);
   void OnSendFailed(IoError error);
   void Deliver(Bytes bytes);
-  void Keep(Bytes bytes);
   void StartReceive();
   void StartSend();
   void Linger();
   void PeerEnded(IoError error);
-  void End();
   void ContinueClose();
 
   Io& io_;
   StreamEvents& events_;
   Fd socket_;
   Phase phase_ = Phase::kIdle;
-  bool paused_ = false;       // the owner left bytes in kept_
-  bool peer_ended_ = false;   // the peer's end arrived; told to the owner once kept_ is empty
-  bool send_failed_ = false;  // the connection broke under a send; its end arrives by the receive
-  bool end_told_ = false;
-  IoError end_error_ = IoError::kNone;
-  std::string kept_;     // received, not yet taken: at most the lent bytes that were in flight
+  bool paused_ = false;      // the owner left bytes in kept_; no receive is in flight
+  bool peer_ended_ = false;  // told to the owner
+  // kNone, or how the connection broke under a send; its end arrives by the receive.
+  IoError send_error_ = IoError::kNone;
+  std::string kept_;     // of one lent piece, not yet taken; empty unless paused_
   std::string sending_;  // in the kernel from sent_ on
   size_t sent_ = 0;      // sent_ <= sending_.size()
   size_t dropped_ = 0;   // received since CloseAfterSend()

@@ -1,9 +1,10 @@
 // spool/aligned_buffer.h -- growable bytes on a block boundary, so that the file may be written
 // and read around the page cache.
 //
-// Owns:  its memory; keeps it when emptied.
+// Owns:  its memory; keeps it when emptied, gives it back on Release.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -25,6 +26,12 @@ class AlignedBuffer {
   size_t capacity() const { return capacity_; }
   Bytes bytes() const { return {memory_.get(), size_}; }
   void clear() { size_ = 0; }
+  // Empties it and gives its memory back.
+  void Release() {
+    memory_.reset();
+    size_ = 0;
+    capacity_ = 0;
+  }
 
   // What is added has any content. Pointers into the buffer are gone.
   void Resize(size_t size) {
@@ -47,11 +54,12 @@ class AlignedBuffer {
     void operator()(uint8_t* memory) const { std::free(memory); }
   };
 
+  // Doubles while it is small. A large one takes what it needs and a step more: the bounds of what
+  // is put in are bounds of its memory.
   void Grow(size_t size) {
-    size_t capacity = capacity_ == 0 ? 64_KiB : capacity_;
-    while (capacity < size) {
-      capacity *= 2;
-    }
+    const size_t step = std::clamp<size_t>(capacity_, 64_KiB, 1_MiB);
+    const size_t wanted = std::max(size, capacity_ + step);
+    const size_t capacity = (wanted + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
     auto* memory = static_cast<uint8_t*>(std::aligned_alloc(kBlockBytes, capacity));
     ASSERT(memory != nullptr);
     if (size_ > 0) {

@@ -8,6 +8,12 @@
 #include "core/base/crc32c.h"
 
 namespace backstay {
+namespace {
+
+// A shard has two buffers and fills them with this much in the course of ordinary mail.
+constexpr size_t kRetainedBytesMax = 1_MiB;
+
+}  // namespace
 
 void CommitWaiter::StopWaiting() {
   if (batch_ != nullptr) {
@@ -126,6 +132,12 @@ void Batch::Reset() {
   recipients_.clear();
   parts_.clear();
   ASSERT(outcomes_.empty());
+}
+
+void Batch::GiveBackMemory() {
+  if (buffer_.size() == 0 && buffer_.capacity() > kRetainedBytesMax) {
+    buffer_.Release();
+  }
 }
 
 std::span<const DomainId> Batch::Recipients(const Message& message) const {

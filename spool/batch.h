@@ -1,7 +1,7 @@
 // spool/batch.h -- records that become durable together: their bytes, and who wants to know.
 //
 // Life:  Begin, Begin/End of records, Close (the commit record), written and synced by GroupCommit,
-//        told, Reset. Two of them alternate; their memory is kept.
+//        told, Reset. Two of them alternate; their memory is kept from one to the next.
 // Units: places are block numbers in the segment (offset / 64).
 // See:   FORMAT.md 2 "batch".
 #pragma once
@@ -77,6 +77,8 @@ class Batch {
   // Appends the commit record and zeros up to the next block.
   void Close(const CommitFields& fields, uint64_t sequence);
   void Reset();
+  // What a burst needed goes back, if nothing is gathered.
+  void GiveBackMemory();
 
   // ---- reading ----
   Segment* segment() const { return segment_; }

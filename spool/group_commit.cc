@@ -240,6 +240,15 @@ void GroupCommit::OnSynced(const IoResult& result) {
   events_.OnBatchStored(*flight_);
   flight_->Reset();
   phase_ = Phase::kIdle;
+  GiveBackMemory();
+}
+
+// A batch without records is the sign of a pause: not between two large batches of a busy shard.
+void GroupCommit::GiveBackMemory() {
+  if (!needs_successor_) {
+    flight_->GiveBackMemory();
+    gather_->GiveBackMemory();
+  }
 }
 
 void GroupCommit::Fail(IoError error, const char* what) {

@@ -72,7 +72,7 @@ class GroupCommit {
   // Nothing appended that is not synced, and the last batch has a successor.
   bool clean() const;
   Instant NextDue() const;
-  uint64_t pending_bytes() const { return appended_ - synced_; }
+  size_t gathered_bytes() const { return gather_->bytes().size(); }
   FailureGate& gate() { return gate_; }
   const FailureGate& gate() const { return gate_; }
   bool no_space() const { return no_space_; }  // the last batch failed for want of space
@@ -97,6 +97,7 @@ class GroupCommit {
   void OnSynced(const IoResult& result);
   void Fail(IoError error, const char* what);
   void RememberAbandoned(const Segment& segment);
+  void GiveBackMemory();
   void CheckCounters() const;
 
   Io& io_;

@@ -1,6 +1,8 @@
 // spool/staging.cc -- the pool and the lists.
 #include "spool/staging.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "core/base/mark.h"
@@ -27,6 +29,14 @@ void Staging::Give(Chunk chunk) {
   --chunks_out_;
   if (free_.size() * kChunkBytes < bytes_max_) {
     free_.push_back(std::move(chunk));
+  }
+}
+
+// The chunks lie among smaller things, so that freeing alone would leave their pages resident.
+void Staging::GiveBackMemory() {
+  if (free_.size() * kChunkBytes > kIdleBytesMax) {
+    free_.resize(kIdleBytesMax / kChunkBytes);
+    malloc_trim(0);
   }
 }
 

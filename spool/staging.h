@@ -47,6 +47,8 @@ class StagedWriter {
 class Staging {
  public:
   static constexpr size_t kChunkBytes = 4_KiB;
+  // Free chunks that a pause leaves: enough for the first messages of the next burst.
+  static constexpr size_t kIdleBytesMax = 1_MiB;
   using Chunk = std::unique_ptr<uint8_t[]>;
 
   Staging(size_t part_bytes, size_t bytes_max) : part_bytes_(part_bytes), bytes_max_(bytes_max) {}
@@ -55,6 +57,8 @@ class Staging {
 
   Chunk Take();
   void Give(Chunk chunk);
+  // In a pause: what a burst needed goes back to the system.
+  void GiveBackMemory();
   size_t bytes() const { return chunks_out_ * kChunkBytes; }
   bool over_budget() const { return bytes() > bytes_max_; }
   // When so much is staged by one writer it becomes a part.

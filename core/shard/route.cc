@@ -9,14 +9,13 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/mark.h"
+#include "core/shard/failure_text.h"
 
 namespace backstay {
 namespace {
 
-std::string AnswerText(const Outcome& outcome) {
-  return outcome.enhanced.empty() ? outcome.text
-                                  : fmt::format("{} {}", outcome.enhanced, outcome.text);
-}
+// After a connection that ended badly while the destination counts as up: no hot loop of connects.
+constexpr absl::Duration kPauseAfterBadEnd = absl::Seconds(1);
 
 }  // namespace
 
@@ -212,149 +211,150 @@ void Route::OnMoreRecipients(const Attempt& attempt, uint32_t from_recipient) {
   more_.back().from_recipient = from_recipient;
 }
 
-void Route::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
-  queue_.Release(attempt.message);
-  const QueueId id = parts_.spool.Id(attempt.message);
-  const auto text = id.ToText();
-  const std::string_view name(text.data(), text.size());
-  if (outcome == ReadOutcome::kUnreadable) {
-    LogError("message {} cannot be read now; it stays queued", name);
-    queue_.AfterOverflow(parts_.spool.Clock());  // met again by a later pass
+// ---- health ----
+
+void Route::OnDeliveryGreeted(Delivery&) {
+  addresses_failed_ = 0;
+  Feed(DestinationEvent::kAnswered, "");
+}
+
+void Route::OnDeliveryClosed(Delivery& delivery) {
+  home_.WantDispatch(*this);
+  if (stopping_ || delivery.stopping()) {
+    return;  // we ended it: that says nothing about the primary
+  }
+  const OutboundConnection& connection = delivery.connection();
+  const std::string reason =
+      fmt::format("{}: {}", connection.address().ToString(), FailureText(connection));
+  if (!connection.greeted()) {
+    OnNotGreeted(connection, reason);
     return;
   }
-  MARK("quarantined_on_read");
-  LogError("message {} is damaged on disk: quarantined, nothing of it is delivered", name);
-  std::vector<RecipientSettle> settles;
-  const uint32_t recipients = parts_.spool.Recipients(attempt.message);
-  for (uint32_t recipient = 0; recipient < recipients; ++recipient) {
-    if (parts_.spool.IsLive(attempt.message, recipient)) {
-      settles.push_back({recipient, SettleKind::kQuarantined, {}});
-    }
+  const ClientSession::Failure failure = connection.session().failure();
+  if (failure == ClientSession::Failure::kNone && !connection.deadline_passed()) {
+    return;  // an orderly end
   }
-  counters_.quarantined += settles.size();
-  if (!settles.empty()) {
-    parts_.spool.Settle(attempt.message, settles);
+  if (failure == ClientSession::Failure::kConnectionLost && !delivery.was_attempting()) {
+    return;  // an idle connection that the primary closed
+  }
+  pause_until_ = parts_.io.Now() + kPauseAfterBadEnd;
+  Feed(DestinationEvent::kTrouble, reason);
+}
+
+// The connection never got through EHLO. The next address of the list has its turn; when none is
+// left, the destination is what the last one said.
+void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view reason) {
+  const ClientSession::Failure failure = connection.session().failure();
+  if (failure == ClientSession::Failure::kSelf) {
+    LogError("held: {} greets with our own name; mail to ourselves would loop", plan_.name);
+    Feed(DestinationEvent::kIsSelf, reason);
+    return;
+  }
+  address_ = (address_ + 1) % plan_.addresses.size();
+  if (++addresses_failed_ < plan_.addresses.size()) {
+    return;
+  }
+  addresses_failed_ = 0;
+  const bool soft =
+      connection.connect_error() == IoError::kNone &&
+      (failure == ClientSession::Failure::kDeferredGreeting ||
+       failure == ClientSession::Failure::kDeferredEhlo ||
+       failure == ClientSession::Failure::kServiceClosing || connection.deadline_passed());
+  const bool ours = connection.connect_error() == IoError::kNoDescriptors ||
+                    connection.connect_error() == IoError::kNoMemory;
+  pause_until_ = parts_.io.Now() + kPauseAfterBadEnd;
+  if (!ours) {
+    Feed(soft ? DestinationEvent::kTrouble : DestinationEvent::kUnreachable, reason);
   }
 }
 
-void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
-  ASSERT(report.recipients.size() == report.outcomes.size());
-  queue_.Release(attempt.message);
-  std::optional<uint32_t> again_from;
-  for (size_t position = 0; position < report.recipients.size(); ++position) {
-    const Outcome& outcome = report.outcomes[position];
-    if (RepeatsAtOnce(outcome)) {
-      again_from =
-          std::min(again_from.value_or(report.recipients[position]), report.recipients[position]);
-      continue;
-    }
-    Apply(attempt, report, position);
+void Route::Feed(DestinationEvent event, std::string_view reason) {
+  if (event == DestinationEvent::kUnreachable || event == DestinationEvent::kTrouble ||
+      event == DestinationEvent::kProbeFailed) {
+    last_failure_ = parts_.spool.Clock();
+    last_reason_.assign(reason);
   }
-  for (auto more = more_.begin(); more != more_.end(); ++more) {
-    if (more->message == attempt.message) {
-      again_from = std::min(again_from.value_or(more->from_recipient), more->from_recipient);
-      more_.erase(more);
-      break;
+  const DestinationState before = destination_.state();
+  if (destination_.Feed(event, parts_.io.Now(), parts_.io.random())) {
+    if (destination_.state() == DestinationState::kDown) {
+      WentDown(reason);
+    } else if (before == DestinationState::kDown) {
+      CameUp();
     }
-  }
-  if (again_from.has_value()) {
-    Attempt again = attempt;
-    again.from_recipient = *again_from;
-    // Recipients of this transaction behind the first that is to be repeated may have been deferred
-    // for themselves: their entries now say when, also in a recovery pass.
-    again.recovery = false;
-    queue_.GiveBack(again);
   }
   home_.WantDispatch(*this);
 }
 
-// The connection's fault, not the message's: it comes first again. But a message whose content was
-// on its way when the connection broke may be what breaks it, so it waits like a deferred one; if
-// the primary went down with it, its return overrides the wait.
-bool Route::RepeatsAtOnce(const Outcome& outcome) const {
-  if (outcome.kind != Outcome::Kind::kDeferred || outcome.own) {
-    return false;
+void Route::WentDown(std::string_view reason) {
+  for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
+    delivery->StopWhenIdle();
   }
-  const bool lost_in_content = outcome.code == 0 && (outcome.phase == Outcome::Phase::kData ||
-                                                     outcome.phase == Outcome::Phase::kEndOfData);
-  return stopping_ || !lost_in_content;
-}
-
-// One recipient's verdict becomes a record.
-void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t position) {
-  const uint32_t recipient = report.recipients[position];
-  const Outcome& outcome = report.outcomes[position];
-  const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
-  if (outcome.kind == Outcome::Kind::kDeferred) {
-    Defer(attempt, recipient, report.domains[position], outcome, report.arrival);
+  if (!is_home_) {
+    parts_.post.Post(parts_.index, key_ % parts_.post.shards(),
+                     {.kind = ShardMessage::Kind::kDestinationFailed,
+                      .destination = key_,
+                      .reason = std::string(reason)});
     return;
   }
-  queue_.deferrals().Erase(key);
-  RecipientSettle settle;
-  settle.recipient = recipient;
-  std::string note;
-  if (outcome.kind == Outcome::Kind::kDelivered) {
-    destination_.OnDelivered(parts_.io.Now());
-    ++counters_.delivered;
-  } else if (report.null_reverse_path) {
-    settle.kind = SettleKind::kDiscarded;
-    ++counters_.discarded;
-  } else {
-    settle.kind = SettleKind::kFailed;
-    Deferral last;
-    last.code = static_cast<uint16_t>(outcome.code);
-    last.text = AnswerText(outcome);
-    note = EncodeDeferralNote(last);
-    settle.detail = AsBytes(note);
-    ++counters_.failed;
-  }
-  parts_.spool.Settle(attempt.message, {&settle, 1});
-  if (settle.kind == SettleKind::kDelivered) {
-    settles_.push_back(parts_.spool.SettlesQueued());
+  LogWarning("primary {} is down ({}); probing", plan_.name, reason);
+  Broadcast(ShardMessage::Kind::kDestinationDown, reason);
+}
+
+// Everything queued is eligible at once (DESIGN 6).
+void Route::CameUp() {
+  queue_.Restart();
+  if (is_home_) {
+    LogInfo("primary {} is back; {} recipients are queued here", plan_.name,
+            parts_.spool.Stats().recipients_live);
+    Broadcast(ShardMessage::Kind::kDestinationUp, "");
   }
 }
 
-void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,
-                  const Outcome& outcome, SpoolTime arrival) {
-  const SpoolTime now = parts_.spool.Clock();
-  const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
-  const Deferral* before = queue_.deferrals().Find(key);
-  Deferral deferral;
-  deferral.first_own = before != nullptr ? before->first_own : now;
-  deferral.attempts = before != nullptr ? before->attempts + 1 : 1;
-  deferral.next_try = home_.PolicyOf(domain).NextTry(arrival, now, !attempt.recovery);
-  deferral.code = static_cast<uint16_t>(outcome.code);
-  deferral.text = AnswerText(outcome);
-  last_failure_ = now;
-  ++counters_.deferred;
-  const std::string note = EncodeDeferralNote(deferral);
-  parts_.spool.Defer(attempt.message, recipient, domain, AsBytes(note));
-  if (!queue_.deferrals().Insert(key, std::move(deferral))) {
-    queue_.AfterOverflow(now);
+void Route::OnProbeOver(int answered, std::string_view reason) {
+  if (answered >= 0) {
+    address_ = static_cast<size_t>(answered);
+    addresses_failed_ = 0;
+    Feed(DestinationEvent::kProbeAnswered, "");
+    return;
+  }
+  Feed(DestinationEvent::kProbeFailed, reason);
+  Broadcast(ShardMessage::Kind::kProbeFailed, reason);
+}
+
+void Route::Broadcast(ShardMessage::Kind kind, std::string_view reason) {
+  for (size_t shard = 0; shard < parts_.post.shards(); ++shard) {
+    if (shard != parts_.index) {
+      parts_.post.Post(parts_.index, shard,
+                       {.kind = kind, .destination = key_, .reason = std::string(reason)});
+    }
   }
 }
 
-// ---- expiry ----
-
-bool Route::GrantedMore(MessageRef message, uint32_t recipient, SpoolTime arrival,
-                        DomainId domain) const {
-  const Deferral* deferral = queue_.deferrals().Find({message.segment, message.block, recipient});
-  return deferral != nullptr && !home_.PolicyOf(domain).GiveUp(arrival, parts_.spool.Clock(),
-                                                               last_failure_, deferral->first_own);
-}
-
-std::string Route::OnExpired(MessageRef message, uint32_t recipient, SettleKind kind) {
-  const DeferralTable::Key key{message.segment, message.block, recipient};
-  const Deferral* deferral = queue_.deferrals().Find(key);
-  Deferral last;
-  if (deferral != nullptr) {
-    last = *deferral;
-  } else {
-    last.text = last_reason_;
+void Route::OnShardMessage(const ShardMessage& message) {
+  switch (message.kind) {
+    case ShardMessage::Kind::kDestinationFailed:
+      // Another shard cannot get through. The probe will tell whether that is so; if it answers,
+      // the others hear at once that the destination is up.
+      if (destination_.state() == DestinationState::kDown) {
+        Broadcast(ShardMessage::Kind::kDestinationDown, last_reason_);
+      } else {
+        Feed(DestinationEvent::kUnreachable, message.reason);
+      }
+      return;
+    case ShardMessage::Kind::kDestinationDown:
+      Feed(DestinationEvent::kUnreachable, message.reason);
+      return;
+    case ShardMessage::Kind::kProbeFailed:
+      Feed(DestinationEvent::kProbeFailed, message.reason);
+      return;
+    case ShardMessage::Kind::kDestinationUp:
+      Feed(DestinationEvent::kProbeAnswered, "");
+      return;
+    case ShardMessage::Kind::kStop:
+    case ShardMessage::Kind::kReload:
+      break;
   }
-  queue_.deferrals().Erase(key);
-  (kind == SettleKind::kDiscarded ? counters_.discarded : counters_.failed) += 1;
-  return EncodeDeferralNote(last);
+  UNREACHABLE();
 }
 
 }  // namespace backstay

@@ -65,9 +65,9 @@ void Io::Backend::Complete(const OpToken& token, const IoResult& result) {
   Queue(Ready{token, result, std::string(), false});
 }
 
-void Io::Backend::CompleteLent(const OpToken& token, std::string lent, bool more) {
+void Io::Backend::CompleteLent(const OpToken& token, std::string lent) {
   ++lent_waiting_;
-  Queue(Ready{token, IoResult::Lent(Bytes(), more), std::move(lent), true});
+  Queue(Ready{token, IoResult::Lent(Bytes()), std::move(lent), true});
 }
 
 void Io::Backend::Queue(Ready ready) {
@@ -246,7 +246,7 @@ void Io::Backend::RunOne(Ready ready) {
   const size_t count = ready.lent.size();
   const std::unique_ptr<uint8_t[]> block = std::make_unique<uint8_t[]>(count);
   std::copy(ready.lent.begin(), ready.lent.end(), block.get());
-  op->run(op, IoResult::Lent(Bytes(block.get(), count), ready.result.more()));
+  op->run(op, IoResult::Lent(Bytes(block.get(), count)));
   std::fill_n(block.get(), count, uint8_t{0xdd});
 }
 

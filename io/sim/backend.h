@@ -69,7 +69,7 @@ class Io::Backend {
   PendingOp* Find(const OpToken& token);
   // Queues a completion; the next turn runs it. `lent` travels with a receive.
   void Complete(const OpToken& token, const IoResult& result);
-  void CompleteLent(const OpToken& token, std::string lent, bool more);
+  void CompleteLent(const OpToken& token, std::string lent);
   void Cancel(Op* op);
   bool InFlightOn(Fd fd) const;
   size_t lent_waiting() const { return lent_waiting_; }

@@ -21,7 +21,6 @@ struct Rate {
 constexpr std::array kRates = {
     Rate{"split", &FaultPlan::split, 800'000, false},
     Rate{"short_send", &FaultPlan::short_send, 500'000, false},
-    Rate{"receive_ends_early", &FaultPlan::receive_ends_early, 300'000, false},
     Rate{"receive_no_buffers", &FaultPlan::receive_no_buffers, 200'000, false},
     Rate{"accept_ends_early", &FaultPlan::accept_ends_early, 500'000, false},
     Rate{"late_completions", &FaultPlan::late_completions, 300'000, false},

@@ -35,8 +35,7 @@ struct FaultPlan {
   // -- network: manners --
   uint32_t split = 0;  // a segment is cut at a drawn byte
   uint32_t short_send = 0;
-  uint32_t receive_ends_early = 0;  // multishot ends with bytes
-  uint32_t receive_no_buffers = 0;  // multishot ends with kNoBuffers
+  uint32_t receive_no_buffers = 0;
   uint32_t accept_ends_early = 0;
   uint32_t late_completions = 0;    // per turn: some that are ready wait for the next one
   uint32_t cancel_loses = 500'000;  // of cancels of file operations

@@ -227,46 +227,42 @@ void Network::Receive(const OpToken& token, uint64_t connection, int end) {
 
 void Network::PumpReceive(Connection& connection, int index) {
   End& end = connection.ends[static_cast<size_t>(index)];
-  while (end.receive.has_value()) {
-    const OpToken token = *end.receive;
-    Io::Backend* backend = nullptr;
-    if (Live(token, &backend) == nullptr) {
-      end.receive.reset();
-    } else if (!end.received.empty()) {
-      if (!DeliverBytes(connection, index, *backend)) {
-        end.receive.reset();
-      }
-    } else if (end.error != IoError::kNone) {
-      end.receive.reset();
-      backend->Complete(token, IoResult::Failure(TakeError(end)));
-    } else if (end.end_received || end.receive_shut || end.broken) {
-      end.receive.reset();
-      backend->CompleteLent(token, std::string(), /*more=*/false);
-    } else {
-      return;
-    }
+  if (!end.receive.has_value()) {
+    return;
+  }
+  const OpToken token = *end.receive;
+  Io::Backend* backend = nullptr;
+  if (Live(token, &backend) == nullptr) {
+    end.receive.reset();
+  } else if (!end.received.empty()) {
+    end.receive.reset();
+    DeliverBytes(connection, index, token, *backend);
+  } else if (end.error != IoError::kNone) {
+    end.receive.reset();
+    backend->Complete(token, IoResult::Failure(TakeError(end)));
+  } else if (end.end_received || end.receive_shut || end.broken) {
+    end.receive.reset();
+    backend->CompleteLent(token, std::string());
   }
 }
 
-// One lent piece. False: the multishot has ended.
-bool Network::DeliverBytes(Connection& connection, int index, Io::Backend& backend) {
+// One lent piece.
+void Network::DeliverBytes(Connection& connection, int index, const OpToken& token,
+                           Io::Backend& backend) {
   End& end = connection.ends[static_cast<size_t>(index)];
   const FaultPlan& plan = world_.plan();
-  const OpToken token = *end.receive;
   if (backend.lent_waiting() >= plan.receive_buffers || world_.Draw(plan.receive_no_buffers)) {
     backend.Complete(token, IoResult::Failure(IoError::kNoBuffers));
-    return false;
+    return;
   }
   size_t count =
       static_cast<size_t>(std::min<uint64_t>(end.received.size(), plan.receive_buffer_bytes));
   if (count > 1 && world_.Draw(plan.split)) {
     count = static_cast<size_t>(world_.random().Between(1, count - 1));
   }
-  const bool more = !world_.Draw(plan.receive_ends_early);
-  backend.CompleteLent(token, end.received.substr(0, count), more);
+  backend.CompleteLent(token, end.received.substr(0, count));
   end.received.erase(0, count);
   Soon(connection, 1 - index, Latency(), &Network::PumpSend);
-  return more;
 }
 
 // ---- ending ----

@@ -69,7 +69,7 @@ class Network {
   void Take(Connection& connection, int to, Segment segment);
   void PumpSend(Connection& connection, int end);
   void PumpReceive(Connection& connection, int end);
-  bool DeliverBytes(Connection& connection, int end, Io::Backend& backend);
+  void DeliverBytes(Connection& connection, int end, const OpToken& token, Io::Backend& backend);
   void Break(Connection& connection, int end, IoError error);
   void MarkBroken(Connection& connection, int end, IoError error);
   void LoseUnsent(End& end);

@@ -164,6 +164,7 @@ void Io::Backend::Close(Fd fd) {
   FdState& state = StateOf(fd.number());
   ASSERT(state.ops == 0);
   state.direct = false;
+  state.unread = false;
   // By the plain call: the lock or port that goes with the descriptor must be free when this
   // returns. Linux frees the number whatever close() answers; EIO was reported by the sync, where
   // it belongs.

@@ -60,6 +60,7 @@ class Io::Backend {
   struct FdState {
     uint32_t ops = 0;     // in flight on it
     bool direct = false;  // opened around the page cache
+    bool unread = false;  // the last receive left bytes in the socket
   };
   struct ConnectAddress {
     sockaddr_storage storage{};

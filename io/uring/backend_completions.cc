@@ -160,23 +160,19 @@ void Io::Backend::OnAccepted(uint32_t index, Slot& slot, const Completed& comple
 }
 
 void Io::Backend::OnReceived(uint32_t index, Slot& slot, const Completed& completed) {
+  ASSERT(!HasMore(completed));
   if (completed.result == 0) {
-    ASSERT(!HasMore(completed));
     if (HasBuffer(completed)) {
       receive_buffers_.Return(BufferOf(completed));
     }
-    Finish(index, slot, IoResult::Lent({}, false));
+    Finish(index, slot, IoResult::Lent({}));
     return;
   }
   ASSERT(HasBuffer(completed));
   const uint16_t buffer = BufferOf(completed);
   const Bytes lent = receive_buffers_.Lend(buffer, static_cast<size_t>(completed.result));
-  if (HasMore(completed)) {
-    slot.op->run(slot.op, IoResult::Lent(lent, true));
-  } else {
-    MARK("uring: receive ended early");
-    Finish(index, slot, IoResult::Lent(lent, false));
-  }
+  StateOf(slot.fd).unread = (completed.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+  Finish(index, slot, IoResult::Lent(lent));
   receive_buffers_.Return(buffer);
 }
 

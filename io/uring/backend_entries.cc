@@ -44,7 +44,8 @@ void Io::Backend::Prepare(io_uring_sqe* entry, uint32_t index) {
       break;
     }
     case OpKind::kReceive:
-      io_uring_prep_recv_multishot(entry, slot.fd, nullptr, 0, 0);
+      io_uring_prep_recv(entry, slot.fd, nullptr, 0, 0);
+      entry->ioprio = StateOf(slot.fd).unread ? 0 : IORING_RECVSEND_POLL_FIRST;
       entry->flags |= IOSQE_BUFFER_SELECT;
       entry->buf_group = ReceiveBuffers::kGroup;
       break;

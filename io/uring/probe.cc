@@ -1,4 +1,5 @@
-// io/uring/probe.cc -- setup, opcodes, buffer rings, multishot; the first failure is reported.
+// io/uring/probe.cc -- setup, opcodes, buffer rings, multishot accept; the first failure is
+// reported.
 #include "io/uring/probe.h"
 
 #include <fmt/format.h>
@@ -135,13 +136,14 @@ void CancelAll(Ring& ring) {
   WaitFor(ring, kCancel, &completed);
 }
 
-absl::Status CheckMultishotReceive(Ring& ring) {
+absl::Status CheckBufferedReceive(Ring& ring) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
     return absl::UnavailableError(fmt::format("cannot make sockets: {}", strerrordesc_np(errno)));
   }
   io_uring_sqe* entry = ring.NextEntry();
-  io_uring_prep_recv_multishot(entry, pair[0], nullptr, 0, 0);
+  io_uring_prep_recv(entry, pair[0], nullptr, 0, 0);
+  entry->ioprio = IORING_RECVSEND_POLL_FIRST;
   entry->flags |= IOSQE_BUFFER_SELECT;
   entry->buf_group = ReceiveBuffers::kGroup;
   entry->user_data = kReceive;
@@ -151,9 +153,8 @@ absl::Status CheckMultishotReceive(Ring& ring) {
   CancelAll(ring);
   close(pair[0]);
   close(pair[1]);
-  const uint32_t expected = IORING_CQE_F_BUFFER | IORING_CQE_F_MORE;
-  const bool works = came && completed.result == 1 && (completed.flags & expected) == expected;
-  return works ? absl::OkStatus() : Lacks("io_uring multishot receive with provided buffers");
+  const bool works = came && completed.result == 1 && (completed.flags & IORING_CQE_F_BUFFER) != 0;
+  return works ? absl::OkStatus() : Lacks("io_uring receive with provided buffers");
 }
 
 // A listening local socket with an address that the kernel chooses; -1 when that fails.
@@ -263,7 +264,7 @@ absl::Status ProbeKernel() {
     return absl::UnavailableError(
         fmt::format("cannot enable a ring: {}", strerrordesc_np(enabled)));
   }
-  RETURN_IF_ERROR(CheckMultishotReceive(ring));
+  RETURN_IF_ERROR(CheckBufferedReceive(ring));
   return CheckMultishotAccept(ring);
 }
 

@@ -37,6 +37,15 @@ class Recorder {
     events_.clear();
     received_.clear();
   }
+  // Receives piece after piece, until the end, an error or a cancel.
+  void ReceiveAll(Io& io, Fd socket) {
+    on_event = [this, &io, socket] {
+      if (last().error == IoError::kNoBuffers || last().count > 0) {
+        io.Receive(op(), socket);
+      }
+    };
+    io.Receive(op(), socket);
+  }
   // Called after each event is recorded.
   std::function<void()> on_event;
 

@@ -120,34 +120,44 @@ TEST_F(ContractNetwork, BytesArriveInOrderAndOnce) {
   const SocketPair pair = Connect();
   const std::string sent = Pattern(300'000);
   Recorder receive;
-  const auto arm = [&] {
-    if (receive.done() && (receive.last().ok() || receive.last().error == IoError::kNoBuffers)) {
-      io().Receive(receive.op(), pair.server);
-    }
-  };
-  receive.on_event = arm;
-  io().Receive(receive.op(), pair.server);
+  receive.ReceiveAll(io(), pair.server);
   SendAll(peer(), pair.client, sent);
   EXPECT_TRUE(world().RunUntil([&] { return receive.received().size() >= sent.size(); }));
   EXPECT_EQ(receive.received(), sent);
-  receive.on_event = nullptr;
   io().Cancel(receive.op());
   EXPECT_TRUE(Await(receive));
+}
+
+TEST_F(ContractNetwork, AReceiveBringsOnePieceAndNothingUntilTheNext) {
+  const SocketPair pair = Connect();
+  const std::string much = Pattern(32_MiB);  // more than both socket buffers hold
+  Recorder receive;
+  Recorder send;
+  io().Receive(receive.op(), pair.server);
+  peer().Send(send.op(), pair.client, AsBytes(much));
+  EXPECT_TRUE(Await(receive));
+  world().RunFor(absl::Milliseconds(50));
+  ASSERT_EQ(receive.events().size(), 1u);
+  EXPECT_FALSE(receive.last().more);
+  EXPECT_GT(receive.last().count, 0u);
+  EXPECT_LE(receive.last().count, 16_KiB);
+  EXPECT_EQ(receive.received(), much.substr(0, receive.last().count));
+  peer().Shutdown(pair.client);
+  EXPECT_TRUE(Await(send));
 }
 
 TEST_F(ContractNetwork, BothDirectionsRunAtOnce) {
   const SocketPair pair = Connect();
   Recorder at_server;
   Recorder at_client;
-  io().Receive(at_server.op(), pair.server);
-  peer().Receive(at_client.op(), pair.client);
+  at_server.ReceiveAll(io(), pair.server);
+  at_client.ReceiveAll(peer(), pair.client);
   SendAll(peer(), pair.client, "EHLO client.example\r\n");
   SendAll(io(), pair.server, "250 server.example\r\n");
   EXPECT_TRUE(world().RunUntil([&] {
     return at_server.received() == "EHLO client.example\r\n" &&
            at_client.received() == "250 server.example\r\n";
   }));
-  EXPECT_TRUE(at_server.last().more);
   io().Cancel(at_server.op());
   peer().Cancel(at_client.op());
   EXPECT_TRUE(Await(at_server) && Await(at_client));
@@ -156,15 +166,10 @@ TEST_F(ContractNetwork, BothDirectionsRunAtOnce) {
 TEST_F(ContractNetwork, ThePeersOrderlyEndIsTheLastEvent) {
   const SocketPair pair = Connect();
   Recorder receive;
-  io().Receive(receive.op(), pair.server);
+  receive.ReceiveAll(io(), pair.server);
   SendAll(peer(), pair.client, "QUIT\r\n");
   CloseNow(peer(), pair.client);
-  EXPECT_TRUE(world().RunUntil([&] {
-    if (receive.done() && receive.last().count > 0) {
-      io().Receive(receive.op(), pair.server);  // ended early
-    }
-    return receive.done();
-  }));
+  EXPECT_TRUE(Await(receive));
   EXPECT_EQ(receive.received(), "QUIT\r\n");
   EXPECT_TRUE(receive.last().ok());
   EXPECT_EQ(receive.last().count, 0u);
@@ -229,13 +234,8 @@ TEST_F(ContractNetwork, BytesSentBeforeShutdownStillArrive) {
   SendAll(io(), pair.server, "221 2.0.0 Bye\r\n");
   io().Shutdown(pair.server);
   Recorder receive;
-  peer().Receive(receive.op(), pair.client);
-  EXPECT_TRUE(world().RunUntil([&] {
-    if (receive.done() && receive.last().count > 0) {
-      peer().Receive(receive.op(), pair.client);
-    }
-    return receive.done();
-  }));
+  receive.ReceiveAll(peer(), pair.client);
+  EXPECT_TRUE(Await(receive));
   EXPECT_EQ(receive.received(), "221 2.0.0 Bye\r\n");
   EXPECT_TRUE(receive.last().ok());
 }
@@ -244,8 +244,8 @@ TEST_F(ContractNetwork, ShutdownSendEndsOurDirectionOnly) {
   const SocketPair pair = Connect();
   Recorder theirs;
   Recorder ours;
-  peer().Receive(theirs.op(), pair.client);
-  io().Receive(ours.op(), pair.server);
+  theirs.ReceiveAll(peer(), pair.client);
+  ours.ReceiveAll(io(), pair.server);
   SendAll(io(), pair.server, "521 5.5.2 bare line feed\r\n");
   io().ShutdownSend(pair.server);
   io().ShutdownSend(pair.server);
@@ -274,7 +274,7 @@ TEST_F(ContractNetwork, ADescriptorMayBeReusedAfterClose) {
     const SocketPair pair = Connect();
     SendAll(peer(), pair.client, "abc");
     Recorder receive;
-    io().Receive(receive.op(), pair.server);
+    receive.ReceiveAll(io(), pair.server);
     EXPECT_TRUE(world().RunUntil([&] { return receive.received() == "abc"; }));
     io().Cancel(receive.op());
     EXPECT_TRUE(Await(receive));

@@ -77,12 +77,11 @@ TEST_F(SimNetwork, EndsKnowEachOthersAddresses) {
 
 TEST_F(SimNetwork, BytesAreSplitAndJoinedButNeverReordered) {
   FaultPlan plan = FaultPlan::Manners();
-  plan.receive_ends_early = 0;
   plan.receive_no_buffers = 0;
   plan.receive_buffers = 10'000;
   world_.SetPlan(plan);
   Connect();
-  server_->Receive(&server_receive_, server_socket_);
+  server_receive_.ReceiveAll(*server_, server_socket_);
   std::string sent;
   for (int round = 0; round < 40; ++round) {
     const std::string piece(100, static_cast<char>('A' + round % 26));
@@ -109,7 +108,7 @@ TEST_F(SimNetwork, SendWaitsUntilThePeerTakesBytes) {
   client_->Send(&send_, client_socket_, AsBytes(bytes).subspan(1000));
   Pass(absl::Minutes(5));
   EXPECT_TRUE(send_.in_flight);
-  server_->Receive(&server_receive_, server_socket_);
+  server_receive_.ReceiveAll(*server_, server_socket_);
   Pass(absl::Seconds(1));
   EXPECT_EQ(send_.last.count(), 500u);
   EXPECT_EQ(server_receive_.text.size(), 1500u);
@@ -117,7 +116,7 @@ TEST_F(SimNetwork, SendWaitsUntilThePeerTakesBytes) {
 
 TEST_F(SimNetwork, SendTakesItsBytesWhenItCompletes) {
   Connect();
-  server_->Receive(&server_receive_, server_socket_);
+  server_receive_.ReceiveAll(*server_, server_socket_);
   std::string buffer = "before";
   client_->Send(&send_, client_socket_, AsBytes(buffer));
   buffer = "after!";
@@ -131,7 +130,7 @@ TEST_F(SimNetwork, CloseEndsThePeersReceiveInOrder) {
   Pass(absl::Milliseconds(1));
   client_->Close(client_socket_);
   Pass(absl::Milliseconds(10));
-  server_->Receive(&server_receive_, server_socket_);
+  server_receive_.ReceiveAll(*server_, server_socket_);
   Pass(absl::Milliseconds(10));
   EXPECT_EQ(server_receive_.text, "bye");
   EXPECT_FALSE(server_receive_.in_flight);
@@ -141,8 +140,8 @@ TEST_F(SimNetwork, CloseEndsThePeersReceiveInOrder) {
 
 TEST_F(SimNetwork, ShutdownEndsBothDirectionsAndAnswersLateBytesWithAReset) {
   Connect();
-  server_->Receive(&server_receive_, server_socket_);
-  client_->Receive(&client_receive_, client_socket_);
+  server_receive_.ReceiveAll(*server_, server_socket_);
+  client_receive_.ReceiveAll(*client_, client_socket_);
   Pass(absl::Milliseconds(1));
   server_->Shutdown(server_socket_);
   Pass(absl::Milliseconds(10));
@@ -159,7 +158,7 @@ TEST_F(SimNetwork, ShutdownEndsBothDirectionsAndAnswersLateBytesWithAReset) {
 
 TEST_F(SimNetwork, BytesOnTheWireArriveBeforeTheReset) {
   Connect();
-  client_->Receive(&client_receive_, client_socket_);
+  client_receive_.ReceiveAll(*client_, client_socket_);
   Recorder client_send;
   server_->Send(&send_, server_socket_, AsBytes("421 last words"));
   client_->Send(&client_send, client_socket_, AsBytes("still talking"));
@@ -178,7 +177,7 @@ TEST_F(SimNetwork, CloseWithUnreadBytesResetsThePeer) {
   Connect();
   client_->Send(&send_, client_socket_, AsBytes("unread"));
   Pass(absl::Milliseconds(10));
-  client_->Receive(&client_receive_, client_socket_);
+  client_receive_.ReceiveAll(*client_, client_socket_);
   server_->Close(server_socket_);
   Pass(absl::Milliseconds(10));
   EXPECT_EQ(client_receive_.last.error(), IoError::kReset);
@@ -189,10 +188,10 @@ TEST_F(SimNetwork, ErrorOfABrokenConnectionIsToldOnce) {
   world_.Crash(server_host_, CrashMode::kAllUnsynced);
   server_ = world_.MakeIo(server_host_);
   Pass(absl::Milliseconds(10));
-  client_->Receive(&client_receive_, client_socket_);
+  client_receive_.ReceiveAll(*client_, client_socket_);
   Pass(absl::Milliseconds(10));
   EXPECT_EQ(client_receive_.last.error(), IoError::kReset);
-  client_->Receive(&client_receive_, client_socket_);
+  client_receive_.ReceiveAll(*client_, client_socket_);
   client_->Send(&send_, client_socket_, AsBytes("x"));
   Pass(absl::Milliseconds(10));
   EXPECT_TRUE(client_receive_.last.ok());
@@ -207,7 +206,7 @@ TEST_F(SimNetwork, SilentCrashIsNoticedOnlyBySending) {
   world_.SetPlan(plan);
   world_.Crash(server_host_, CrashMode::kAllUnsynced);
   server_ = world_.MakeIo(server_host_);
-  client_->Receive(&client_receive_, client_socket_);
+  client_receive_.ReceiveAll(*client_, client_socket_);
   Pass(absl::Hours(1));
   EXPECT_TRUE(client_receive_.in_flight);
   client_->Send(&send_, client_socket_, AsBytes("anybody?"));
@@ -242,8 +241,8 @@ TEST_F(SimNetwork, HostThatIsDownIsUnreachableOrSilentAndComesBack) {
 
 TEST_F(SimNetwork, PartitionHoldsBytesUntilItHealsOrTimesOut) {
   Connect();
-  server_->Receive(&server_receive_, server_socket_);
-  client_->Receive(&client_receive_, client_socket_);
+  server_receive_.ReceiveAll(*server_, server_socket_);
+  client_receive_.ReceiveAll(*client_, client_socket_);
   world_.SetReachable(server_host_, client_host_, false);
   client_->Send(&send_, client_socket_, AsBytes("held"));
   Pass(absl::Minutes(1));
@@ -294,7 +293,7 @@ TEST_F(SimNetwork, CanceledConnectLeavesNothingBehind) {
   Pass(absl::Seconds(1));
   EXPECT_EQ(connect_.events, 1);
   if (accept_.fd().valid()) {  // it had got through: then it is cut
-    server_->Receive(&server_receive_, accept_.fd());
+    server_receive_.ReceiveAll(*server_, accept_.fd());
     Pass(absl::Seconds(1));
     EXPECT_FALSE(server_receive_.in_flight);
   }
@@ -321,7 +320,6 @@ TEST_F(SimNetwork, ReceiveWithoutBuffersEndsAndLosesNoByte) {
   Connect();
   FaultPlan plan = FaultPlan::None();
   plan.receive_no_buffers = 500'000;
-  plan.receive_ends_early = 500'000;
   plan.receive_buffer_bytes = 10;
   world_.SetPlan(plan);
   std::string sent;
@@ -345,19 +343,31 @@ TEST_F(SimNetwork, ReceiveWithoutBuffersEndsAndLosesNoByte) {
 }
 
 TEST_F(SimNetwork, SeveralReceivesShareTheBuffersOfTheirIo) {
-  Connect();
   FaultPlan plan = FaultPlan::None();
-  plan.receive_buffers = 2;
-  plan.receive_buffer_bytes = 10;
+  plan.receive_buffers = 1;
   world_.SetPlan(plan);
-  const std::string sent(100, 'x');
-  client_->Send(&send_, client_socket_, AsBytes(sent));
+  Connect();
+  const Fd first = server_socket_;
+  Recorder other_connect;
+  client_->Connect(&other_connect, TestAddress(1, 25));
   Pass(absl::Milliseconds(10));
-  server_->Receive(&server_receive_, server_socket_);
+  const Fd second = accept_.fd();
+  ASSERT_NE(first.number(), second.number());
+  Recorder other_send;
+  client_->Send(&send_, client_socket_, AsBytes("one"));
+  client_->Send(&other_send, other_connect.fd(), AsBytes("two"));
+  Pass(absl::Milliseconds(10));
+  Recorder other_receive;
+  server_->Receive(&server_receive_, first);
+  server_->Receive(&other_receive, second);
   world_.RunFor(absl::Milliseconds(10));  // the server has no turn meanwhile
   server_->Turn(Instant());
-  EXPECT_EQ(server_receive_.text.size(), 20u);
-  EXPECT_EQ(server_receive_.last.error(), IoError::kNoBuffers);
+  EXPECT_EQ(server_receive_.text + other_receive.text, server_receive_.last.ok() ? "one" : "two");
+  const IoError of_the_other =
+      server_receive_.last.ok() ? other_receive.last.error() : server_receive_.last.error();
+  EXPECT_EQ(of_the_other, IoError::kNoBuffers);
+  world_.Crash(server_host_, CrashMode::kAllUnsynced);
+  world_.Crash(client_host_, CrashMode::kAllUnsynced);
 }
 
 #if defined(__SANITIZE_ADDRESS__)

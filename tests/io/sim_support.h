@@ -21,6 +21,15 @@ struct Recorder : Op {
     if (result.ok() && result.fd().valid()) {
       self->fds.push_back(result.fd());
     }
+    if (self->receiver_ != nullptr && result.ok() && result.count() > 0) {
+      self->receiver_->Receive(self, self->socket_);
+    }
+  }
+  // Receives piece after piece, until the end or an error.
+  void ReceiveAll(Io& io, Fd socket) {
+    receiver_ = &io;
+    socket_ = socket;
+    io.Receive(this, socket);
   }
   Fd fd() const { return fds.empty() ? Fd() : fds.back(); }
 
@@ -28,6 +37,10 @@ struct Recorder : Op {
   std::vector<Fd> fds;
   std::string text;  // all that was received
   IoResult last;
+
+ private:
+  Io* receiver_ = nullptr;
+  Fd socket_;
 };
 
 inline SocketAddress TestAddress(uint8_t last, uint16_t port = 0) {

@@ -24,6 +24,7 @@ void LineClient::OnConnected(const IoResult& result) {
   connected_ = true;
   stream_.Start(result.fd());
   stream_.Queue(AsBytes(waiting_));
+  waiting_.clear();
   stream_.Flush();
 }
 

@@ -21,6 +21,8 @@ class LineClient : public Actor, private StreamEvents {
   // True when the server has closed and no line is left.
   bool WaitClosed(absl::Duration at_most);
   void Disconnect();
+  // Of what was sent: what the network has not taken yet.
+  size_t unsent_bytes() const { return waiting_.size() + stream_.queued_bytes(); }
   void Turn() override;
 
  private:

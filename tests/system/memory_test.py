@@ -17,6 +17,7 @@ MIB = 1 << 20
 CONNECTIONS = int(os.environ.get("BACKSTAY_MEMORY_CONNECTIONS", "200"))
 MESSAGE_MIB = int(os.environ.get("BACKSTAY_MEMORY_MIB", "4"))
 RSS_MAX = 256 * MIB
+RSS_LEFT_MAX = 48 * MIB
 LINE = b"0123456789abcdef" * 4 + b"....memory\r\n"
 CHUNK = LINE * (64 * 1024 // len(LINE))
 
@@ -78,6 +79,7 @@ class Memory(harness.SystemTest):
         backstay = self.daemon(sink.port, {"spool": {"segment_size": "256MiB"}},
                                harness.plain_binary("backstayd"))
         backstay.start()
+        at_rest = backstay.rss()
         begin = time.monotonic()
         replies = asyncio.run(send_all(backstay.port))
         taken = time.monotonic() - begin
@@ -89,16 +91,25 @@ class Memory(harness.SystemTest):
               f"{highest / MIB:.0f} MiB resident")
         self.assertLess(highest, RSS_MAX)
         self.check_delivery(backstay, sink)
+        self.check_fall_back(backstay, at_rest)
 
     def check_delivery(self, backstay, sink):
         sink.up()
-        sink.wait_for(CONNECTIONS, 600)
+        sink.wait_for(CONNECTIONS, 60 + CONNECTIONS * MESSAGE_MIB // 4)
         highest = backstay.rss("VmHWM")
         print(f"delivered, at most {highest / MIB:.0f} MiB resident")
         self.assertLess(highest, RSS_MAX)
         self.assertEqual(
             sorted((m.sender, m.content) for m in sink.messages),
             sorted((f"s{n}@load.test", hash_of_rest(content_of(n))) for n in range(CONNECTIONS)))
+
+
+    def check_fall_back(self, backstay, at_rest):
+        """What the load needed goes back when the load is gone."""
+        time.sleep(1)
+        left = backstay.rss()
+        print(f"{at_rest / MIB:.0f} MiB resident before, {left / MIB:.0f} MiB afterwards")
+        self.assertLess(left, at_rest + RSS_LEFT_MAX)
 
 
 def hash_of_rest(content):
