@@ -56,8 +56,8 @@ void Route::RemoveDomain(DomainId domain) {
   queue_.RemoveDomain(domain);
 }
 
-void Route::OnLiveMessage(DomainId domain) {
-  queue_.OnLive(domain);
+void Route::OnLiveMessage(DomainId domain, MessageRef message) {
+  queue_.OnLive(domain, message);
   home_.WantDispatch(*this);
 }
 

@@ -74,7 +74,7 @@ class Route : public ListNode, private DeliveryHome, private ProbeEvents {
   void Retire();
   void AddDomain(DomainId domain);
   void RemoveDomain(DomainId domain);
-  void OnLiveMessage(DomainId domain);
+  void OnLiveMessage(DomainId domain, MessageRef message);
   void OnSettlesDecided();
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
   void OnShardMessage(const ShardMessage& message);

@@ -22,7 +22,7 @@ void RouteQueue::AddDomain(DomainId domain) {
   if (cursors_.try_emplace(domain).second) {
     domains_.push_back(domain);
   }
-  OnLive(domain);
+  Activate(domain);
 }
 
 void RouteQueue::RemoveDomain(DomainId domain) {
@@ -35,7 +35,16 @@ bool RouteQueue::HasDomain(DomainId domain) const {
   return cursors_.contains(domain);
 }
 
-void RouteQueue::OnLive(DomainId domain) {
+void RouteQueue::OnLive(DomainId domain, MessageRef message) {
+  Cursor& cursor = cursors_[domain];
+  if (cursor.after.has_value() && message <= *cursor.after) {
+    MARK("older_mail_appeared");
+    cursor.after.reset();
+  }
+  Activate(domain);
+}
+
+void RouteQueue::Activate(DomainId domain) {
   Cursor& cursor = cursors_[domain];
   if (!cursor.active) {
     cursor.active = true;
@@ -55,7 +64,7 @@ void RouteQueue::StartPass(bool recovery) {
   peeked_.reset();
   for (const DomainId domain : domains_) {
     cursors_[domain].after.reset();
-    OnLive(domain);
+    Activate(domain);
   }
 }
 

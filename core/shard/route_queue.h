@@ -30,8 +30,9 @@ class RouteQueue {
   void AddDomain(DomainId domain);
   void RemoveDomain(DomainId domain);
   bool HasDomain(DomainId domain) const;
-  // A message of this domain became durable.
-  void OnLive(DomainId domain);
+  // A message of this domain is in the queue: a new one, or the oldest of those that recovery found
+  // while newer ones went out.
+  void OnLive(DomainId domain, MessageRef message);
   // Everything queued is eligible at once, whatever is due when: the destination is back.
   void Restart();
 
@@ -59,6 +60,7 @@ class RouteQueue {
     std::optional<MessageRef> after;
     bool active = false;  // there may be something behind it
   };
+  void Activate(DomainId domain);
   void CollectDue(SpoolTime now);
   void StartPass(bool recovery);
   std::deque<MessageRef>::iterator FirstFreeDue();

@@ -97,10 +97,10 @@ const RetryPolicy& RouteTable::PolicyOf(DomainId domain) const {
   return found->second.plan->retry;
 }
 
-void RouteTable::OnLiveMessage(DomainId domain, MessageRef) {
+void RouteTable::OnLiveMessage(DomainId domain, MessageRef message) {
   const Way& way = WayOf(domain);
   if (way.route != nullptr) {
-    way.route->OnLiveMessage(domain);
+    way.route->OnLiveMessage(domain, message);
   }
 }
 
