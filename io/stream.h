@@ -51,8 +51,8 @@ class Stream : public ListNode {
   void Queue(Bytes bytes);
   // Sends what is queued, unless a send is in flight (then its completion goes on by itself).
   void Flush();
-  // Offers kept bytes again and receives again when all were taken; nothing when the owner took all.
-  // Not from inside OnStreamBytes.
+  // Offers kept bytes again and receives again when all were taken; nothing when the owner took
+  // all. Not from inside OnStreamBytes.
   void Resume();
   // Orderly: what is queued is sent first, then the stream lingers: our direction ends, and what
   // the peer still sends is read and dropped until it ends too, so that our last reply is not lost

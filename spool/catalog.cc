@@ -17,6 +17,10 @@ constexpr int kTries = 3;
 constexpr size_t kHeadBytes = 2 * kBlockBytes;  // header and start record
 static_assert(kDataStart + kStartFrameBytes <= kHeadBytes);
 
+bool IsCause(const UntrustedEntry& entry, UntrustedCause cause) {
+  return entry.cause == static_cast<uint32_t>(cause);
+}
+
 }  // namespace
 
 Catalog::Catalog(Io& io, Fd directory, const Identity& identity, CatalogEvents& events)
@@ -193,6 +197,30 @@ void Catalog::LeaveAlone(std::string_view why) {
   }
   ++current_;
   Next();
+}
+
+std::optional<uint64_t> Catalog::TrustEnd(uint32_t segment) const {
+  std::optional<uint64_t> end;
+  for (const UntrustedEntry& entry : untrusted_) {
+    if (!IsCause(entry, UntrustedCause::kAbandoned) || segment < entry.first_segment ||
+        segment > entry.last_segment) {
+      continue;
+    }
+    const uint64_t good = segment == entry.first_segment ? entry.good_bytes : 0;
+    end = std::min(end.value_or(good), good);
+  }
+  return end;
+}
+
+bool Catalog::IsKnownTorn(uint32_t segment, uint64_t at) const {
+  for (const UntrustedEntry& entry : untrusted_) {
+    const bool is_first = segment == entry.first_segment && at >= entry.good_bytes;
+    const bool is_later = segment > entry.first_segment && segment <= entry.last_segment;
+    if (IsCause(entry, UntrustedCause::kTorn) && (is_first || is_later)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace backstay

@@ -53,13 +53,16 @@ class Catalog : public RangeReadEvents {
   void Start();
   // By number; files that are left alone are not in it.
   std::vector<CatalogEntry>& entries() { return entries_; }
+  const std::vector<CatalogEntry>& entries() const { return entries_; }
   // Of all names seen, used or not: numbers are never given twice.
   uint32_t highest_number() const { return highest_number_; }
   uint64_t damage() const { return damage_; }
   // Left alone because the device failed: their mail is not lost, only not seen.
   const std::vector<uint32_t>& unreadable() const { return unreadable_; }
-  // What start records say about the segments before them.
-  const std::vector<UntrustedEntry>& untrusted() const { return untrusted_; }
+  // Where trust in a segment ends, if a start record behind it says that it does.
+  std::optional<uint64_t> TrustEnd(uint32_t segment) const;
+  // A recovery has found this range broken and told so.
+  bool IsKnownTorn(uint32_t segment, uint64_t at) const;
 
  private:
   enum class Step : uint8_t { kIdle, kOpened, kHeadRead, kCopyRead };  // what is waited for
@@ -83,7 +86,7 @@ class Catalog : public RangeReadEvents {
   std::vector<CatalogEntry> found_;
   size_t current_ = 0;  // in found_
   std::vector<CatalogEntry> entries_;
-  std::vector<UntrustedEntry> untrusted_;
+  std::vector<UntrustedEntry> untrusted_;  // what start records say of the segments before them
   uint32_t highest_number_ = 0;
   uint64_t damage_ = 0;
   std::vector<uint32_t> unreadable_;

@@ -31,17 +31,50 @@ std::string_view Index::Name(DomainId domain) const {
 void Index::Add(Segment& segment, uint32_t block, uint32_t arrival_seconds,
                 std::span<const DomainId> recipients, std::span<const PartEntry> parts) {
   segment.index.Add(block, arrival_seconds, recipients, parts);
-  for (const DomainId id : recipients) {
-    Domain& domain = At(id);
-    ++domain.live_recipients;
-    const auto at =
-        std::lower_bound(domain.segments.begin(), domain.segments.end(), segment.number());
-    if (at == domain.segments.end() || *at != segment.number()) {
-      domain.segments.insert(at, segment.number());
-    }
+  if (!segment.is_published) {
+    return;
+  }
+  for (const DomainId domain : recipients) {
+    AddToDomain(segment, domain, 1);
   }
   recipients_live_ += recipients.size();
   ++messages_owed_;
+}
+
+void Index::AddToDomain(const Segment& segment, DomainId id, uint32_t recipients) {
+  Domain& domain = At(id);
+  domain.live_recipients += recipients;
+  const auto at =
+      std::lower_bound(domain.segments.begin(), domain.segments.end(), segment.number());
+  if (at == domain.segments.end() || *at != segment.number()) {
+    domain.segments.insert(at, segment.number());
+  }
+}
+
+void Index::RemoveFromDomain(const Segment& segment, DomainId id) {
+  Domain& domain = At(id);
+  --domain.live_recipients;
+  if (segment.index.LiveRecipients(id) > 0) {
+    return;
+  }
+  const auto at =
+      std::lower_bound(domain.segments.begin(), domain.segments.end(), segment.number());
+  if (at != domain.segments.end() && *at == segment.number()) {
+    domain.segments.erase(at);
+  }
+}
+
+void Index::Publish(Segment& segment) {
+  ASSERT(!segment.is_published);
+  segment.is_published = true;
+  segment.index.ForEachDomain([&](DomainId domain, uint32_t live) {
+    if (live > 0) {
+      AddToDomain(segment, domain, live);
+    }
+  });
+  recipients_live_ += segment.index.live_recipients();
+  recipients_pending_ += segment.index.pending_recipients();
+  messages_owed_ += segment.index.CountOwed();
 }
 
 std::optional<Index::Place> Index::Find(MessageRef message) const {
@@ -60,31 +93,29 @@ void Index::Settle(MessageRef message, uint32_t recipient, SettleKind kind,
                    uint64_t outcomes_queued) {
   const std::optional<Place> place = Find(message);
   ASSERT(place.has_value());
-  SegmentIndex& index = place->segment->index;
-  const DomainId id = index.Domain(place->message, recipient);
+  Segment& segment = *place->segment;
+  SegmentIndex& index = segment.index;
   const bool owes_dsn = kind == SettleKind::kFailed;
+  const bool was_pending = index.IsPending(place->message, recipient);
   recipients_quarantined_ += kind == SettleKind::kQuarantined ? 1 : 0;
-  if (index.IsPending(place->message, recipient)) {
+  if (was_pending) {
     ASSERT(!owes_dsn);
     index.SettlePending(place->message, recipient);
-    --recipients_pending_;
   } else {
     index.Settle(place->message, recipient, owes_dsn);
-    Domain& domain = At(id);
-    --domain.live_recipients;
-    --recipients_live_;
-    recipients_pending_ += owes_dsn ? 1 : 0;
-    if (index.LiveRecipients(id) == 0) {
-      const auto at =
-          std::lower_bound(domain.segments.begin(), domain.segments.end(), message.segment);
-      if (at != domain.segments.end() && *at == message.segment) {
-        domain.segments.erase(at);
-      }
-    }
   }
-  if (!index.IsOwed(place->message)) {
-    --messages_owed_;
-    place->segment->outcomes_to_wait_for = outcomes_queued;
+  const bool is_owed = index.IsOwed(place->message);
+  if (segment.is_published) {
+    if (!was_pending) {
+      RemoveFromDomain(segment, index.Domain(place->message, recipient));
+    }
+    recipients_live_ -= was_pending ? 0 : 1;
+    recipients_pending_ += owes_dsn ? 1 : 0;
+    recipients_pending_ -= was_pending ? 1 : 0;
+    messages_owed_ -= is_owed ? 0 : 1;
+  }
+  if (!is_owed) {
+    segment.outcomes_to_wait_for = outcomes_queued;
     for (const PartEntry& part : index.Parts(place->message)) {
       Unpin(part, outcomes_queued);
     }

@@ -29,6 +29,8 @@ class Index {
   void Add(Segment& segment, uint32_t block, uint32_t arrival_seconds,
            std::span<const DomainId> recipients, std::span<const PartEntry> parts);
   void Settle(MessageRef message, uint32_t recipient, SettleKind kind, uint64_t outcomes_queued);
+  // Recovery knows all of it: from now on it is part of the queue.
+  void Publish(Segment& segment);
 
   std::optional<MessageRef> NextLive(DomainId domain, std::optional<MessageRef> after) const;
   uint64_t LiveRecipients(DomainId domain) const;
@@ -64,6 +66,8 @@ class Index {
   };
 
   std::optional<Place> Find(MessageRef message) const;
+  void AddToDomain(const Segment& segment, DomainId domain, uint32_t recipients);
+  void RemoveFromDomain(const Segment& segment, DomainId domain);
   Domain& At(DomainId domain) { return domains_[static_cast<uint32_t>(domain)]; }
   const Domain& At(DomainId domain) const { return domains_[static_cast<uint32_t>(domain)]; }
 

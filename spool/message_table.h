@@ -7,7 +7,8 @@
 // a stream of varints, read from the start of the group.
 //
 // Units: places are blocks (offset / 64), arrivals seconds of the spool clock.
-// Turn:  nothing waits. Get() costs at most one group of decoding; walking on from an entry nothing.
+// Turn:  nothing waits. Get() costs at most one group of decoding; to walk on from an entry costs
+//        nothing.
 #pragma once
 
 #include <optional>

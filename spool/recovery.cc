@@ -17,69 +17,52 @@ uint64_t PlaceKey(uint32_t segment, uint32_t block) {
   return (uint64_t{segment} << 32) | block;
 }
 
-bool IsCause(const UntrustedEntry& entry, UntrustedCause cause) {
-  return entry.cause == static_cast<uint32_t>(cause);
-}
-
 }  // namespace
 
-Recovery::Recovery(Io& io, Fd directory, const Catalog::Identity& identity, SegmentSet& segments,
+Recovery::Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, SegmentSet& segments,
                    Index& index, RecoveryEvents& events)
     : io_(io),
       directory_(directory),
-      identity_(identity),
+      shard_(shard),
+      catalog_(catalog),
       segments_(segments),
       index_(index),
       events_(events),
-      catalog_(io, directory, identity, *this),
       reader_(io, *this),
       quarantine_(io, directory, *this) {}
 
-void Recovery::OnCatalogRead(const absl::Status& status) {
-  if (!status.ok()) {
-    return events_.OnRecovered(status);
-  }
+void Recovery::Start() {
   result_.damaged = catalog_.damage();
   for (const uint32_t number : catalog_.unreadable()) {
     segments_.NoteUnreadable(number);
   }
+  // Now, because new segments will stand behind them.
+  for (const CatalogEntry& entry : catalog_.entries()) {
+    if (entry.header.has_value()) {
+      AddSegment(*entry.header, entry.file);
+    }
+  }
   NextSegment();
+}
+
+Segment* Recovery::AddSegment(const SegmentHeader& header, Fd file) {
+  Segment* segment = segments_.Add(std::make_unique<Segment>(header, file));
+  segment->is_published = false;
+  return segment;
 }
 
 // ---- one segment after the other ----
 
-std::optional<uint64_t> Recovery::TrustEnd(uint32_t segment) const {
-  std::optional<uint64_t> end;
-  for (const UntrustedEntry& entry : catalog_.untrusted()) {
-    if (!IsCause(entry, UntrustedCause::kAbandoned) || segment < entry.first_segment ||
-        segment > entry.last_segment) {
-      continue;
-    }
-    const uint64_t good = segment == entry.first_segment ? entry.good_bytes : 0;
-    end = std::min(end.value_or(good), good);
-  }
-  return end;
-}
-
-bool Recovery::IsKnownTorn(uint32_t segment, uint64_t at) const {
-  for (const UntrustedEntry& entry : catalog_.untrusted()) {
-    const bool is_first = segment == entry.first_segment && at >= entry.good_bytes;
-    const bool is_later = segment > entry.first_segment && segment <= entry.last_segment;
-    if (IsCause(entry, UntrustedCause::kTorn) && (is_first || is_later)) {
-      return true;
-    }
-  }
-  return false;
-}
-
 void Recovery::NextSegment() {
-  while (current_ < catalog_.entries().size()) {
+  while (current_ < catalog_.entries().size() && !is_aborted_) {
     CatalogEntry& entry = catalog_.entries()[current_];
-    if (entry.header.has_value() && TrustEnd(entry.number).has_value() && entry.file.valid()) {
+    if (entry.header.has_value() && catalog_.TrustEnd(entry.number).has_value() &&
+        entry.file.valid()) {
       // The page cache may show bytes that never reached the disk.
       MARK("abandoned segment read around the cache");
       io_.Close(entry.file);
       entry.file = Fd();
+      segments_.Find(entry.number)->file = Fd();
       open_name_ = NameOfSegment(entry.number);
       io_.Open(&open_, directory_, open_name_.data(), OpenMode::kReadDirect);
       return;
@@ -99,8 +82,9 @@ void Recovery::OnReopened(const IoResult& result) {
   }
   failed_opens_ = 0;
   if (!result.ok()) {
-    LogError("spool shard={} segment={:08x} left alone: {}", identity_.shard, entry.number,
+    LogError("spool shard={} segment={:08x} left alone: {}", shard_, entry.number,
              Describe(result.error()));
+    segments_.Remove(entry.number);
     segments_.NoteUnreadable(entry.number);
     ++result_.damaged;
     ++current_;
@@ -125,17 +109,18 @@ bool Recovery::StartReading() {
     reader_.Start(entry.file, *zero_check_);
     return true;
   }
-  segment_ = segments_.Add(std::make_unique<Segment>(*entry.header, entry.file));
+  segment_ = segments_.Find(entry.number);
+  segment_->file = entry.file;
   CheckPrevious(entry);
   uint64_t end = std::min(segment_->data_end(), entry.file_bytes);
-  const std::optional<uint64_t> trust_end = TrustEnd(entry.number);
+  const std::optional<uint64_t> trust_end = catalog_.TrustEnd(entry.number);
   if (trust_end.has_value()) {
     segment_->phase = SegmentPhase::kAbandoned;
     segment_->good_bytes = *trust_end;
     end = std::min(end, *trust_end);
   }
   if (end <= kDataStart) {
-    LogInfo("spool shard={} segment={:08x} holds nothing", identity_.shard, entry.number);
+    LogInfo("spool shard={} segment={:08x} holds nothing", shard_, entry.number);
     return false;
   }
   ScanEvents& scan_events = *this;
@@ -154,12 +139,12 @@ void Recovery::CheckPrevious(const CatalogEntry& entry) {
     return other.number == previous;
   });
   // Segments with nothing good in them are removed at once, whatever their age.
-  if (TrustEnd(previous).value_or(kDataStart + 1) <= kDataStart) {
+  if (catalog_.TrustEnd(previous).value_or(kDataStart + 1) <= kDataStart) {
     return;
   }
   // The log went on from there, so there was at least one whole batch.
   if (!std::binary_search(with_commit_.begin(), with_commit_.end(), previous)) {
-    LogError("spool shard={} segment={:08x} {}", identity_.shard, previous,
+    LogError("spool shard={} segment={:08x} {}", shard_, previous,
              is_there ? "damaged: emptied" : "missing");
     ++result_.damaged;
   }
@@ -167,7 +152,7 @@ void Recovery::CheckPrevious(const CatalogEntry& entry) {
 
 void Recovery::OnSegmentRead() {
   if (reader_.unreadable_blocks() > 0) {
-    LogError("spool shard={} segment={:08x} unreadable_blocks={}", identity_.shard,
+    LogError("spool shard={} segment={:08x} unreadable_blocks={}", shard_,
              catalog_.entries()[current_].number, reader_.unreadable_blocks());
     result_.damaged += reader_.unreadable_blocks();
     if (segment_ != nullptr) {
@@ -192,15 +177,13 @@ void Recovery::EndZeroCheck() {
   entry.file = Fd();
   if (zero_check_->all_zero()) {
     MARK("segment never used");
-    LogInfo("spool shard={} segment={:08x} was never used", identity_.shard, entry.number);
+    LogInfo("spool shard={} segment={:08x} was never used", shard_, entry.number);
     SegmentHeader header;
     header.segment = entry.number;
     header.segment_bytes = std::max(entry.file_bytes, kSegmentBytesMin);
-    Segment* segment = segments_.Add(std::make_unique<Segment>(header, Fd()));
-    segment->phase = SegmentPhase::kAbandoned;
+    AddSegment(header, Fd())->phase = SegmentPhase::kAbandoned;
   } else {
-    LogError("spool shard={} segment={:08x} left alone: no readable header", identity_.shard,
-             entry.number);
+    LogError("spool shard={} segment={:08x} left alone: no readable header", shard_, entry.number);
     ++result_.damaged;
   }
   zero_check_.reset();
@@ -213,11 +196,6 @@ void Recovery::EndSegment() {
     NameDamagedFile(catalog_.entries()[current_]);
   }
   last_commit_crc_ = scan_->last_commit_crc();
-  GroupCommit::Resumption& resumption = result_.resumption;
-  resumption.next_sequence = std::max(resumption.next_sequence, scan_->next_sequence());
-  if (scan_->found_anything() && segment_->phase != SegmentPhase::kAbandoned) {
-    last_written_ = segment_->file;
-  }
   scan_.reset();
 }
 
@@ -225,13 +203,13 @@ void Recovery::NameDamagedFile(const CatalogEntry& entry) {
   if (entry.is_header_from_copy) {
     MARK("header copy used");
     ++result_.damaged;
-    LogError("spool shard={} segment={:08x} damaged: first header; its copy is used",
-             identity_.shard, entry.number);
+    LogError("spool shard={} segment={:08x} damaged: first header; its copy is used", shard_,
+             entry.number);
   }
   if (entry.is_short) {
     ++result_.damaged;
-    LogError("spool shard={} segment={:08x} damaged: {} bytes instead of {}", identity_.shard,
-             entry.number, entry.file_bytes, entry.header->segment_bytes);
+    LogError("spool shard={} segment={:08x} damaged: {} bytes instead of {}", shard_, entry.number,
+             entry.file_bytes, entry.header->segment_bytes);
   }
 }
 
@@ -256,8 +234,8 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
       }
       return;
   }
-  LogWarning("spool shard={} segment={:08x} offset={} record of unknown kind {} skipped",
-             identity_.shard, segment_->number(), uint64_t{block} * kRecordAlignment, header.kind);
+  LogWarning("spool shard={} segment={:08x} offset={} record of unknown kind {} skipped", shard_,
+             segment_->number(), uint64_t{block} * kRecordAlignment, header.kind);
 }
 
 bool Recovery::HasParts() const {
@@ -270,7 +248,7 @@ bool Recovery::HasParts() const {
 
 void Recovery::AddMessage(uint32_t block, Bytes payload) {
   if (!DecodeMessage(payload, message_) || message_.recipient_domains.empty()) {
-    LogError("spool shard={} segment={:08x} offset={} damaged: not a message", identity_.shard,
+    LogError("spool shard={} segment={:08x} offset={} damaged: not a message", shard_,
              segment_->number(), uint64_t{block} * kRecordAlignment);
     ++result_.damaged;
     return;
@@ -321,12 +299,10 @@ void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {
   index_.Settle(message, entry.recipient, static_cast<SettleKind>(entry.code), 0);
 }
 
-void Recovery::OnCommit(const CommitPayload& commit) {
+void Recovery::OnCommit(const CommitPayload&) {
   if (with_commit_.empty() || with_commit_.back() != segment_->number()) {
     with_commit_.push_back(segment_->number());
   }
-  const auto clock = SpoolTime::FromNanoseconds(commit.spool_clock);
-  result_.clock = std::max(result_.clock, clock);
   for (const BrokenRange& broken : tail_) {
     Damaged(broken, "batch");
   }
@@ -334,8 +310,10 @@ void Recovery::OnCommit(const CommitPayload& commit) {
 }
 
 void Recovery::OnBrokenBatch(ByteRange range, bool has_successor) {
-  if (IsKnownTorn(segment_->number(), range.from)) {
+  if (catalog_.IsKnownTorn(segment_->number(), range.from)) {
     MARK("torn tail met again");
+    // Told before; the copy may be missing if that start was cut short.
+    quarantine_.Add(segment_->number(), segment_->file, range.from, range.to);
     return;
   }
   const BrokenRange broken{segment_->number(), range};
@@ -352,8 +330,8 @@ void Recovery::OnBrokenChain(uint64_t at) {
 void Recovery::Damaged(const BrokenRange& broken, const char* what) {
   ++result_.damaged;
   if (++damage_lines_ <= kDamageLinesMax) {
-    LogError("spool shard={} segment={:08x} from={} to={} damaged: {}", identity_.shard,
-             broken.segment, broken.range.from, broken.range.to, what);
+    LogError("spool shard={} segment={:08x} from={} to={} damaged: {}", shard_, broken.segment,
+             broken.range.from, broken.range.to, what);
   }
   quarantine_.Add(broken.segment, segments_.Find(broken.segment)->file, broken.range.from,
                   broken.range.to);
@@ -362,7 +340,7 @@ void Recovery::Damaged(const BrokenRange& broken, const char* what) {
 // ---- the end of the log ----
 
 bool Recovery::IsInTail(MessageRef message) const {
-  if (IsKnownTorn(message.segment, uint64_t{message.block} * kRecordAlignment)) {
+  if (catalog_.IsKnownTorn(message.segment, uint64_t{message.block} * kRecordAlignment)) {
     return true;
   }
   return !tail_.empty() &&
@@ -389,58 +367,40 @@ void Recovery::DropDoubtful() {
 void Recovery::JudgeTail() {
   for (const BrokenRange& broken : tail_) {
     ++result_.torn;
-    LogWarning("spool shard={} segment={:08x} from={} to={} torn or damaged: last batch",
-               identity_.shard, broken.segment, broken.range.from, broken.range.to);
+    LogWarning("spool shard={} segment={:08x} from={} to={} torn or damaged: last batch", shard_,
+               broken.segment, broken.range.from, broken.range.to);
     quarantine_.Add(broken.segment, segments_.Find(broken.segment)->file, broken.range.from,
                     broken.range.to);
-  }
-  if (!tail_.empty()) {
-    const Segment& first = *segments_.Find(tail_.front().segment);
-    result_.resumption.torn =
-        UntrustedEntry{first.number(), catalog_.highest_number(), first.header.generation,
-                       static_cast<uint32_t>(UntrustedCause::kTorn), tail_.front().range.from};
   }
 }
 
 void Recovery::EndReading() {
   if (damage_lines_ > kDamageLinesMax) {
-    LogError("spool shard={} and {} more damaged ranges", identity_.shard,
-             damage_lines_ - kDamageLinesMax);
+    LogError("spool shard={} and {} more damaged ranges", shard_, damage_lines_ - kDamageLinesMax);
+  }
+  if (is_aborted_) {
+    for (; current_ < catalog_.entries().size(); ++current_) {
+      const CatalogEntry& entry = catalog_.entries()[current_];
+      if (!entry.header.has_value() && entry.file.valid()) {
+        io_.Close(entry.file);  // the others belong to their segments
+      }
+    }
+    return events_.OnRecovered();
   }
   DropDoubtful();
   JudgeTail();
-  if (!last_written_.valid()) {
-    return quarantine_.Start();
-  }
-  // After a kill the tail may be in the page cache only. The log is about to build on it.
-  io_.SyncData(&sync_, last_written_);
-}
-
-void Recovery::OnSynced(const IoResult& result) {
-  if (!result.ok()) {
-    LogError("spool shard={} sync of the last segment failed: {}", identity_.shard,
-             Describe(result.error()));
-  }
   quarantine_.Start();
 }
 
 void Recovery::OnQuarantined() {
-  Finish();
-}
-
-void Recovery::Finish() {
-  GroupCommit::Resumption& resumption = result_.resumption;
-  for (Segment* segment = segments_.oldest(); segment != nullptr;
-       segment = segments_.FindFrom(segment->number() + 1)) {
-    if (segment->phase == SegmentPhase::kAbandoned && segment->file.valid()) {
+  for (const CatalogEntry& entry : catalog_.entries()) {
+    Segment* segment = segments_.Find(entry.number);
+    if (segment != nullptr && segment->phase == SegmentPhase::kAbandoned && segment->file.valid()) {
       io_.Close(segment->file);
       segment->file = Fd();
     }
   }
-  resumption.last_segment = with_commit_.empty() ? 0 : with_commit_.back();
-  resumption.last_commit_crc = last_commit_crc_.value_or(0);
-  result_.next_segment = catalog_.highest_number() + 1;
-  events_.OnRecovered(absl::OkStatus());
+  events_.OnRecovered();
 }
 
 }  // namespace backstay

@@ -1,6 +1,9 @@
 // spool/recovery.h -- from files to the queue: reads every segment in order and fills set and
 // index.
 //
+// Third part of a start, behind Catalog and TailScan. New mail is taken meanwhile; what is found is
+// published when all of it is known, because a settle may stand in the very last segment.
+//
 // Life:  Start, OnRecovered once. Changes nothing on disk but copies in quarantine/.
 // Owns:  nothing afterwards: segments go to the SegmentSet.
 // Turn:  one operation at a time.
@@ -26,33 +29,30 @@ namespace backstay {
 
 class RecoveryEvents {
  public:
-  virtual void OnRecovered(const absl::Status& status) = 0;
+  virtual void OnRecovered() = 0;
 
  protected:
   ~RecoveryEvents() = default;
 };
 
-class Recovery final : private CatalogEvents,
-                       private SegmentReaderEvents,
-                       private ScanEvents,
-                       private QuarantineEvents {
+class Recovery final : private SegmentReaderEvents, private ScanEvents, private QuarantineEvents {
  public:
   using NoteKey = std::pair<MessageRef, uint32_t>;
   struct Result {
-    GroupCommit::Resumption resumption;
-    uint32_t next_segment = 1;
-    SpoolTime clock;
     absl::btree_map<NoteKey, std::string> deferrals;  // the last note of each live recipient
     uint64_t damaged = 0;
     uint64_t torn = 0;
   };
 
-  Recovery(Io& io, Fd directory, const Catalog::Identity& identity, SegmentSet& segments,
+  Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, SegmentSet& segments,
            Index& index, RecoveryEvents& events);
   Recovery(const Recovery&) = delete;
   Recovery& operator=(const Recovery&) = delete;
 
-  void Start() { catalog_.Start(); }
+  void Start();
+  // OnRecovered comes soon, and nothing that was found counts.
+  void Abort() { is_aborted_ = true; }
+  bool is_aborted() const { return is_aborted_; }
   Result& result() { return result_; }
 
  private:
@@ -65,7 +65,6 @@ class Recovery final : private CatalogEvents,
     uint32_t recipients;
   };
 
-  void OnCatalogRead(const absl::Status& status) override;
   void OnSegmentRead() override;
   void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) override;
   void OnCommit(const CommitPayload& commit) override;
@@ -73,6 +72,7 @@ class Recovery final : private CatalogEvents,
   void OnBrokenChain(uint64_t at) override;
   void OnQuarantined() override;
 
+  Segment* AddSegment(const SegmentHeader& header, Fd file);
   void NextSegment();
   void OnReopened(const IoResult& result);
   // False: there is nothing to read in it.
@@ -81,11 +81,7 @@ class Recovery final : private CatalogEvents,
   void EndZeroCheck();
   void NameDamagedFile(const CatalogEntry& entry);
   void EndReading();
-  void OnSynced(const IoResult& result);
   void CheckPrevious(const CatalogEntry& entry);
-  // Where trust in a segment ends, if a start record behind it says that it does.
-  std::optional<uint64_t> TrustEnd(uint32_t segment) const;
-  bool IsKnownTorn(uint32_t segment, uint64_t at) const;
   void AddMessage(uint32_t block, Bytes payload);
   bool HasParts() const;
   bool IsInTail(MessageRef message) const;
@@ -93,26 +89,25 @@ class Recovery final : private CatalogEvents,
   void Damaged(const BrokenRange& broken, const char* what);
   void JudgeTail();
   void DropDoubtful();
-  void Finish();
 
   Io& io_;
   const Fd directory_;
-  const Catalog::Identity identity_;
+  const uint16_t shard_;
+  Catalog& catalog_;
   SegmentSet& segments_;
   Index& index_;
   RecoveryEvents& events_;
-  Catalog catalog_;
   SegmentReader reader_;
   Quarantine quarantine_;
   Result result_;
 
+  bool is_aborted_ = false;
   size_t current_ = 0;  // in the catalog
   Segment* segment_ = nullptr;
   std::unique_ptr<SegmentScan> scan_;
   std::unique_ptr<ZeroCheck> zero_check_;
   std::optional<uint32_t> last_commit_crc_;
   std::vector<uint32_t> with_commit_;  // segments with a valid commit record, ascending
-  Fd last_written_;                    // the segment where the log ended
   DecodedMessage message_;
   std::vector<DomainId> recipients_;
   absl::flat_hash_map<uint64_t, PartEntry> parts_;  // seen whole, by place
@@ -122,7 +117,6 @@ class Recovery final : private CatalogEvents,
   int failed_opens_ = 0;
   Completion<&Recovery::OnReopened> open_{this};
   SegmentName open_name_{};  // while open_ is in flight
-  Completion<&Recovery::OnSynced> sync_{this};
 };
 
 }  // namespace backstay

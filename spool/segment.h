@@ -43,7 +43,8 @@ struct Segment {
   const SegmentKey key;
   Fd file;  // not valid: readers open the file themselves (abandoned)
   SegmentPhase phase = SegmentPhase::kSealed;
-  uint64_t good_bytes = 0;  // abandoned: where trust ends
+  bool is_published = true;  // false: recovery is at work on it, the queue does not know it
+  uint64_t good_bytes = 0;   // abandoned: where trust ends
   SegmentIndex index;
   uint64_t pins = 0;     // parts here of live messages and of open transactions
   uint32_t readers = 0;  // MessageReaders with an operation in flight on `file`

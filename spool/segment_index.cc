@@ -74,6 +74,24 @@ bool SegmentIndex::IsOwed(uint32_t message) const {
   return live_.FirstIn(entry.first_bit, end) < end || pending_.FirstIn(entry.first_bit, end) < end;
 }
 
+uint32_t SegmentIndex::CountOwed() const {
+  uint32_t owed = 0;
+  for (uint32_t group = 0; group < table_.groups(); ++group) {
+    const uint32_t end_bit = table_.FirstBitOf(group + 1);
+    if (live_.FirstIn(table_.FirstBitOf(group), end_bit) == end_bit &&
+        pending_.FirstIn(table_.FirstBitOf(group), end_bit) == end_bit) {
+      continue;
+    }
+    const uint32_t begin = group * MessageTable::kGroup;
+    const uint32_t end = std::min(table_.messages(), begin + MessageTable::kGroup);
+    for (uint32_t message = begin; message < end; ++message) {
+      last_ = message == begin ? table_.Get(begin) : table_.Next(*last_);
+      owed += IsOwed(message) ? 1 : 0;
+    }
+  }
+  return owed;
+}
+
 bool SegmentIndex::HasLive(const MessageTable::Entry& entry, uint32_t local) const {
   const uint32_t end = entry.first_bit + entry.recipients;
   if (live_.FirstIn(entry.first_bit, end) == end) {

@@ -53,6 +53,15 @@ class SegmentIndex {
     });
   }
 
+  // Calls `take(domain, live recipients)` for each domain of the segment.
+  template <typename Take>
+  void ForEachDomain(Take take) const {
+    for (uint32_t local = 0; local < domains_.size(); ++local) {
+      take(table_.DomainAt(local), domains_[local].live);
+    }
+  }
+  uint32_t CountOwed() const;  // messages; walks all of them
+
   // The first message numbered `from` or higher with a live recipient of `domain`.
   std::optional<uint32_t> NextLive(DomainId domain, uint32_t from) const;
   uint32_t LiveRecipients(DomainId domain) const;

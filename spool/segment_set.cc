@@ -47,9 +47,10 @@ SegmentSet::Iterator SegmentSet::LowerBound(uint32_t number) const {
 }
 
 Segment* SegmentSet::Add(std::unique_ptr<Segment> segment) {
-  ASSERT(segments_.empty() || segments_.back()->number() < segment->number());
-  segments_.push_back(std::move(segment));
-  return segments_.back().get();
+  const auto at = LowerBound(segment->number());
+  ASSERT(at == segments_.end() || (*at)->number() != segment->number());
+  const auto place = segments_.begin() + (at - segments_.cbegin());
+  return segments_.insert(place, std::move(segment))->get();
 }
 
 const Segment* SegmentSet::Find(uint32_t number) const {

@@ -15,7 +15,7 @@ namespace backstay {
 
 class SegmentSet {
  public:
-  Segment* Add(std::unique_ptr<Segment> segment);  // number above every other
+  Segment* Add(std::unique_ptr<Segment> segment);  // of a number that is not in it
   Segment* Find(uint32_t number);
   const Segment* Find(uint32_t number) const;
   std::unique_ptr<Segment> Remove(uint32_t number);

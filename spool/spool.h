@@ -104,9 +104,11 @@ struct RecipientSettle {
 
 class SpoolEvents {
  public:
-  // Recovery is over, intake and queue may be used. Not OK: the spool cannot be used at all.
+  // New mail may be taken. Not OK: the spool cannot be used at all.
   virtual void OnSpoolReady(const absl::Status& status) = 0;
-  // A live message for this domain is durable (new, or found by recovery).
+  // Everything that was found on disk is in the queue.
+  virtual void OnQueueReady() = 0;
+  // A live message for this domain is durable. Of those that recovery found, the oldest is told.
   virtual void OnLiveMessage(DomainId domain, MessageRef message) = 0;
   // Recovery found the last deferral note of a live recipient.
   virtual void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,

@@ -52,54 +52,78 @@ void Spool::Impl::Recover() {
   ASSERT(phase_ == Phase::kNew);
   phase_ = Phase::kRecovering;
   const Catalog::Identity identity{options_.node, options_.shard};
-  RecoveryEvents& recovery_events = *this;
-  recovery_ =
-      std::make_unique<Recovery>(io_, directory_, identity, segments_, index_, recovery_events);
-  recovery_->Start();
+  CatalogEvents& catalog_events = *this;
+  catalog_ = std::make_unique<Catalog>(io_, directory_, identity, catalog_events);
+  catalog_->Start();
 }
 
-void Spool::Impl::OnRecovered(const absl::Status& status) {
+void Spool::Impl::OnCatalogRead(const absl::Status& status) {
   if (!status.ok()) {
     phase_ = close_when_ready_ ? Phase::kClosed : Phase::kFailed;
     return events_.OnSpoolReady(status);
   }
-  const Recovery::Result& result = recovery_->result();
-  commit_.Resume(result.resumption);
-  roll_.set_next_number(result.next_segment);
-  clock_base_ = result.clock;
+  TailScanEvents& tail_events = *this;
+  tail_ = std::make_unique<TailScan>(io_, *catalog_, tail_events);
+  tail_->Start();
+}
+
+// The log can go on; what it holds is read while new mail comes.
+void Spool::Impl::OnTailScanned() {
+  commit_.Resume(tail_->resumption());
+  roll_.set_next_number(catalog_->highest_number() + 1);
+  clock_base_ = tail_->clock();
   clock_started_ = io_.Now();
-  damaged_records_ = result.damaged;
-  torn_tails_ = result.torn;
   phase_ = Phase::kStarting;
   roll_.Start();
+  RecoveryEvents& recovery_events = *this;
+  recovery_ = std::make_unique<Recovery>(io_, directory_, options_.shard, *catalog_, segments_,
+                                         index_, recovery_events);
+  recovery_->Start();
+}
+
+void Spool::Impl::OnRecovered() {
+  has_recovered_ = true;
 }
 
 // The first segment is there, or could not be had: the queue may be worked on in both cases.
 void Spool::Impl::BecomeReady() {
   phase_ = Phase::kReady;
   space_.Check(commit_.RoomBytes(), 0);
-  TellRecovered();
-  recovery_.reset();
   events_.OnSpoolReady(absl::OkStatus());
   if (close_when_ready_) {
     Close();
   }
 }
 
-void Spool::Impl::TellRecovered() {
+void Spool::Impl::PublishRecovered() {
+  const std::unique_ptr<Recovery> recovery = std::move(recovery_);
+  damaged_records_ += recovery->result().damaged;
+  torn_tails_ += recovery->result().torn;
+  if (recovery->is_aborted()) {
+    return;
+  }
+  absl::btree_map<DomainId, MessageRef> oldest;
   for (Segment* segment = segments_.oldest(); segment != nullptr;
        segment = segments_.FindFrom(segment->number() + 1)) {
-    for (uint32_t message = 0; message < segment->index.messages(); ++message) {
-      const MessageRef place{segment->number(), segment->index.Block(message)};
-      for (const DomainId domain : index_.LiveDomains(*segment, message)) {
-        events_.OnLiveMessage(domain, place);
-      }
+    if (!segment->is_published) {
+      index_.Publish(*segment);
+      segment->index.ForEachDomain([&](DomainId domain, uint32_t live) {
+        if (live > 0) {
+          oldest.try_emplace(domain, *index_.NextLive(domain, MessageRef{segment->number(), 0}));
+        }
+      });
     }
   }
-  for (const auto& [key, note] : recovery_->result().deferrals) {
+  catalog_.reset();
+  tail_.reset();
+  for (const auto& [domain, message] : oldest) {
+    events_.OnLiveMessage(domain, message);
+  }
+  for (const auto& [key, note] : recovery->result().deferrals) {
     const DomainId domain = index_.DomainOf(key.first, key.second);
     events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
   }
+  events_.OnQueueReady();
 }
 
 // ---- the turn ----
@@ -110,6 +134,9 @@ void Spool::Impl::CommitTurn() {
   }
   if (!is_running()) {
     return;
+  }
+  if (IsRecovering() && has_recovered_) {
+    PublishRecovered();
   }
   const uint64_t ready_bytes = roll_.ready() ? options_.segment_bytes : 0;
   space_.Check(commit_.RoomBytes() + ready_bytes, staging_.bytes());
@@ -341,7 +368,7 @@ SpoolStats Spool::Impl::Stats() const {
 // ---- the end ----
 
 void Spool::Impl::ReclaimStep() {
-  if (phase_ == Phase::kReady) {
+  if (phase_ == Phase::kReady && !IsRecovering()) {
     reclaim_.Step();
   }
 }
@@ -353,6 +380,9 @@ Instant Spool::Impl::NextDue() const {
   if (!is_running()) {
     return Instant::Max();
   }
+  if (IsRecovering() && has_recovered_) {
+    return io_.Now();
+  }
   Instant due = commit_.NextDue();
   if (!roll_.ready() && !roll_.busy() && (phase_ == Phase::kReady || commit_.wants_segment())) {
     due = std::min(due, roll_retry_at_);
@@ -360,8 +390,8 @@ Instant Spool::Impl::NextDue() const {
   if (IntakeState() == CommitResult::kNoSpace) {
     due = std::min(due, io_.Now() + kRollRetry);
   }
-  const bool can_close =
-      phase_ == Phase::kClosing && commit_.idle() && !roll_.busy() && !reclaim_.busy();
+  const bool can_close = phase_ == Phase::kClosing && commit_.idle() && !roll_.busy() &&
+                         !reclaim_.busy() && !IsRecovering();
   return can_close ? std::min(due, commit_.gate().retry_at()) : due;
 }
 
@@ -382,6 +412,9 @@ void Spool::Impl::Close() {
       return;
   }
   phase_ = Phase::kClosing;
+  if (IsRecovering()) {
+    recovery_->Abort();
+  }
   // Whether a segment can be had is asked once more now: what failed before may be over.
   roll_error_ = IoError::kNone;
   roll_retry_at_ = io_.Now();
@@ -389,7 +422,8 @@ void Spool::Impl::Close() {
 }
 
 void Spool::Impl::TryToClose() {
-  if (phase_ != Phase::kClosing || !commit_.idle() || roll_.busy() || reclaim_.busy()) {
+  if (phase_ != Phase::kClosing || !commit_.idle() || roll_.busy() || reclaim_.busy() ||
+      IsRecovering()) {
     return;
   }
   // A device that fails twice in a row will not take the last settles: that costs duplicates.

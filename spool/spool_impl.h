@@ -13,6 +13,7 @@
 #include "spool/space_watch.h"
 #include "spool/spool.h"
 #include "spool/staging.h"
+#include "spool/tail_scan.h"
 
 namespace backstay {
 
@@ -25,7 +26,11 @@ class LateTeller : public ListNode {
   ~LateTeller() = default;
 };
 
-class Spool::Impl final : private CommitEvents, private RollEvents, private RecoveryEvents {
+class Spool::Impl final : private CommitEvents,
+                          private RollEvents,
+                          private CatalogEvents,
+                          private TailScanEvents,
+                          private RecoveryEvents {
  public:
   Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents& events);
   ~Impl();
@@ -79,11 +84,14 @@ class Spool::Impl final : private CommitEvents, private RollEvents, private Reco
   void OnBatchFailed(Batch& batch, CommitResult result) override;
   void OnSegmentReady() override;
   void OnRollFailed(IoError error) override;
-  void OnRecovered(const absl::Status& status) override;
+  void OnCatalogRead(const absl::Status& status) override;
+  void OnTailScanned() override;
+  void OnRecovered() override;
 
   bool is_running() const { return phase_ == Phase::kReady || phase_ == Phase::kClosing; }
   void BecomeReady();
-  void TellRecovered();
+  bool IsRecovering() const { return recovery_ != nullptr; }
+  void PublishRecovered();
   void PrepareSegment();
   void OpenPrepared();
   void RefuseStuck();
@@ -106,7 +114,11 @@ class Spool::Impl final : private CommitEvents, private RollEvents, private Reco
   Reclaim reclaim_;
   SpaceWatch space_;
   Staging staging_;
+  // Only while the shard starts.
+  std::unique_ptr<Catalog> catalog_;
+  std::unique_ptr<TailScan> tail_;
   std::unique_ptr<Recovery> recovery_;
+  bool has_recovered_ = false;
   List<CongestionWaiter> congestion_waiters_;
   List<LateTeller> late_;
   SpoolTime clock_base_;   // what the clock said when ...

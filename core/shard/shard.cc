@@ -142,7 +142,13 @@ void Shard::OnSpoolReady(const absl::Status& status) {
   for (const std::unique_ptr<Listener>& listener : listeners_) {
     listener->Start();
   }
-  expiry_.Start();
+}
+
+void Shard::OnQueueReady() {
+  queue_ready_ = true;
+  if (!draining_) {
+    expiry_.Start();
+  }
 }
 
 void Shard::UseSnapshot(const Snapshot& snapshot) {

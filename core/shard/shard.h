@@ -3,8 +3,10 @@
 // Turn() is the table of contents of the engine. Everything a shard owns is touched by its thread
 // only; other shards post to its inbox.
 //
-// Life:     Start() recovers the spool and then accepts: serving(). kStop in the inbox begins the
-//           drain; finished() at its end. A start that fails ends in finished() with status() set.
+// Life:     Start() reads the tail of the spool and then accepts: serving(). What else the spool
+//           holds joins the queue when all of it is read: queue_ready(). kStop in the inbox begins
+//           the drain; finished() at its end. A start that fails ends in finished() with status()
+//           set.
 // Outlives: `setup.snapshot` lives until the shard has taken the next one.
 #pragma once
 
@@ -54,6 +56,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   void Start();
   void Turn();
   bool serving() const { return serving_; }
+  bool queue_ready() const { return queue_ready_; }  // all that was on disk is in the queue
   bool finished() const;
   const absl::Status& status() const { return status_; }
 
@@ -74,6 +77,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   };
 
   void OnSpoolReady(const absl::Status& status) override;
+  void OnQueueReady() override;
   void OnLiveMessage(DomainId domain, MessageRef message) override;
   void OnSettlesDecided() override { routes_.OnSettlesDecided(); }
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
@@ -118,6 +122,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   ShardCounters counters_;
   absl::Status status_;
   bool serving_ = false;
+  bool queue_ready_ = false;
   bool draining_ = false;
   bool spool_closed_ = false;
   bool drain_limit_passed_ = false;

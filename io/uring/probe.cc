@@ -1,4 +1,5 @@
-// io/uring/probe.cc -- setup, opcodes, buffer rings, multishot accept; the first failure is reported.
+// io/uring/probe.cc -- setup, opcodes, buffer rings, multishot accept; the first failure is
+// reported.
 #include "io/uring/probe.h"
 
 #include <fmt/format.h>

@@ -10,8 +10,8 @@
 // Why these operations:
 // * Accept is multishot: one entry serves a listener's life.
 // * Receive takes a buffer from one ring when bytes are there, so an idle connection holds none; it
-//   returns with its completion. It is not multishot: that takes all a peer has sent, 1.5 MiB of one
-//   socket in a turn, before its owner can say stop, and 200 such owners held 240 MiB. An entry
+//   returns with its completion. It is not multishot: that takes all a peer has sent, 1.5 MiB of
+//   one socket in a turn, before its owner can say stop, and 200 such owners held 240 MiB. An entry
 //   for each piece costs no call, and waiting first (POLL_FIRST, unless the last piece left bytes)
 //   saves the try that finds nothing: 4 KiB messages are taken as fast as with multishot.
 // * Send waits in the kernel for room (MSG_WAITALL), so one op carries one turn's replies.

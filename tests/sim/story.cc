@@ -342,9 +342,11 @@ void Story::CheckRestart() {
   }
   Drive([] { return false; }, absl::Minutes(2));
   const SpoolStats after = daemon_->stats();
+  // A damaged settle is found by the next start only, and costs a delivery.
   const bool has_changed =
-      after.recipients_live != 0 || ledger_.deliveries() != deliveries ||
-      (damages_ == 0 && after.recipients_dsn_pending != before.recipients_dsn_pending);
+      after.recipients_live != 0 ||
+      (damages_ == 0 && (ledger_.deliveries() != deliveries ||
+                         after.recipients_dsn_pending != before.recipients_dsn_pending));
   // The mail of files that could not be read comes back when they can be.
   if (has_changed && before.segments_unreadable == 0) {
     ledger_.Violation(fmt::format(

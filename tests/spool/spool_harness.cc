@@ -229,8 +229,12 @@ std::vector<std::string> SpoolHarness::QuarantineFiles() {
 }
 
 void SpoolHarness::OnSpoolReady(const absl::Status& status) {
-  is_ready = true;
+  is_ready = !status.ok();
   ready_status = status;
+}
+
+void SpoolHarness::OnQueueReady() {
+  is_ready = true;
 }
 
 void SpoolHarness::OnLiveMessage(DomainId domain, MessageRef message) {

@@ -96,6 +96,7 @@ class SpoolHarness : public SpoolEvents {
   Disk& disk() { return host_->disk(); }
 
   void OnSpoolReady(const absl::Status& status) override;
+  void OnQueueReady() override;
   void OnSettlesDecided() override {}
   void OnLiveMessage(DomainId domain, MessageRef message) override;
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,

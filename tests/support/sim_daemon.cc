@@ -147,8 +147,9 @@ absl::Status SimDaemon::Reload(std::string config_toml) {
 }
 
 bool SimDaemon::serving() const {
-  return running() && std::all_of(runners_.begin(), runners_.end(),
-                                  [](const auto& runner) { return runner->shard().serving(); });
+  return running() && std::all_of(runners_.begin(), runners_.end(), [](const auto& runner) {
+           return runner->shard().serving() && runner->shard().queue_ready();
+         });
 }
 
 bool SimDaemon::finished() const {

@@ -45,7 +45,7 @@ class SimDaemon {
   absl::Status Reload(std::string config_toml);
 
   bool running() const { return !runners_.empty(); }
-  bool serving() const;         // every shard
+  bool serving() const;         // every shard takes mail and knows its queue
   bool finished() const;        // every shard: drained, or failed (status())
   absl::Status status() const;  // of the first shard that failed
   bool quiet() const;           // every shard; true when nothing runs

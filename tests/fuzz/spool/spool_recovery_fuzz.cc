@@ -134,10 +134,8 @@ class Shard final : public SpoolEvents, public MessageReaderEvents {
     }
   }
 
-  void OnSpoolReady(const absl::Status& status) override {
-    ASSERT(status.ok());
-    is_ready_ = true;
-  }
+  void OnSpoolReady(const absl::Status& status) override { ASSERT(status.ok()); }
+  void OnQueueReady() override { is_ready_ = true; }
   void OnSettlesDecided() override {}
   void OnLiveMessage(DomainId domain, MessageRef message) override {
     if (live_.size() < 20) {

@@ -1,0 +1,168 @@
+// core/shard/route_outcomes.cc -- what became of a message: settled, deferred, sent again.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/base/mark.h"
+#include "core/shard/failure_text.h"
+#include "core/shard/route.h"
+
+namespace backstay {
+namespace {
+
+std::string AnswerText(const Outcome& outcome) {
+  return outcome.enhanced.empty() ? outcome.text
+                                  : fmt::format("{} {}", outcome.enhanced, outcome.text);
+}
+
+}  // namespace
+
+void Route::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
+  queue_.Release(attempt.message);
+  const QueueId id = parts_.spool.Id(attempt.message);
+  const auto text = id.ToText();
+  const std::string_view name(text.data(), text.size());
+  if (outcome == ReadOutcome::kUnreadable) {
+    LogError("message {} cannot be read now; it stays queued", name);
+    queue_.AfterOverflow(parts_.spool.Clock());  // met again by a later pass
+    return;
+  }
+  MARK("quarantined_on_read");
+  LogError("message {} is damaged on disk: quarantined, nothing of it is delivered", name);
+  std::vector<RecipientSettle> settles;
+  const uint32_t recipients = parts_.spool.Recipients(attempt.message);
+  for (uint32_t recipient = 0; recipient < recipients; ++recipient) {
+    if (parts_.spool.IsLive(attempt.message, recipient)) {
+      settles.push_back({recipient, SettleKind::kQuarantined, {}});
+    }
+  }
+  counters_.quarantined += settles.size();
+  if (!settles.empty()) {
+    parts_.spool.Settle(attempt.message, settles);
+  }
+}
+
+void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
+  ASSERT(report.recipients.size() == report.outcomes.size());
+  queue_.Release(attempt.message);
+  std::optional<uint32_t> again_from;
+  for (size_t position = 0; position < report.recipients.size(); ++position) {
+    const Outcome& outcome = report.outcomes[position];
+    if (RepeatsAtOnce(outcome)) {
+      again_from =
+          std::min(again_from.value_or(report.recipients[position]), report.recipients[position]);
+      continue;
+    }
+    Apply(attempt, report, position);
+  }
+  for (auto more = more_.begin(); more != more_.end(); ++more) {
+    if (more->message == attempt.message) {
+      again_from = std::min(again_from.value_or(more->from_recipient), more->from_recipient);
+      more_.erase(more);
+      break;
+    }
+  }
+  if (again_from.has_value()) {
+    Attempt again = attempt;
+    again.from_recipient = *again_from;
+    // Recipients of this transaction behind the first that is to be repeated may have been deferred
+    // for themselves: their entries now say when, also in a recovery pass.
+    again.recovery = false;
+    queue_.GiveBack(again);
+  }
+  home_.WantDispatch(*this);
+}
+
+// The connection's fault, not the message's: it comes first again. But a message whose content was
+// on its way when the connection broke may be what breaks it, so it waits like a deferred one; if
+// the primary went down with it, its return overrides the wait.
+bool Route::RepeatsAtOnce(const Outcome& outcome) const {
+  if (outcome.kind != Outcome::Kind::kDeferred || outcome.own) {
+    return false;
+  }
+  const bool lost_in_content = outcome.code == 0 && (outcome.phase == Outcome::Phase::kData ||
+                                                     outcome.phase == Outcome::Phase::kEndOfData);
+  return stopping_ || !lost_in_content;
+}
+
+// One recipient's verdict becomes a record.
+void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t position) {
+  const uint32_t recipient = report.recipients[position];
+  const Outcome& outcome = report.outcomes[position];
+  const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
+  if (outcome.kind == Outcome::Kind::kDeferred) {
+    Defer(attempt, recipient, report.domains[position], outcome, report.arrival);
+    return;
+  }
+  queue_.deferrals().Erase(key);
+  RecipientSettle settle;
+  settle.recipient = recipient;
+  std::string note;
+  if (outcome.kind == Outcome::Kind::kDelivered) {
+    destination_.OnDelivered(parts_.io.Now());
+    ++counters_.delivered;
+  } else if (report.null_reverse_path) {
+    settle.kind = SettleKind::kDiscarded;
+    ++counters_.discarded;
+  } else {
+    settle.kind = SettleKind::kFailed;
+    Deferral last;
+    last.code = static_cast<uint16_t>(outcome.code);
+    last.text = AnswerText(outcome);
+    note = EncodeDeferralNote(last);
+    settle.detail = AsBytes(note);
+    ++counters_.failed;
+  }
+  parts_.spool.Settle(attempt.message, {&settle, 1});
+  if (settle.kind == SettleKind::kDelivered) {
+    settles_.push_back(parts_.spool.SettlesQueued());
+  }
+}
+
+void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,
+                  const Outcome& outcome, SpoolTime arrival) {
+  const SpoolTime now = parts_.spool.Clock();
+  const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
+  const Deferral* before = queue_.deferrals().Find(key);
+  Deferral deferral;
+  deferral.first_own = before != nullptr ? before->first_own : now;
+  deferral.attempts = before != nullptr ? before->attempts + 1 : 1;
+  deferral.next_try = home_.PolicyOf(domain).NextTry(arrival, now, !attempt.recovery);
+  deferral.code = static_cast<uint16_t>(outcome.code);
+  deferral.text = AnswerText(outcome);
+  last_failure_ = now;
+  ++counters_.deferred;
+  const std::string note = EncodeDeferralNote(deferral);
+  parts_.spool.Defer(attempt.message, recipient, domain, AsBytes(note));
+  if (!queue_.deferrals().Insert(key, std::move(deferral))) {
+    queue_.AfterOverflow(now);
+  }
+}
+
+// ---- expiry ----
+
+bool Route::GrantedMore(MessageRef message, uint32_t recipient, SpoolTime arrival,
+                        DomainId domain) const {
+  const Deferral* deferral = queue_.deferrals().Find({message.segment, message.block, recipient});
+  return deferral != nullptr && !home_.PolicyOf(domain).GiveUp(arrival, parts_.spool.Clock(),
+                                                               last_failure_, deferral->first_own);
+}
+
+std::string Route::OnExpired(MessageRef message, uint32_t recipient, SettleKind kind) {
+  const DeferralTable::Key key{message.segment, message.block, recipient};
+  const Deferral* deferral = queue_.deferrals().Find(key);
+  Deferral last;
+  if (deferral != nullptr) {
+    last = *deferral;
+  } else {
+    last.text = last_reason_;
+  }
+  queue_.deferrals().Erase(key);
+  (kind == SettleKind::kDiscarded ? counters_.discarded : counters_.failed) += 1;
+  return EncodeDeferralNote(last);
+}
+
+}  // namespace backstay
