@@ -285,7 +285,7 @@ void Spool::Impl::TellUncongested() {
     return;
   }
   // A few at a time: what they bring shows in the budgets only a turn later, and every connection
-  // that is stopped again meanwhile keeps what its socket had already given.
+  // that is stopped again meanwhile keeps the piece that it had asked for.
   for (int told = 0; told < kToldPerTurnMax && !congestion_waiters_.empty(); ++told) {
     congestion_waiters_.PopFront()->OnUncongested();
   }
