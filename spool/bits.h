@@ -33,7 +33,6 @@ class Bits {
     }
     return end;
   }
-  size_t memory_bytes() const { return words_.capacity() * sizeof(uint64_t); }
 
  private:
   std::vector<uint64_t> words_;

@@ -161,9 +161,4 @@ uint32_t SegmentIndex::LiveRecipients(DomainId domain) const {
   return local == MessageTable::kNoDomain ? 0 : domains_[local].live;
 }
 
-size_t SegmentIndex::memory_bytes() const {
-  return table_.memory_bytes() + live_.memory_bytes() + pending_.memory_bytes() +
-         domains_.capacity() * sizeof(LocalDomain);
-}
-
 }  // namespace backstay

@@ -68,7 +68,6 @@ class SegmentIndex {
   uint64_t live_recipients() const { return live_recipients_; }
   uint64_t pending_recipients() const { return pending_recipients_; }
   bool dead() const { return live_recipients_ == 0 && pending_recipients_ == 0; }
-  size_t memory_bytes() const;
 
  private:
   struct LocalDomain {

@@ -7,7 +7,6 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/mark.h"
-#include "core/shard/failure_text.h"
 #include "core/shard/route.h"
 
 namespace backstay {
