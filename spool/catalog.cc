@@ -54,7 +54,7 @@ void Catalog::Start() {
     CatalogEntry entry;
     entry.number = *number;
     entry.file_bytes = file.bytes;
-    found_.push_back(std::move(entry));
+    found_.push_back(entry);
   }
   std::sort(found_.begin(), found_.end(), [](const CatalogEntry& left, const CatalogEntry& right) {
     return left.number < right.number;
@@ -133,7 +133,7 @@ void Catalog::KeepIfZero(bool is_zero) {
   if (!is_zero) {
     return LeaveAlone("no readable header");
   }
-  entries_.push_back(std::move(found_[current_++]));
+  entries_.push_back(found_[current_++]);
   Next();
 }
 
@@ -158,7 +158,7 @@ void Catalog::Decide(std::optional<SegmentHeader> header, bool from_copy) {
   entry.is_short = entry.file_bytes < header->segment_bytes;
   entry.header = header;
   ReadStart(*header);
-  entries_.push_back(std::move(found_[current_++]));
+  entries_.push_back(found_[current_++]);
   Next();
 }
 
