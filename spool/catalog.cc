@@ -8,6 +8,7 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
+#include "spool/checkpoint_store.h"
 #include "spool/segment_set.h"
 
 namespace backstay {
@@ -42,6 +43,10 @@ void Catalog::Start() {
   }
   for (const DirectoryEntry& file : *listing) {
     if (file.is_directory && file.name == "quarantine") {
+      continue;
+    }
+    if (const auto checkpoint = ParseCheckpointName(file.name); checkpoint.has_value()) {
+      checkpoints_.push_back(*checkpoint);
       continue;
     }
     const std::optional<uint32_t> number = ParseSegmentName(file.name);
@@ -139,7 +144,7 @@ void Catalog::KeepIfZero(bool is_zero) {
 
 void Catalog::Decide(std::optional<SegmentHeader> header, bool from_copy) {
   CatalogEntry& entry = found_[current_];
-  if (header->version != kFormatVersion ||
+  if (header->version < kFormatOldest || header->version > kFormatVersion ||
       header->state != static_cast<uint32_t>(SegmentState::kInUse)) {
     return LeaveAlone(fmt::format("format {} state {}", header->version, header->state));
   }

@@ -54,6 +54,8 @@ class Catalog final : public RangeReadEvents {
   // By number; files that are left alone are not in it.
   std::vector<CatalogEntry>& entries() { return entries_; }
   const std::vector<CatalogEntry>& entries() const { return entries_; }
+  // Of checkpoint files, ascending.
+  const std::vector<uint32_t>& checkpoints() const { return checkpoints_; }
   // Of all names seen, used or not: numbers are never given twice.
   uint32_t highest_number() const { return highest_number_; }
   uint64_t damage() const { return damage_; }
@@ -87,6 +89,7 @@ class Catalog final : public RangeReadEvents {
   size_t current_ = 0;  // in found_
   std::vector<CatalogEntry> entries_;
   std::vector<UntrustedEntry> untrusted_;  // what start records say of the segments before them
+  std::vector<uint32_t> checkpoints_;
   uint32_t highest_number_ = 0;
   uint64_t damage_ = 0;
   std::vector<uint32_t> unreadable_;

@@ -228,6 +228,8 @@ void GroupCommit::OnSynced(const IoResult& result) {
   ++batches_;
   last_commit_crc_ = flight_->commit_crc();
   last_stored_segment_ = flight_->segment()->number();
+  flight_->segment()->batches_end = flight_->start() + flight_->bytes().size();
+  flight_->segment()->last_commit_crc = last_commit_crc_;
   needs_successor_ = !flight_->empty();
   last_synced_at_ = io_.Now();
   must_commit_ = false;

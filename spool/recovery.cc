@@ -29,20 +29,78 @@ Recovery::Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, Segme
       index_(index),
       events_(events),
       reader_(io, *this),
+      footer_(io, *this),
       quarantine_(io, directory, *this) {}
 
-void Recovery::Start() {
-  result_.damaged = catalog_.damage();
-  for (const uint32_t number : catalog_.unreadable()) {
-    segments_.NoteUnreadable(number);
-  }
-  // Now, because new segments will stand behind them.
+void Recovery::AddSegments() {
   for (const CatalogEntry& entry : catalog_.entries()) {
     if (entry.header.has_value()) {
       AddSegment(*entry.header, entry.file);
     }
   }
+}
+
+void Recovery::Start(std::optional<Checkpoint> checkpoint) {
+  result_.damaged = catalog_.damage();
+  for (const uint32_t number : catalog_.unreadable()) {
+    segments_.NoteUnreadable(number);
+  }
+  checkpoint_ = std::move(checkpoint);
+  if (checkpoint_.has_value() && !CheckpointFits()) {
+    MARK("checkpoint does not fit");
+    checkpoint_.reset();
+  }
+  if (checkpoint_.has_value()) {
+    result_.deferrals = std::move(checkpoint_->notes);
+  }
   NextSegment();
+}
+
+// Settles in a file that it does not know would be missed.
+bool Recovery::CheckpointFits() const {
+  return std::all_of(catalog_.entries().begin(), catalog_.entries().end(),
+                     [this](const CatalogEntry& entry) {
+                       const Checkpoint::SegmentState* state = checkpoint_->Find(entry.number);
+                       return entry.number > checkpoint_->covers || !entry.header.has_value() ||
+                              (state != nullptr && state->generation == entry.header->generation);
+                     });
+}
+
+bool Recovery::UseCheckpointFor(Segment& segment) {
+  const Checkpoint::SegmentState* state = checkpoint_->Find(segment.number());
+  ASSERT(state != nullptr);
+  if (state->bits != segment.index.table().bits()) {
+    return false;
+  }
+  segment.index.SetOwed(state->live, state->pending);
+  for (const auto& [message, parts] : segment.index.parts()) {
+    for (size_t i = 0; i < parts.size() && segment.index.IsOwed(message); ++i) {
+      index_.Pin(parts[i]);
+    }
+  }
+  return true;
+}
+
+// Without the checkpoint: everything is scanned.
+void Recovery::StartAnew() {
+  MARK("recovery started anew without the checkpoint");
+  LogWarning("spool shard={} the checkpoint does not fit to segment={:08x}; all is scanned", shard_,
+             catalog_.entries()[current_].number);
+  checkpoint_.reset();
+  for (const CatalogEntry& entry : catalog_.entries()) {
+    Segment* segment = segments_.Find(entry.number);
+    if (segment != nullptr) {
+      segment->index = SegmentIndex();
+      segment->pins = 0;
+    }
+  }
+  result_.deferrals.clear();
+  parts_.clear();
+  tail_.clear();
+  doubtful_.clear();
+  with_commit_.clear();
+  last_commit_crc_.reset();
+  current_ = 0;
 }
 
 Segment* Recovery::AddSegment(const SegmentHeader& header, Fd file) {
@@ -67,12 +125,41 @@ void Recovery::NextSegment() {
       io_.Open(&open_, directory_, open_name_.data(), OpenMode::kReadDirect);
       return;
     }
+    const bool is_whole = entry.header.has_value() && !catalog_.TrustEnd(entry.number).has_value();
+    if (is_whole && IsCovered(entry.number) && entry.header->version >= 2) {
+      segment_ = segments_.Find(entry.number);
+      return footer_.Start(entry.file, *entry.header);
+    }
     if (StartReading()) {
       return;
+    }
+    if (segment_ != nullptr && IsCovered(entry.number) && !UseCheckpointFor(*segment_)) {
+      StartAnew();
+      continue;
     }
     ++current_;
   }
   EndReading();
+}
+
+void Recovery::OnFooterRead(Bytes payload) {
+  auto footer =
+      DecodeFooter(payload, [this](std::string_view name) { return index_.Intern(name); });
+  if (footer.has_value()) {
+    segment_->index = std::move(footer->index);
+    if (UseCheckpointFor(*segment_)) {
+      MARK("segment known by its footer");
+      with_commit_.push_back(segment_->number());
+      last_commit_crc_ = footer->last_commit_crc;
+      ++current_;
+      return NextSegment();
+    }
+    segment_->index = SegmentIndex();
+  }
+  if (!StartReading()) {
+    ++current_;
+    NextSegment();
+  }
 }
 
 void Recovery::OnReopened(const IoResult& result) {
@@ -101,6 +188,9 @@ bool Recovery::StartReading() {
   CatalogEntry& entry = catalog_.entries()[current_];
   segment_ = nullptr;
   if (!entry.header.has_value()) {
+    if (!entry.file.valid()) {
+      return false;  // looked at before
+    }
     zero_check_ = std::make_unique<ZeroCheck>(entry.file_bytes);
     if (entry.file_bytes <= kDataStart) {
       EndZeroCheck();
@@ -166,6 +256,10 @@ void Recovery::OnSegmentRead() {
     EndZeroCheck();
   } else {
     EndSegment();
+    if (IsCovered(segment_->number()) && !UseCheckpointFor(*segment_)) {
+      StartAnew();
+      return NextSegment();
+    }
   }
   ++current_;
   NextSegment();
@@ -240,6 +334,9 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
 
 bool Recovery::HasParts() const {
   return std::all_of(message_.parts.begin(), message_.parts.end(), [this](const PartEntry& part) {
+    if (IsCovered(part.segment)) {
+      return true;  // not looked at now; it was synced before the checkpoint
+    }
     const auto found = parts_.find(PlaceKey(part.segment, part.block));
     return found != parts_.end() && found->second.bytes == part.bytes &&
            found->second.crc == part.crc;
@@ -260,8 +357,8 @@ void Recovery::AddMessage(uint32_t block, Bytes payload) {
   if (!HasParts()) {
     doubtful_.push_back({{segment_->number(), block}, message_.fixed.recipients});
   }
-  for (const PartEntry& part : message_.parts) {
-    index_.Pin(part);
+  for (size_t i = 0; i < message_.parts.size() && !IsCovered(segment_->number()); ++i) {
+    index_.Pin(message_.parts[i]);
   }
   const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
   index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
@@ -269,6 +366,9 @@ void Recovery::AddMessage(uint32_t block, Bytes payload) {
 }
 
 void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {
+  if (IsCovered(segment_->number())) {
+    return;  // the checkpoint knows, and knows later ones too
+  }
   const MessageRef message{entry.segment, entry.block};
   const NoteKey key{message, entry.recipient};
   const bool is_live = index_.IsLive(message, entry.recipient);
@@ -299,12 +399,13 @@ void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {
   index_.Settle(message, entry.recipient, static_cast<SettleKind>(entry.code), 0);
 }
 
-void Recovery::OnCommit(const CommitPayload&) {
+void Recovery::OnCommit(const CommitPayload&, bool continues) {
   if (with_commit_.empty() || with_commit_.back() != segment_->number()) {
     with_commit_.push_back(segment_->number());
   }
-  for (const BrokenRange& broken : tail_) {
-    Damaged(broken, "batch");
+  // When the chain goes on no batch is missing: a footer that was cut short, or a torn tail.
+  for (size_t i = 0; i < tail_.size() && !continues; ++i) {
+    Damaged(tail_[i], "batch");
   }
   tail_.clear();
 }

@@ -18,6 +18,8 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "spool/catalog.h"
+#include "spool/checkpoint.h"
+#include "spool/footer_file.h"
 #include "spool/group_commit.h"
 #include "spool/index.h"
 #include "spool/quarantine.h"
@@ -35,11 +37,13 @@ class RecoveryEvents {
   ~RecoveryEvents() = default;
 };
 
-class Recovery final : private SegmentReaderEvents, private ScanEvents, private QuarantineEvents {
+class Recovery final : private FooterReaderEvents,
+                       private SegmentReaderEvents,
+                       private ScanEvents,
+                       private QuarantineEvents {
  public:
-  using NoteKey = std::pair<MessageRef, uint32_t>;
   struct Result {
-    absl::btree_map<NoteKey, std::string> deferrals;  // the last note of each live recipient
+    NoteMap deferrals;  // the last note of each live recipient
     uint64_t damaged = 0;
     uint64_t torn = 0;
   };
@@ -49,7 +53,9 @@ class Recovery final : private SegmentReaderEvents, private ScanEvents, private 
   Recovery(const Recovery&) = delete;
   Recovery& operator=(const Recovery&) = delete;
 
-  void Start();
+  // The segments are in the set, empty and not published; new ones may be added behind them.
+  void AddSegments();
+  void Start(std::optional<Checkpoint> checkpoint);
   // OnRecovered comes soon, and nothing that was found counts.
   void Abort() { is_aborted_ = true; }
   bool is_aborted() const { return is_aborted_; }
@@ -67,12 +73,21 @@ class Recovery final : private SegmentReaderEvents, private ScanEvents, private 
 
   void OnSegmentRead() override;
   void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) override;
-  void OnCommit(const CommitPayload& commit) override;
+  void OnCommit(const CommitPayload& commit, bool continues) override;
+  void OnFooterRead(Bytes payload) override;
   void OnBrokenBatch(ByteRange range, bool has_successor) override;
   void OnBrokenChain(uint64_t at) override;
   void OnQuarantined() override;
 
   Segment* AddSegment(const SegmentHeader& header, Fd file);
+  bool CheckpointFits() const;
+  // The checkpoint tells all that later segments could tell about this one.
+  bool IsCovered(uint32_t segment) const {
+    return checkpoint_.has_value() && segment <= checkpoint_->covers;
+  }
+  // False: what the checkpoint says does not fit to the messages; it is not used then.
+  bool UseCheckpointFor(Segment& segment);
+  void StartAnew();
   void NextSegment();
   void OnReopened(const IoResult& result);
   // False: there is nothing to read in it.
@@ -98,8 +113,10 @@ class Recovery final : private SegmentReaderEvents, private ScanEvents, private 
   Index& index_;
   RecoveryEvents& events_;
   SegmentReader reader_;
+  FooterReader footer_;
   Quarantine quarantine_;
   Result result_;
+  std::optional<Checkpoint> checkpoint_;
 
   bool is_aborted_ = false;
   size_t current_ = 0;  // in the catalog

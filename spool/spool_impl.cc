@@ -41,6 +41,8 @@ Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents
       commit_(io, *this),
       roll_(io, directory, {options.node, options.shard, options_.segment_bytes}, *this),
       reclaim_(io, directory, segments_, commit_),
+      checkpoints_(io, directory, {options.node, options.shard}, *this),
+      keeper_(io, segments_, index_, commit_, checkpoints_),
       space_(io, directory, options_.reserve_bytes, options_.segment_bytes),
       staging_(options_.part_bytes, options_.staging_bytes_max) {}
 
@@ -78,7 +80,13 @@ void Spool::Impl::OnTailScanned() {
   RecoveryEvents& recovery_events = *this;
   recovery_ = std::make_unique<Recovery>(io_, directory_, options_.shard, *catalog_, segments_,
                                          index_, recovery_events);
-  recovery_->Start();
+  recovery_->AddSegments();
+  checkpoints_.Read(catalog_->checkpoints());
+}
+
+void Spool::Impl::OnCheckpointRead(std::optional<Checkpoint> checkpoint, uint64_t damaged) {
+  damaged_records_ += damaged;
+  recovery_->Start(std::move(checkpoint));
 }
 
 void Spool::Impl::OnRecovered() {
@@ -123,6 +131,8 @@ void Spool::Impl::PublishRecovered() {
     const DomainId domain = index_.DomainOf(key.first, key.second);
     events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
   }
+  notes_.merge(recovery->result().deferrals);
+  keeper_.WantCheckpoint();
   events_.OnQueueReady();
 }
 
@@ -155,8 +165,9 @@ void Spool::Impl::CommitTurn() {
 
 void Spool::Impl::OpenPrepared() {
   if (commit_.wants_segment() && roll_.ready()) {
-    if (segments_.newest() != nullptr) {
+    if (segments_.newest() != nullptr && segments_.newest()->is_published) {
       segments_.newest()->index.ShrinkToFit();
+      keeper_.OnSealed(segments_.newest()->number());
     }
     commit_.Open(*segments_.Add(roll_.Take()));
   }
@@ -307,6 +318,7 @@ void Spool::Impl::Settle(MessageRef message, std::span<const RecipientSettle> ou
     entry.code = static_cast<uint8_t>(outcome.kind);
     commit_.QueueOutcome(entry, outcome.detail);
     index_.Settle(message, outcome.recipient, outcome.kind, commit_.outcomes_queued());
+    notes_.erase({message, outcome.recipient});
   }
 }
 
@@ -320,6 +332,7 @@ void Spool::Impl::Defer(MessageRef message, uint32_t recipient, DomainId domain,
   entry.recipient = recipient;
   entry.code = static_cast<uint8_t>(OutcomeCode::kDeferred);
   commit_.QueueOutcome(entry, note);
+  notes_[{message, recipient}] = std::string(AsText(note));
 }
 
 uint64_t Spool::Impl::SettlesDecided() const {
@@ -369,6 +382,7 @@ SpoolStats Spool::Impl::Stats() const {
 
 void Spool::Impl::ReclaimStep() {
   if (phase_ == Phase::kReady && !IsRecovering()) {
+    keeper_.Step(notes_);
     reclaim_.Step();
   }
 }
@@ -391,7 +405,7 @@ Instant Spool::Impl::NextDue() const {
     due = std::min(due, io_.Now() + kRollRetry);
   }
   const bool can_close = phase_ == Phase::kClosing && commit_.idle() && !roll_.busy() &&
-                         !reclaim_.busy() && !IsRecovering();
+                         !reclaim_.busy() && !keeper_.busy() && !IsRecovering();
   return can_close ? std::min(due, commit_.gate().retry_at()) : due;
 }
 
@@ -423,7 +437,7 @@ void Spool::Impl::Close() {
 
 void Spool::Impl::TryToClose() {
   if (phase_ != Phase::kClosing || !commit_.idle() || roll_.busy() || reclaim_.busy() ||
-      IsRecovering()) {
+      keeper_.busy() || IsRecovering()) {
     return;
   }
   // A device that fails twice in a row will not take the last settles: that costs duplicates.

@@ -7,6 +7,7 @@
 
 #include "spool/group_commit.h"
 #include "spool/index.h"
+#include "spool/keeper.h"
 #include "spool/reclaim.h"
 #include "spool/recovery.h"
 #include "spool/segment_roll.h"
@@ -29,6 +30,7 @@ class LateTeller : public ListNode {
 class Spool::Impl final : private CommitEvents,
                           private RollEvents,
                           private CatalogEvents,
+                          private CheckpointEvents,
                           private TailScanEvents,
                           private RecoveryEvents {
  public:
@@ -86,6 +88,7 @@ class Spool::Impl final : private CommitEvents,
   void OnRollFailed(IoError error) override;
   void OnCatalogRead(const absl::Status& status) override;
   void OnTailScanned() override;
+  void OnCheckpointRead(std::optional<Checkpoint> checkpoint, uint64_t damaged) override;
   void OnRecovered() override;
 
   bool is_running() const { return phase_ == Phase::kReady || phase_ == Phase::kClosing; }
@@ -112,6 +115,9 @@ class Spool::Impl final : private CommitEvents,
   IoError roll_error_ = IoError::kNone;  // of the last try
   Instant roll_retry_at_;
   Reclaim reclaim_;
+  CheckpointStore checkpoints_;
+  Keeper keeper_;
+  NoteMap notes_;  // the last deferral note of each live recipient that has one
   SpaceWatch space_;
   Staging staging_;
   // Only while the shard starts.
