@@ -64,6 +64,7 @@ void Catalog::Start() {
   std::sort(found_.begin(), found_.end(), [](const CatalogEntry& left, const CatalogEntry& right) {
     return left.number < right.number;
   });
+  std::sort(checkpoints_.begin(), checkpoints_.end());
   Next();
 }
 

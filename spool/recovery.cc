@@ -41,66 +41,23 @@ void Recovery::AddSegments() {
 }
 
 void Recovery::Start(std::optional<Checkpoint> checkpoint) {
+  for (const CatalogEntry& entry : catalog_.entries()) {
+    if (Segment* segment = segments_.Find(entry.number); segment != nullptr) {
+      segment->index = SegmentIndex();  // a Recovery before this one may have filled it
+      segment->pins = 0;
+    }
+  }
   result_.damaged = catalog_.damage();
   for (const uint32_t number : catalog_.unreadable()) {
     segments_.NoteUnreadable(number);
   }
-  checkpoint_ = std::move(checkpoint);
-  if (checkpoint_.has_value() && !CheckpointFits()) {
+  cover_ = CheckpointCover(std::move(checkpoint));
+  if (!cover_.Fits(catalog_)) {
     MARK("checkpoint does not fit");
-    checkpoint_.reset();
+    cover_.Forget();
   }
-  if (checkpoint_.has_value()) {
-    result_.deferrals = std::move(checkpoint_->notes);
-  }
+  result_.deferrals = cover_.TakeNotes();
   NextSegment();
-}
-
-// Settles in a file that it does not know would be missed.
-bool Recovery::CheckpointFits() const {
-  return std::all_of(catalog_.entries().begin(), catalog_.entries().end(),
-                     [this](const CatalogEntry& entry) {
-                       const Checkpoint::SegmentState* state = checkpoint_->Find(entry.number);
-                       return entry.number > checkpoint_->covers || !entry.header.has_value() ||
-                              (state != nullptr && state->generation == entry.header->generation);
-                     });
-}
-
-bool Recovery::UseCheckpointFor(Segment& segment) {
-  const Checkpoint::SegmentState* state = checkpoint_->Find(segment.number());
-  ASSERT(state != nullptr);
-  if (state->bits != segment.index.table().bits()) {
-    return false;
-  }
-  segment.index.SetOwed(state->live, state->pending);
-  for (const auto& [message, parts] : segment.index.parts()) {
-    for (size_t i = 0; i < parts.size() && segment.index.IsOwed(message); ++i) {
-      index_.Pin(parts[i]);
-    }
-  }
-  return true;
-}
-
-// Without the checkpoint: everything is scanned.
-void Recovery::StartAnew() {
-  MARK("recovery started anew without the checkpoint");
-  LogWarning("spool shard={} the checkpoint does not fit to segment={:08x}; all is scanned", shard_,
-             catalog_.entries()[current_].number);
-  checkpoint_.reset();
-  for (const CatalogEntry& entry : catalog_.entries()) {
-    Segment* segment = segments_.Find(entry.number);
-    if (segment != nullptr) {
-      segment->index = SegmentIndex();
-      segment->pins = 0;
-    }
-  }
-  result_.deferrals.clear();
-  parts_.clear();
-  tail_.clear();
-  doubtful_.clear();
-  with_commit_.clear();
-  last_commit_crc_.reset();
-  current_ = 0;
 }
 
 Segment* Recovery::AddSegment(const SegmentHeader& header, Fd file) {
@@ -112,7 +69,7 @@ Segment* Recovery::AddSegment(const SegmentHeader& header, Fd file) {
 // ---- one segment after the other ----
 
 void Recovery::NextSegment() {
-  while (current_ < catalog_.entries().size() && !is_aborted_) {
+  while (current_ < catalog_.entries().size() && !is_aborted_ && !is_misfit_) {
     CatalogEntry& entry = catalog_.entries()[current_];
     if (entry.header.has_value() && catalog_.TrustEnd(entry.number).has_value() &&
         entry.file.valid()) {
@@ -126,18 +83,14 @@ void Recovery::NextSegment() {
       return;
     }
     const bool is_whole = entry.header.has_value() && !catalog_.TrustEnd(entry.number).has_value();
-    if (is_whole && IsCovered(entry.number) && entry.header->version >= 2) {
+    if (is_whole && cover_.Covers(entry.number) && entry.header->version >= 2) {
       segment_ = segments_.Find(entry.number);
       return footer_.Start(entry.file, *entry.header);
     }
     if (StartReading()) {
       return;
     }
-    if (segment_ != nullptr && IsCovered(entry.number) && !UseCheckpointFor(*segment_)) {
-      StartAnew();
-      continue;
-    }
-    ++current_;
+    EndCovered();
   }
   EndReading();
 }
@@ -147,7 +100,7 @@ void Recovery::OnFooterRead(Bytes payload) {
       DecodeFooter(payload, [this](std::string_view name) { return index_.Intern(name); });
   if (footer.has_value()) {
     segment_->index = std::move(footer->index);
-    if (UseCheckpointFor(*segment_)) {
+    if (cover_.Apply(*segment_, index_)) {
       MARK("segment known by its footer");
       with_commit_.push_back(segment_->number());
       last_commit_crc_ = footer->last_commit_crc;
@@ -157,7 +110,7 @@ void Recovery::OnFooterRead(Bytes payload) {
     segment_->index = SegmentIndex();
   }
   if (!StartReading()) {
-    ++current_;
+    EndCovered();
     NextSegment();
   }
 }
@@ -179,7 +132,7 @@ void Recovery::OnReopened(const IoResult& result) {
   }
   entry.file = result.fd();
   if (!StartReading()) {
-    ++current_;
+    EndCovered();
     NextSegment();
   }
 }
@@ -256,13 +209,20 @@ void Recovery::OnSegmentRead() {
     EndZeroCheck();
   } else {
     EndSegment();
-    if (IsCovered(segment_->number()) && !UseCheckpointFor(*segment_)) {
-      StartAnew();
-      return NextSegment();
-    }
+  }
+  EndCovered();
+  NextSegment();
+}
+
+void Recovery::EndCovered() {
+  if (segment_ != nullptr && cover_.Covers(segment_->number()) &&
+      !cover_.Apply(*segment_, index_)) {
+    MARK("checkpoint and segment disagree");
+    LogWarning("spool shard={} segment={:08x} does not fit to the checkpoint; all is read", shard_,
+               segment_->number());
+    is_misfit_ = true;
   }
   ++current_;
-  NextSegment();
 }
 
 void Recovery::EndZeroCheck() {
@@ -334,7 +294,7 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
 
 bool Recovery::HasParts() const {
   return std::all_of(message_.parts.begin(), message_.parts.end(), [this](const PartEntry& part) {
-    if (IsCovered(part.segment)) {
+    if (cover_.Covers(part.segment)) {
       return true;  // not looked at now; it was synced before the checkpoint
     }
     const auto found = parts_.find(PlaceKey(part.segment, part.block));
@@ -357,7 +317,7 @@ void Recovery::AddMessage(uint32_t block, Bytes payload) {
   if (!HasParts()) {
     doubtful_.push_back({{segment_->number(), block}, message_.fixed.recipients});
   }
-  for (size_t i = 0; i < message_.parts.size() && !IsCovered(segment_->number()); ++i) {
+  for (size_t i = 0; i < message_.parts.size() && !cover_.Covers(segment_->number()); ++i) {
     index_.Pin(message_.parts[i]);
   }
   const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
@@ -366,7 +326,7 @@ void Recovery::AddMessage(uint32_t block, Bytes payload) {
 }
 
 void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {
-  if (IsCovered(segment_->number())) {
+  if (cover_.Covers(segment_->number())) {
     return;  // the checkpoint knows, and knows later ones too
   }
   const MessageRef message{entry.segment, entry.block};
@@ -486,6 +446,9 @@ void Recovery::EndReading() {
         io_.Close(entry.file);  // the others belong to their segments
       }
     }
+    return events_.OnRecovered();
+  }
+  if (is_misfit_) {
     return events_.OnRecovered();
   }
   DropDoubtful();

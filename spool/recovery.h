@@ -18,7 +18,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "spool/catalog.h"
-#include "spool/checkpoint.h"
+#include "spool/checkpoint_cover.h"
 #include "spool/footer_file.h"
 #include "spool/group_commit.h"
 #include "spool/index.h"
@@ -59,6 +59,9 @@ class Recovery final : private FooterReaderEvents,
   // OnRecovered comes soon, and nothing that was found counts.
   void Abort() { is_aborted_ = true; }
   bool is_aborted() const { return is_aborted_; }
+  // The checkpoint and the segments disagree: nothing that was found counts, and another Recovery
+  // does without it.
+  bool is_misfit() const { return is_misfit_; }
   Result& result() { return result_; }
 
  private:
@@ -80,18 +83,12 @@ class Recovery final : private FooterReaderEvents,
   void OnQuarantined() override;
 
   Segment* AddSegment(const SegmentHeader& header, Fd file);
-  bool CheckpointFits() const;
-  // The checkpoint tells all that later segments could tell about this one.
-  bool IsCovered(uint32_t segment) const {
-    return checkpoint_.has_value() && segment <= checkpoint_->covers;
-  }
-  // False: what the checkpoint says does not fit to the messages; it is not used then.
-  bool UseCheckpointFor(Segment& segment);
-  void StartAnew();
   void NextSegment();
   void OnReopened(const IoResult& result);
   // False: there is nothing to read in it.
   bool StartReading();
+  // Its messages are known: are those that are owed known as well?
+  void EndCovered();
   void EndSegment();
   void EndZeroCheck();
   void NameDamagedFile(const CatalogEntry& entry);
@@ -116,9 +113,10 @@ class Recovery final : private FooterReaderEvents,
   FooterReader footer_;
   Quarantine quarantine_;
   Result result_;
-  std::optional<Checkpoint> checkpoint_;
+  CheckpointCover cover_{std::nullopt};
 
   bool is_aborted_ = false;
+  bool is_misfit_ = false;
   size_t current_ = 0;  // in the catalog
   Segment* segment_ = nullptr;
   std::unique_ptr<SegmentScan> scan_;

@@ -201,7 +201,10 @@ absl::Status SpoolDirectory::UseVersion(Io& io, const Options& options) {
         fmt::format("spool: its node is {}, not {} as configured: queue ids go on with {}", node_,
                     options.node, node_));
   }
-  return is_stored ? absl::OkStatus() : WriteVersion(io, root_, *version);
+  // Before the first segment of this format: an older daemon must not meet it.
+  const bool is_current = is_stored && version->format == kFormatVersion;
+  version->format = kFormatVersion;
+  return is_current ? absl::OkStatus() : WriteVersion(io, root_, *version);
 }
 
 absl::Status SpoolDirectory::OpenShards(Io& io, const Options& options) {

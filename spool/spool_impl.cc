@@ -77,9 +77,7 @@ void Spool::Impl::OnTailScanned() {
   clock_started_ = io_.Now();
   phase_ = Phase::kStarting;
   roll_.Start();
-  RecoveryEvents& recovery_events = *this;
-  recovery_ = std::make_unique<Recovery>(io_, directory_, options_.shard, *catalog_, segments_,
-                                         index_, recovery_events);
+  StartRecovery();
   recovery_->AddSegments();
   checkpoints_.Read(catalog_->checkpoints());
 }
@@ -91,6 +89,25 @@ void Spool::Impl::OnCheckpointRead(std::optional<Checkpoint> checkpoint, uint64_
 
 void Spool::Impl::OnRecovered() {
   has_recovered_ = true;
+}
+
+void Spool::Impl::EndRecovery() {
+  if (!recovery_->is_misfit()) {
+    return PublishRecovered();
+  }
+  has_recovered_ = false;
+  const bool is_aborted = recovery_->is_aborted();
+  StartRecovery();
+  if (is_aborted) {
+    recovery_->Abort();
+  }
+  recovery_->Start(std::nullopt);
+}
+
+void Spool::Impl::StartRecovery() {
+  RecoveryEvents& recovery_events = *this;
+  recovery_ = std::make_unique<Recovery>(io_, directory_, options_.shard, *catalog_, segments_,
+                                         index_, recovery_events);
 }
 
 // The first segment is there, or could not be had: the queue may be worked on in both cases.
@@ -146,7 +163,7 @@ void Spool::Impl::CommitTurn() {
     return;
   }
   if (IsRecovering() && has_recovered_) {
-    PublishRecovered();
+    EndRecovery();
   }
   const uint64_t ready_bytes = roll_.ready() ? options_.segment_bytes : 0;
   space_.Check(commit_.RoomBytes() + ready_bytes, staging_.bytes());

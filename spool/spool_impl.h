@@ -94,6 +94,8 @@ class Spool::Impl final : private CommitEvents,
   bool is_running() const { return phase_ == Phase::kReady || phase_ == Phase::kClosing; }
   void BecomeReady();
   bool IsRecovering() const { return recovery_ != nullptr; }
+  void StartRecovery();
+  void EndRecovery();
   void PublishRecovered();
   void PrepareSegment();
   void OpenPrepared();

@@ -60,13 +60,23 @@ TEST_F(SpoolDirectoryTest, ASecondDaemonIsTurnedAway) {
 }
 
 TEST_F(SpoolDirectoryTest, ANewerFormatIsNotTouched) {
-  const std::string newer = "backstay spool 2\nsomething else\n";
+  const std::string newer = "backstay spool 3\nsomething else\n";
   host.disk().Put("/spool/VERSION", AsBytes(newer));
   const auto opened = Open();
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(host.disk().Contents("/spool/VERSION"), newer);
   EXPECT_FALSE(host.disk().Exists("/spool/LOCK"));
   EXPECT_FALSE(host.disk().Exists("/spool/shard-000"));
+}
+
+// An older daemon must not be let in again.
+TEST_F(SpoolDirectoryTest, AnOlderFormatIsTakenOver) {
+  host.disk().Put("/spool/VERSION", AsBytes("backstay spool 1\nnode 7\n"));
+  auto opened = Open();
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ(opened->node(), 7);
+  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 2\nnode 7\n");
+  opened->Close(*io);
 }
 
 // What lies in it is other people's mail; whose machine it is may still want it so.
@@ -103,7 +113,7 @@ TEST_F(SpoolDirectoryTest, ALostVersionComesBackFromASegment) {
   auto opened = Open(1);
   ASSERT_TRUE(opened.ok());
   EXPECT_EQ(opened->node(), 99);
-  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 1\nnode 99\n");
+  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 2\nnode 99\n");
   opened->Close(*io);
 }
 
