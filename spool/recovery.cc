@@ -273,6 +273,8 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
   switch (static_cast<RecordKind>(header.kind)) {
     case RecordKind::kStart:
     case RecordKind::kCommit:
+    case RecordKind::kFooter:
+    case RecordKind::kFooterPlace:
       return;
     case RecordKind::kMessage:
       return AddMessage(block, payload);

@@ -4,7 +4,7 @@
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "fmt/format.h"
-#include "spool/format.h"
+#include "spool/record.h"
 #include "tests/spool/spool_harness.h"
 
 namespace backstay {
