@@ -35,7 +35,8 @@ void Batch::Begin(Segment& segment, uint64_t start) {
 bool Batch::HasRoom(uint64_t payload_bytes) const {
   ASSERT(segment_ != nullptr);
   const uint64_t end = start_ + buffer_.size() + FrameBytes(payload_bytes) + kCommitFrameBytes;
-  return end + segment_->footer_reserve <= segment_->data_end();
+  const uint64_t footer = FrameBytes(sizeof(FooterFixed) + segment_->footer_reserve);
+  return AlignUp(end, kBlockBytes) + AlignUp(footer, kBlockBytes) <= segment_->data_end();
 }
 
 bool Batch::HasRoomForCommit() const {

@@ -49,6 +49,7 @@ CheckpointStore::CheckpointStore(Io& io, Fd directory, const Checkpoint::Identit
 
 void CheckpointStore::Read(std::vector<uint32_t> numbers) {
   numbers_ = std::move(numbers);
+  last_number_ = numbers_.empty() ? 0 : numbers_.back();
   left_ = numbers_.size();
   ReadNext();
 }
@@ -56,7 +57,7 @@ void CheckpointStore::Read(std::vector<uint32_t> numbers) {
 void CheckpointStore::ReadNext() {
   if (left_ == 0) {
     step_ = Step::kIdle;
-    return events_.OnCheckpointRead(std::nullopt, damaged_);
+    return events_.OnCheckpointRead(std::nullopt);
   }
   name_ = NameOfCheckpoint(numbers_[--left_]);
   step_ = Step::kOpened;
@@ -74,13 +75,14 @@ void CheckpointStore::OnRangeRead(IoError error, size_t bytes) {
   bytes_ = std::vector<uint8_t>();
   if (!checkpoint.has_value()) {
     MARK("checkpoint passed over");
-    ++damaged_;
-    LogWarning("spool shard={} file={} is not a whole checkpoint; an older one is used",
+    LogWarning("spool shard={} file={} is not a whole checkpoint: not finished or damaged",
                identity_.shard, name_);
+    unwanted_.push_back(numbers_[left_]);
+    numbers_.erase(numbers_.begin() + static_cast<ptrdiff_t>(left_));
     return ReadNext();
   }
   step_ = Step::kIdle;
-  events_.OnCheckpointRead(std::move(checkpoint), damaged_);
+  events_.OnCheckpointRead(std::move(checkpoint));
 }
 
 // ---- writing ----
@@ -89,8 +91,8 @@ void CheckpointStore::Write(const Checkpoint& checkpoint) {
   ASSERT(step_ == Step::kIdle);
   bytes_ = checkpoint.Encode(identity_);
   written_ = 0;
-  numbers_.push_back(numbers_.empty() ? 1 : numbers_.back() + 1);
-  name_ = NameOfCheckpoint(numbers_.back());
+  numbers_.push_back(++last_number_);
+  name_ = NameOfCheckpoint(last_number_);
   step_ = Step::kCreated;
   io_.Open(&op_, directory_, name_.c_str(), OpenMode::kCreateNew);
 }
@@ -140,9 +142,9 @@ void CheckpointStore::Advance(const IoResult& result) {
       if (!result.ok()) {
         return Failed("sync directory", result.error());
       }
-      return UnlinkOldest();
+      return UnlinkUnwanted();
     case Step::kUnlinked:
-      return UnlinkOldest();  // one that stays is dropped with the next
+      return UnlinkUnwanted();  // one that stays is met again at the next start
   }
   UNREACHABLE();
 }
@@ -152,19 +154,22 @@ void CheckpointStore::WriteMore() {
   io_.Write(&op_, file_, left.first(std::min(left.size(), kWriteBytes)), Offset{written_});
 }
 
-void CheckpointStore::UnlinkOldest() {
-  if (numbers_.size() <= kKept) {
+void CheckpointStore::UnlinkUnwanted() {
+  if (numbers_.size() > kKept) {
+    unwanted_.push_back(numbers_.front());
+    numbers_.erase(numbers_.begin());
+  }
+  if (unwanted_.empty()) {
     step_ = Step::kIdle;
     return;
   }
-  name_ = NameOfCheckpoint(numbers_.front());
-  numbers_.erase(numbers_.begin());
+  name_ = NameOfCheckpoint(unwanted_.back());
+  unwanted_.pop_back();
   step_ = Step::kUnlinked;
   io_.Unlink(&op_, directory_, name_.c_str());
 }
 
-// What is there of it is no whole checkpoint, or a good one: both do no harm. It counts as one of
-// those that are kept only if it may be good.
+// What is there of it is no whole checkpoint, or a good one that is not needed: both do no harm.
 void CheckpointStore::Failed(const char* what, IoError error) {
   LogWarning("spool shard={} file={} not written: {} failed: {}", identity_.shard, name_, what,
              Describe(error));
@@ -172,13 +177,9 @@ void CheckpointStore::Failed(const char* what, IoError error) {
     io_.Close(std::exchange(file_, Fd()));
   }
   bytes_ = std::vector<uint8_t>();
-  step_ = Step::kUnlinked;
-  const size_t kept = numbers_.size();
-  name_ = NameOfCheckpoint(numbers_.back());
-  if (kept > kKept) {
-    numbers_.erase(numbers_.begin() + static_cast<ptrdiff_t>(kKept), numbers_.end());
-  }
-  io_.Unlink(&op_, directory_, name_.c_str());
+  unwanted_.push_back(numbers_.back());
+  numbers_.pop_back();
+  UnlinkUnwanted();
 }
 
 }  // namespace backstay

@@ -2,7 +2,8 @@
 //
 // Names:  "checkpoint-0000002a"; numbers only grow and have nothing to do with those of segments.
 // Errors: a checkpoint that cannot be written is named in the log and removed; the older ones stay
-//         good. One that cannot be read or is damaged is passed over for the one before it.
+//         good. One that cannot be read or is not whole is named and passed over for the one before it:
+//         it may be damaged, or not finished when the machine stopped.
 // Turn:   one operation at a time.
 #pragma once
 
@@ -18,8 +19,8 @@ namespace backstay {
 
 class CheckpointEvents {
  public:
-  // The newest good one, if there is one. Damaged ones were named.
-  virtual void OnCheckpointRead(std::optional<Checkpoint> checkpoint, uint64_t damaged) = 0;
+  // The newest whole one, if there is one.
+  virtual void OnCheckpointRead(std::optional<Checkpoint> checkpoint) = 0;
 
  protected:
   ~CheckpointEvents() = default;
@@ -53,7 +54,7 @@ class CheckpointStore : private RangeReadEvents {
   void OnRangeRead(IoError error, size_t bytes) override;
   void Advance(const IoResult& result);
   void WriteMore();
-  void UnlinkOldest();
+  void UnlinkUnwanted();
   void Failed(const char* what, IoError error);
 
   Io& io_;
@@ -61,9 +62,10 @@ class CheckpointStore : private RangeReadEvents {
   const Checkpoint::Identity identity_;
   CheckpointEvents& events_;
   Step step_ = Step::kIdle;
-  std::vector<uint32_t> numbers_;  // of the files that are there, ascending
-  size_t left_ = 0;                // of numbers_, still to be tried
-  uint64_t damaged_ = 0;
+  std::vector<uint32_t> numbers_;   // of the files that may be good, ascending
+  std::vector<uint32_t> unwanted_;  // of files that are to be unlinked
+  uint32_t last_number_ = 0;
+  size_t left_ = 0;  // of numbers_, still to be tried
   std::string name_;
   Fd file_;
   std::vector<uint8_t> bytes_;

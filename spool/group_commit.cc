@@ -17,7 +17,7 @@ const absl::Duration kSpaceRetry = absl::Seconds(1);
 // Small, so that damage costs few outcomes (duplicates) and readers little memory.
 constexpr size_t kOutcomesPayloadMax = 32_KiB;
 static_assert(FrameBytes(kOutcomesPayloadMax) + kStartFrameBytes + kCommitFrameBytes <
-              kSegmentBytesMin - 3 * kBlockBytes);
+              kSegmentBytesMin - 5 * kBlockBytes);
 
 }  // namespace
 

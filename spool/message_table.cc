@@ -224,9 +224,11 @@ bool MessageTable::IsSound() const {
   Entry entry;
   for (uint32_t message = 0; message < messages_; ++message) {
     const Entry before = message % kGroup == 0 ? Before(message / kGroup) : entry;
-    const bool follows = message == 0 || (before.first_bit + before.recipients ==
-                                              entry.first_bit + entry.recipients &&
-                                          before.next_at == entry.next_at);
+    // The zero byte at the front comes before the first.
+    const bool follows =
+        message == 0 ? before.first_bit == 0 && before.next_at == 1
+                     : before.first_bit + before.recipients == entry.first_bit + entry.recipients &&
+                           before.next_at == entry.next_at;
     const uint32_t block_before = entry.block;
     entry = Read(before);
     if (entry.recipients == 0 || entry.recipients > kRecipientsMax) {

@@ -82,7 +82,9 @@ void Recovery::NextSegment() {
       io_.Open(&open_, directory_, open_name_.data(), OpenMode::kReadDirect);
       return;
     }
-    const bool is_whole = entry.header.has_value() && !catalog_.TrustEnd(entry.number).has_value();
+    // Without its start record the segment is damaged: a scan says so.
+    const bool is_whole = entry.header.has_value() && entry.start.has_value() &&
+                          !catalog_.TrustEnd(entry.number).has_value();
     if (is_whole && cover_.Covers(entry.number) && entry.header->version >= 2) {
       segment_ = segments_.Find(entry.number);
       return footer_.Start(entry.file, *entry.header);
@@ -102,6 +104,7 @@ void Recovery::OnFooterRead(Bytes payload) {
     segment_->index = std::move(footer->index);
     if (cover_.Apply(*segment_, index_)) {
       MARK("segment known by its footer");
+      CheckPrevious(catalog_.entries()[current_]);
       with_commit_.push_back(segment_->number());
       last_commit_crc_ = footer->last_commit_crc;
       ++current_;
@@ -455,6 +458,10 @@ void Recovery::EndReading() {
   }
   DropDoubtful();
   JudgeTail();
+  // The checkpoint may know notes of messages that are not there any more.
+  std::erase_if(result_.deferrals, [this](const auto& entry) {
+    return !index_.IsLive(entry.first.first, entry.first.second);
+  });
   quarantine_.Start();
 }
 

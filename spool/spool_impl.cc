@@ -43,6 +43,7 @@ Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents
       reclaim_(io, directory, segments_, commit_),
       checkpoints_(io, directory, {options.node, options.shard}, *this),
       keeper_(io, segments_, index_, commit_, checkpoints_),
+      read_damage_(io, directory),
       space_(io, directory, options_.reserve_bytes, options_.segment_bytes),
       staging_(options_.part_bytes, options_.staging_bytes_max) {}
 
@@ -82,8 +83,7 @@ void Spool::Impl::OnTailScanned() {
   checkpoints_.Read(catalog_->checkpoints());
 }
 
-void Spool::Impl::OnCheckpointRead(std::optional<Checkpoint> checkpoint, uint64_t damaged) {
-  damaged_records_ += damaged;
+void Spool::Impl::OnCheckpointRead(std::optional<Checkpoint> checkpoint) {
   recovery_->Start(std::move(checkpoint));
 }
 
@@ -388,7 +388,7 @@ SpoolStats Spool::Impl::Stats() const {
   stats.syncs = commit_.syncs();
   stats.segments = segments_.size() + (roll_.ready() ? 1 : 0);
   stats.segments_abandoned = commit_.segments_abandoned();
-  stats.damaged_records = damaged_records_;
+  stats.damaged_records = damaged_records_ + read_damage_.count();
   stats.torn_tails = torn_tails_;
   stats.segments_unreadable = segments_.unreadable();
   stats.staged_bytes = staging_.bytes();
@@ -398,6 +398,7 @@ SpoolStats Spool::Impl::Stats() const {
 // ---- the end ----
 
 void Spool::Impl::ReclaimStep() {
+  read_damage_.Step();
   if (phase_ == Phase::kReady && !IsRecovering()) {
     keeper_.Step(notes_);
     reclaim_.Step();
@@ -422,7 +423,8 @@ Instant Spool::Impl::NextDue() const {
     due = std::min(due, io_.Now() + kRollRetry);
   }
   const bool can_close = phase_ == Phase::kClosing && commit_.idle() && !roll_.busy() &&
-                         !reclaim_.busy() && !keeper_.busy() && !IsRecovering();
+                         !reclaim_.busy() && !keeper_.busy() && !read_damage_.busy() &&
+                         !IsRecovering();
   return can_close ? std::min(due, commit_.gate().retry_at()) : due;
 }
 
@@ -454,7 +456,7 @@ void Spool::Impl::Close() {
 
 void Spool::Impl::TryToClose() {
   if (phase_ != Phase::kClosing || !commit_.idle() || roll_.busy() || reclaim_.busy() ||
-      keeper_.busy() || IsRecovering()) {
+      keeper_.busy() || read_damage_.busy() || IsRecovering()) {
     return;
   }
   // A device that fails twice in a row will not take the last settles: that costs duplicates.

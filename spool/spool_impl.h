@@ -8,6 +8,7 @@
 #include "spool/group_commit.h"
 #include "spool/index.h"
 #include "spool/keeper.h"
+#include "spool/read_damage.h"
 #include "spool/reclaim.h"
 #include "spool/recovery.h"
 #include "spool/segment_roll.h"
@@ -74,7 +75,7 @@ class Spool::Impl final : private CommitEvents,
   void EndRead(Segment& segment);
   // Its file is there but the device did not give it to recovery.
   bool IsUnreadable(uint32_t segment) const { return segments_.IsUnreadable(segment); }
-  void CountDamage() { ++damaged_records_; }
+  ReadDamage& read_damage() { return read_damage_; }
   void TellLate(LateTeller& teller) { late_.PushBack(&teller); }
 
  private:
@@ -88,7 +89,7 @@ class Spool::Impl final : private CommitEvents,
   void OnRollFailed(IoError error) override;
   void OnCatalogRead(const absl::Status& status) override;
   void OnTailScanned() override;
-  void OnCheckpointRead(std::optional<Checkpoint> checkpoint, uint64_t damaged) override;
+  void OnCheckpointRead(std::optional<Checkpoint> checkpoint) override;
   void OnRecovered() override;
 
   bool is_running() const { return phase_ == Phase::kReady || phase_ == Phase::kClosing; }
@@ -120,6 +121,7 @@ class Spool::Impl final : private CommitEvents,
   CheckpointStore checkpoints_;
   Keeper keeper_;
   NoteMap notes_;  // the last deferral note of each live recipient that has one
+  ReadDamage read_damage_;
   SpaceWatch space_;
   Staging staging_;
   // Only while the shard starts.
@@ -134,7 +136,7 @@ class Spool::Impl final : private CommitEvents,
   bool close_when_ready_ = false;
   int closing_failures_ = 0;  // of batches and of new segments while it closes
   uint64_t messages_appended_ = 0;
-  uint64_t damaged_records_ = 0;
+  uint64_t damaged_records_ = 0;  // found by recovery
   uint64_t torn_tails_ = 0;
 };
 

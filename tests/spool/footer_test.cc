@@ -20,7 +20,7 @@ std::string_view NameOf(DomainId domain) {
 
 // Names in another order, as another process would meet them.
 DomainId InternAnew(std::string_view name) {
-  return DomainId{static_cast<uint32_t>('z' - name[0])};
+  return DomainId{static_cast<uint32_t>(name.empty() ? 0 : 'z' - name[0])};
 }
 
 SegmentIndex ThreeMessages() {
@@ -96,6 +96,8 @@ Checkpoint TwoSegments() {
   checkpoint.segments[0].number = 7;
   checkpoint.segments[0].generation = 1;
   checkpoint.segments[0].bits = 300;
+  checkpoint.segments[0].live.Grow(300);
+  checkpoint.segments[0].pending.Grow(300);
   checkpoint.segments[0].live.Set(2);
   checkpoint.segments[0].live.Set(299);
   checkpoint.segments[0].pending.Set(64);
