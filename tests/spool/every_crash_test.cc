@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "core/base/log.h"
+#include "core/base/mark.h"
 #include "core/base/random.h"
 #include "fmt/format.h"
 #include "tests/spool/spool_harness.h"
@@ -13,7 +14,7 @@
 namespace backstay {
 namespace {
 
-constexpr uint64_t kMessages = 520;
+constexpr uint64_t kMessages = 560;
 constexpr uint64_t kStatesMin = 20'000;
 constexpr size_t kLiveMax = 30;      // so that a check reads no more
 constexpr uint64_t kRandomCuts = 8;  // besides "nothing un-synced survives" and "all survives"
@@ -27,7 +28,7 @@ class Workload {
     harness_.Start();
     for (uint64_t i = 0; i < kMessages && !testing::Test::HasFailure(); ++i) {
       Act(i);
-      const uint64_t turns = random_.Below(4);
+      const uint64_t turns = 3 + random_.Below(7);
       for (uint64_t turn = 0; turn < turns; ++turn) {
         Advance();
       }
@@ -206,7 +207,9 @@ TEST(EveryCrash, LeavesWhatWasPromised) {
   for (uint64_t round = 1; round <= last; ++round) {
     Workload workload(round);
     workload.Run();
-    std::printf("%lu states\n", static_cast<unsigned long>(workload.states()));
+    std::printf("%lu states, %lu segments known by their footers\n",
+                static_cast<unsigned long>(workload.states()),
+                static_cast<unsigned long>(MarkCount("segment known by its footer")));
     if (!testing::Test::HasFailure()) {
       EXPECT_GE(workload.states(), kStatesMin);
     }
