@@ -49,7 +49,8 @@ void Catalog::Start() {
     if (!number.has_value() || !file.is_file || file.bytes == 0) {
       LogWarning("spool shard={} file=\"{}\" left alone: not a segment", identity_.shard,
                  Escaped(file.name));
-      left_alone_.push_back({file.name, LeftAlone::kForeign, "not a segment"});
+      left_alone_.push_back({file.name, LeftAlone::kForeign,
+                             number.has_value() ? "empty, or no plain file" : "not a segment"});
       continue;
     }
     CatalogEntry entry;

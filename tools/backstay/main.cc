@@ -73,8 +73,9 @@ void AddStat(CLI::App& spool, StatOptions& options) {
   AddDirectory(*verb, options.path);
   verb->add_flag("--json", options.is_json, "one JSON object a shard, a domain, and the total");
   verb->footer(
-      "LIVE is what owed messages take, DEAD what else was written; segments go when all in them\n"
-      "and in older ones is dead. MESSAGES have a live recipient, DSN PENDING owe only a report.\n"
+      "FILES are allocated at once, WRITTEN is the log in them. LIVE are the records of messages\n"
+      "that are owed, DEAD the others; a segment goes when nothing in it and before it is live.\n"
+      "A message that owes only a report to its sender is counted as DSN PENDING.\n"
       "Exit codes: 0; 64 usage; 73 cannot be opened or read; 76 newer format.");
 }
 

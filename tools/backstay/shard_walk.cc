@@ -72,8 +72,11 @@ void ShardWalk::TellLeftAlone() {
   for (const LeftAloneFile& file : files_.catalog().left_alone()) {
     switch (file.kind) {
       case LeftAlone::kForeign:
+        if (is_in_use_ && ParseSegmentName(file.name).has_value()) {
+          break;  // just created
+        }
         events_.OnFinding({FindingKind::kNote, shard, std::nullopt, std::nullopt,
-                           fmt::format("{} is not a segment and was not read", file.name)});
+                           fmt::format("{} was not read: {}", file.name, file.why)});
         break;
       case LeftAlone::kGone:
         break;  // given back since the directory was listed
@@ -194,6 +197,7 @@ void ShardWalk::OnRecord(const RecordHeader& header, uint32_t block, Bytes paylo
   ++counts_.records;
   const ByteRange range = RangeOfRecord(block, payload.size());
   written_end_ = std::max(written_end_, range.to);
+  counts_.bytes_records += range.to - range.from;
   switch (static_cast<RecordKind>(header.kind)) {
     case RecordKind::kStart:
     case RecordKind::kCommit:

@@ -27,7 +27,8 @@ struct WalkCounts {
   uint64_t segments = 0;
   uint64_t file_bytes = 0;
   uint64_t bytes_read = 0;
-  uint64_t bytes_written = 0;  // by the log, so far: headers and unwritten space left out
+  uint64_t bytes_written = 0;  // the log so far, padding included
+  uint64_t bytes_records = 0;  // without commit records
   uint64_t batches = 0;        // commit records
   uint64_t records = 0;        // without commit records
   uint64_t messages = 0;

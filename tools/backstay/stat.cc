@@ -21,20 +21,21 @@ namespace {
 struct ShardCounts {
   uint64_t segments = 0;
   uint64_t bytes = 0;             // of the files
-  uint64_t bytes_written = 0;     // of the log in them
+  uint64_t bytes_written = 0;     // of the log in them, padding included
   uint64_t bytes_live = 0;        // records of messages that are owed
+  uint64_t bytes_dead = 0;        // all other records
   uint64_t messages_live = 0;     // with a live recipient
   uint64_t messages_pending = 0;  // owed for nothing but a DSN
   uint64_t recipients_live = 0;
   uint64_t recipients_pending = 0;
   uint64_t recipients_quarantined = 0;
 
-  uint64_t bytes_dead() const { return bytes_written - std::min(bytes_written, bytes_live); }
   void Add(const ShardCounts& more) {
     segments += more.segments;
     bytes += more.bytes;
     bytes_written += more.bytes_written;
     bytes_live += more.bytes_live;
+    bytes_dead += more.bytes_dead;
     messages_live += more.messages_live;
     messages_pending += more.messages_pending;
     recipients_live += more.recipients_live;
@@ -81,8 +82,9 @@ void Count(const StoredMessage& message, ShardCounts& shard, Domains& domains) {
 std::string AsJson(JsonObject json, const ShardCounts& counts) {
   json.Number("segments", counts.segments)
       .Number("bytes", counts.bytes)
+      .Number("bytes_written", counts.bytes_written)
       .Number("bytes_live", counts.bytes_live)
-      .Number("bytes_dead", counts.bytes_dead())
+      .Number("bytes_dead", counts.bytes_dead)
       .Number("messages_live", counts.messages_live)
       .Number("messages_dsn_pending", counts.messages_pending)
       .Number("recipients_live", counts.recipients_live)
@@ -113,12 +115,21 @@ void PrintJson(const std::vector<std::pair<uint16_t, ShardCounts>>& shards, cons
 
 // ---- for a terminal ----
 
-std::vector<std::string> Row(std::string name, const ShardCounts& counts) {
+std::string NameOf(uint16_t shard) {
+  return fmt::format("{:03}", shard);
+}
+
+std::vector<std::string> RowOfBytes(std::string name, const ShardCounts& counts) {
   return {std::move(name),
           GroupedNumber(counts.segments),
           ReadableBytes(counts.bytes),
+          ReadableBytes(counts.bytes_written),
           ReadableBytes(counts.bytes_live),
-          ReadableBytes(counts.bytes_dead()),
+          ReadableBytes(counts.bytes_dead)};
+}
+
+std::vector<std::string> RowOfMail(std::string name, const ShardCounts& counts) {
+  return {std::move(name),
           GroupedNumber(counts.messages_live),
           GroupedNumber(counts.messages_pending),
           GroupedNumber(counts.recipients_live),
@@ -128,17 +139,20 @@ std::vector<std::string> Row(std::string name, const ShardCounts& counts) {
 
 void PrintTables(const std::vector<std::pair<uint16_t, ShardCounts>>& shards,
                  const Domains& domains, const ShardCounts& total) {
-  Table by_shard({"SHARD", "SEGMENTS", "FILES", "LIVE", "DEAD", "MESSAGES", "DSN PENDING",
-                  "RECIPIENTS", "DSN PENDING", "QUARANTINED"});
+  Table bytes({"SHARD", "SEGMENTS", "FILES", "WRITTEN", "LIVE", "DEAD"});
+  Table mail(
+      {"SHARD", "MESSAGES LIVE", "DSN PENDING", "RECIPIENTS LIVE", "DSN PENDING", "QUARANTINED"});
   for (const auto& [number, counts] : shards) {
-    by_shard.Add(Row(fmt::format("{:03}", number), counts));
+    bytes.Add(RowOfBytes(NameOf(number), counts));
+    mail.Add(RowOfMail(NameOf(number), counts));
   }
-  by_shard.Add(Row("total", total));
-  Print(by_shard.Text());
+  bytes.Add(RowOfBytes("total", total));
+  mail.Add(RowOfMail("total", total));
+  Print(bytes.Text() + "\n" + mail.Text());
   if (domains.empty()) {
     return;
   }
-  Table by_domain({"DOMAIN", "MESSAGES", "RECIPIENTS", "DSN PENDING", "OLDEST"});
+  Table by_domain({"DOMAIN", "MESSAGES", "RECIPIENTS LIVE", "DSN PENDING", "OLDEST"});
   for (const auto& [name, counts] : domains) {
     by_domain.Add({Printable(name), GroupedNumber(counts.messages),
                    GroupedNumber(counts.recipients_live), GroupedNumber(counts.recipients_pending),
@@ -157,6 +171,8 @@ ShardCounts CountShard(ShardFiles& files, const ShardWalk& walk, Domains& domain
   shard.recipients_quarantined = walk.index().recipients_quarantined();
   ForEachMessage(files, walk, Messages::kOwed,
                  [&](const StoredMessage& message) { Count(message, shard, domains); });
+  const uint64_t records = walk.counts().bytes_records;
+  shard.bytes_dead = records - std::min(records, shard.bytes_live);
   return shard;
 }
 

@@ -129,7 +129,8 @@ TEST_F(ShardWalkTest, ADamagedShardIsJudgedAsRecoveryJudgesIt) {
         SpoolHarness::SegmentPath(place.segment + static_cast<uint32_t>(random.Below(4)));
     const std::string file = *copy.disk().Contents(path);
     const uint64_t byte = random.Below(file.size());
-    if (round % 10 == 9) {
+    const bool is_cut = round % 10 == 9;  // the last segment is prepared only: no damage
+    if (is_cut) {
       ASSERT_TRUE(copy.disk().TruncateFile(path, byte));
     } else if (file[byte] == 0) {
       continue;
@@ -146,7 +147,7 @@ TEST_F(ShardWalkTest, ADamagedShardIsJudgedAsRecoveryJudgesIt) {
     EXPECT_EQ(reader.Count(FindingKind::kTorn) > 0, stats.torn_tails > 0) << path << byte;
     // More is damage here: second headers, messages without their parts.
     EXPECT_GE(reader.Count(FindingKind::kDamaged), stats.damaged_records) << path << byte;
-    EXPECT_GE(reader.findings.size(), 1u) << path << byte;
+    EXPECT_TRUE(is_cut || !reader.findings.empty()) << path << byte;
     for (const MessageRef message : reader.Owed()) {
       const std::optional<std::string> content = reader.Content(message);
       const ReadBack back = copy.Read(message);
@@ -185,8 +186,9 @@ TEST_F(ShardWalkTest, NothingOnTheDiskChanges) {
   SpoolHarness harness(1, options);
   Fill(harness);
   harness.Crash(CrashMode::kNothingUnsynced);
-  const std::string path = SpoolHarness::SegmentPath(contents.begin()->first.segment);
-  ASSERT_TRUE(harness.disk().FlipBit(path, uint64_t{5000} * 8));
+  const MessageRef place = contents.begin()->first;
+  const uint64_t byte = uint64_t{place.block} * kRecordAlignment + 100;
+  ASSERT_TRUE(harness.disk().FlipBit(SpoolHarness::SegmentPath(place.segment), byte * 8));
   Reader reader(harness);
   reader.Walk();
   EXPECT_GE(reader.Count(FindingKind::kDamaged), 1u);
