@@ -356,6 +356,11 @@ void ShardWalk::JudgeMessages() {
 
 void ShardWalk::JudgeTail() {
   for (const BrokenRange& broken : tail_) {
+    if (is_in_use_) {
+      // What was left out begins with a batch that has its commit record.
+      Tell(FindingKind::kDamaged, broken.segment, broken.range, "batch");
+      continue;
+    }
     Tell(FindingKind::kTorn, broken.segment, broken.range,
          "last batch of the log is not whole: most likely a stop interrupted it, and then nothing "
          "in it was acknowledged");

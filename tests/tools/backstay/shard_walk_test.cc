@@ -159,6 +159,76 @@ TEST_F(ShardWalkTest, ADamagedShardIsJudgedAsRecoveryJudgesIt) {
   EXPECT_GT(damaged, 30);
 }
 
+TEST_F(ShardWalkTest, WhatAFailedSyncLeftBehindCountsForNothing) {
+  SpoolHarness harness(1, options);
+  harness.Start();
+  const MessageRef good = harness.SendAndWait(TestContent(1, 3000)).message;
+  harness.Idle(absl::Seconds(1));
+  Sent& failed = harness.Send(TestContent(99, 3000));
+  harness.world.FailDiskOperation(2, IoError::kDevice, false);
+  harness.TurnUntil([&] { return failed.committed == 1; });
+  ASSERT_EQ(failed.result, CommitResult::kFailed);
+  const MessageRef next = harness.SendAndWait(TestContent(2, 3000)).message;
+  ASSERT_GT(next.segment, good.segment);
+  harness.Idle(absl::Seconds(1));
+  for (const bool is_in_use : {false, true}) {
+    Reader reader(harness);
+    reader.Walk(is_in_use);
+    EXPECT_TRUE(reader.findings.empty());
+    EXPECT_EQ(reader.Owed(), (std::set{good, next}));
+    EXPECT_TRUE(reader.Content(good).has_value());
+    EXPECT_FALSE(reader.Content({good.segment, good.block + 64}).has_value());
+  }
+}
+
+TEST_F(ShardWalkTest, OutcomesOfSegmentsThatAreGoneAreIgnored) {
+  SpoolHarness harness(1, options);
+  harness.Start();
+  std::vector<MessageRef> messages;
+  for (uint64_t i = 0; messages.empty() || messages.back().segment < messages.front().segment + 2;
+       ++i) {
+    messages.push_back(harness.SendAndWait(TestContent(i, 6000)).message);
+  }
+  const uint32_t first = messages.front().segment;
+  for (const MessageRef message : messages) {
+    if (message.segment == first) {
+      harness.Settle(message, 0, SettleKind::kFailed);
+    }
+  }
+  harness.Idle(absl::Seconds(1));
+  harness.Crash(CrashMode::kNothingUnsynced);
+  ASSERT_TRUE(harness.disk().Delete(SpoolHarness::SegmentPath(first)));
+  std::erase_if(messages, [&](MessageRef message) { return message.segment == first; });
+  Reader reader(harness);
+  reader.Walk();
+  EXPECT_TRUE(reader.findings.empty());
+  EXPECT_EQ(reader.Owed(), (std::set<MessageRef>(messages.begin(), messages.end())));
+}
+
+TEST_F(ShardWalkTest, ABatchThatIsHalfWrittenIsNoFindingWhileADaemonRuns) {
+  SpoolHarness harness(1, options);
+  harness.Start();
+  const MessageRef first = harness.SendAndWait(TestContent(1, 2000)).message;
+  harness.Idle(absl::Seconds(1));
+  const MessageRef last = harness.SendAndWait(TestContent(2, 9000)).message;
+  // Its commit record is there already, a block before that not yet.
+  const std::string zeros(kBlockBytes, '\0');
+  const uint64_t hole = (uint64_t{last.block} * kRecordAlignment / kBlockBytes) * kBlockBytes;
+  ASSERT_TRUE(
+      harness.disk().Overwrite(SpoolHarness::SegmentPath(last.segment), hole, AsBytes(zeros)));
+  Reader stopped(harness);
+  stopped.Walk(false);
+  EXPECT_EQ(stopped.Count(FindingKind::kTorn), 1u);
+  Reader beside(harness);
+  beside.Walk(true);
+  EXPECT_TRUE(beside.findings.empty());
+  EXPECT_EQ(beside.Owed(), std::set{first});
+  harness.Idle(absl::Seconds(1));  // the empty batch behind it: now it should have been whole
+  Reader later(harness);
+  later.Walk(true);
+  EXPECT_GE(later.Count(FindingKind::kDamaged), 1u);
+}
+
 TEST_F(ShardWalkTest, ALogThatIsBeingWrittenHasNoDamageWhereverItStands) {
   SpoolHarness harness(1, options);
   harness.Start();
