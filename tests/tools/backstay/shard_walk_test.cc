@@ -171,7 +171,10 @@ TEST_F(ShardWalkTest, WhatAFailedSyncLeftBehindCountsForNothing) {
   const MessageRef next = harness.SendAndWait(TestContent(2, 3000)).message;
   ASSERT_GT(next.segment, good.segment);
   harness.Idle(absl::Seconds(1));
-  for (const bool is_in_use : {false, true}) {
+  for (const bool is_in_use : {true, false}) {
+    if (!is_in_use) {
+      harness.Crash(CrashMode::kAllUnsynced);  // now the bytes are on the disk, and look fine
+    }
     Reader reader(harness);
     reader.Walk(is_in_use);
     EXPECT_TRUE(reader.findings.empty());
@@ -187,7 +190,7 @@ TEST_F(ShardWalkTest, OutcomesOfSegmentsThatAreGoneAreIgnored) {
   std::vector<MessageRef> messages;
   for (uint64_t i = 0; messages.empty() || messages.back().segment < messages.front().segment + 2;
        ++i) {
-    messages.push_back(harness.SendAndWait(TestContent(i, 6000)).message);
+    messages.push_back(harness.SendAndWait(TestContent(i, 3000)).message);
   }
   const uint32_t first = messages.front().segment;
   for (const MessageRef message : messages) {
@@ -201,7 +204,7 @@ TEST_F(ShardWalkTest, OutcomesOfSegmentsThatAreGoneAreIgnored) {
   std::erase_if(messages, [&](MessageRef message) { return message.segment == first; });
   Reader reader(harness);
   reader.Walk();
-  EXPECT_TRUE(reader.findings.empty());
+  EXPECT_TRUE(reader.findings.empty()) << reader.findings.front().what;
   EXPECT_EQ(reader.Owed(), (std::set<MessageRef>(messages.begin(), messages.end())));
 }
 
