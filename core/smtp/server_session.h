@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "core/base/bytes.h"
+#include "core/base/units.h"
 #include "core/smtp/command.h"
 #include "core/smtp/data_reader.h"
 #include "core/smtp/extensions.h"
@@ -72,9 +73,9 @@ struct ServerParams {
 class ServerSession {
  public:
   // Replies beyond this wait for the peer to read: nothing more is consumed.
-  static constexpr size_t kOutputBytesMax = 16 * 1024;
+  static constexpr size_t kOutputBytesMax = 16_KiB;
   // A line without a newline for so long is not going to be a command.
-  static constexpr size_t kLineBytesMax = 8 * 1024;
+  static constexpr size_t kLineBytesMax = 8_KiB;
   static_assert(kLineBytesMax > kCommandBytesMax);
   // 5xx replies without a message taken between them.
   static constexpr uint32_t kErrorsMax = 20;

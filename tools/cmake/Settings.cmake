@@ -8,7 +8,9 @@ target_compile_options(backstay_settings INTERFACE
 target_compile_definitions(backstay_settings INTERFACE _GLIBCXX_ASSERTIONS)
 if(BACKSTAY_SANITIZE)
   target_compile_options(backstay_settings INTERFACE
-    -fsanitize=${BACKSTAY_SANITIZE} -fno-sanitize-recover=all -O1)
+    -fsanitize=${BACKSTAY_SANITIZE} -fno-sanitize-recover=all
+    # Half of the time to compile a test was optimisation.
+    $<IF:$<BOOL:$<TARGET_PROPERTY:BACKSTAY_IS_TEST>>,-O0,-O1>)
   target_link_options(backstay_settings INTERFACE -fsanitize=${BACKSTAY_SANITIZE})
 else()
   target_compile_options(backstay_settings INTERFACE
@@ -32,12 +34,42 @@ if(BACKSTAY_LTO)
 endif()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
+# Half of a debug build went into parsing the same headers again. The other presets do without, so
+# that a file which forgets an include does not build there.
+option(BACKSTAY_PRECOMPILE "precompile the headers that nearly every file includes" OFF)
+function(backstay_precompile name)
+  if(BACKSTAY_PRECOMPILE)
+    # What everything links: a header is refused where other macros are defined.
+    target_link_libraries(${name} PRIVATE backstay_settings fmt::fmt spdlog::spdlog)
+    target_precompile_headers(${name} PRIVATE
+      <algorithm> <array> <atomic> <cstdint> <deque> <functional> <map> <memory> <optional> <set>
+      <span> <string> <string_view> <utility> <vector> <absl/container/flat_hash_map.h>
+      <absl/status/statusor.h> <absl/time/time.h> <fmt/format.h> ${ARGN})
+  endif()
+endfunction()
+function(backstay_use_precompiled name headers)
+  if(BACKSTAY_PRECOMPILE)
+    target_precompile_headers(${name} REUSE_FROM ${headers})
+  endif()
+endfunction()
+if(BACKSTAY_PRECOMPILE)
+  file(WRITE ${CMAKE_BINARY_DIR}/headers.cc "int main() {}\n")
+  add_library(backstay_headers OBJECT ${CMAKE_BINARY_DIR}/headers.cc)
+  target_compile_options(backstay_headers PRIVATE -fno-exceptions)
+  add_executable(backstay_test_headers ${CMAKE_BINARY_DIR}/headers.cc)
+  target_link_libraries(backstay_test_headers PRIVATE GTest::gtest)
+  set_target_properties(backstay_test_headers PROPERTIES BACKSTAY_IS_TEST ON)
+endif()
+backstay_precompile(backstay_headers)
+backstay_precompile(backstay_test_headers <gtest/gtest.h>)
+
 # backstay_library(NAME SOURCES ... DEPENDS ...): product code, no exceptions.
 function(backstay_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC backstay_settings ${ARG_DEPENDS})
   target_compile_options(${name} PRIVATE -fno-exceptions)
+  backstay_use_precompiled(${name} backstay_headers)
 endfunction()
 
 # backstay_program(NAME SOURCES ... DEPENDS ...): an executable in bin/, and part of the target that
@@ -50,12 +82,24 @@ function(backstay_program name)
   add_dependencies(programs ${name})
 endfunction()
 
+# backstay_test_library(NAME SOURCES ... DEPENDS ...): what several tests share.
+function(backstay_test_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC backstay_settings ${ARG_DEPENDS} GTest::gtest)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF BACKSTAY_IS_TEST ON)
+  target_compile_options(${name} PRIVATE -fPIE)
+  backstay_use_precompiled(${name} backstay_test_headers)
+endfunction()
+
 # backstay_test(NAME SOURCES ... DEPENDS ... [LABELS ...]): a GoogleTest program, one ctest entry.
 function(backstay_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE
     backstay_settings ${ARG_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES BACKSTAY_IS_TEST ON)
+  backstay_use_precompiled(${name} backstay_test_headers)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT 300)
 endfunction()
