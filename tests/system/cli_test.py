@@ -268,7 +268,7 @@ class ReadOnly(Cli):
         done = self.verb("verify", user=NOBODY, expect=73)
         self.assertIn(os.path.basename(one)[8:].encode(), done.stdout)
         self.assertIn(b"permission denied", done.stdout)
-        self.assertIn(b"cannot be read", self.verb("list", user=NOBODY).stderr)
+        self.assertIn(b"unreadable: 1", self.verb("list", user=NOBODY).stderr)
         os.chmod(self.spool, 0o700)
         self.assertIn(b"run it as a user who may read",
                       self.verb("list", user=NOBODY, expect=73).stderr)
@@ -341,11 +341,11 @@ class Damage(Cli):
             self.assertTrue(damage[0]["from"] <= at < damage[0]["to"], (damage, at))
             cat = self.verb("cat", queue_id, spool=spool, expect=1)
             self.assertEqual(cat.stdout, b"")
-            self.assertRegex(cat.stderr.decode(), rf"damaged: segment {path[-8:]} offset \d+: ")
+            self.assertRegex(cat.stderr.decode(), rf"whole: segment {path[-8:]} offset \d+: ")
             listed = self.verb("list", "--json", spool=spool)
             self.assertEqual({item["queue_id"] for item in objects(listed)},
                              set(self.sent) - {queue_id})
-            self.assertIn(b"1 places are damaged", listed.stderr)
+            self.assertIn(b"damaged places: 1, unreadable: 0", listed.stderr)
             text = self.verb("verify", spool=spool, expect=1).stdout.decode()
             self.assertRegex(text, rf"(?m)^damaged +shard \d\d\d +segment {path[-8:]} +bytes "
                                    rf"{damage[0]['from']} to {damage[0]['to']} +batch$")

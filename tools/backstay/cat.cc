@@ -77,10 +77,10 @@ int Refuse(const CatOptions& options, const absl::Status& status) {
     return kExitFound;
   }
   if (absl::IsDataLoss(status)) {
-    Complain(
-        fmt::format("{} is damaged: {}. Nothing of it was written; `backstay spool verify {}` "
-                    "names all damage",
-                    options.queue_id, why, options.path));
+    Complain(fmt::format(
+        "{} cannot be read whole: {}. Nothing of it was written; `backstay spool verify {}` "
+        "names all damage",
+        options.queue_id, why, options.path));
     return kExitFound;
   }
   return ComplainOfSpool(options.path, status);

@@ -59,9 +59,8 @@ void FindingCount::OnFinding(const Finding& finding) {
 void FindingCount::Complain(const std::string& path) const {
   if (damaged_ + unreadable_ > 0) {
     backstay::Complain(fmt::format(
-        "{} places are damaged and {} cannot be read; what lies there is left out. `backstay spool "
-        "verify {}` names them",
-        damaged_, unreadable_, path));
+        "damaged places: {}, unreadable: {}; what lies there is left out", damaged_, unreadable_));
+    backstay::Complain(fmt::format("`backstay spool verify {}` names them", path));
   }
 }
 
