@@ -56,7 +56,7 @@ void Catalog::Start() {
     CatalogEntry entry;
     entry.number = *number;
     entry.file_bytes = file.bytes;
-    found_.push_back(std::move(entry));
+    found_.push_back(entry);
   }
   std::sort(found_.begin(), found_.end(), [](const CatalogEntry& left, const CatalogEntry& right) {
     return left.number < right.number;
@@ -138,7 +138,7 @@ void Catalog::KeepIfZero(bool is_zero) {
     return LeaveAlone(found_[current_].is_unreadable ? LeftAlone::kUnreadable : LeftAlone::kDamaged,
                       "no readable header");
   }
-  entries_.push_back(std::move(found_[current_++]));
+  entries_.push_back(found_[current_++]);
   Next();
 }
 
@@ -165,7 +165,7 @@ void Catalog::Decide(std::optional<SegmentHeader> header, bool from_copy) {
   entry.is_short = entry.file_bytes < header->segment_bytes;
   entry.header = header;
   ReadStart(*header);
-  entries_.push_back(std::move(found_[current_++]));
+  entries_.push_back(found_[current_++]);
   Next();
 }
 

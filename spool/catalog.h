@@ -54,7 +54,7 @@ class CatalogEvents {
   ~CatalogEvents() = default;
 };
 
-class Catalog : public RangeReadEvents {
+class Catalog final : public RangeReadEvents {
  public:
   struct Identity {
     uint16_t node = 0;

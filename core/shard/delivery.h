@@ -48,7 +48,7 @@ class DeliveryHome {
   ~DeliveryHome() = default;
 };
 
-class Delivery : public ListNode, private OutboundEvents, private MessageReaderEvents {
+class Delivery final : public ListNode, private OutboundEvents, private MessageReaderEvents {
  public:
   Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool, std::string_view hostname,
            DeliveryHome& home);

@@ -64,7 +64,7 @@ absl::Status Engine::Listen(Io& io) {
 }
 
 absl::Status Engine::Start(Io& io) {
-  const absl::Status listening = Listen(io);
+  absl::Status listening = Listen(io);
   if (!listening.ok()) {
     for (const std::vector<Fd>& sockets : listeners_) {
       for (const Fd socket : sockets) {

@@ -38,7 +38,7 @@ class OutboundEvents {
   ~OutboundEvents() = default;
 };
 
-class OutboundConnection : public ListNode, private StreamEvents {
+class OutboundConnection final : public ListNode, private StreamEvents {
  public:
   OutboundConnection(Io& io, TimerWheel& wheel, List<Stream>& outbox, std::string_view hostname,
                      OutboundEvents& events);

@@ -62,7 +62,7 @@ class RouteHome {
   ~RouteHome() = default;
 };
 
-class Route : public ListNode, private DeliveryHome, private ProbeEvents {
+class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
  public:
   Route(const ShardParts& parts, RouteHome& home, uint64_t key);
   ~Route();

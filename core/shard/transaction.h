@@ -46,7 +46,7 @@ class TransactionHome {
   ~TransactionHome() = default;
 };
 
-class Transaction : private MessageSource {
+class Transaction final : private MessageSource {
  public:
   Transaction(Io& io, Spool& spool, TransactionHome& home);
   Transaction(const Transaction&) = delete;

@@ -73,7 +73,7 @@ FaultPlan FaultPlan::Manners() {
       plan.*rate.field = rate.highest / 3;
     }
   }
-  plan.socket_buffer_bytes = 16 * 1024;
+  plan.socket_buffer_bytes = 16_KiB;
   plan.segment_bytes_max = 1460;
   plan.receive_buffer_bytes = 1024;
   plan.receive_buffers = 16;

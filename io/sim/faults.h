@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "core/base/units.h"
 
 namespace backstay {
 
@@ -28,9 +29,9 @@ struct FaultPlan {
   // -- network: sizes and times --
   absl::Duration latency_min = absl::Microseconds(20);
   absl::Duration latency_max = absl::Microseconds(300);
-  uint64_t socket_buffer_bytes = 256 * 1024;  // sent and not yet received, per direction
-  uint64_t segment_bytes_max = 16 * 1024;
-  uint64_t receive_buffer_bytes = 8 * 1024;  // largest lent piece
+  uint64_t socket_buffer_bytes = 256_KiB;  // sent and not yet received, per direction
+  uint64_t segment_bytes_max = 16_KiB;
+  uint64_t receive_buffer_bytes = 8_KiB;  // largest lent piece
   uint64_t receive_buffers = 256;            // per Io; when all are lent: kNoBuffers
   // -- network: manners --
   uint32_t split = 0;  // a segment is cut at a drawn byte

@@ -143,7 +143,7 @@ void Network::Arrive(Connection& connection, int from) {
     Break(connection, 1, IoError::kReset);
     return;
   }
-  Take(connection, 1 - from, std::move(segment));
+  Take(connection, 1 - from, segment);
 }
 
 // TCP repeats for a quarter of an hour or so; here segments wait until the hosts reach each other.
@@ -180,7 +180,7 @@ void Network::Unpark() {
   }
 }
 
-void Network::Take(Connection& connection, int to, Segment segment) {
+void Network::Take(Connection& connection, int to, const Segment& segment) {
   End& end = connection.ends[static_cast<size_t>(to)];
   world_.Trace(TraceKind::kSegment, end.host, connection.id, segment.bytes.size());
   if (segment.reset) {

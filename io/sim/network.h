@@ -66,7 +66,7 @@ class Network {
   void Enqueue(Connection& connection, int end, Segment segment);
   void Arrive(Connection& connection, int from);
   void Park(Connection& connection, int from);
-  void Take(Connection& connection, int to, Segment segment);
+  void Take(Connection& connection, int to, const Segment& segment);
   void PumpSend(Connection& connection, int end);
   void PumpReceive(Connection& connection, int end);
   void DeliverBytes(Connection& connection, int end, const OpToken& token, Io::Backend& backend);

@@ -73,7 +73,6 @@ IoError MapStream(OpKind kind, int error) {
     case ECONNRESET:
     case ECONNABORTED:
     case ENOTCONN:  // the connection was already torn down
-      return IoError::kReset;
     case ECONNREFUSED:
       return IoError::kReset;
     case ETIMEDOUT:
