@@ -117,6 +117,38 @@ TEST_F(SpoolDirectoryTest, ALostVersionComesBackFromASegment) {
   opened->Close(*io);
 }
 
+TEST_F(SpoolDirectoryTest, OpenedToReadNothingIsMadeLockedOrWritten) {
+  EXPECT_FALSE(SpoolDirectory::OpenToRead(*io, "/spool").ok());
+  EXPECT_FALSE(host.disk().Exists("/spool"));
+  auto daemon = Open(4, 7);
+  ASSERT_TRUE(daemon.ok());
+  host.disk().Delete("/spool/shard-001");
+  const std::vector<std::string> before = host.disk().List("/spool");
+  const std::unique_ptr<Io> other = world.MakeIo(host);
+  auto reader = SpoolDirectory::OpenToRead(*other, "/spool");
+  ASSERT_TRUE(reader.ok());
+  EXPECT_EQ(reader->node(), 7);
+  ASSERT_EQ(reader->shard_directories().size(), 4u);
+  EXPECT_TRUE(reader->shard_directories()[0].valid());
+  EXPECT_FALSE(reader->shard_directories()[1].valid());
+  EXPECT_EQ(host.disk().List("/spool"), before);
+  reader->Close(*other);
+  daemon->Close(*io);
+}
+
+TEST_F(SpoolDirectoryTest, WhatIsOpenedToReadMustBeASpoolOfAKnownFormat) {
+  ASSERT_NE(host.disk().WalkDirectory("/spool", /*create=*/true), kNoNode);
+  EXPECT_TRUE(absl::IsNotFound(SpoolDirectory::OpenToRead(*io, "/spool").status()));
+  ASSERT_NE(host.disk().WalkDirectory("/spool/shard-000", /*create=*/true), kNoNode);
+  auto without_version = SpoolDirectory::OpenToRead(*io, "/spool");
+  ASSERT_TRUE(without_version.ok());
+  EXPECT_EQ(without_version->warnings().size(), 1u);
+  EXPECT_FALSE(host.disk().Exists("/spool/VERSION"));
+  without_version->Close(*io);
+  host.disk().Put("/spool/VERSION", AsBytes("backstay spool 99\n"));
+  EXPECT_TRUE(absl::IsUnimplemented(SpoolDirectory::OpenToRead(*io, "/spool").status()));
+}
+
 TEST_F(SpoolDirectoryTest, ACrashAnywhereDuringTheFirstStartLeavesAUsableSpool) {
   for (uint64_t failing = 1; failing < 12; ++failing) {
     host.disk().Delete("/spool");
