@@ -114,15 +114,16 @@ Bytes FooterReader::Record(RecordKind kind, uint32_t block) const {
 
 void FooterReader::OnRangeRead(IoError error, size_t bytes) {
   if (error != IoError::kNone || bytes < bytes_.size()) {
-    return events_.OnFooterRead({});
+    return events_.OnFooterRead({}, has_place_);
   }
   if (has_place_) {
-    return events_.OnFooterRead(Record(RecordKind::kFooter, place_.block));
+    const Bytes footer = Record(RecordKind::kFooter, place_.block);
+    return events_.OnFooterRead(footer, footer.empty());
   }
   const Bytes place =
       Record(RecordKind::kFooterPlace, static_cast<uint32_t>(PlaceAt(header_) / kRecordAlignment));
   if (place.size() != sizeof(FooterPlace)) {
-    return events_.OnFooterRead({});
+    return events_.OnFooterRead({}, !IsZero(bytes_.bytes()));
   }
   place_ = LoadStruct<FooterPlace>(place);
   has_place_ = true;
@@ -130,7 +131,7 @@ void FooterReader::OnRangeRead(IoError error, size_t bytes) {
   const uint64_t frame = AlignUp(FrameBytes(place_.payload_bytes), kBlockBytes);
   if (place_.payload_bytes > kPayloadBytesMax || at % kBlockBytes != 0 ||
       at + frame > DataEnd(header_)) {
-    return events_.OnFooterRead({});
+    return events_.OnFooterRead({}, true);
   }
   bytes_.Resize(static_cast<size_t>(frame));
   read_.Start(file_, {bytes_.data(), bytes_.size()}, at);

@@ -48,8 +48,8 @@ class FooterWriter {
 
 class FooterReaderEvents {
  public:
-  // Empty: there is none, or it is damaged.
-  virtual void OnFooterRead(Bytes payload) = 0;
+  // Empty: there is none, or it is damaged (there is a place that names one).
+  virtual void OnFooterRead(Bytes payload, bool is_damaged) = 0;
 
  protected:
   ~FooterReaderEvents() = default;

@@ -97,7 +97,12 @@ void Recovery::NextSegment() {
   EndReading();
 }
 
-void Recovery::OnFooterRead(Bytes payload) {
+void Recovery::OnFooterRead(Bytes payload, bool is_damaged) {
+  if (is_damaged) {
+    LogError("spool shard={} segment={:08x} damaged: footer; the segment is read", shard_,
+             segment_->number());
+    ++result_.damaged;
+  }
   auto footer =
       DecodeFooter(payload, [this](std::string_view name) { return index_.Intern(name); });
   if (footer.has_value()) {

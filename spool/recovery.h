@@ -77,7 +77,7 @@ class Recovery final : private FooterReaderEvents,
   void OnSegmentRead() override;
   void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) override;
   void OnCommit(const CommitPayload& commit, bool continues) override;
-  void OnFooterRead(Bytes payload) override;
+  void OnFooterRead(Bytes payload, bool is_damaged) override;
   void OnBrokenBatch(ByteRange range, bool has_successor) override;
   void OnBrokenChain(uint64_t at) override;
   void OnQuarantined() override;

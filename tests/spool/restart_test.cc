@@ -160,6 +160,7 @@ TEST_F(RestartTest, ADamagedFooterCostsAScanOfItsSegment) {
     copy.Start();
     EXPECT_GT(MarkCount("segment known by its footer"), known);
     EXPECT_EQ(Picture(copy), scanned) << into;
+    EXPECT_EQ(copy.spool->Stats().damaged_records, 1u);
   }
 }
 

@@ -34,7 +34,7 @@ class MessageScan final : private ScanEvents {
               FrameBytes(payload.size())});
     }
   }
-  void OnCommit(const CommitPayload&) override {}
+  void OnCommit(const CommitPayload&, bool) override {}
   void OnBrokenBatch(ByteRange, bool) override {}
   void OnBrokenChain(uint64_t) override {}
 

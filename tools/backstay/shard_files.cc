@@ -85,7 +85,7 @@ const CatalogEntry* ShardFiles::Find(uint32_t segment) const {
 
 uint64_t ShardFiles::DataEnd(const CatalogEntry& entry) const {
   ASSERT(entry.header.has_value());
-  const uint64_t end = std::min(entry.header->segment_bytes - kBlockBytes, entry.file_bytes);
+  const uint64_t end = std::min(backstay::DataEnd(*entry.header), entry.file_bytes);
   return std::min(end, catalog_.TrustEnd(entry.number).value_or(end));
 }
 

@@ -201,6 +201,8 @@ void ShardWalk::OnRecord(const RecordHeader& header, uint32_t block, Bytes paylo
   switch (static_cast<RecordKind>(header.kind)) {
     case RecordKind::kStart:
     case RecordKind::kCommit:
+    case RecordKind::kFooter:
+    case RecordKind::kFooterPlace:
       return;
     case RecordKind::kMessage:
       return AddMessage(block, payload);
@@ -279,14 +281,19 @@ void ShardWalk::ApplyOutcome(const OutcomeEntry& entry) {
   index_.Settle(message, entry.recipient, static_cast<SettleKind>(code), 0);
 }
 
-void ShardWalk::OnCommit(const CommitPayload&) {
+void ShardWalk::OnCommit(const CommitPayload&, bool continues) {
   ++counts_.batches;
   written_end_ = AlignUp(scan_->at() + kCommitFrameBytes, kBlockBytes);
   if (with_commit_.empty() || with_commit_.back() != segment_->number()) {
     with_commit_.push_back(segment_->number());
   }
   for (const BrokenRange& broken : tail_) {
-    Tell(FindingKind::kDamaged, broken.segment, broken.range, "batch");
+    if (continues) {
+      Tell(FindingKind::kTorn, broken.segment, broken.range,
+           "no batch is missing: a footer or a batch that was not finished, or a damaged footer");
+    } else {
+      Tell(FindingKind::kDamaged, broken.segment, broken.range, "batch");
+    }
   }
   tail_.clear();
 }

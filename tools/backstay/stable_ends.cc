@@ -22,7 +22,7 @@ class LastBatch final : public ScanEvents {
 
  private:
   void OnRecord(const RecordHeader&, uint32_t, Bytes) override {}
-  void OnCommit(const CommitPayload& commit) override {
+  void OnCommit(const CommitPayload& commit, bool) override {
     begin_ = scan_->at() - std::min(commit.batch_bytes, scan_->at() - kDataStart);
   }
   void OnBrokenBatch(ByteRange, bool) override {}
