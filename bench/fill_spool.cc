@@ -1,7 +1,6 @@
-// bench/fill_spool.cc -- backstay-fill: a spool with millions of queued messages in minutes, without
-// SMTP.
+// bench/fill_spool.cc -- backstay-fill: millions of queued messages in a spool, without SMTP.
 //
-// What it writes is what the daemon would have written: envelopes, Received fields, batches, synced.
+// It writes what the daemon would have written: envelopes, Received fields, batches, synced.
 // The daemon is not running meanwhile (the spool is locked).
 #include <unistd.h>
 

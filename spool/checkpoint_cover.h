@@ -1,5 +1,5 @@
-// spool/checkpoint_cover.h -- what a checkpoint spares a recovery: the outcomes of the segments that
-// it covers.
+// spool/checkpoint_cover.h -- what a checkpoint spares a recovery: the outcomes of
+// the segments that it covers.
 //
 // Errors: Fits and Apply say no when files and checkpoint disagree; then it is not used at all.
 // Turn:   nothing waits.

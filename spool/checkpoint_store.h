@@ -1,9 +1,9 @@
-// spool/checkpoint_store.h -- checkpoint files of a shard: written beside the log, the two newest kept.
+// spool/checkpoint_store.h -- checkpoint files beside the log; the two newest are kept.
 //
 // Names:  "checkpoint-0000002a"; numbers only grow and have nothing to do with those of segments.
 // Errors: a checkpoint that cannot be written is named in the log and removed; the older ones stay
-//         good. One that cannot be read or is not whole is named and passed over for the one before it:
-//         it may be damaged, or not finished when the machine stopped.
+//         good. One that cannot be read or is not whole is named and passed over for the one
+//         before it: it may be damaged, or not finished when the machine stopped.
 // Turn:   one operation at a time.
 #pragma once
 

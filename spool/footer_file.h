@@ -2,7 +2,7 @@
 //
 // Layout: the footer record begins where the last batch ended; the block before the second header
 //         says where. Both are written with the segment in place, and synced.
-// Errors: a footer that cannot be written or read is none: the segment is scanned at the next start.
+// Errors: a footer that cannot be written or read is none: the segment is scanned at a start.
 // Turn:   one operation at a time.
 // See:    FORMAT.md 2 "footer".
 #pragma once

@@ -28,7 +28,8 @@ class SegmentKey {
   uint32_t prefix_crc_ = 0;
 };
 
-// Where batches and the footer end: before the place of the footer (version 2) and the second header.
+// Where batches and the footer end: before the place of the footer (version 2) and the second
+// header.
 uint64_t DataEnd(const SegmentHeader& header);
 
 // Writes the header block (4 KiB, the checksum is computed).
