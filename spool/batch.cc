@@ -12,6 +12,9 @@ namespace {
 
 // A shard has two buffers and fills them with this much in the course of ordinary mail.
 constexpr size_t kRetainedBytesMax = 1_MiB;
+// More than a message takes in the table, so that names of domains fit in too. A footer that does
+// not fit is not written.
+constexpr uint64_t kFooterMessageBytes = 12;
 
 }  // namespace
 
@@ -32,7 +35,8 @@ void Batch::Begin(Segment& segment, uint64_t start) {
 bool Batch::HasRoom(uint64_t payload_bytes) const {
   ASSERT(segment_ != nullptr);
   const uint64_t end = start_ + buffer_.size() + FrameBytes(payload_bytes) + kCommitFrameBytes;
-  return end <= segment_->data_end();
+  const uint64_t footer = FrameBytes(sizeof(FooterFixed) + segment_->footer_reserve);
+  return AlignUp(end, kBlockBytes) + AlignUp(footer, kBlockBytes) <= segment_->data_end();
 }
 
 bool Batch::HasRoomForCommit() const {
@@ -96,6 +100,8 @@ void Batch::AddMessage(CommitWaiter* waiter, uint32_t block, uint32_t arrival_se
     waiter->message_ = static_cast<uint32_t>(messages_.size());
   }
   messages_.push_back(message);
+  segment_->footer_reserve +=
+      kFooterMessageBytes + 3 * recipients.size() + sizeof(PartEntry) * parts.size();
 }
 
 void Batch::Close(const CommitFields& fields, uint64_t sequence) {

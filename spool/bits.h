@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace backstay {
@@ -32,6 +33,20 @@ class Bits {
       bit = static_cast<uint32_t>((word + 1) * 64);
     }
     return end;
+  }
+  uint64_t Count() const {
+    uint64_t count = 0;
+    for (const uint64_t word : words_) {
+      count += static_cast<uint64_t>(std::popcount(word));
+    }
+    return count;
+  }
+  // As they are stored; bits behind the last are zero.
+  const std::vector<uint64_t>& words() const { return words_; }
+  static Bits FromWords(std::vector<uint64_t> words) {
+    Bits bits;
+    bits.words_ = std::move(words);
+    return bits;
   }
 
  private:

@@ -8,6 +8,7 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
+#include "spool/checkpoint_store.h"
 #include "spool/segment_set.h"
 
 namespace backstay {
@@ -44,11 +45,17 @@ void Catalog::Start() {
     if (file.is_directory && file.name == "quarantine") {
       continue;
     }
+    if (const auto checkpoint = ParseCheckpointName(file.name); checkpoint.has_value()) {
+      checkpoints_.push_back(*checkpoint);
+      continue;
+    }
     const std::optional<uint32_t> number = ParseSegmentName(file.name);
     highest_number_ = std::max(highest_number_, number.value_or(0));
     if (!number.has_value() || !file.is_file || file.bytes == 0) {
       LogWarning("spool shard={} file=\"{}\" left alone: not a segment", identity_.shard,
                  Escaped(file.name));
+      left_alone_.push_back({file.name, LeftAlone::kForeign,
+                             number.has_value() ? "empty, or no plain file" : "not a segment"});
       continue;
     }
     CatalogEntry entry;
@@ -59,6 +66,7 @@ void Catalog::Start() {
   std::sort(found_.begin(), found_.end(), [](const CatalogEntry& left, const CatalogEntry& right) {
     return left.number < right.number;
   });
+  std::sort(checkpoints_.begin(), checkpoints_.end());
   Next();
 }
 
@@ -94,8 +102,10 @@ void Catalog::OnOpened(const IoResult& result) {
     if (result.error() == IoError::kDevice && ++failed_opens_ < kTries) {
       return io_.Open(&open_, directory_, open_name_.data(), OpenMode::kRead);
     }
-    found_[current_].is_unreadable = result.error() != IoError::kNotFound;
-    return LeaveAlone(Describe(result.error()));
+    const bool is_gone = result.error() == IoError::kNotFound;
+    found_[current_].is_unreadable = !is_gone;
+    return LeaveAlone(is_gone ? LeftAlone::kGone : LeftAlone::kUnreadable,
+                      Describe(result.error()));
   }
   found_[current_].file = result.fd();
   head_.Resize(kHeadBytes);
@@ -131,7 +141,8 @@ void Catalog::CopyRead() {
 
 void Catalog::KeepIfZero(bool is_zero) {
   if (!is_zero) {
-    return LeaveAlone("no readable header");
+    return LeaveAlone(found_[current_].is_unreadable ? LeftAlone::kUnreadable : LeftAlone::kDamaged,
+                      "no readable header");
   }
   entries_.push_back(found_[current_++]);
   Next();
@@ -139,20 +150,22 @@ void Catalog::KeepIfZero(bool is_zero) {
 
 void Catalog::Decide(std::optional<SegmentHeader> header, bool from_copy) {
   CatalogEntry& entry = found_[current_];
-  if (header->version != kFormatVersion ||
+  if (header->version < kFormatOldest || header->version > kFormatVersion ||
       header->state != static_cast<uint32_t>(SegmentState::kInUse)) {
-    return LeaveAlone(fmt::format("format {} state {}", header->version, header->state));
+    return LeaveAlone(LeftAlone::kDamaged,
+                      fmt::format("format {} state {}", header->version, header->state));
   }
   if (header->segment != entry.number || header->shard != identity_.shard ||
       header->node != identity_.node) {
-    return LeaveAlone(fmt::format("it is segment {:08x} of node {} shard {}", header->segment,
+    return LeaveAlone(LeftAlone::kDamaged,
+                      fmt::format("it is segment {:08x} of node {} shard {}", header->segment,
                                   header->node, header->shard));
   }
   const bool is_possible = header->segment_bytes % kBlockBytes == 0 &&
                            header->segment_bytes >= kSegmentBytesMin &&
                            header->segment_bytes <= kSegmentBytesMax;
   if (!is_possible) {
-    return LeaveAlone("impossible size in its header");
+    return LeaveAlone(LeftAlone::kDamaged, "impossible size in its header");
   }
   entry.is_header_from_copy = from_copy;
   entry.is_short = entry.file_bytes < header->segment_bytes;
@@ -185,10 +198,11 @@ void Catalog::ReadStart(const SegmentHeader& header) {
   found_[current_].start = start;
 }
 
-void Catalog::LeaveAlone(std::string_view why) {
+void Catalog::LeaveAlone(LeftAlone kind, std::string_view why) {
   CatalogEntry& entry = found_[current_];
   LogError("spool shard={} segment={:08x} left alone: {}", identity_.shard, entry.number, why);
   ++damage_;
+  left_alone_.push_back({Name(), kind, std::string(why)});
   if (entry.is_unreadable) {
     unreadable_.push_back(entry.number);
   }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -30,6 +31,19 @@ struct CatalogEntry {
   bool is_header_from_copy = false;
   bool is_short = false;
   bool is_unreadable = false;  // the device failed, now or in part
+};
+
+enum class LeftAlone : uint8_t {
+  kForeign,     // not of the log
+  kGone,        // unlinked since the directory was listed
+  kUnreadable,  // device or permission: its mail is not lost, only not seen
+  kDamaged      // nothing in it can be told from foreign bytes
+};
+
+struct LeftAloneFile {
+  std::string name;
+  LeftAlone kind = LeftAlone::kForeign;
+  std::string why;
 };
 
 class CatalogEvents {
@@ -54,9 +68,13 @@ class Catalog final : public RangeReadEvents {
   // By number; files that are left alone are not in it.
   std::vector<CatalogEntry>& entries() { return entries_; }
   const std::vector<CatalogEntry>& entries() const { return entries_; }
+  // Of checkpoint files, ascending.
+  const std::vector<uint32_t>& checkpoints() const { return checkpoints_; }
   // Of all names seen, used or not: numbers are never given twice.
   uint32_t highest_number() const { return highest_number_; }
   uint64_t damage() const { return damage_; }
+  // What is in the directory and not in entries().
+  const std::vector<LeftAloneFile>& left_alone() const { return left_alone_; }
   // Left alone because the device failed: their mail is not lost, only not seen.
   const std::vector<uint32_t>& unreadable() const { return unreadable_; }
   // Where trust in a segment ends, if a start record behind it says that it does.
@@ -75,7 +93,7 @@ class Catalog final : public RangeReadEvents {
   void KeepIfZero(bool is_zero);
   void Decide(std::optional<SegmentHeader> header, bool from_copy);
   void ReadStart(const SegmentHeader& header);
-  void LeaveAlone(std::string_view why);
+  void LeaveAlone(LeftAlone kind, std::string_view why);
   std::string Name() const;
 
   Io& io_;
@@ -87,8 +105,10 @@ class Catalog final : public RangeReadEvents {
   size_t current_ = 0;  // in found_
   std::vector<CatalogEntry> entries_;
   std::vector<UntrustedEntry> untrusted_;  // what start records say of the segments before them
+  std::vector<uint32_t> checkpoints_;
   uint32_t highest_number_ = 0;
   uint64_t damage_ = 0;
+  std::vector<LeftAloneFile> left_alone_;
   std::vector<uint32_t> unreadable_;
   int failed_opens_ = 0;
   AlignedBuffer head_;

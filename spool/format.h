@@ -11,7 +11,8 @@
 
 namespace backstay {
 
-constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kFormatVersion = 2;
+constexpr uint32_t kFormatOldest = 1;  // read, never written
 
 // Places are counted in these, so that 24 bits of a queue id reach 1 GiB.
 constexpr size_t kRecordAlignment = 64;
@@ -37,8 +38,10 @@ enum class RecordKind : uint8_t {
   kCommit = 2,
   kMessage = 3,
   kPart = 4,
-  kOutcomes = 5
-  // 6 to 9 are reserved: footer, rule, evacuated message, destination state
+  kOutcomes = 5,
+  kFooter = 6,
+  // 7 to 9 are reserved: rule, evacuated message, destination state
+  kFooterPlace = 10
 };
 
 struct SegmentHeader {
@@ -153,6 +156,62 @@ struct OutcomeEntry {
   uint32_t detail_bytes = 0;
 };
 static_assert(sizeof(OutcomeEntry) == 20);
+
+// What a footer tells of its segment, before the tables.
+struct FooterFixed {
+  uint32_t messages = 0;
+  uint32_t bits = 0;  // recipients
+  uint32_t domains = 0;
+  uint32_t groups = 0;
+  uint32_t stream_bytes = 0;
+  uint32_t messages_with_parts = 0;
+  uint32_t arrival_first = 0;  // seconds of the spool clock
+  uint32_t arrival_last = 0;
+  uint32_t last_commit_crc = 0;  // the chain goes on from it
+  uint32_t zero = 0;
+};
+static_assert(sizeof(FooterFixed) == 40);
+
+// In the block before the second header: where the footer is.
+struct FooterPlace {
+  uint32_t block = 0;  // offset / 64
+  uint32_t payload_bytes = 0;
+};
+static_assert(sizeof(FooterPlace) == 8);
+
+constexpr uint64_t kCheckpointMagic = 0x3150434b54534b42;  // "BKSTKCP1"
+
+struct CheckpointHeader {
+  uint64_t magic = kCheckpointMagic;
+  uint32_t version = kFormatVersion;
+  uint16_t node = 0;
+  uint16_t shard = 0;
+  uint32_t covers = 0;
+  uint32_t segments = 0;
+  uint32_t notes = 0;
+  uint32_t body_crc = 0;
+  uint64_t bytes = 0;  // of the body: segments, then notes
+  uint32_t zero = 0;
+  uint32_t crc = 0;  // of what stands before it
+};
+static_assert(sizeof(CheckpointHeader) == 48);
+
+struct CheckpointSegment {  // then the words of the live bits and of the pending ones
+  uint32_t segment = 0;
+  uint32_t generation = 0;
+  uint32_t bits = 0;
+  uint32_t live_words = 0;
+  uint32_t pending_words = 0;
+};
+static_assert(sizeof(CheckpointSegment) == 20);
+
+struct CheckpointNote {  // then the note
+  uint32_t segment = 0;
+  uint32_t block = 0;
+  uint32_t recipient = 0;
+  uint32_t bytes = 0;
+};
+static_assert(sizeof(CheckpointNote) == 16);
 
 constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;

@@ -17,7 +17,7 @@ const absl::Duration kSpaceRetry = absl::Seconds(1);
 // Small, so that damage costs few outcomes (duplicates) and readers little memory.
 constexpr size_t kOutcomesPayloadMax = 32_KiB;
 static_assert(FrameBytes(kOutcomesPayloadMax) + kStartFrameBytes + kCommitFrameBytes <
-              kSegmentBytesMin - 2 * kBlockBytes);
+              kSegmentBytesMin - 5 * kBlockBytes);
 
 }  // namespace
 
@@ -228,6 +228,8 @@ void GroupCommit::OnSynced(const IoResult& result) {
   ++batches_;
   last_commit_crc_ = flight_->commit_crc();
   last_stored_segment_ = flight_->segment()->number();
+  flight_->segment()->batches_end = flight_->start() + flight_->bytes().size();
+  flight_->segment()->last_commit_crc = last_commit_crc_;
   needs_successor_ = !flight_->empty();
   last_synced_at_ = io_.Now();
   must_commit_ = false;

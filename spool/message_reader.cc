@@ -129,7 +129,7 @@ void MessageReader::Impl::ReadRecord(MessageRef place, uint64_t frame_bytes) {
   if (segment_ == nullptr) {
     const bool is_there = spool_.IsUnreadable(place.segment);
     if (!is_there) {
-      spool_.CountDamage();
+      spool_.read_damage().CountLost();
     }
     late_outcome_ = is_there ? ReadOutcome::kUnreadable : ReadOutcome::kDamaged;
     late_content_ = Bytes();
@@ -249,7 +249,7 @@ void MessageReader::Impl::LeaveSegment() {
 void MessageReader::Impl::Damaged(const char* what) {
   LogError("spool segment={:08x} offset={} damaged: {}", place_.segment,
            uint64_t{place_.block} * kRecordAlignment, what);
-  spool_.CountDamage();
+  spool_.read_damage().Add(*segment_, buffer_at_, buffer_at_ + buffer_.size());
   LeaveSegment();
   Tell(ReadOutcome::kDamaged, Bytes());
 }

@@ -14,6 +14,7 @@ constexpr uint32_t kHasDomain = 2;   // else the domain of the entry before
 constexpr uint32_t kHasMany = 4;     // count of recipients, then ...
 constexpr uint32_t kHasList = 8;     // ... the domain of each
 constexpr uint32_t kFlagBits = 4;
+constexpr uint32_t kRecipientsMax = 1u << 20;  // of one message; sessions allow far fewer
 
 uint32_t ZigZag(uint32_t from, uint32_t to) {
   const auto difference = static_cast<int32_t>(to - from);
@@ -35,10 +36,15 @@ void MessageTable::WriteNumber(uint32_t number) {
 }
 
 uint32_t MessageTable::ReadNumber(size_t& at) const {
-  uint32_t number = stream_[at] & 0x7f;
-  for (uint32_t shift = 7; (stream_[at++] & 0x80) != 0; shift += 7) {
-    number |= static_cast<uint32_t>(stream_[at] & 0x7f) << shift;
+  uint32_t number = 0;
+  for (uint32_t shift = 0; shift < 35 && at < stream_.size(); shift += 7) {
+    const uint8_t byte = stream_[at++];
+    number |= static_cast<uint32_t>(byte & 0x7f) << shift;
+    if ((byte & 0x80) == 0) {
+      return number;
+    }
   }
+  at = stream_.size() + 1;  // beyond the end: Load() sees it
   return number;
 }
 
@@ -132,6 +138,7 @@ MessageTable::Entry MessageTable::Read(const Entry& before) const {
   entry.recipients = (first & kHasMany) != 0 ? ReadNumber(at) : 1;
   if ((first & kHasList) != 0) {
     entry.list_at = static_cast<uint32_t>(at);
+    entry.recipients = std::min<uint32_t>(entry.recipients, static_cast<uint32_t>(stream_.size()));
     for (uint32_t recipient = 0; recipient < entry.recipients; ++recipient) {
       ReadNumber(at);
     }
@@ -184,6 +191,59 @@ uint32_t MessageTable::DomainOf(const Entry& entry, uint32_t recipient) const {
     ReadNumber(at);
   }
   return ReadNumber(at);
+}
+
+std::optional<MessageTable> MessageTable::Load(uint32_t messages, std::vector<Group> groups,
+                                               std::vector<uint8_t> stream,
+                                               std::vector<DomainId> domains) {
+  MessageTable table;
+  table.messages_ = messages;
+  table.groups_ = std::move(groups);
+  table.stream_ = std::move(stream);
+  for (const DomainId domain : domains) {
+    if (table.Intern(domain) + 1 != table.domains()) {
+      return std::nullopt;  // twice
+    }
+  }
+  if (!table.IsSound()) {
+    return std::nullopt;
+  }
+  if (messages > 0) {
+    table.last_ = table.Get(messages - 1);
+    table.bits_ = table.last_.first_bit + table.last_.recipients;
+  }
+  return table;
+}
+
+// Every entry ascends and names recipients and domains that there are, and the heads of the groups
+// say what the entries before them say.
+bool MessageTable::IsSound() const {
+  if (groups_.size() != (uint64_t{messages_} + kGroup - 1) / kGroup) {
+    return false;
+  }
+  Entry entry;
+  for (uint32_t message = 0; message < messages_; ++message) {
+    const Entry before = message % kGroup == 0 ? Before(message / kGroup) : entry;
+    // The zero byte at the front comes before the first.
+    const bool follows =
+        message == 0 ? before.first_bit == 0 && before.next_at == 1
+                     : before.first_bit + before.recipients == entry.first_bit + entry.recipients &&
+                           before.next_at == entry.next_at;
+    const uint32_t block_before = entry.block;
+    entry = Read(before);
+    if (entry.recipients == 0 || entry.recipients > kRecipientsMax) {
+      return false;
+    }
+    bool is_known = true;
+    ForEachRecipient(entry, [&](uint32_t, uint32_t local) {
+      is_known = is_known && local < domains() && MayHave(message / kGroup, local);
+    });
+    if (!follows || !is_known || entry.next_at > stream_.size() ||
+        (message > 0 && entry.block <= block_before)) {
+      return false;
+    }
+  }
+  return messages_ == 0 || entry.next_at == stream_.size();
 }
 
 size_t MessageTable::memory_bytes() const {

@@ -71,18 +71,28 @@ class MessageTable {
   }
   size_t memory_bytes() const;
 
- private:
+  // The head of 64 messages, in memory as in a footer.
   struct Group {
     uint64_t domains;  // bit (local % 64) for each domain in it
     uint32_t block;    // of its first message
     uint32_t arrival_seconds;
     uint32_t first_bit;
-    uint32_t at;  // in stream_
+    uint32_t at;  // in the stream
   };
+  static_assert(sizeof(Group) == 24);
+  std::span<const Group> group_heads() const { return groups_; }
+  std::span<const uint8_t> stream() const { return stream_; }
+  // What group_heads() and stream() gave; `domains`: by local number. Nothing: no table has these
+  // bytes. Walks all of it.
+  static std::optional<MessageTable> Load(uint32_t messages, std::vector<Group> groups,
+                                          std::vector<uint8_t> stream,
+                                          std::vector<DomainId> domains);
 
+ private:
   uint32_t ReadNumber(size_t& at) const;
   void WriteNumber(uint32_t number);
   uint32_t Intern(DomainId domain);
+  bool IsSound() const;
   // Reads the entry at `before.next_at` that follows `before`.
   Entry Read(const Entry& before) const;
   Entry Before(uint32_t group) const;

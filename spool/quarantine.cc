@@ -114,6 +114,8 @@ void Quarantine::Finish() {
   }
   step_ = Step::kIdle;
   ranges_.clear();
+  current_ = 0;
+  has_copied_ = false;
   events_.OnQuarantined();
 }
 

@@ -32,6 +32,10 @@ uint32_t SegmentKey::Seed(uint32_t block) const {
   return Crc32c(prefix_crc_, place);
 }
 
+uint64_t DataEnd(const SegmentHeader& header) {
+  return header.segment_bytes - (header.version == 1 ? 1 : 2) * kBlockBytes;
+}
+
 void SealSegmentHeader(const SegmentHeader& header, MutableBytes block) {
   ASSERT(block.size() == kBlockBytes);
   std::fill(block.begin(), block.end(), uint8_t{0});

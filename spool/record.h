@@ -28,6 +28,10 @@ class SegmentKey {
   uint32_t prefix_crc_ = 0;
 };
 
+// Where batches and the footer end: before the place of the footer (version 2) and the second
+// header.
+uint64_t DataEnd(const SegmentHeader& header);
+
 // Writes the header block (4 KiB, the checksum is computed).
 void SealSegmentHeader(const SegmentHeader& header, MutableBytes block);
 // Nothing: no valid header of any version. The caller checks version, number, shard and node.

@@ -29,19 +29,34 @@ Recovery::Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, Segme
       index_(index),
       events_(events),
       reader_(io, *this),
+      footer_(io, *this),
       quarantine_(io, directory, *this) {}
 
-void Recovery::Start() {
-  result_.damaged = catalog_.damage();
-  for (const uint32_t number : catalog_.unreadable()) {
-    segments_.NoteUnreadable(number);
-  }
-  // Now, because new segments will stand behind them.
+void Recovery::AddSegments() {
   for (const CatalogEntry& entry : catalog_.entries()) {
     if (entry.header.has_value()) {
       AddSegment(*entry.header, entry.file);
     }
   }
+}
+
+void Recovery::Start(std::optional<Checkpoint> checkpoint) {
+  for (const CatalogEntry& entry : catalog_.entries()) {
+    if (Segment* segment = segments_.Find(entry.number); segment != nullptr) {
+      segment->index = SegmentIndex();  // a Recovery before this one may have filled it
+      segment->pins = 0;
+    }
+  }
+  result_.damaged = catalog_.damage();
+  for (const uint32_t number : catalog_.unreadable()) {
+    segments_.NoteUnreadable(number);
+  }
+  cover_ = CheckpointCover(std::move(checkpoint));
+  if (!cover_.Fits(catalog_)) {
+    MARK("checkpoint does not fit");
+    cover_.Forget();
+  }
+  result_.deferrals = cover_.TakeNotes();
   NextSegment();
 }
 
@@ -54,7 +69,7 @@ Segment* Recovery::AddSegment(const SegmentHeader& header, Fd file) {
 // ---- one segment after the other ----
 
 void Recovery::NextSegment() {
-  while (current_ < catalog_.entries().size() && !is_aborted_) {
+  while (current_ < catalog_.entries().size() && !is_aborted_ && !is_misfit_) {
     CatalogEntry& entry = catalog_.entries()[current_];
     if (entry.header.has_value() && catalog_.TrustEnd(entry.number).has_value() &&
         entry.file.valid()) {
@@ -67,12 +82,45 @@ void Recovery::NextSegment() {
       io_.Open(&open_, directory_, open_name_.data(), OpenMode::kReadDirect);
       return;
     }
+    // Without its start record the segment is damaged: a scan says so.
+    const bool is_whole = entry.header.has_value() && entry.start.has_value() &&
+                          !catalog_.TrustEnd(entry.number).has_value();
+    if (is_whole && cover_.Covers(entry.number) && entry.header->version >= 2) {
+      segment_ = segments_.Find(entry.number);
+      return footer_.Start(entry.file, *entry.header);
+    }
     if (StartReading()) {
       return;
     }
-    ++current_;
+    EndCovered();
   }
   EndReading();
+}
+
+void Recovery::OnFooterRead(Bytes payload, bool is_damaged) {
+  if (is_damaged) {
+    LogError("spool shard={} segment={:08x} damaged: footer; the segment is read", shard_,
+             segment_->number());
+    ++result_.damaged;
+  }
+  auto footer =
+      DecodeFooter(payload, [this](std::string_view name) { return index_.Intern(name); });
+  if (footer.has_value()) {
+    segment_->index = std::move(footer->index);
+    if (cover_.Apply(*segment_, index_)) {
+      MARK("segment known by its footer");
+      CheckPrevious(catalog_.entries()[current_]);
+      with_commit_.push_back(segment_->number());
+      last_commit_crc_ = footer->last_commit_crc;
+      ++current_;
+      return NextSegment();
+    }
+    segment_->index = SegmentIndex();
+  }
+  if (!StartReading()) {
+    EndCovered();
+    NextSegment();
+  }
 }
 
 void Recovery::OnReopened(const IoResult& result) {
@@ -92,7 +140,7 @@ void Recovery::OnReopened(const IoResult& result) {
   }
   entry.file = result.fd();
   if (!StartReading()) {
-    ++current_;
+    EndCovered();
     NextSegment();
   }
 }
@@ -101,6 +149,9 @@ bool Recovery::StartReading() {
   CatalogEntry& entry = catalog_.entries()[current_];
   segment_ = nullptr;
   if (!entry.header.has_value()) {
+    if (!entry.file.valid()) {
+      return false;  // looked at before
+    }
     zero_check_ = std::make_unique<ZeroCheck>(entry.file_bytes);
     if (entry.file_bytes <= kDataStart) {
       EndZeroCheck();
@@ -167,8 +218,19 @@ void Recovery::OnSegmentRead() {
   } else {
     EndSegment();
   }
-  ++current_;
+  EndCovered();
   NextSegment();
+}
+
+void Recovery::EndCovered() {
+  if (segment_ != nullptr && cover_.Covers(segment_->number()) &&
+      !cover_.Apply(*segment_, index_)) {
+    MARK("checkpoint and segment disagree");
+    LogWarning("spool shard={} segment={:08x} does not fit to the checkpoint; all is read", shard_,
+               segment_->number());
+    is_misfit_ = true;
+  }
+  ++current_;
 }
 
 void Recovery::EndZeroCheck() {
@@ -219,6 +281,8 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
   switch (static_cast<RecordKind>(header.kind)) {
     case RecordKind::kStart:
     case RecordKind::kCommit:
+    case RecordKind::kFooter:
+    case RecordKind::kFooterPlace:
       return;
     case RecordKind::kMessage:
       return AddMessage(block, payload);
@@ -240,6 +304,9 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
 
 bool Recovery::HasParts() const {
   return std::all_of(message_.parts.begin(), message_.parts.end(), [this](const PartEntry& part) {
+    if (cover_.Covers(part.segment)) {
+      return true;  // not looked at now; it was synced before the checkpoint
+    }
     const auto found = parts_.find(PlaceKey(part.segment, part.block));
     return found != parts_.end() && found->second.bytes == part.bytes &&
            found->second.crc == part.crc;
@@ -260,8 +327,8 @@ void Recovery::AddMessage(uint32_t block, Bytes payload) {
   if (!HasParts()) {
     doubtful_.push_back({{segment_->number(), block}, message_.fixed.recipients});
   }
-  for (const PartEntry& part : message_.parts) {
-    index_.Pin(part);
+  for (size_t i = 0; i < message_.parts.size() && !cover_.Covers(segment_->number()); ++i) {
+    index_.Pin(message_.parts[i]);
   }
   const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
   index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
@@ -269,6 +336,9 @@ void Recovery::AddMessage(uint32_t block, Bytes payload) {
 }
 
 void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {
+  if (cover_.Covers(segment_->number())) {
+    return;  // the checkpoint knows, and knows later ones too
+  }
   const MessageRef message{entry.segment, entry.block};
   const NoteKey key{message, entry.recipient};
   const bool is_live = index_.IsLive(message, entry.recipient);
@@ -299,12 +369,13 @@ void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {
   index_.Settle(message, entry.recipient, static_cast<SettleKind>(entry.code), 0);
 }
 
-void Recovery::OnCommit(const CommitPayload&) {
+void Recovery::OnCommit(const CommitPayload&, bool continues) {
   if (with_commit_.empty() || with_commit_.back() != segment_->number()) {
     with_commit_.push_back(segment_->number());
   }
-  for (const BrokenRange& broken : tail_) {
-    Damaged(broken, "batch");
+  // When the chain goes on no batch is missing: a footer that was cut short, or a torn tail.
+  for (size_t i = 0; i < tail_.size() && !continues; ++i) {
+    Damaged(tail_[i], "batch");
   }
   tail_.clear();
 }
@@ -387,8 +458,15 @@ void Recovery::EndReading() {
     }
     return events_.OnRecovered();
   }
+  if (is_misfit_) {
+    return events_.OnRecovered();
+  }
   DropDoubtful();
   JudgeTail();
+  // The checkpoint may know notes of messages that are not there any more.
+  std::erase_if(result_.deferrals, [this](const auto& entry) {
+    return !index_.IsLive(entry.first.first, entry.first.second);
+  });
   quarantine_.Start();
 }
 

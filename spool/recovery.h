@@ -18,6 +18,8 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "spool/catalog.h"
+#include "spool/checkpoint_cover.h"
+#include "spool/footer_file.h"
 #include "spool/group_commit.h"
 #include "spool/index.h"
 #include "spool/quarantine.h"
@@ -35,11 +37,13 @@ class RecoveryEvents {
   ~RecoveryEvents() = default;
 };
 
-class Recovery final : private SegmentReaderEvents, private ScanEvents, private QuarantineEvents {
+class Recovery final : private FooterReaderEvents,
+                       private SegmentReaderEvents,
+                       private ScanEvents,
+                       private QuarantineEvents {
  public:
-  using NoteKey = std::pair<MessageRef, uint32_t>;
   struct Result {
-    absl::btree_map<NoteKey, std::string> deferrals;  // the last note of each live recipient
+    NoteMap deferrals;  // the last note of each live recipient
     uint64_t damaged = 0;
     uint64_t torn = 0;
   };
@@ -49,10 +53,15 @@ class Recovery final : private SegmentReaderEvents, private ScanEvents, private 
   Recovery(const Recovery&) = delete;
   Recovery& operator=(const Recovery&) = delete;
 
-  void Start();
+  // The segments are in the set, empty and not published; new ones may be added behind them.
+  void AddSegments();
+  void Start(std::optional<Checkpoint> checkpoint);
   // OnRecovered comes soon, and nothing that was found counts.
   void Abort() { is_aborted_ = true; }
   bool is_aborted() const { return is_aborted_; }
+  // The checkpoint and the segments disagree: nothing that was found counts, and another Recovery
+  // does without it.
+  bool is_misfit() const { return is_misfit_; }
   Result& result() { return result_; }
 
  private:
@@ -67,7 +76,8 @@ class Recovery final : private SegmentReaderEvents, private ScanEvents, private 
 
   void OnSegmentRead() override;
   void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) override;
-  void OnCommit(const CommitPayload& commit) override;
+  void OnCommit(const CommitPayload& commit, bool continues) override;
+  void OnFooterRead(Bytes payload, bool is_damaged) override;
   void OnBrokenBatch(ByteRange range, bool has_successor) override;
   void OnBrokenChain(uint64_t at) override;
   void OnQuarantined() override;
@@ -77,6 +87,8 @@ class Recovery final : private SegmentReaderEvents, private ScanEvents, private 
   void OnReopened(const IoResult& result);
   // False: there is nothing to read in it.
   bool StartReading();
+  // Its messages are known: are those that are owed known as well?
+  void EndCovered();
   void EndSegment();
   void EndZeroCheck();
   void NameDamagedFile(const CatalogEntry& entry);
@@ -98,10 +110,13 @@ class Recovery final : private SegmentReaderEvents, private ScanEvents, private 
   Index& index_;
   RecoveryEvents& events_;
   SegmentReader reader_;
+  FooterReader footer_;
   Quarantine quarantine_;
   Result result_;
+  CheckpointCover cover_{std::nullopt};
 
   bool is_aborted_ = false;
+  bool is_misfit_ = false;
   size_t current_ = 0;  // in the catalog
   Segment* segment_ = nullptr;
   std::unique_ptr<SegmentScan> scan_;

@@ -33,7 +33,7 @@ struct Segment {
   Segment& operator=(const Segment&) = delete;
 
   uint32_t number() const { return header.segment; }
-  uint64_t data_end() const { return header.segment_bytes - kBlockBytes; }
+  uint64_t data_end() const { return DataEnd(header); }
   bool holds_nothing_good() const {
     return phase == SegmentPhase::kAbandoned && good_bytes <= kDataStart;
   }
@@ -43,8 +43,11 @@ struct Segment {
   const SegmentKey key;
   Fd file;  // not valid: readers open the file themselves (abandoned)
   SegmentPhase phase = SegmentPhase::kSealed;
-  bool is_published = true;  // false: recovery is at work on it, the queue does not know it
-  uint64_t good_bytes = 0;   // abandoned: where trust ends
+  bool is_published = true;      // false: recovery is at work on it, the queue does not know it
+  uint64_t good_bytes = 0;       // abandoned: where trust ends
+  uint64_t batches_end = 0;      // written in this run: behind the last synced batch
+  uint32_t last_commit_crc = 0;  // of that batch
+  uint64_t footer_reserve = 0;   // room kept for the footer, about
   SegmentIndex index;
   uint64_t pins = 0;     // parts here of live messages and of open transactions
   uint32_t readers = 0;  // MessageReaders with an operation in flight on `file`

@@ -5,6 +5,38 @@
 
 namespace backstay {
 
+SegmentIndex::SegmentIndex(MessageTable table, PartLists parts)
+    : table_(std::move(table)), parts_(std::move(parts)) {
+  live_.Grow(table_.bits());
+  for (uint32_t bit = 0; bit < table_.bits(); ++bit) {
+    live_.Set(bit);
+  }
+  Count();
+}
+
+void SegmentIndex::SetOwed(Bits live, Bits pending) {
+  live_ = std::move(live);
+  pending_ = std::move(pending);
+  live_.Grow(table_.bits());
+  Count();
+}
+
+// The counts, from the bits.
+void SegmentIndex::Count() {
+  domains_.assign(table_.domains(), LocalDomain());
+  live_recipients_ = 0;
+  pending_recipients_ = pending_.Count();
+  MessageTable::Entry entry;
+  for (uint32_t message = 0; message < table_.messages(); ++message) {
+    entry = message == 0 ? table_.Get(0) : table_.Next(entry);
+    table_.ForEachRecipient(entry, [&](uint32_t recipient, uint32_t local) {
+      const bool is_live = live_.Get(entry.first_bit + recipient);
+      domains_[local].live += is_live ? 1 : 0;
+      live_recipients_ += is_live ? 1 : 0;
+    });
+  }
+}
+
 uint32_t SegmentIndex::Add(uint32_t block, uint32_t arrival_seconds,
                            std::span<const DomainId> recipients, std::span<const PartEntry> parts) {
   const uint32_t message = table_.messages();

@@ -20,6 +20,12 @@ namespace backstay {
 
 class SegmentIndex {
  public:
+  using PartLists = absl::flat_hash_map<uint32_t, std::vector<PartEntry>>;  // by message
+
+  SegmentIndex() = default;
+  // Every recipient is live.
+  SegmentIndex(MessageTable table, PartLists parts);
+
   // Places must ascend. Returns the number of the message. `recipients`: the domain of each.
   uint32_t Add(uint32_t block, uint32_t arrival_seconds, std::span<const DomainId> recipients,
                std::span<const PartEntry> parts);
@@ -68,6 +74,12 @@ class SegmentIndex {
   uint64_t live_recipients() const { return live_recipients_; }
   uint64_t pending_recipients() const { return pending_recipients_; }
   bool dead() const { return live_recipients_ == 0 && pending_recipients_ == 0; }
+  const MessageTable& table() const { return table_; }
+  const PartLists& parts() const { return parts_; }
+  const Bits& live() const { return live_; }
+  const Bits& pending() const { return pending_; }
+  // Which recipients are owed, as live() and pending() gave it for the same table.
+  void SetOwed(Bits live, Bits pending);
 
  private:
   struct LocalDomain {
@@ -77,13 +89,14 @@ class SegmentIndex {
 
   // Decodes; the last one is remembered, because questions come in rows about the same message.
   const MessageTable::Entry& At(uint32_t message) const;
+  void Count();
   bool HasLive(const MessageTable::Entry& entry, uint32_t local) const;
 
   MessageTable table_;
   Bits live_;
   Bits pending_;
-  std::vector<LocalDomain> domains_;                             // by local number
-  absl::flat_hash_map<uint32_t, std::vector<PartEntry>> parts_;  // by message
+  std::vector<LocalDomain> domains_;  // by local number
+  PartLists parts_;
   uint64_t live_recipients_ = 0;
   uint64_t pending_recipients_ = 0;
   mutable std::optional<MessageTable::Entry> last_;

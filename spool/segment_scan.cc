@@ -2,6 +2,7 @@
 #include "spool/segment_scan.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/check.h"
 #include "core/base/mark.h"
@@ -45,13 +46,15 @@ size_t SegmentScan::Step(Bytes bytes) {
     need_ = frame;
     return 0;
   }
-  nonzero_end_ = at_ + frame;
+  const uint64_t nonzero_before = std::exchange(nonzero_end_, at_ + frame);
   next_sequence_ = std::max(next_sequence_, header->sequence + 1);
   const Bytes payload = bytes.subspan(sizeof(RecordHeader), header->payload_bytes);
   if (!PayloadIsWhole(*header, payload)) {
     return frame;  // missing in the count of its batch
   }
-  if (header->kind != static_cast<uint8_t>(RecordKind::kCommit)) {
+  if (header->kind == static_cast<uint8_t>(RecordKind::kFooter)) {
+    AcceptFooter(nonzero_before);
+  } else if (header->kind != static_cast<uint8_t>(RecordKind::kCommit)) {
     seen_at_.push_back(at_);
     seen_crcs_.push_back(header->header_crc);
     events_.OnRecord(*header, block, payload);
@@ -59,6 +62,16 @@ size_t SegmentScan::Step(Bytes bytes) {
     AcceptCommit(*header, LoadStruct<CommitPayload>(payload));
   }
   return frame;
+}
+
+// Behind the last batch, and not one itself.
+void SegmentScan::AcceptFooter(uint64_t nonzero_before) {
+  if (nonzero_before > batch_end_) {
+    events_.OnBrokenBatch({batch_end_, at_}, false);
+  }
+  batch_end_ = std::min(end_, AlignUp(nonzero_end_, kBlockBytes));
+  seen_at_.clear();
+  seen_crcs_.clear();
 }
 
 size_t SegmentScan::SkipUnknown(Bytes bytes) {
@@ -82,7 +95,7 @@ void SegmentScan::AcceptCommit(const RecordHeader& header, const CommitPayload& 
     MARK("batch without commit record");
     events_.OnBrokenBatch({batch_end_, start}, true);
   }
-  events_.OnCommit(commit);
+  events_.OnCommit(commit, previous_crc_.has_value() && commit.previous_crc == *previous_crc_);
   const auto first = static_cast<size_t>(std::lower_bound(seen_at_.begin(), seen_at_.end(), start) -
                                          seen_at_.begin());
   const auto crcs = std::span<const uint32_t>(seen_crcs_).subspan(first);

@@ -25,7 +25,9 @@ class ScanEvents {
  public:
   virtual void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) = 0;
   // A valid commit record, which also says that every batch before this one was synced.
-  virtual void OnCommit(const CommitPayload& commit) = 0;
+  // `continues`: it follows the last commit record before it, so that no whole batch is missing
+  // between them.
+  virtual void OnCommit(const CommitPayload& commit, bool continues) = 0;
   // A range that should have been a whole batch. `has_successor`: a valid commit record lies behind
   // it in this segment. Its whole records were or will be told all the same.
   virtual void OnBrokenBatch(ByteRange range, bool has_successor) = 0;
@@ -59,6 +61,7 @@ class SegmentScan final : public SegmentSink {
  private:
   size_t Step(Bytes bytes);
   size_t SkipUnknown(Bytes bytes);
+  void AcceptFooter(uint64_t nonzero_before);
   void AcceptCommit(const RecordHeader& header, const CommitPayload& commit);
 
   const SegmentKey key_;

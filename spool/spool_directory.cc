@@ -9,6 +9,7 @@
 
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "io/wait.h"
 #include "spool/record.h"
 #include "spool/segment_set.h"
 #include "spool/version_file.h"
@@ -19,25 +20,6 @@ namespace {
 constexpr const char* kVersionName = "VERSION";
 constexpr std::string_view kShardPrefix = "shard-";
 constexpr size_t kVersionBytesMax = 256;
-
-// One operation, waited for. At start nothing else is in flight on this Io.
-class Wait {
- public:
-  explicit Wait(Io& io) : io_(io) {}
-  Op* op() { return &op_; }
-  IoResult Result() {
-    while (op_.in_flight) {
-      io_.Turn(Instant::Max());
-    }
-    return result_;
-  }
-
- private:
-  void OnDone(const IoResult& result) { result_ = result; }
-  Io& io_;
-  IoResult result_;
-  Completion<&Wait::OnDone> op_{this};
-};
 
 absl::Status Problem(std::string_view what, IoError error) {
   return absl::UnavailableError(fmt::format("spool: {}: {}", what, Describe(error)));
@@ -201,7 +183,10 @@ absl::Status SpoolDirectory::UseVersion(Io& io, const Options& options) {
         fmt::format("spool: its node is {}, not {} as configured: queue ids go on with {}", node_,
                     options.node, node_));
   }
-  return is_stored ? absl::OkStatus() : WriteVersion(io, root_, *version);
+  // Before the first segment of this format: an older daemon must not meet it.
+  const bool is_current = is_stored && version->format == kFormatVersion;
+  version->format = kFormatVersion;
+  return is_current ? absl::OkStatus() : WriteVersion(io, root_, *version);
 }
 
 absl::Status SpoolDirectory::OpenShards(Io& io, const Options& options) {
@@ -236,6 +221,42 @@ absl::StatusOr<SpoolDirectory> SpoolDirectory::Open(Io& io, const Options& optio
   return directory;
 }
 
+absl::StatusOr<SpoolDirectory> SpoolDirectory::OpenToRead(Io& io, const std::string& path) {
+  SpoolDirectory directory;
+  ASSIGN_OR_RETURN(directory.root_, io.OpenDirectory(path, false));
+  const absl::Status status = directory.OpenExisting(io);
+  if (!status.ok()) {
+    directory.Close(io);
+    return status;
+  }
+  return directory;
+}
+
+absl::Status SpoolDirectory::OpenExisting(Io& io) {
+  ASSIGN_OR_RETURN(std::optional<VersionFile> version, StoredVersion(io, root_));
+  const bool is_stored = version.has_value();
+  if (!is_stored) {
+    ASSIGN_OR_RETURN(version, VersionFromSegments(io, root_));
+  }
+  RETURN_IF_ERROR(RefuseNewer(version));
+  ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> entries, io.List(root_));
+  for (const DirectoryEntry& entry : entries) {
+    const std::optional<uint16_t> number = ShardNumber(entry);
+    if (number.has_value()) {
+      shard_directories_.resize(std::max<size_t>(shard_directories_.size(), *number + 1u));
+      ASSIGN_OR_RETURN(shard_directories_[*number], io.OpenSubdirectory(root_, entry.name, false));
+    }
+  }
+  if (!version.has_value() && shard_directories_.empty()) {
+    return absl::NotFoundError("this is no spool: neither VERSION nor shard-000 is in it");
+  }
+  if (!is_stored) {
+    warnings_.push_back("spool: VERSION is missing or unreadable; the next start writes it again");
+  }
+  node_ = version.has_value() ? version->node : uint16_t{0};
+  return absl::OkStatus();
+}
+
 // The format is looked at before the lock too: taking the lock writes to its file, and of a newer
 // spool nothing may be touched. It counts only under the lock, where nobody else writes it.
 absl::Status SpoolDirectory::OpenBelow(Io& io, const Options& options) {
@@ -260,7 +281,9 @@ absl::Status SpoolDirectory::WarnOfWorldAccess(Io& io, const Options& options) {
 
 void SpoolDirectory::Close(Io& io) {
   for (const Fd shard : shard_directories_) {
-    io.Close(shard);
+    if (shard.valid()) {
+      io.Close(shard);
+    }
   }
   shard_directories_.clear();
   if (root_.valid()) {

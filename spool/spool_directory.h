@@ -5,7 +5,7 @@
 // Errors: absl codes mean exit codes: kFailedPrecondition: another daemon holds it (75);
 //         kUnimplemented: written by a newer format, nothing touched (76); anything else: cannot be
 //         opened (73).
-// Turn:   synchronous, at start only.
+// Turn:   synchronous, at start and in tools.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,13 @@ class SpoolDirectory {
     uint16_t node = 0;  // 0: as stored, or drawn at random for a new spool
   };
   static absl::StatusOr<SpoolDirectory> Open(Io& io, const Options& options);
-  // Closes what Open opened; the lock goes last.
+  // Of a spool that exists: nothing is created, written or locked, and another process may hold it.
+  // A shard without a directory has a descriptor that is not valid.
+  static absl::StatusOr<SpoolDirectory> OpenToRead(Io& io, const std::string& path);
+  // Closes what was opened; the lock goes last.
   void Close(Io& io);
 
+  Fd root() const { return root_; }
   uint16_t node() const { return node_; }
   // One per shard that has a directory: at least Options::shards, more when an earlier run had more
   // (their mail must still be drained).
@@ -37,6 +41,7 @@ class SpoolDirectory {
 
  private:
   absl::Status OpenBelow(Io& io, const Options& options);
+  absl::Status OpenExisting(Io& io);
   absl::Status WarnOfWorldAccess(Io& io, const Options& options);
   absl::Status UseVersion(Io& io, const Options& options);
   absl::Status OpenShards(Io& io, const Options& options);

@@ -41,6 +41,9 @@ Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents
       commit_(io, *this),
       roll_(io, directory, {options.node, options.shard, options_.segment_bytes}, *this),
       reclaim_(io, directory, segments_, commit_),
+      checkpoints_(io, directory, {options.node, options.shard}, *this),
+      keeper_(io, segments_, index_, commit_, checkpoints_),
+      read_damage_(io, directory),
       space_(io, directory, options_.reserve_bytes, options_.segment_bytes),
       staging_(options_.part_bytes, options_.staging_bytes_max) {}
 
@@ -75,14 +78,36 @@ void Spool::Impl::OnTailScanned() {
   clock_started_ = io_.Now();
   phase_ = Phase::kStarting;
   roll_.Start();
-  RecoveryEvents& recovery_events = *this;
-  recovery_ = std::make_unique<Recovery>(io_, directory_, options_.shard, *catalog_, segments_,
-                                         index_, recovery_events);
-  recovery_->Start();
+  StartRecovery();
+  recovery_->AddSegments();
+  checkpoints_.Read(catalog_->checkpoints());
+}
+
+void Spool::Impl::OnCheckpointRead(std::optional<Checkpoint> checkpoint) {
+  recovery_->Start(std::move(checkpoint));
 }
 
 void Spool::Impl::OnRecovered() {
   has_recovered_ = true;
+}
+
+void Spool::Impl::EndRecovery() {
+  if (!recovery_->is_misfit()) {
+    return PublishRecovered();
+  }
+  has_recovered_ = false;
+  const bool is_aborted = recovery_->is_aborted();
+  StartRecovery();
+  if (is_aborted) {
+    recovery_->Abort();
+  }
+  recovery_->Start(std::nullopt);
+}
+
+void Spool::Impl::StartRecovery() {
+  RecoveryEvents& recovery_events = *this;
+  recovery_ = std::make_unique<Recovery>(io_, directory_, options_.shard, *catalog_, segments_,
+                                         index_, recovery_events);
 }
 
 // The first segment is there, or could not be had: the queue may be worked on in both cases.
@@ -123,6 +148,8 @@ void Spool::Impl::PublishRecovered() {
     const DomainId domain = index_.DomainOf(key.first, key.second);
     events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
   }
+  notes_.merge(recovery->result().deferrals);
+  keeper_.WantCheckpoint();
   events_.OnQueueReady();
 }
 
@@ -136,7 +163,7 @@ void Spool::Impl::CommitTurn() {
     return;
   }
   if (IsRecovering() && has_recovered_) {
-    PublishRecovered();
+    EndRecovery();
   }
   const uint64_t ready_bytes = roll_.ready() ? options_.segment_bytes : 0;
   space_.Check(commit_.RoomBytes() + ready_bytes, staging_.bytes());
@@ -155,8 +182,9 @@ void Spool::Impl::CommitTurn() {
 
 void Spool::Impl::OpenPrepared() {
   if (commit_.wants_segment() && roll_.ready()) {
-    if (segments_.newest() != nullptr) {
+    if (segments_.newest() != nullptr && segments_.newest()->is_published) {
       segments_.newest()->index.ShrinkToFit();
+      keeper_.OnSealed(segments_.newest()->number());
     }
     commit_.Open(*segments_.Add(roll_.Take()));
   }
@@ -307,6 +335,7 @@ void Spool::Impl::Settle(MessageRef message, std::span<const RecipientSettle> ou
     entry.code = static_cast<uint8_t>(outcome.kind);
     commit_.QueueOutcome(entry, outcome.detail);
     index_.Settle(message, outcome.recipient, outcome.kind, commit_.outcomes_queued());
+    notes_.erase({message, outcome.recipient});
   }
 }
 
@@ -320,6 +349,7 @@ void Spool::Impl::Defer(MessageRef message, uint32_t recipient, DomainId domain,
   entry.recipient = recipient;
   entry.code = static_cast<uint8_t>(OutcomeCode::kDeferred);
   commit_.QueueOutcome(entry, note);
+  notes_[{message, recipient}] = std::string(AsText(note));
 }
 
 uint64_t Spool::Impl::SettlesDecided() const {
@@ -358,7 +388,7 @@ SpoolStats Spool::Impl::Stats() const {
   stats.syncs = commit_.syncs();
   stats.segments = segments_.size() + (roll_.ready() ? 1 : 0);
   stats.segments_abandoned = commit_.segments_abandoned();
-  stats.damaged_records = damaged_records_;
+  stats.damaged_records = damaged_records_ + read_damage_.count();
   stats.torn_tails = torn_tails_;
   stats.segments_unreadable = segments_.unreadable();
   stats.staged_bytes = staging_.bytes();
@@ -368,7 +398,9 @@ SpoolStats Spool::Impl::Stats() const {
 // ---- the end ----
 
 void Spool::Impl::ReclaimStep() {
+  read_damage_.Step();
   if (phase_ == Phase::kReady && !IsRecovering()) {
+    keeper_.Step(notes_);
     reclaim_.Step();
   }
 }
@@ -391,7 +423,8 @@ Instant Spool::Impl::NextDue() const {
     due = std::min(due, io_.Now() + kRollRetry);
   }
   const bool can_close = phase_ == Phase::kClosing && commit_.idle() && !roll_.busy() &&
-                         !reclaim_.busy() && !IsRecovering();
+                         !reclaim_.busy() && !keeper_.busy() && !read_damage_.busy() &&
+                         !IsRecovering();
   return can_close ? std::min(due, commit_.gate().retry_at()) : due;
 }
 
@@ -423,7 +456,7 @@ void Spool::Impl::Close() {
 
 void Spool::Impl::TryToClose() {
   if (phase_ != Phase::kClosing || !commit_.idle() || roll_.busy() || reclaim_.busy() ||
-      IsRecovering()) {
+      keeper_.busy() || read_damage_.busy() || IsRecovering()) {
     return;
   }
   // A device that fails twice in a row will not take the last settles: that costs duplicates.

@@ -7,6 +7,8 @@
 
 #include "spool/group_commit.h"
 #include "spool/index.h"
+#include "spool/keeper.h"
+#include "spool/read_damage.h"
 #include "spool/reclaim.h"
 #include "spool/recovery.h"
 #include "spool/segment_roll.h"
@@ -29,6 +31,7 @@ class LateTeller : public ListNode {
 class Spool::Impl final : private CommitEvents,
                           private RollEvents,
                           private CatalogEvents,
+                          private CheckpointEvents,
                           private TailScanEvents,
                           private RecoveryEvents {
  public:
@@ -72,7 +75,7 @@ class Spool::Impl final : private CommitEvents,
   void EndRead(Segment& segment);
   // Its file is there but the device did not give it to recovery.
   bool IsUnreadable(uint32_t segment) const { return segments_.IsUnreadable(segment); }
-  void CountDamage() { ++damaged_records_; }
+  ReadDamage& read_damage() { return read_damage_; }
   void TellLate(LateTeller& teller) { late_.PushBack(&teller); }
 
  private:
@@ -86,11 +89,14 @@ class Spool::Impl final : private CommitEvents,
   void OnRollFailed(IoError error) override;
   void OnCatalogRead(const absl::Status& status) override;
   void OnTailScanned() override;
+  void OnCheckpointRead(std::optional<Checkpoint> checkpoint) override;
   void OnRecovered() override;
 
   bool is_running() const { return phase_ == Phase::kReady || phase_ == Phase::kClosing; }
   void BecomeReady();
   bool IsRecovering() const { return recovery_ != nullptr; }
+  void StartRecovery();
+  void EndRecovery();
   void PublishRecovered();
   void PrepareSegment();
   void OpenPrepared();
@@ -112,6 +118,10 @@ class Spool::Impl final : private CommitEvents,
   IoError roll_error_ = IoError::kNone;  // of the last try
   Instant roll_retry_at_;
   Reclaim reclaim_;
+  CheckpointStore checkpoints_;
+  Keeper keeper_;
+  NoteMap notes_;  // the last deferral note of each live recipient that has one
+  ReadDamage read_damage_;
   SpaceWatch space_;
   Staging staging_;
   // Only while the shard starts.
@@ -126,7 +136,7 @@ class Spool::Impl final : private CommitEvents,
   bool close_when_ready_ = false;
   int closing_failures_ = 0;  // of batches and of new segments while it closes
   uint64_t messages_appended_ = 0;
-  uint64_t damaged_records_ = 0;
+  uint64_t damaged_records_ = 0;  // found by recovery
   uint64_t torn_tails_ = 0;
 };
 

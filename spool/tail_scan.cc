@@ -21,7 +21,7 @@ void TailScan::Next() {
     if (!entry.header.has_value()) {
       continue;
     }
-    uint64_t end = std::min(entry.header->segment_bytes - kBlockBytes, entry.file_bytes);
+    uint64_t end = std::min(DataEnd(*entry.header), entry.file_bytes);
     end = std::min(end, catalog_.TrustEnd(entry.number).value_or(end));
     if (end <= kDataStart) {
       continue;
@@ -62,7 +62,7 @@ void TailScan::OnSegmentRead() {
   Next();
 }
 
-void TailScan::OnCommit(const CommitPayload& commit) {
+void TailScan::OnCommit(const CommitPayload& commit, bool) {
   has_commit_ = true;
   clock_ = std::max(clock_, SpoolTime::FromNanoseconds(commit.spool_clock));
   broken_at_.reset();  // it has a successor: damage, and not ours to judge

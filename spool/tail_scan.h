@@ -40,7 +40,7 @@ class TailScan final : private SegmentReaderEvents, private ScanEvents {
  private:
   void OnSegmentRead() override;
   void OnRecord(const RecordHeader&, uint32_t, Bytes) override {}
-  void OnCommit(const CommitPayload& commit) override;
+  void OnCommit(const CommitPayload& commit, bool continues) override;
   void OnBrokenBatch(ByteRange range, bool has_successor) override;
   void OnBrokenChain(uint64_t) override {}
 

@@ -9,13 +9,15 @@
 
 #include "fmt/format.h"
 #include "spool/batch.h"
+#include "tests/spool/spool_harness.h"
 
 namespace backstay {
 namespace {
 
 // One batch with one message, as GroupCommit would lay it out.
-std::vector<uint8_t> ExampleSegment() {
+std::vector<uint8_t> ExampleSegment(uint32_t version = kFormatVersion) {
   SegmentHeader header;
+  header.version = version;
   header.node = 4711;
   header.shard = 2;
   header.segment = 1;
@@ -93,6 +95,16 @@ TEST(Format, ExampleInFormatMdIsWhatTheCodeWrites) {
   EXPECT_NE(document.find("```example\n" + dump + "```"), std::string::npos)
       << "FORMAT.md section 3 must hold:\n"
       << dump;
+}
+
+TEST(Format, ASegmentOfVersionOneIsRead) {
+  SpoolHarness harness;
+  harness.disk().Put(SpoolHarness::SegmentPath(1), ExampleSegment(1));
+  harness.Start();
+  const std::vector<MessageRef> live = harness.Live("example.com");
+  ASSERT_EQ(live.size(), 1u);
+  EXPECT_EQ(harness.Read(live[0]).content, "Received: ...\r\nSubject: hi\r\n\r\nHello\r\n");
+  EXPECT_EQ(harness.spool->Stats().damaged_records, 0u);
 }
 
 }  // namespace

@@ -83,6 +83,63 @@ TEST(MessageTable, AnEmptyOneHasNothing) {
   EXPECT_EQ(table.groups(), 0U);
 }
 
+std::optional<MessageTable> Reload(const MessageTable& table, std::vector<uint8_t> stream,
+                                   std::vector<MessageTable::Group> groups) {
+  std::vector<DomainId> domains;
+  for (uint32_t local = 0; local < table.domains(); ++local) {
+    domains.push_back(table.DomainAt(local));
+  }
+  return MessageTable::Load(table.messages(), std::move(groups), std::move(stream),
+                            std::move(domains));
+}
+
+TEST(MessageTable, IsLoadedAsItWasAndGoesOn) {
+  Random random(7);
+  const std::vector<Message> messages = Draw(random, 500);
+  for (const size_t count : {1, 64, 100, 499}) {
+    MessageTable table;
+    for (size_t i = 0; i < count; ++i) {
+      table.Add(messages[i].block, messages[i].arrival, messages[i].recipients);
+    }
+    const auto heads = table.group_heads();
+    const auto stream = table.stream();
+    auto loaded = Reload(table, {stream.begin(), stream.end()}, {heads.begin(), heads.end()});
+    ASSERT_TRUE(loaded.has_value());
+    for (size_t i = count; i < messages.size(); ++i) {
+      loaded->Add(messages[i].block, messages[i].arrival, messages[i].recipients);
+    }
+    for (uint32_t i = 0; i < messages.size(); ++i) {
+      ExpectEntry(*loaded, loaded->Get(i), messages[i]);
+    }
+  }
+}
+
+// Whatever the bytes are, nothing outside of them is read, and what is loaded can be walked.
+TEST(MessageTable, ChangedBytesAreRefusedOrWalkable) {
+  Random random(8);
+  MessageTable table;
+  for (const Message& message : Draw(random, 200)) {
+    table.Add(message.block, message.arrival, message.recipients);
+  }
+  const auto heads = table.group_heads();
+  const auto stream = table.stream();
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<uint8_t> bytes(stream.begin(), stream.end());
+    std::vector<MessageTable::Group> groups(heads.begin(), heads.end());
+    if (random.Chance(1, 4)) {
+      bytes.resize(random.Below(bytes.size()) + 1);
+    } else if (random.Chance(1, 4)) {
+      groups[random.Below(groups.size())].at += static_cast<uint32_t>(random.Between(1, 9));
+    } else {
+      bytes[random.Below(bytes.size())] ^= static_cast<uint8_t>(random.Between(1, 255));
+    }
+    const auto loaded = Reload(table, std::move(bytes), std::move(groups));
+    for (uint32_t i = 0; loaded.has_value() && i < loaded->messages(); ++i) {
+      EXPECT_GT(loaded->Get(i).recipients, 0U);
+    }
+  }
+}
+
 // DESIGN 10 P12: four bytes a queued message, the bit of its recipient included.
 TEST(MessageTable, AMessageTakesFourBytes) {
   for (const uint32_t domains : {1, 100, 1000}) {

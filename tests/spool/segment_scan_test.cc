@@ -18,7 +18,7 @@ class Walk : public ScanEvents {
   void OnRecord(const RecordHeader&, uint32_t block, Bytes) override {
     text += fmt::format("record@{} ", block * kRecordAlignment);
   }
-  void OnCommit(const CommitPayload&) override { text += "commit "; }
+  void OnCommit(const CommitPayload&, bool) override { text += "commit "; }
   void OnBrokenBatch(ByteRange range, bool has_successor) override {
     text += fmt::format("broken[{},{}){} ", range.from, range.to, has_successor ? "+" : "");
   }

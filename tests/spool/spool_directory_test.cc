@@ -60,13 +60,23 @@ TEST_F(SpoolDirectoryTest, ASecondDaemonIsTurnedAway) {
 }
 
 TEST_F(SpoolDirectoryTest, ANewerFormatIsNotTouched) {
-  const std::string newer = "backstay spool 2\nsomething else\n";
+  const std::string newer = "backstay spool 3\nsomething else\n";
   host.disk().Put("/spool/VERSION", AsBytes(newer));
   const auto opened = Open();
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(host.disk().Contents("/spool/VERSION"), newer);
   EXPECT_FALSE(host.disk().Exists("/spool/LOCK"));
   EXPECT_FALSE(host.disk().Exists("/spool/shard-000"));
+}
+
+// An older daemon must not be let in again.
+TEST_F(SpoolDirectoryTest, AnOlderFormatIsTakenOver) {
+  host.disk().Put("/spool/VERSION", AsBytes("backstay spool 1\nnode 7\n"));
+  auto opened = Open();
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ(opened->node(), 7);
+  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 2\nnode 7\n");
+  opened->Close(*io);
 }
 
 // What lies in it is other people's mail; whose machine it is may still want it so.
@@ -103,8 +113,40 @@ TEST_F(SpoolDirectoryTest, ALostVersionComesBackFromASegment) {
   auto opened = Open(1);
   ASSERT_TRUE(opened.ok());
   EXPECT_EQ(opened->node(), 99);
-  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 1\nnode 99\n");
+  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 2\nnode 99\n");
   opened->Close(*io);
+}
+
+TEST_F(SpoolDirectoryTest, OpenedToReadNothingIsMadeLockedOrWritten) {
+  EXPECT_FALSE(SpoolDirectory::OpenToRead(*io, "/spool").ok());
+  EXPECT_FALSE(host.disk().Exists("/spool"));
+  auto daemon = Open(4, 7);
+  ASSERT_TRUE(daemon.ok());
+  host.disk().Delete("/spool/shard-001");
+  const std::vector<std::string> before = host.disk().List("/spool");
+  const std::unique_ptr<Io> other = world.MakeIo(host);
+  auto reader = SpoolDirectory::OpenToRead(*other, "/spool");
+  ASSERT_TRUE(reader.ok());
+  EXPECT_EQ(reader->node(), 7);
+  ASSERT_EQ(reader->shard_directories().size(), 4u);
+  EXPECT_TRUE(reader->shard_directories()[0].valid());
+  EXPECT_FALSE(reader->shard_directories()[1].valid());
+  EXPECT_EQ(host.disk().List("/spool"), before);
+  reader->Close(*other);
+  daemon->Close(*io);
+}
+
+TEST_F(SpoolDirectoryTest, WhatIsOpenedToReadMustBeASpoolOfAKnownFormat) {
+  ASSERT_NE(host.disk().WalkDirectory("/spool", /*create=*/true), kNoNode);
+  EXPECT_TRUE(absl::IsNotFound(SpoolDirectory::OpenToRead(*io, "/spool").status()));
+  ASSERT_NE(host.disk().WalkDirectory("/spool/shard-000", /*create=*/true), kNoNode);
+  auto without_version = SpoolDirectory::OpenToRead(*io, "/spool");
+  ASSERT_TRUE(without_version.ok());
+  EXPECT_EQ(without_version->warnings().size(), 1u);
+  EXPECT_FALSE(host.disk().Exists("/spool/VERSION"));
+  without_version->Close(*io);
+  host.disk().Put("/spool/VERSION", AsBytes("backstay spool 99\n"));
+  EXPECT_TRUE(absl::IsUnimplemented(SpoolDirectory::OpenToRead(*io, "/spool").status()));
 }
 
 TEST_F(SpoolDirectoryTest, ACrashAnywhereDuringTheFirstStartLeavesAUsableSpool) {

@@ -220,7 +220,7 @@ std::string SpoolHarness::SegmentPath(uint32_t number) {
 
 std::vector<std::string> SpoolHarness::SegmentFiles() {
   std::vector<std::string> files = disk().List(kDirectory);
-  std::erase(files, "quarantine");
+  std::erase_if(files, [](const std::string& name) { return !name.starts_with("segment-"); });
   return files;
 }
 

@@ -35,6 +35,9 @@ PLANTED["shard includes uring"] = ("core/shard/kernel.cc", "#include <liburing.h
                                    r"core/shard may not include <liburing.h>")
 PLANTED["smtp includes system"] = ("core/smtp/kernel.cc", "#include <sys/socket.h>\n",
                                    r"core/smtp may not include <sys/socket.h>")
+PLANTED["command includes queue"] = ("tools/backstay/climbs.cc",
+                                     '#include "core/queue/destination.h"\n',
+                                     r"tools/backstay may not include core/queue/destination.h")
 PLANTED["missing include"] = ("core/queue/lost.cc", '#include "core/queue/nowhere.h"\n',
                               r"core/queue/nowhere.h, which does not exist")
 for word in ["std::chrono::seconds wait;", "auto now = absl::Now();", "clock_gettime(0, &now);",

@@ -1,0 +1,156 @@
+// spool/checkpoint.cc -- states and notes to bytes and back.
+#include "spool/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/crc32c.h"
+#include "spool/format.h"
+#include "spool/record.h"
+
+namespace backstay {
+namespace {
+
+constexpr size_t kCrcAt = offsetof(CheckpointHeader, crc);
+
+template <typename Item>
+void Put(std::vector<uint8_t>& out, const Item* items, size_t count) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(items);
+  out.insert(out.end(), bytes, bytes + count * sizeof(Item));
+}
+
+template <typename Item>
+bool Take(Bytes& left, Item* items, uint64_t count) {
+  if (count > left.size() / sizeof(Item)) {
+    return false;
+  }
+  const auto bytes = static_cast<size_t>(count) * sizeof(Item);
+  if (bytes > 0) {
+    std::memcpy(items, left.data(), bytes);
+  }
+  left = left.subspan(bytes);
+  return true;
+}
+
+std::optional<Bits> TakeBits(Bytes& left, uint32_t words) {
+  if (words > left.size() / sizeof(uint64_t)) {
+    return std::nullopt;
+  }
+  std::vector<uint64_t> row(words);
+  Take(left, row.data(), words);
+  return Bits::FromWords(std::move(row));
+}
+
+std::optional<Checkpoint::SegmentState> TakeSegment(Bytes& left) {
+  CheckpointSegment fixed;
+  if (!Take(left, &fixed, 1)) {
+    return std::nullopt;
+  }
+  auto live = TakeBits(left, fixed.live_words);
+  auto pending = TakeBits(left, fixed.pending_words);
+  const uint64_t room = (uint64_t{fixed.bits} + 63) / 64;
+  if (!live.has_value() || !pending.has_value() || fixed.live_words > room ||
+      fixed.pending_words > room) {
+    return std::nullopt;
+  }
+  return Checkpoint::SegmentState{fixed.segment, fixed.generation, fixed.bits, *std::move(live),
+                                  *std::move(pending)};
+}
+
+bool TakeNote(Bytes& left, NoteMap& notes) {
+  CheckpointNote fixed;
+  if (!Take(left, &fixed, 1) || fixed.bytes > left.size()) {
+    return false;
+  }
+  notes[{MessageRef{fixed.segment, fixed.block}, fixed.recipient}] =
+      std::string(AsText(left.first(fixed.bytes)));
+  left = left.subspan(fixed.bytes);
+  return true;
+}
+
+// Words behind the last that is not zero are not written.
+uint32_t UsedWords(const Bits& bits) {
+  size_t used = bits.words().size();
+  while (used > 0 && bits.words()[used - 1] == 0) {
+    --used;
+  }
+  return static_cast<uint32_t>(used);
+}
+
+}  // namespace
+
+const Checkpoint::SegmentState* Checkpoint::Find(uint32_t number) const {
+  const auto at = std::lower_bound(
+      segments.begin(), segments.end(), number,
+      [](const SegmentState& state, uint32_t wanted) { return state.number < wanted; });
+  return at != segments.end() && at->number == number ? &*at : nullptr;
+}
+
+std::vector<uint8_t> Checkpoint::Encode(const Identity& identity) const {
+  std::vector<uint8_t> out(sizeof(CheckpointHeader));
+  for (const SegmentState& state : segments) {
+    CheckpointSegment fixed;
+    fixed.segment = state.number;
+    fixed.generation = state.generation;
+    fixed.bits = state.bits;
+    fixed.live_words = UsedWords(state.live);
+    fixed.pending_words = UsedWords(state.pending);
+    Put(out, &fixed, 1);
+    Put(out, state.live.words().data(), fixed.live_words);
+    Put(out, state.pending.words().data(), fixed.pending_words);
+  }
+  for (const auto& [key, note] : notes) {
+    const CheckpointNote fixed{key.first.segment, key.first.block, key.second,
+                               static_cast<uint32_t>(note.size())};
+    Put(out, &fixed, 1);
+    Put(out, note.data(), note.size());
+  }
+  CheckpointHeader header;
+  header.node = identity.node;
+  header.shard = identity.shard;
+  header.covers = covers;
+  header.segments = static_cast<uint32_t>(segments.size());
+  header.notes = static_cast<uint32_t>(notes.size());
+  header.bytes = out.size() - sizeof(header);
+  const Bytes body = Bytes(out).subspan(sizeof(header));
+  header.body_crc = Crc32c(0, body);
+  StoreStruct(MutableBytes(out).first(sizeof(header)), header);
+  StoreLittle(out.data() + kCrcAt, Crc32c(0, Bytes(out).first(kCrcAt)));
+  return out;
+}
+
+std::optional<Checkpoint> Checkpoint::Decode(Bytes bytes, const Identity& identity) {
+  if (bytes.size() < sizeof(CheckpointHeader)) {
+    return std::nullopt;
+  }
+  const auto header = LoadStruct<CheckpointHeader>(bytes);
+  Bytes left = bytes.subspan(sizeof(header));
+  const bool is_ours = header.magic == kCheckpointMagic && header.version == kFormatVersion &&
+                       header.node == identity.node && header.shard == identity.shard;
+  if (!is_ours || header.crc != Crc32c(0, bytes.first(kCrcAt)) || header.bytes > left.size()) {
+    return std::nullopt;
+  }
+  left = left.first(static_cast<size_t>(header.bytes));
+  if (header.body_crc != Crc32c(0, left)) {
+    return std::nullopt;
+  }
+  Checkpoint checkpoint;
+  checkpoint.covers = header.covers;
+  for (uint32_t i = 0; i < header.segments; ++i) {
+    auto state = TakeSegment(left);
+    const bool ascends = checkpoint.segments.empty() ||
+                         (state.has_value() && state->number > checkpoint.segments.back().number);
+    if (!state.has_value() || !ascends) {
+      return std::nullopt;
+    }
+    checkpoint.segments.push_back(*std::move(state));
+  }
+  for (uint32_t i = 0; i < header.notes; ++i) {
+    if (!TakeNote(left, checkpoint.notes)) {
+      return std::nullopt;
+    }
+  }
+  return checkpoint;
+}
+
+}  // namespace backstay

@@ -1,0 +1,50 @@
+// spool/checkpoint.h -- what is owed in a shard's segments at one moment, as bytes for a file.
+//
+// An accelerator: the log holds all of it too. A start takes the newest whole checkpoint and reads
+// only what came behind it.
+//
+// Pure. Errors: Decode gives nothing for bytes that Encode cannot have made for this shard.
+// See:   FORMAT.md 9.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "spool/bits.h"
+#include "spool/spool.h"
+
+namespace backstay {
+
+// The last deferral note of each live recipient that has one.
+using NoteKey = std::pair<MessageRef, uint32_t>;
+using NoteMap = std::map<NoteKey, std::string>;
+
+struct Checkpoint {
+  struct Identity {
+    uint16_t node = 0;
+    uint16_t shard = 0;
+  };
+  struct SegmentState {
+    uint32_t number = 0;
+    uint32_t generation = 0;
+    uint32_t bits = 0;  // recipients
+    Bits live;
+    Bits pending;
+  };
+
+  // Every outcome in segments up to this one is in here, and perhaps later ones.
+  uint32_t covers = 0;
+  std::vector<SegmentState> segments;  // by number
+  NoteMap notes;
+
+  const SegmentState* Find(uint32_t number) const;
+  std::vector<uint8_t> Encode(const Identity& identity) const;
+  static std::optional<Checkpoint> Decode(Bytes bytes, const Identity& identity);
+};
+
+}  // namespace backstay

@@ -1,0 +1,39 @@
+// spool/checkpoint_cover.h -- what a checkpoint spares a recovery: the outcomes of
+// the segments that it covers.
+//
+// Errors: Fits and Apply say no when files and checkpoint disagree; then it is not used at all.
+// Turn:   nothing waits.
+// See:    FORMAT.md 9.
+#pragma once
+
+#include <optional>
+
+#include "spool/catalog.h"
+#include "spool/checkpoint.h"
+#include "spool/index.h"
+
+namespace backstay {
+
+class CheckpointCover {
+ public:
+  explicit CheckpointCover(std::optional<Checkpoint> checkpoint)
+      : checkpoint_(std::move(checkpoint)) {}
+
+  // It tells all that this segment and later ones could tell about segments up to this one.
+  bool Covers(uint32_t segment) const {
+    return checkpoint_.has_value() && segment <= checkpoint_->covers;
+  }
+  // Every file that it covers is the one that it knew: outcomes in another would be missed.
+  bool Fits(const Catalog& catalog) const;
+  // Marks who is owed in a segment whose messages are known, and pins their parts.
+  bool Apply(Segment& segment, Index& index) const;
+  NoteMap TakeNotes() {
+    return checkpoint_.has_value() ? std::move(checkpoint_->notes) : NoteMap();
+  }
+  void Forget() { checkpoint_.reset(); }
+
+ private:
+  std::optional<Checkpoint> checkpoint_;
+};
+
+}  // namespace backstay

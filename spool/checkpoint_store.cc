@@ -1,0 +1,185 @@
+// spool/checkpoint_store.cc -- newest first when reading; create, write, sync, drop the oldest.
+#include "spool/checkpoint_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/base/mark.h"
+
+namespace backstay {
+namespace {
+
+constexpr std::string_view kPrefix = "checkpoint-";
+constexpr size_t kDigits = 8;
+constexpr size_t kKept = 2;
+constexpr int kTries = 3;
+constexpr uint64_t kBytesMax = 1_GiB;
+constexpr size_t kWriteBytes = 1_MiB;
+
+std::string NameOfCheckpoint(uint32_t number) {
+  return fmt::format("{}{:08x}", kPrefix, number);
+}
+
+}  // namespace
+
+std::optional<uint32_t> ParseCheckpointName(std::string_view name) {
+  if (name.size() != kPrefix.size() + kDigits || name.substr(0, kPrefix.size()) != kPrefix) {
+    return std::nullopt;
+  }
+  uint32_t number = 0;
+  const char* end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, number, 16);
+  const bool is_one = error == std::errc() && stop == end && NameOfCheckpoint(number) == name;
+  return is_one ? std::optional(number) : std::nullopt;
+}
+
+CheckpointStore::CheckpointStore(Io& io, Fd directory, const Checkpoint::Identity& identity,
+                                 CheckpointEvents& events)
+    : io_(io),
+      directory_(directory),
+      identity_(identity),
+      events_(events),
+      read_(io, *this, kTries) {}
+
+// ---- reading ----
+
+void CheckpointStore::Read(std::vector<uint32_t> numbers) {
+  numbers_ = std::move(numbers);
+  last_number_ = numbers_.empty() ? 0 : numbers_.back();
+  left_ = numbers_.size();
+  ReadNext();
+}
+
+void CheckpointStore::ReadNext() {
+  if (left_ == 0) {
+    step_ = Step::kIdle;
+    return events_.OnCheckpointRead(std::nullopt);
+  }
+  name_ = NameOfCheckpoint(numbers_[--left_]);
+  step_ = Step::kOpened;
+  io_.Open(&op_, directory_, name_.c_str(), OpenMode::kRead);
+}
+
+void CheckpointStore::OnRangeRead(IoError error, size_t bytes) {
+  ASSERT(step_ == Step::kRead);
+  io_.Close(std::exchange(file_, Fd()));
+  bytes_.resize(bytes);
+  std::optional<Checkpoint> checkpoint;
+  if (error == IoError::kNone) {
+    checkpoint = Checkpoint::Decode(bytes_, identity_);
+  }
+  bytes_ = std::vector<uint8_t>();
+  if (!checkpoint.has_value()) {
+    MARK("checkpoint passed over");
+    LogWarning("spool shard={} file={} is not a whole checkpoint: not finished or damaged",
+               identity_.shard, name_);
+    unwanted_.push_back(numbers_[left_]);
+    numbers_.erase(numbers_.begin() + static_cast<ptrdiff_t>(left_));
+    return ReadNext();
+  }
+  step_ = Step::kIdle;
+  events_.OnCheckpointRead(std::move(checkpoint));
+}
+
+// ---- writing ----
+
+void CheckpointStore::Write(const Checkpoint& checkpoint) {
+  ASSERT(step_ == Step::kIdle);
+  bytes_ = checkpoint.Encode(identity_);
+  written_ = 0;
+  numbers_.push_back(++last_number_);
+  name_ = NameOfCheckpoint(last_number_);
+  step_ = Step::kCreated;
+  io_.Open(&op_, directory_, name_.c_str(), OpenMode::kCreateNew);
+}
+
+void CheckpointStore::Advance(const IoResult& result) {
+  switch (step_) {
+    case Step::kIdle:
+    case Step::kRead:
+      break;
+    case Step::kOpened: {
+      if (!result.ok()) {
+        return ReadNext();
+      }
+      file_ = result.fd();
+      const auto size = io_.FileBytes(file_);
+      bytes_.resize(size.ok() ? static_cast<size_t>(std::min(*size, kBytesMax)) : 0);
+      bytes_.resize(std::max<size_t>(bytes_.size(), 1));
+      step_ = Step::kRead;
+      return read_.Start(file_, bytes_, 0);
+    }
+    case Step::kCreated:
+      if (!result.ok()) {
+        return Failed("create", result.error());
+      }
+      file_ = result.fd();
+      step_ = Step::kWritten;
+      return WriteMore();
+    case Step::kWritten:
+      if (!result.ok() || result.count() == 0) {
+        return Failed("write", result.ok() ? IoError::kDevice : result.error());
+      }
+      written_ += result.count();
+      if (written_ < bytes_.size()) {
+        return WriteMore();
+      }
+      step_ = Step::kSynced;
+      return io_.SyncData(&op_, file_);
+    case Step::kSynced:
+      if (!result.ok()) {
+        return Failed("sync", result.error());
+      }
+      io_.Close(std::exchange(file_, Fd()));
+      bytes_ = std::vector<uint8_t>();
+      step_ = Step::kDirectorySynced;
+      return io_.SyncDirectory(&op_, directory_);
+    case Step::kDirectorySynced:
+      if (!result.ok()) {
+        return Failed("sync directory", result.error());
+      }
+      return UnlinkUnwanted();
+    case Step::kUnlinked:
+      return UnlinkUnwanted();  // one that stays is met again at the next start
+  }
+  UNREACHABLE();
+}
+
+void CheckpointStore::WriteMore() {
+  const Bytes left = Bytes(bytes_).subspan(written_);
+  io_.Write(&op_, file_, left.first(std::min(left.size(), kWriteBytes)), Offset{written_});
+}
+
+void CheckpointStore::UnlinkUnwanted() {
+  if (numbers_.size() > kKept) {
+    unwanted_.push_back(numbers_.front());
+    numbers_.erase(numbers_.begin());
+  }
+  if (unwanted_.empty()) {
+    step_ = Step::kIdle;
+    return;
+  }
+  name_ = NameOfCheckpoint(unwanted_.back());
+  unwanted_.pop_back();
+  step_ = Step::kUnlinked;
+  io_.Unlink(&op_, directory_, name_.c_str());
+}
+
+// What is there of it is no whole checkpoint, or a good one that is not needed: both do no harm.
+void CheckpointStore::Failed(const char* what, IoError error) {
+  LogWarning("spool shard={} file={} not written: {} failed: {}", identity_.shard, name_, what,
+             Describe(error));
+  if (file_.valid()) {
+    io_.Close(std::exchange(file_, Fd()));
+  }
+  bytes_ = std::vector<uint8_t>();
+  unwanted_.push_back(numbers_.back());
+  numbers_.pop_back();
+  UnlinkUnwanted();
+}
+
+}  // namespace backstay

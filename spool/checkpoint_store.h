@@ -1,0 +1,79 @@
+// spool/checkpoint_store.h -- checkpoint files beside the log; the two newest are kept.
+//
+// Names:  "checkpoint-0000002a"; numbers only grow and have nothing to do with those of segments.
+// Errors: a checkpoint that cannot be written is named in the log and removed; the older ones stay
+//         good. One that cannot be read or is not whole is named and passed over for the one
+//         before it: it may be damaged, or not finished when the machine stopped.
+// Turn:   one operation at a time.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/io.h"
+#include "spool/checkpoint.h"
+#include "spool/range_read.h"
+
+namespace backstay {
+
+class CheckpointEvents {
+ public:
+  // The newest whole one, if there is one.
+  virtual void OnCheckpointRead(std::optional<Checkpoint> checkpoint) = 0;
+
+ protected:
+  ~CheckpointEvents() = default;
+};
+
+class CheckpointStore : private RangeReadEvents {
+ public:
+  CheckpointStore(Io& io, Fd directory, const Checkpoint::Identity& identity,
+                  CheckpointEvents& events);
+  CheckpointStore(const CheckpointStore&) = delete;
+  CheckpointStore& operator=(const CheckpointStore&) = delete;
+
+  // `numbers`: of the files that are there, ascending. OnCheckpointRead comes once.
+  void Read(std::vector<uint32_t> numbers);
+  bool busy() const { return step_ != Step::kIdle; }
+  void Write(const Checkpoint& checkpoint);
+
+ private:
+  enum class Step : uint8_t {
+    kIdle,
+    kOpened,  // to read
+    kRead,
+    kCreated,
+    kWritten,
+    kSynced,
+    kDirectorySynced,
+    kUnlinked
+  };
+
+  void ReadNext();
+  void OnRangeRead(IoError error, size_t bytes) override;
+  void Advance(const IoResult& result);
+  void WriteMore();
+  void UnlinkUnwanted();
+  void Failed(const char* what, IoError error);
+
+  Io& io_;
+  const Fd directory_;
+  const Checkpoint::Identity identity_;
+  CheckpointEvents& events_;
+  Step step_ = Step::kIdle;
+  std::vector<uint32_t> numbers_;   // of the files that may be good, ascending
+  std::vector<uint32_t> unwanted_;  // of files that are to be unlinked
+  uint32_t last_number_ = 0;
+  size_t left_ = 0;  // of numbers_, still to be tried
+  std::string name_;
+  Fd file_;
+  std::vector<uint8_t> bytes_;
+  size_t written_ = 0;
+  RangeRead read_;
+  Completion<&CheckpointStore::Advance> op_{this};
+};
+
+std::optional<uint32_t> ParseCheckpointName(std::string_view name);
+
+}  // namespace backstay

@@ -1,0 +1,130 @@
+// spool/footer.cc -- tables to bytes and back.
+#include "spool/footer.h"
+
+#include <algorithm>
+
+#include "spool/record.h"
+
+namespace backstay {
+namespace {
+
+template <typename Item>
+void Put(std::vector<uint8_t>& out, std::span<const Item> items) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(items.data());
+  out.insert(out.end(), bytes, bytes + items.size_bytes());
+}
+
+// Takes `count` items off the front of `left`. Nothing: there are fewer.
+template <typename Item>
+std::optional<std::vector<Item>> Take(Bytes& left, uint64_t count) {
+  if (count > left.size() / sizeof(Item)) {
+    return std::nullopt;
+  }
+  std::vector<Item> items(static_cast<size_t>(count));
+  const size_t bytes = items.size() * sizeof(Item);
+  if (bytes > 0) {
+    std::memcpy(items.data(), left.data(), bytes);
+  }
+  left = left.subspan(bytes);
+  return items;
+}
+
+struct PartsHead {
+  uint32_t message = 0;
+  uint32_t parts = 0;
+};
+
+std::optional<std::vector<DomainId>> TakeDomains(
+    Bytes& left, uint32_t count, absl::FunctionRef<DomainId(std::string_view)> intern) {
+  std::vector<DomainId> domains;
+  for (uint32_t i = 0; i < count; ++i) {
+    const auto size = Take<uint16_t>(left, 1);
+    if (!size.has_value() || size->front() > left.size()) {
+      return std::nullopt;
+    }
+    domains.push_back(intern(AsText(left.first(size->front()))));
+    left = left.subspan(size->front());
+  }
+  return domains;
+}
+
+}  // namespace
+
+std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, uint32_t last_commit_crc,
+                                  absl::FunctionRef<std::string_view(DomainId)> name) {
+  const MessageTable& table = index.table();
+  FooterFixed fixed;
+  fixed.last_commit_crc = last_commit_crc;
+  fixed.messages = table.messages();
+  fixed.bits = table.bits();
+  fixed.domains = table.domains();
+  fixed.groups = table.groups();
+  fixed.stream_bytes = static_cast<uint32_t>(table.stream().size());
+  fixed.messages_with_parts = static_cast<uint32_t>(index.parts().size());
+  for (const MessageTable::Group& group : table.group_heads()) {
+    const bool is_first = fixed.arrival_first == 0 || group.arrival_seconds < fixed.arrival_first;
+    fixed.arrival_first = is_first ? group.arrival_seconds : fixed.arrival_first;
+    fixed.arrival_last = std::max(fixed.arrival_last, group.arrival_seconds);
+  }
+  std::vector<uint8_t> out;
+  Put(out, std::span<const FooterFixed>(&fixed, 1));
+  for (uint32_t local = 0; local < table.domains(); ++local) {
+    const std::string_view text = name(table.DomainAt(local));
+    const auto size = static_cast<uint16_t>(text.size());
+    Put(out, std::span<const uint16_t>(&size, 1));
+    Put(out, std::span<const char>(text));
+  }
+  Put(out, table.group_heads());
+  Put(out, table.stream());
+  for (const auto& [message, parts] : index.parts()) {
+    const PartsHead head{message, static_cast<uint32_t>(parts.size())};
+    Put(out, std::span<const PartsHead>(&head, 1));
+    Put(out, std::span<const PartEntry>(parts));
+  }
+  if (out.size() > kPayloadBytesMax) {
+    out.clear();
+  }
+  return out;
+}
+
+std::optional<DecodedFooter> DecodeFooter(Bytes payload,
+                                          absl::FunctionRef<DomainId(std::string_view)> intern) {
+  Bytes left = payload;
+  const auto fixed = Take<FooterFixed>(left, 1);
+  if (!fixed.has_value()) {
+    return std::nullopt;
+  }
+  const FooterFixed& head = fixed->front();
+  auto domains = TakeDomains(left, head.domains, intern);
+  if (!domains.has_value()) {
+    return std::nullopt;
+  }
+  auto groups = Take<MessageTable::Group>(left, head.groups);
+  auto stream = Take<uint8_t>(left, head.stream_bytes);
+  if (!groups.has_value() || !stream.has_value()) {
+    return std::nullopt;
+  }
+  auto table = MessageTable::Load(head.messages, *std::move(groups), *std::move(stream),
+                                  *std::move(domains));
+  if (!table.has_value() || table->bits() != head.bits) {
+    return std::nullopt;
+  }
+  SegmentIndex::PartLists lists;
+  for (uint32_t i = 0; i < head.messages_with_parts; ++i) {
+    const auto parts_head = Take<PartsHead>(left, 1);
+    if (!parts_head.has_value() || parts_head->front().message >= head.messages) {
+      return std::nullopt;
+    }
+    auto parts = Take<PartEntry>(left, parts_head->front().parts);
+    if (!parts.has_value()) {
+      return std::nullopt;
+    }
+    lists[parts_head->front().message] = *std::move(parts);
+  }
+  if (!left.empty()) {
+    return std::nullopt;
+  }
+  return DecodedFooter{SegmentIndex(*std::move(table), std::move(lists)), head.last_commit_crc};
+}
+
+}  // namespace backstay

@@ -1,0 +1,48 @@
+// spool/keeper.cc -- a footer for each sealed segment, then a checkpoint that covers it.
+#include "spool/keeper.h"
+
+namespace backstay {
+
+void Keeper::Step(const NoteMap& notes) {
+  if (!footer_.busy() && !sealed_.empty()) {
+    StartFooter();
+  }
+  if (wants_checkpoint_ && !taken_.has_value() && !busy()) {
+    wants_checkpoint_ = false;
+    taken_ = Take(notes);
+    outcomes_to_wait_for_ = commit_.outcomes_queued();
+  }
+  if (taken_.has_value() && !store_.busy() && commit_.outcomes_synced() >= outcomes_to_wait_for_) {
+    store_.Write(*taken_);
+    taken_.reset();
+  }
+}
+
+void Keeper::StartFooter() {
+  Segment* segment = segments_.Find(sealed_.front());
+  if (segment != nullptr && commit_.Uses(*segment)) {
+    return;  // its last batch is under way
+  }
+  sealed_.pop_front();
+  wants_checkpoint_ = true;
+  if (segment != nullptr && segment->phase == SegmentPhase::kSealed && segment->file.valid() &&
+      segment->batches_end > 0) {
+    footer_.Start(*segment, EncodeFooter(segment->index, segment->last_commit_crc,
+                                         [this](DomainId domain) { return index_.Name(domain); }));
+  }
+}
+
+Checkpoint Keeper::Take(const NoteMap& notes) const {
+  Checkpoint checkpoint;
+  checkpoint.notes = notes;
+  for (Segment* segment = segments_.oldest(); segment != nullptr && !commit_.Uses(*segment);
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    checkpoint.covers = segment->number();
+    checkpoint.segments.push_back({segment->number(), segment->header.generation,
+                                   segment->index.table().bits(), segment->index.live(),
+                                   segment->index.pending()});
+  }
+  return checkpoint;
+}
+
+}  // namespace backstay

@@ -1,0 +1,52 @@
+// spool/keeper.h -- what a shard writes beside its log so that the next start is quick: footers of
+// sealed segments and checkpoints.
+//
+// Nothing depends on it: without footers and checkpoints everything is scanned.
+//
+// Turn:  Step() comes once a turn and starts what is due; one footer and one checkpoint at a time.
+// See:   FORMAT.md 9.
+#pragma once
+
+#include <deque>
+#include <optional>
+
+#include "spool/checkpoint_store.h"
+#include "spool/footer_file.h"
+#include "spool/group_commit.h"
+#include "spool/index.h"
+#include "spool/segment_set.h"
+
+namespace backstay {
+
+class Keeper {
+ public:
+  Keeper(Io& io, SegmentSet& segments, const Index& index, const GroupCommit& commit,
+         CheckpointStore& store)
+      : segments_(segments), index_(index), commit_(commit), store_(store), footer_(io) {}
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+
+  // No message is added to it any more, once its last batch is decided.
+  void OnSealed(uint32_t segment) { sealed_.push_back(segment); }
+  // Recovery is over: the next start need not do it again.
+  void WantCheckpoint() { wants_checkpoint_ = true; }
+  void Step(const NoteMap& notes);
+  bool busy() const { return footer_.busy() || store_.busy(); }
+
+ private:
+  void StartFooter();
+  Checkpoint Take(const NoteMap& notes) const;
+
+  SegmentSet& segments_;
+  const Index& index_;
+  const GroupCommit& commit_;
+  CheckpointStore& store_;
+  FooterWriter footer_;
+  std::deque<uint32_t> sealed_;  // without a footer so far
+  bool wants_checkpoint_ = false;
+  // Taken, and written once the outcomes it knows are in the log: it must not know more than that.
+  std::optional<Checkpoint> taken_;
+  uint64_t outcomes_to_wait_for_ = 0;
+};
+
+}  // namespace backstay

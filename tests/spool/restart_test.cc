@@ -1,0 +1,243 @@
+// tests/spool/restart_test.cc -- a start with footers and checkpoints knows what one without knows.
+#include <algorithm>
+
+#include "core/base/log.h"
+#include "core/base/mark.h"
+#include "fmt/format.h"
+#include "spool/record.h"
+#include "tests/spool/spool_harness.h"
+
+namespace backstay {
+namespace {
+
+constexpr const char* kShard = "/spool/shard-000";
+constexpr uint32_t kMessages = 120;
+
+class RestartTest : public testing::Test {
+ protected:
+  RestartTest() {
+    SetLogSink([](LogLevel, std::string_view) {});
+    options.segment_bytes = 64_KiB;
+    options.part_bytes = 4_KiB;
+  }
+  ~RestartTest() override { SetLogSink(nullptr); }
+
+  // Several segments: small and large messages, settles, debts and notes, the last of them late.
+  void Fill(SpoolHarness& harness) {
+    harness.Start();
+    for (uint64_t i = 0; i < kMessages; ++i) {
+      const std::string content = TestContent(i, i % 10 == 3 ? 14'000 : 1500);
+      Sent& sent =
+          harness.SendAndWait(content, {"a.example", i % 2 == 0 ? "b.example" : "a.example"});
+      ASSERT_EQ(sent.result, CommitResult::kStored);
+      messages.push_back(sent.message);
+      contents[sent.message] = sent.prefix + sent.content;
+      if (i >= 20) {
+        Work(harness, i, messages[i - 20]);
+      }
+    }
+    harness.Idle(absl::Seconds(2));
+  }
+
+  void Work(SpoolHarness& harness, uint64_t i, MessageRef message) {
+    if (i % 3 == 0) {
+      harness.Settle(message, 0);
+    }
+    if (i % 5 == 0) {
+      harness.Settle(message, 1, SettleKind::kFailed, "550 no such user");
+    } else if (i % 7 == 0) {
+      const DomainId domain = harness.spool->Intern(i % 2 == 0 ? "b.example" : "a.example");
+      harness.spool->Defer(message, 1, domain, AsBytes(std::string_view("451 later")));
+    }
+  }
+
+  // All that a queue can be asked.
+  std::string Picture(SpoolHarness& harness) {
+    std::string text;
+    for (const char* domain : {"a.example", "b.example"}) {
+      for (const MessageRef message : harness.Live(domain)) {
+        text += fmt::format("{} {:x}:{:x} {}{}\n", domain, message.segment, message.block,
+                            harness.spool->IsLive(message, 0), harness.spool->IsLive(message, 1));
+      }
+    }
+    const SpoolStats stats = harness.spool->Stats();
+    text += fmt::format("{} {} {}\n", stats.messages_live, stats.recipients_live,
+                        stats.recipients_dsn_pending);
+    for (const auto& [key, note] : harness.deferrals) {
+      text +=
+          fmt::format("{:x}:{:x} {} {}\n", key.first.segment, key.first.block, key.second, note);
+    }
+    return text;
+  }
+
+  void ExpectAllWhole(SpoolHarness& harness) {
+    for (const MessageRef message : harness.Live()) {
+      const ReadBack back = harness.Read(message);
+      EXPECT_EQ(back.outcome, ReadOutcome::kOk);
+      EXPECT_TRUE(back.content == contents[message]);
+    }
+  }
+
+  // What is known without footer and checkpoint.
+  std::string PictureOfAScan(SpoolHarness& original) {
+    SpoolHarness copy(2, options);
+    copy.disk().CopyFrom(original.disk());
+    for (const std::string& path : Checkpoints(copy)) {
+      copy.disk().Delete(path);
+    }
+    const uint64_t known = MarkCount("segment known by its footer");
+    copy.Start();
+    EXPECT_EQ(MarkCount("segment known by its footer"), known);
+    return Picture(copy);
+  }
+
+  static std::vector<std::string> Checkpoints(SpoolHarness& harness) {
+    std::vector<std::string> paths;
+    for (const std::string& name : harness.disk().List(kShard)) {
+      if (name.starts_with("checkpoint-")) {
+        paths.push_back(fmt::format("{}/{}", kShard, name));
+      }
+    }
+    return paths;
+  }
+
+  // Where the footer of a segment begins; 0: it has none.
+  uint64_t FooterAt(SpoolHarness& harness, const std::string& path) const {
+    const std::string file = *harness.disk().Contents(path);
+    const uint64_t place = options.segment_bytes - 2 * kBlockBytes;
+    FooterPlace found;
+    std::memcpy(&found, file.data() + place + sizeof(RecordHeader), sizeof(found));
+    return uint64_t{found.block} * kRecordAlignment;
+  }
+
+  SpoolOptions options = SpoolHarness::SmallOptions();
+  std::vector<MessageRef> messages;
+  std::map<MessageRef, std::string> contents;
+};
+
+TEST_F(RestartTest, SealedSegmentsAreNotReadAgain) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::string scanned = PictureOfAScan(harness);
+  const size_t segments = harness.SegmentFiles().size();
+  ASSERT_GT(segments, 5u);
+  EXPECT_GE(Checkpoints(harness).size(), 2u);
+  const uint64_t known = MarkCount("segment known by its footer");
+  harness.Start();
+  // All but the last ones, which the newest checkpoint may not cover.
+  EXPECT_GE(MarkCount("segment known by its footer"), known + segments - 3);
+  EXPECT_EQ(Picture(harness), scanned);
+  ExpectAllWhole(harness);
+}
+
+TEST_F(RestartTest, AStartMayBeRepeatedAtWill) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::string scanned = PictureOfAScan(harness);
+  for (int start = 0; start < 5; ++start) {
+    harness.Start();
+    EXPECT_EQ(Picture(harness), scanned) << start;
+    harness.Idle(absl::Seconds(start));  // the first are cut off before a new checkpoint
+    harness.Crash(start % 2 == 0 ? CrashMode::kNothingUnsynced : CrashMode::kAllUnsynced);
+  }
+}
+
+TEST_F(RestartTest, ADamagedFooterCostsAScanOfItsSegment) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::string scanned = PictureOfAScan(harness);
+  for (const uint64_t into : {uint64_t{20}, uint64_t{60}, uint64_t{120}}) {
+    SpoolHarness copy(2, options);
+    copy.disk().CopyFrom(harness.disk());
+    const std::string path = SpoolHarness::SegmentPath(messages.front().segment + 1);
+    const uint64_t at = FooterAt(copy, path);
+    ASSERT_GT(at, 0u);
+    ASSERT_TRUE(copy.disk().FlipBit(path, (at + into) * 8));
+    const uint64_t known = MarkCount("segment known by its footer");
+    copy.Start();
+    EXPECT_GT(MarkCount("segment known by its footer"), known);
+    EXPECT_EQ(Picture(copy), scanned) << into;
+    EXPECT_EQ(copy.spool->Stats().damaged_records, 1u);
+  }
+}
+
+TEST_F(RestartTest, ADamagedPlaceOfAFooterToo) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::string scanned = PictureOfAScan(harness);
+  const std::string path = SpoolHarness::SegmentPath(messages.front().segment + 1);
+  ASSERT_TRUE(harness.disk().FlipBit(path, (options.segment_bytes - 2 * kBlockBytes + 48) * 8));
+  harness.Start();
+  EXPECT_EQ(Picture(harness), scanned);
+}
+
+TEST_F(RestartTest, ADamagedCheckpointLeavesTheOneBefore) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::string scanned = PictureOfAScan(harness);
+  const std::vector<std::string> paths = Checkpoints(harness);
+  ASSERT_GE(paths.size(), 2u);
+  ASSERT_TRUE(harness.disk().FlipBit(paths.back(), 333));
+  SpoolHarness copy(2, options);
+  copy.disk().CopyFrom(harness.disk());
+  uint64_t known = MarkCount("segment known by its footer");
+  copy.Start();
+  EXPECT_GT(MarkCount("segment known by its footer"), known);
+  EXPECT_EQ(Picture(copy), scanned);
+
+  for (const std::string& path : paths) {
+    ASSERT_TRUE(harness.disk().TruncateFile(path, 40));
+  }
+  known = MarkCount("segment known by its footer");
+  harness.Start();
+  EXPECT_EQ(MarkCount("segment known by its footer"), known);
+  EXPECT_EQ(Picture(harness), scanned);
+}
+
+// Damage found behind a damaged footer: bits of the checkpoint would name other recipients.
+TEST_F(RestartTest, ACheckpointThatDoesNotFitIsNotUsed) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::string path = SpoolHarness::SegmentPath(messages.front().segment + 1);
+  const uint64_t at = FooterAt(harness, path);
+  ASSERT_GT(at, 0u);
+  ASSERT_TRUE(harness.disk().FlipBit(path, (at + 60) * 8));
+  const auto victim = std::find_if(messages.begin(), messages.end(), [this](MessageRef message) {
+    return message.segment == messages.front().segment + 1;
+  });
+  ASSERT_TRUE(harness.disk().FlipBit(path, (uint64_t{victim->block} * kRecordAlignment + 50) * 8));
+  const std::string scanned = PictureOfAScan(harness);
+  const uint64_t misfits = MarkCount("checkpoint and segment disagree");
+  harness.Start();
+  EXPECT_GT(MarkCount("checkpoint and segment disagree"), misfits);
+  EXPECT_EQ(Picture(harness), scanned);
+  ExpectAllWhole(harness);
+}
+
+// A segment that is gone although mail is owed in it must not hide behind a checkpoint.
+TEST_F(RestartTest, AFileThatTheCheckpointDoesNotKnowIsRead) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::string path = SpoolHarness::SegmentPath(messages.front().segment + 1);
+  const std::string file = *harness.disk().Contents(path);
+  harness.disk().Delete(path);
+  harness.Start();
+  EXPECT_GT(harness.spool->Stats().damaged_records, 0u);
+  harness.Idle(absl::Seconds(2));  // a checkpoint that does not know the segment
+  harness.Crash(CrashMode::kNothingUnsynced);
+  harness.disk().Put(path, AsBytes(file));
+  const std::string scanned = PictureOfAScan(harness);
+  harness.Start();
+  EXPECT_EQ(Picture(harness), scanned);
+  ExpectAllWhole(harness);
+}
+
+}  // namespace
+}  // namespace backstay

@@ -1,0 +1,122 @@
+// tools/backstay/shard_files.cc -- opening, and waiting for reads.
+#include "tools/backstay/shard_files.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "io/wait.h"
+
+namespace backstay {
+namespace {
+
+// Tells how far the sink has got.
+class CountedSink final : public SegmentSink {
+ public:
+  CountedSink(SegmentSink& sink, ReadProgress* progress) : sink_(sink), progress_(progress) {}
+  uint64_t at() const override { return sink_.at(); }
+  uint64_t end() const override { return sink_.end(); }
+  uint64_t need() const override { return sink_.need(); }
+  void Feed(Bytes bytes) override {
+    const uint64_t before = sink_.at();
+    sink_.Feed(bytes);
+    if (progress_ != nullptr) {
+      progress_->OnBytesRead(sink_.at() - before);
+    }
+  }
+
+ private:
+  SegmentSink& sink_;
+  ReadProgress* progress_;
+};
+
+}  // namespace
+
+ShardFiles::ShardFiles(Io& io, Fd directory, const Catalog::Identity& identity)
+    : io_(io),
+      directory_(directory),
+      identity_(identity),
+      catalog_(io, directory, identity, *this),
+      reader_(io, *this) {}
+
+ShardFiles::~ShardFiles() {
+  for (const CatalogEntry& entry : catalog_.entries()) {
+    if (entry.file.valid()) {
+      io_.Close(entry.file);
+    }
+  }
+}
+
+void ShardFiles::OnCatalogRead(const absl::Status& status) {
+  status_ = status;
+  is_read_ = true;
+}
+
+absl::Status ShardFiles::Open() {
+  is_read_ = false;
+  catalog_.Start();
+  while (!is_read_) {
+    io_.Turn(Instant::Max());
+  }
+  for (CatalogEntry& entry : catalog_.entries()) {
+    if (catalog_.TrustEnd(entry.number).has_value()) {
+      ReopenAroundCache(entry);
+    }
+  }
+  return status_;
+}
+
+// The page cache of an abandoned segment may show bytes that never reached the disk.
+void ShardFiles::ReopenAroundCache(CatalogEntry& entry) {
+  io_.Close(entry.file);
+  const SegmentName name = NameOfSegment(entry.number);
+  Wait open(io_);
+  io_.Open(open.op(), directory_, name.data(), OpenMode::kReadDirect);
+  const IoResult opened = open.Result();
+  entry.file = opened.ok() ? opened.fd() : Fd();
+  entry.is_unreadable |= !opened.ok();
+}
+
+const CatalogEntry* ShardFiles::Find(uint32_t segment) const {
+  const auto at = std::lower_bound(
+      entries().begin(), entries().end(), segment,
+      [](const CatalogEntry& entry, uint32_t number) { return entry.number < number; });
+  return at != entries().end() && at->number == segment ? &*at : nullptr;
+}
+
+uint64_t ShardFiles::DataEnd(const CatalogEntry& entry) const {
+  ASSERT(entry.header.has_value());
+  const uint64_t end = std::min(backstay::DataEnd(*entry.header), entry.file_bytes);
+  return std::min(end, catalog_.TrustEnd(entry.number).value_or(end));
+}
+
+uint64_t ShardFiles::Read(const CatalogEntry& entry, SegmentSink& sink, ReadProgress* progress) {
+  CountedSink counted(sink, progress);
+  is_read_ = counted.at() >= counted.end();
+  if (is_read_) {
+    return 0;
+  }
+  reader_.Start(entry.file, counted);
+  while (!is_read_) {
+    io_.Turn(Instant::Max());
+  }
+  return reader_.unreadable_blocks();
+}
+
+size_t ShardFiles::ReadRange(const CatalogEntry& entry, MutableBytes into, uint64_t at,
+                             IoError& error) {
+  error = IoError::kNone;
+  size_t done = 0;
+  while (done < into.size()) {
+    Wait read(io_);
+    io_.Read(read.op(), entry.file, into.subspan(done), Offset{at + done});
+    const IoResult result = read.Result();
+    error = result.error();
+    if (!result.ok() || result.count() == 0) {
+      break;
+    }
+    done += result.count();
+  }
+  return done;
+}
+
+}  // namespace backstay

@@ -1,0 +1,377 @@
+// tools/backstay/shard_walk.cc -- segment by segment; then the tail and the messages are judged.
+#include "tools/backstay/shard_walk.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "core/base/check.h"
+#include "spool/outcome_queue.h"
+#include "spool/queue_id.h"
+#include "spool/zero_check.h"
+#include "tools/backstay/stable_ends.h"
+
+namespace backstay {
+namespace {
+
+bool IsBefore(const PartEntry& left, const PartEntry& right) {
+  return std::tie(left.segment, left.block) < std::tie(right.segment, right.block);
+}
+
+ByteRange RangeOfRecord(uint32_t block, uint64_t payload_bytes) {
+  const uint64_t at = uint64_t{block} * kRecordAlignment;
+  return {at, at + FrameBytes(payload_bytes)};
+}
+
+}  // namespace
+
+ShardWalk::ShardWalk(ShardFiles& files, bool is_in_use, FindingEvents& events,
+                     ReadProgress* progress)
+    : files_(files), is_in_use_(is_in_use), events_(events), progress_(progress) {}
+
+void ShardWalk::Tell(FindingKind kind, uint32_t segment, std::optional<ByteRange> range,
+                     std::string what) {
+  events_.OnFinding({kind, files_.identity().shard, segment, range, std::move(what)});
+}
+
+void ShardWalk::Run() {
+  TellLeftAlone();
+  const std::vector<CatalogEntry>& entries = files_.entries();
+  if (is_in_use_) {
+    ends_ = StableEnds(files_);
+  }
+  for (const CatalogEntry& entry : entries) {
+    ++counts_.segments;
+    counts_.file_bytes += entry.file_bytes;
+    if (!is_in_use_) {
+      ends_.push_back(entry.header.has_value() ? files_.DataEnd(entry) : kDataStart);
+    }
+    if (entry.header.has_value()) {
+      // Not published before all is known: then what is owed is counted once.
+      segments_.Add(std::make_unique<Segment>(*entry.header, Fd()))->is_published = false;
+    }
+  }
+  for (size_t i = 0; i < entries.size(); ++i) {
+    ReadSegment(i);
+  }
+  JudgeMessages();
+  JudgeTail();
+  for (const CatalogEntry& entry : entries) {
+    if (entry.header.has_value()) {
+      index_.Publish(*segments_.Find(entry.number));
+    }
+  }
+}
+
+void ShardWalk::TellLeftAlone() {
+  const uint16_t shard = files_.identity().shard;
+  for (const LeftAloneFile& file : files_.catalog().left_alone()) {
+    switch (file.kind) {
+      case LeftAlone::kForeign:
+        if (is_in_use_ && ParseSegmentName(file.name).has_value()) {
+          break;  // just created
+        }
+        events_.OnFinding({FindingKind::kNote, shard, std::nullopt, std::nullopt,
+                           fmt::format("{} was not read: {}", file.name, file.why)});
+        break;
+      case LeftAlone::kGone:
+        break;  // given back since the directory was listed
+      case LeftAlone::kUnreadable:
+        Tell(FindingKind::kUnreadable, ParseSegmentName(file.name).value_or(0), std::nullopt,
+             file.why);
+        break;
+      case LeftAlone::kDamaged:
+        Tell(FindingKind::kDamaged, ParseSegmentName(file.name).value_or(0), std::nullopt,
+             fmt::format("cannot be used: {}", file.why));
+        break;
+    }
+  }
+}
+
+// ---- one segment ----
+
+void ShardWalk::ReadSegment(size_t entry_number) {
+  const CatalogEntry& entry = files_.entries()[entry_number];
+  if (!entry.file.valid()) {
+    return Tell(FindingKind::kUnreadable, entry.number, std::nullopt,
+                "cannot be opened around the page cache");
+  }
+  if (!entry.header.has_value()) {
+    return CheckZero(entry);
+  }
+  const uint64_t end = ends_[entry_number];
+  if (end <= kDataStart && is_in_use_) {
+    return;  // prepared, or just begun
+  }
+  CheckPrevious(entry);
+  if (end <= kDataStart) {
+    return;
+  }
+  segment_ = segments_.Find(entry.number);
+  written_end_ = kDataStart;
+  SegmentScan scan(segment_->key, end, last_commit_crc_, *this);
+  scan_ = &scan;
+  const uint64_t unreadable_blocks = files_.Read(entry, scan, this);
+  if (unreadable_blocks > 0) {
+    Tell(FindingKind::kUnreadable, entry.number, std::nullopt,
+         fmt::format("the device did not give {} blocks of {} bytes", unreadable_blocks,
+                     kBlockBytes));
+  }
+  scan.Finish();
+  if (scan.found_anything()) {
+    CheckFile(entry);
+  }
+  last_commit_crc_ = scan.last_commit_crc();
+  segment_->index.ShrinkToFit();
+  counts_.bytes_written += written_end_ - kDataStart;
+}
+
+void ShardWalk::OnBytesRead(uint64_t bytes) {
+  counts_.bytes_read += bytes;
+  if (progress_ != nullptr) {
+    progress_->OnBytesRead(bytes);
+  }
+}
+
+void ShardWalk::CheckZero(const CatalogEntry& entry) {
+  ZeroCheck check(std::max(entry.file_bytes, kDataStart));
+  files_.Read(entry, check, this);
+  if (!check.all_zero()) {
+    Tell(FindingKind::kDamaged, entry.number, std::nullopt,
+         "cannot be used: both headers are empty, and the rest is not");
+  }
+}
+
+// What the file should have beside its records.
+void ShardWalk::CheckFile(const CatalogEntry& entry) {
+  const uint64_t second_at = entry.header->segment_bytes - kBlockBytes;
+  if (entry.is_header_from_copy) {
+    Tell(FindingKind::kDamaged, entry.number, ByteRange{0, kBlockBytes},
+         "first header; its copy was used");
+  }
+  if (entry.is_short) {
+    Tell(FindingKind::kDamaged, entry.number,
+         ByteRange{entry.file_bytes, entry.header->segment_bytes}, "the file is cut off here");
+  } else if (!SecondHeaderIsWhole(entry)) {
+    Tell(FindingKind::kDamaged, entry.number, ByteRange{second_at, second_at + kBlockBytes},
+         "second header; the first was used");
+  }
+}
+
+bool ShardWalk::SecondHeaderIsWhole(const CatalogEntry& entry) {
+  AlignedBuffer block;
+  block.Resize(kBlockBytes);
+  IoError error = IoError::kNone;
+  const uint64_t at = entry.header->segment_bytes - kBlockBytes;
+  const size_t got = files_.ReadRange(entry, {block.data(), kBlockBytes}, at, error);
+  const auto header = DecodeSegmentHeader(block.bytes().first(got));
+  return header.has_value() && header->salt == entry.header->salt &&
+         header->segment == entry.header->segment;
+}
+
+// The log went on from there, so there was at least one whole batch.
+void ShardWalk::CheckPrevious(const CatalogEntry& entry) {
+  const std::vector<CatalogEntry>& entries = files_.entries();
+  if (!entry.start.has_value() || entries.front().number > entry.start->previous_segment) {
+    return;
+  }
+  const uint32_t previous = entry.start->previous_segment;
+  const Catalog& catalog = files_.catalog();
+  // Segments with nothing good in them are removed at once, whatever their age.
+  if (catalog.TrustEnd(previous).value_or(kDataStart + 1) <= kDataStart) {
+    return;
+  }
+  if (!std::binary_search(with_commit_.begin(), with_commit_.end(), previous)) {
+    Tell(FindingKind::kDamaged, previous, std::nullopt,
+         files_.Find(previous) != nullptr ? "has no whole batch left" : "is missing");
+  }
+}
+
+// ---- what the scan tells ----
+
+void ShardWalk::OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) {
+  ++counts_.records;
+  const ByteRange range = RangeOfRecord(block, payload.size());
+  written_end_ = std::max(written_end_, range.to);
+  counts_.bytes_records += range.to - range.from;
+  switch (static_cast<RecordKind>(header.kind)) {
+    case RecordKind::kStart:
+    case RecordKind::kCommit:
+    case RecordKind::kFooter:
+    case RecordKind::kFooterPlace:
+      return;
+    case RecordKind::kMessage:
+      return AddMessage(block, payload);
+    case RecordKind::kPart:
+      parts_.push_back({segment_->number(), block, header.payload_bytes, header.payload_crc});
+      return;
+    case RecordKind::kOutcomes:
+      if (!ForEachOutcome(payload,
+                          [this](const OutcomeEntry& entry, Bytes) { ApplyOutcome(entry); })) {
+        Tell(FindingKind::kDamaged, segment_->number(), range, "not a list of outcomes");
+      }
+      return;
+  }
+  Tell(FindingKind::kNote, segment_->number(), range,
+       fmt::format("record of unknown kind {} skipped", header.kind));
+}
+
+// Null when every part of message_ was seen whole.
+const PartEntry* ShardWalk::FindMissingPart() const {
+  for (const PartEntry& part : message_.parts) {
+    const auto at = std::lower_bound(parts_.begin(), parts_.end(), part, IsBefore);
+    const bool is_whole = at != parts_.end() && at->segment == part.segment &&
+                          at->block == part.block && at->bytes == part.bytes && at->crc == part.crc;
+    if (!is_whole) {
+      return &part;
+    }
+  }
+  return nullptr;
+}
+
+void ShardWalk::AddMessage(uint32_t block, Bytes payload) {
+  if (!DecodeMessage(payload, message_) || message_.recipient_domains.empty()) {
+    return Tell(FindingKind::kDamaged, segment_->number(), RangeOfRecord(block, payload.size()),
+                "not a message");
+  }
+  ++counts_.messages;
+  counts_.recipients += message_.fixed.recipients;
+  recipients_.clear();
+  for (const uint16_t domain : message_.recipient_domains) {
+    recipients_.push_back(index_.Intern(message_.domains[domain]));
+  }
+  const PartEntry* missing = FindMissingPart();
+  if (missing != nullptr) {
+    incomplete_.push_back({{segment_->number(), block}, message_.fixed.recipients, *missing});
+  }
+  const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
+  // No parts: nothing is given back here, so nothing has to be held.
+  index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
+             recipients_, {});
+}
+
+void ShardWalk::ApplyOutcome(const OutcomeEntry& entry) {
+  const MessageRef message{entry.segment, entry.block};
+  const bool is_live = index_.IsLive(message, entry.recipient);
+  const bool is_pending = index_.IsPending(message, entry.recipient);
+  const auto code = static_cast<OutcomeCode>(entry.code);
+  switch (code) {
+    case OutcomeCode::kDeferred:
+      return;
+    case OutcomeCode::kFailed:
+      if (!is_live) {
+        return;
+      }
+      break;
+    case OutcomeCode::kDelivered:
+    case OutcomeCode::kDiscarded:
+    case OutcomeCode::kQuarantined:
+      if (!is_live && !is_pending) {
+        return;  // of a segment that is gone, or told twice
+      }
+      break;
+    default:
+      return Tell(FindingKind::kDamaged, segment_->number(), std::nullopt,
+                  fmt::format("outcome of unknown kind {}", entry.code));
+  }
+  index_.Settle(message, entry.recipient, static_cast<SettleKind>(code), 0);
+}
+
+void ShardWalk::OnCommit(const CommitPayload&, bool continues) {
+  ++counts_.batches;
+  written_end_ = AlignUp(scan_->at() + kCommitFrameBytes, kBlockBytes);
+  if (with_commit_.empty() || with_commit_.back() != segment_->number()) {
+    with_commit_.push_back(segment_->number());
+  }
+  for (const BrokenRange& broken : tail_) {
+    if (continues) {
+      Tell(FindingKind::kTorn, broken.segment, broken.range,
+           "no batch is missing: a footer or a batch that was not finished, or a damaged footer");
+    } else {
+      Tell(FindingKind::kDamaged, broken.segment, broken.range, "batch");
+    }
+  }
+  tail_.clear();
+}
+
+void ShardWalk::OnBrokenBatch(ByteRange range, bool has_successor) {
+  if (files_.catalog().IsKnownTorn(segment_->number(), range.from)) {
+    return Tell(FindingKind::kTorn, segment_->number(), range,
+                "batch interrupted by an earlier stop; the start after it has dealt with it");
+  }
+  if (has_successor) {
+    return Tell(FindingKind::kDamaged, segment_->number(), range, "batch");
+  }
+  tail_.push_back({segment_->number(), range});
+}
+
+void ShardWalk::OnBrokenChain(uint64_t at) {
+  Tell(FindingKind::kDamaged, segment_->number(), ByteRange{at, at},
+       "whole batches are missing before this place");
+}
+
+// ---- the end of the log ----
+
+bool ShardWalk::IsInTail(MessageRef message) const {
+  const uint64_t at = uint64_t{message.block} * kRecordAlignment;
+  if (files_.catalog().IsKnownTorn(message.segment, at)) {
+    return true;
+  }
+  return !tail_.empty() && std::pair(message.segment, at) >=
+                               std::pair(tail_.front().segment, tail_.front().range.from);
+}
+
+bool ShardWalk::IsOwed(const MissingPart& missing) const {
+  for (uint32_t recipient = 0; recipient < missing.recipients; ++recipient) {
+    if (index_.IsLive(missing.message, recipient) || index_.IsPending(missing.message, recipient)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// A message that is settled needs its parts no more; one of a torn batch was never acknowledged.
+void ShardWalk::JudgeMessages() {
+  for (const MissingPart& missing : incomplete_) {
+    const MessageRef message = missing.message;
+    // A segment that a running daemon has given back had nothing owed in it.
+    const bool is_gone = is_in_use_ && files_.Find(missing.part.segment) == nullptr;
+    if (is_gone || !IsOwed(missing)) {
+      continue;
+    }
+    if (IsInTail(message)) {
+      for (uint32_t recipient = 0; recipient < missing.recipients; ++recipient) {
+        if (index_.IsLive(message, recipient)) {
+          index_.Settle(message, recipient, SettleKind::kDiscarded, 0);
+        }
+      }
+      continue;
+    }
+    const Catalog::Identity& identity = files_.identity();
+    const std::array<char, 16> id =
+        QueueId{identity.node, identity.shard, message.segment, message.block}.ToText();
+    Tell(FindingKind::kDamaged, missing.part.segment,
+         RangeOfRecord(missing.part.block, missing.part.bytes),
+         fmt::format("part of message {}: it cannot be delivered whole",
+                     std::string_view(id.data(), id.size())));
+  }
+}
+
+void ShardWalk::JudgeTail() {
+  for (const BrokenRange& broken : tail_) {
+    if (is_in_use_) {
+      // What was left out begins with a batch that has its commit record.
+      Tell(FindingKind::kDamaged, broken.segment, broken.range, "batch");
+      continue;
+    }
+    Tell(FindingKind::kTorn, broken.segment, broken.range,
+         "last batch of the log is not whole: most likely a stop interrupted it, and then nothing "
+         "in it was acknowledged");
+  }
+}
+
+}  // namespace backstay

@@ -1,0 +1,105 @@
+// tools/backstay/shard_walk.h -- reads one shard's log from end to end: what is queued, and what is
+// not whole.
+//
+// Judges as recovery does (FORMAT.md 6), but reads every record whatever a summary says of it, and
+// changes nothing.
+//
+// Life:  Run once; then ask.
+// Owns:  an index of the shard as compact as the daemon's.
+// Turn:  Run waits.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "spool/index.h"
+#include "spool/message_record.h"
+#include "spool/segment_scan.h"
+#include "spool/segment_set.h"
+#include "tools/backstay/finding.h"
+#include "tools/backstay/shard_files.h"
+
+namespace backstay {
+
+// Counted while reading.
+struct WalkCounts {
+  uint64_t segments = 0;
+  uint64_t file_bytes = 0;
+  uint64_t bytes_read = 0;
+  uint64_t bytes_written = 0;  // the log so far, padding included
+  uint64_t bytes_records = 0;  // without commit records
+  uint64_t batches = 0;        // commit records
+  uint64_t records = 0;        // without commit records
+  uint64_t messages = 0;
+  uint64_t recipients = 0;
+};
+
+class ShardWalk final : private ScanEvents, private ReadProgress {
+ public:
+  // `is_in_use`: a daemon may be writing; the end of the log is left out.
+  ShardWalk(ShardFiles& files, bool is_in_use, FindingEvents& events, ReadProgress* progress);
+  ShardWalk(const ShardWalk&) = delete;
+  ShardWalk& operator=(const ShardWalk&) = delete;
+
+  void Run();
+  const WalkCounts& counts() const { return counts_; }
+  const Index& index() const { return index_; }
+  const SegmentSet& segments() const { return segments_; }
+  // Of each entry of the files: where reading ended.
+  const std::vector<uint64_t>& ends() const { return ends_; }
+
+ private:
+  struct BrokenRange {
+    uint32_t segment;
+    ByteRange range;
+  };
+  struct MissingPart {
+    MessageRef message;
+    uint32_t recipients;
+    PartEntry part;
+  };
+
+  void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) override;
+  void OnCommit(const CommitPayload& commit, bool continues) override;
+  void OnBrokenBatch(ByteRange range, bool has_successor) override;
+  void OnBrokenChain(uint64_t at) override;
+  void OnBytesRead(uint64_t bytes) override;
+
+  void TellLeftAlone();
+  void ReadSegment(size_t entry_number);
+  void CheckZero(const CatalogEntry& entry);
+  void CheckPrevious(const CatalogEntry& entry);
+  void CheckFile(const CatalogEntry& entry);
+  bool SecondHeaderIsWhole(const CatalogEntry& entry);
+  void AddMessage(uint32_t block, Bytes payload);
+  void ApplyOutcome(const OutcomeEntry& entry);
+  const PartEntry* FindMissingPart() const;
+  bool IsInTail(MessageRef message) const;
+  bool IsOwed(const MissingPart& missing) const;
+  void JudgeTail();
+  void JudgeMessages();
+  void Tell(FindingKind kind, uint32_t segment, std::optional<ByteRange> range, std::string what);
+
+  ShardFiles& files_;
+  const bool is_in_use_;
+  FindingEvents& events_;
+  ReadProgress* const progress_;
+  SegmentSet segments_;
+  Index index_{segments_};
+  WalkCounts counts_;
+  std::vector<uint64_t> ends_;
+
+  Segment* segment_ = nullptr;         // the one being read
+  const SegmentScan* scan_ = nullptr;  // over it
+  uint64_t written_end_ = 0;           // in it
+  std::optional<uint32_t> last_commit_crc_;
+  std::vector<uint32_t> with_commit_;  // segments with a valid commit record, ascending
+  DecodedMessage message_;
+  std::vector<DomainId> recipients_;
+  std::vector<PartEntry> parts_;         // seen whole, by place
+  std::vector<BrokenRange> tail_;        // broken, and no valid commit record behind them so far
+  std::vector<MissingPart> incomplete_;  // messages
+};
+
+}  // namespace backstay

@@ -1,0 +1,32 @@
+// tools/backstay/text.h -- numbers, times and foreign text as a human or a program reads them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/base/units.h"
+
+namespace backstay {
+
+std::string GroupedNumber(uint64_t number);  // "1,204"
+std::string ReadableBytes(uint64_t bytes);   // "812 B", "12.1 MiB"
+std::string IsoTime(WallTime time);          // "2026-03-01T17:05:09Z"
+// For a terminal: what could control one, and what is not UTF-8, as \xNN.
+std::string Printable(std::string_view text);
+
+// One JSON object on one line; members stay in the order in which they were added.
+class JsonObject {
+ public:
+  JsonObject& Text(std::string_view name, std::string_view value);  // not UTF-8: U+FFFD a byte
+  JsonObject& Number(std::string_view name, uint64_t value);
+  JsonObject& Flag(std::string_view name, bool value);
+  JsonObject& Json(std::string_view name, std::string_view json);  // an object, an array, null
+  std::string Take() &&;
+
+ private:
+  void Begin(std::string_view name);
+  std::string text_ = "{";
+};
+
+}  // namespace backstay
