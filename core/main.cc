@@ -184,10 +184,10 @@ constexpr const char* kUsage =
 // Nothing: go on. Otherwise the exit code.
 std::optional<int> ParseFlags(int argc, char** argv, Flags& flags) {
   static const option options[] = {{"config", required_argument, nullptr, 'c'},
-                                    {"check", no_argument, nullptr, 'k'},
-                                    {"version", no_argument, nullptr, 'v'},
-                                    {"help", no_argument, nullptr, 'h'},
-                                    {nullptr, 0, nullptr, 0}};
+                                   {"check", no_argument, nullptr, 'k'},
+                                   {"version", no_argument, nullptr, 'v'},
+                                   {"help", no_argument, nullptr, 'h'},
+                                   {nullptr, 0, nullptr, 0}};
   for (int found = 0; (found = getopt_long(argc, argv, "", options, nullptr)) != -1;) {
     switch (found) {
       case 'c':

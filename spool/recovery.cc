@@ -373,29 +373,32 @@ void Recovery::OnCommit(const CommitPayload&, bool continues) {
   if (with_commit_.empty() || with_commit_.back() != segment_->number()) {
     with_commit_.push_back(segment_->number());
   }
-  // When the chain goes on no batch is missing: a footer that was cut short, or a torn tail.
-  for (size_t i = 0; i < tail_.size() && !continues; ++i) {
-    Damaged(tail_[i], "batch");
+  for (const BrokenRange& broken : tail_) {
+    // When the chain goes on no batch is missing there: a footer was cut short, or a batch of which
+    // nobody was promised anything.
+    if (broken.flaw == BatchFlaw::kHole || !continues) {
+      Damaged(broken, "batch");
+    }
   }
   tail_.clear();
 }
 
-void Recovery::OnBrokenBatch(ByteRange range, bool has_successor) {
+void Recovery::OnBrokenBatch(ByteRange range, BatchFlaw flaw) {
   if (catalog_.IsKnownTorn(segment_->number(), range.from)) {
     MARK("torn tail met again");
     // Told before; the copy may be missing if that start was cut short.
     quarantine_.Add(segment_->number(), segment_->file, range.from, range.to);
     return;
   }
-  const BrokenRange broken{segment_->number(), range};
-  if (has_successor) {
+  const BrokenRange broken{segment_->number(), range, flaw};
+  if (flaw == BatchFlaw::kLostCommit) {
     return Damaged(broken, "batch");
   }
   tail_.push_back(broken);
 }
 
 void Recovery::OnBrokenChain(uint64_t at) {
-  Damaged({segment_->number(), {at, at}}, "batches missing before it");
+  Damaged({segment_->number(), {at, at}, BatchFlaw::kLostCommit}, "batches missing before it");
 }
 
 void Recovery::Damaged(const BrokenRange& broken, const char* what) {

@@ -68,6 +68,7 @@ class Recovery final : private FooterReaderEvents,
   struct BrokenRange {
     uint32_t segment;
     ByteRange range;
+    BatchFlaw flaw;
   };
   struct DoubtfulMessage {
     MessageRef message;
@@ -78,7 +79,7 @@ class Recovery final : private FooterReaderEvents,
   void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) override;
   void OnCommit(const CommitPayload& commit, bool continues) override;
   void OnFooterRead(Bytes payload, bool is_damaged) override;
-  void OnBrokenBatch(ByteRange range, bool has_successor) override;
+  void OnBrokenBatch(ByteRange range, BatchFlaw flaw) override;
   void OnBrokenChain(uint64_t at) override;
   void OnQuarantined() override;
 

@@ -67,7 +67,7 @@ size_t SegmentScan::Step(Bytes bytes) {
 // Behind the last batch, and not one itself.
 void SegmentScan::AcceptFooter(uint64_t nonzero_before) {
   if (nonzero_before > batch_end_) {
-    events_.OnBrokenBatch({batch_end_, at_}, false);
+    events_.OnBrokenBatch({batch_end_, at_}, BatchFlaw::kNoEnd);
   }
   batch_end_ = std::min(end_, AlignUp(nonzero_end_, kBlockBytes));
   seen_at_.clear();
@@ -93,7 +93,7 @@ void SegmentScan::AcceptCommit(const RecordHeader& header, const CommitPayload& 
   const bool follows = start <= batch_end_;
   if (!follows) {
     MARK("batch without commit record");
-    events_.OnBrokenBatch({batch_end_, start}, true);
+    events_.OnBrokenBatch({batch_end_, start}, BatchFlaw::kLostCommit);
   }
   events_.OnCommit(commit, previous_crc_.has_value() && commit.previous_crc == *previous_crc_);
   const auto first = static_cast<size_t>(std::lower_bound(seen_at_.begin(), seen_at_.end(), start) -
@@ -104,7 +104,7 @@ void SegmentScan::AcceptCommit(const RecordHeader& header, const CommitPayload& 
                         CrcOfCrcs(crcs) == commit.records_crc;
   if (!is_whole) {
     MARK("batch with a hole");
-    events_.OnBrokenBatch({start, end}, false);
+    events_.OnBrokenBatch({start, end}, BatchFlaw::kHole);
   } else if (follows && previous_crc_.has_value() && commit.previous_crc != *previous_crc_) {
     MARK("commit chain broken");
     events_.OnBrokenChain(start);
@@ -119,7 +119,7 @@ void SegmentScan::Finish() {
   ASSERT(at_ >= end_);
   if (nonzero_end_ > batch_end_) {
     const uint64_t end = std::min(end_, AlignUp(nonzero_end_, kBlockBytes));
-    events_.OnBrokenBatch({batch_end_, end}, false);
+    events_.OnBrokenBatch({batch_end_, end}, BatchFlaw::kNoEnd);
   }
 }
 

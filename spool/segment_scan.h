@@ -20,6 +20,13 @@ struct ByteRange {
   uint64_t to = 0;
 };
 
+// What is wrong with a range that should have been a whole batch.
+enum class BatchFlaw : uint8_t {
+  kLostCommit,  // no commit record of its own, but one behind it in this segment
+  kHole,        // a commit record, and not all that it speaks of
+  kNoEnd        // no commit record here or behind it in this segment: a batch or a footer cut short
+};
+
 // What the walk found, in the order of the file.
 class ScanEvents {
  public:
@@ -28,9 +35,8 @@ class ScanEvents {
   // `continues`: it follows the last commit record before it, so that no whole batch is missing
   // between them.
   virtual void OnCommit(const CommitPayload& commit, bool continues) = 0;
-  // A range that should have been a whole batch. `has_successor`: a valid commit record lies behind
-  // it in this segment. Its whole records were or will be told all the same.
-  virtual void OnBrokenBatch(ByteRange range, bool has_successor) = 0;
+  // Its whole records were or will be told all the same.
+  virtual void OnBrokenBatch(ByteRange range, BatchFlaw flaw) = 0;
   // A whole batch that does not continue the chain: batches before it are gone.
   virtual void OnBrokenChain(uint64_t at) = 0;
 

@@ -68,9 +68,9 @@ void TailScan::OnCommit(const CommitPayload& commit, bool) {
   broken_at_.reset();  // it has a successor: damage, and not ours to judge
 }
 
-void TailScan::OnBrokenBatch(ByteRange range, bool has_successor) {
+void TailScan::OnBrokenBatch(ByteRange range, BatchFlaw flaw) {
   const CatalogEntry& entry = catalog_.entries()[left_ - 1];
-  if (has_successor || catalog_.IsKnownTorn(entry.number, range.from)) {
+  if (flaw == BatchFlaw::kLostCommit || catalog_.IsKnownTorn(entry.number, range.from)) {
     return;
   }
   broken_at_ = broken_at_.value_or(range.from);

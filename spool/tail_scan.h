@@ -41,7 +41,7 @@ class TailScan final : private SegmentReaderEvents, private ScanEvents {
   void OnSegmentRead() override;
   void OnRecord(const RecordHeader&, uint32_t, Bytes) override {}
   void OnCommit(const CommitPayload& commit, bool continues) override;
-  void OnBrokenBatch(ByteRange range, bool has_successor) override;
+  void OnBrokenBatch(ByteRange range, BatchFlaw flaw) override;
   void OnBrokenChain(uint64_t) override {}
 
   void Next();

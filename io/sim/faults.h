@@ -32,7 +32,7 @@ struct FaultPlan {
   uint64_t socket_buffer_bytes = 256_KiB;  // sent and not yet received, per direction
   uint64_t segment_bytes_max = 16_KiB;
   uint64_t receive_buffer_bytes = 8_KiB;  // largest lent piece
-  uint64_t receive_buffers = 256;            // per Io; when all are lent: kNoBuffers
+  uint64_t receive_buffers = 256;         // per Io; when all are lent: kNoBuffers
   // -- network: manners --
   uint32_t split = 0;  // a segment is cut at a drawn byte
   uint32_t short_send = 0;

@@ -19,8 +19,9 @@ class Walk : public ScanEvents {
     text += fmt::format("record@{} ", block * kRecordAlignment);
   }
   void OnCommit(const CommitPayload&, bool) override { text += "commit "; }
-  void OnBrokenBatch(ByteRange range, bool has_successor) override {
-    text += fmt::format("broken[{},{}){} ", range.from, range.to, has_successor ? "+" : "");
+  void OnBrokenBatch(ByteRange range, BatchFlaw flaw) override {
+    const char* mark = flaw == BatchFlaw::kLostCommit ? "+" : "";
+    text += fmt::format("broken[{},{}){} ", range.from, range.to, mark);
   }
   void OnBrokenChain(uint64_t at) override { text += fmt::format("chain@{} ", at); }
   std::string text;

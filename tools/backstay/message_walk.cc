@@ -35,7 +35,7 @@ class MessageScan final : private ScanEvents {
     }
   }
   void OnCommit(const CommitPayload&, bool) override {}
-  void OnBrokenBatch(ByteRange, bool) override {}
+  void OnBrokenBatch(ByteRange, BatchFlaw) override {}
   void OnBrokenChain(uint64_t) override {}
 
   const Catalog::Identity identity_;

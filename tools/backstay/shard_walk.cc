@@ -288,8 +288,8 @@ void ShardWalk::OnCommit(const CommitPayload&, bool continues) {
     with_commit_.push_back(segment_->number());
   }
   for (const BrokenRange& broken : tail_) {
-    if (continues) {
-      Tell(FindingKind::kTorn, broken.segment, broken.range,
+    if (continues && broken.flaw == BatchFlaw::kNoEnd) {
+      Tell(FindingKind::kNote, broken.segment, broken.range,
            "no batch is missing: a footer or a batch that was not finished, or a damaged footer");
     } else {
       Tell(FindingKind::kDamaged, broken.segment, broken.range, "batch");
@@ -298,15 +298,15 @@ void ShardWalk::OnCommit(const CommitPayload&, bool continues) {
   tail_.clear();
 }
 
-void ShardWalk::OnBrokenBatch(ByteRange range, bool has_successor) {
+void ShardWalk::OnBrokenBatch(ByteRange range, BatchFlaw flaw) {
   if (files_.catalog().IsKnownTorn(segment_->number(), range.from)) {
     return Tell(FindingKind::kTorn, segment_->number(), range,
                 "batch interrupted by an earlier stop; the start after it has dealt with it");
   }
-  if (has_successor) {
+  if (flaw == BatchFlaw::kLostCommit) {
     return Tell(FindingKind::kDamaged, segment_->number(), range, "batch");
   }
-  tail_.push_back({segment_->number(), range});
+  tail_.push_back({segment_->number(), range, flaw});
 }
 
 void ShardWalk::OnBrokenChain(uint64_t at) {

@@ -53,6 +53,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   struct BrokenRange {
     uint32_t segment;
     ByteRange range;
+    BatchFlaw flaw;
   };
   struct MissingPart {
     MessageRef message;
@@ -62,7 +63,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
 
   void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) override;
   void OnCommit(const CommitPayload& commit, bool continues) override;
-  void OnBrokenBatch(ByteRange range, bool has_successor) override;
+  void OnBrokenBatch(ByteRange range, BatchFlaw flaw) override;
   void OnBrokenChain(uint64_t at) override;
   void OnBytesRead(uint64_t bytes) override;
 

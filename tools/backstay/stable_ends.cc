@@ -25,7 +25,7 @@ class LastBatch final : public ScanEvents {
   void OnCommit(const CommitPayload& commit, bool) override {
     begin_ = scan_->at() - std::min(commit.batch_bytes, scan_->at() - kDataStart);
   }
-  void OnBrokenBatch(ByteRange, bool) override {}
+  void OnBrokenBatch(ByteRange, BatchFlaw) override {}
   void OnBrokenChain(uint64_t) override {}
 
   SegmentScan* scan_ = nullptr;
