@@ -175,6 +175,7 @@ bool Recovery::StartReading() {
     return false;
   }
   ScanEvents& scan_events = *this;
+  ++result_.segments_scanned;
   scan_ = std::make_unique<SegmentScan>(segment_->key, end, last_commit_crc_, scan_events);
   reader_.Start(entry.file, *scan_);
   return true;

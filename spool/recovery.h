@@ -46,6 +46,7 @@ class Recovery final : private FooterReaderEvents,
     NoteMap deferrals;  // the last note of each live recipient
     uint64_t damaged = 0;
     uint64_t torn = 0;
+    uint64_t segments_scanned = 0;  // the others were known by their footers
   };
 
   Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, SegmentSet& segments,

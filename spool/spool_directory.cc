@@ -192,6 +192,7 @@ absl::Status SpoolDirectory::UseVersion(Io& io, const Options& options) {
 absl::Status SpoolDirectory::OpenShards(Io& io, const Options& options) {
   ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> entries, io.List(root_));
   uint16_t count = options.shards;
+  intake_shards_ = options.shards;
   for (const DirectoryEntry& entry : entries) {
     const std::optional<uint16_t> number = ShardNumber(entry);
     if (number.has_value() && *number >= options.shards) {

@@ -36,6 +36,8 @@ class SpoolDirectory {
   // One per shard that has a directory: at least Options::shards, more when an earlier run had more
   // (their mail must still be drained).
   const std::vector<Fd>& shard_directories() const { return shard_directories_; }
+  // Of those, how many take new mail: Options::shards.
+  uint16_t intake_shards() const { return intake_shards_; }
   // Lines for the operator: world access, adjusted reserve, orphaned shards.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
@@ -50,6 +52,7 @@ class SpoolDirectory {
   Fd lock_;
   uint16_t node_ = 0;
   std::vector<Fd> shard_directories_;
+  uint16_t intake_shards_ = 0;
   std::vector<std::string> warnings_;
 };
 

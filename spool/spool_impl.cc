@@ -148,6 +148,9 @@ void Spool::Impl::PublishRecovered() {
     const DomainId domain = index_.DomainOf(key.first, key.second);
     events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
   }
+  LogInfo("spool shard={} queue complete: messages={} recipients={} segments={} scanned={}",
+          options_.shard, index_.messages_owed(), index_.recipients_live(), segments_.size(),
+          recovery->result().segments_scanned);
   notes_.merge(recovery->result().deferrals);
   keeper_.WantCheckpoint();
   events_.OnQueueReady();

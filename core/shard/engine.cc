@@ -55,11 +55,13 @@ Engine::~Engine() {
 }
 
 absl::Status Engine::Listen(Io& io) {
-  for (size_t index = 0; index < post_.shards(); ++index) {
+  for (size_t index = 0; index < spool_.intake_shards(); ++index) {
     ASSIGN_OR_RETURN(std::vector<Fd> sockets,
                      OpenListeners(io, snapshot_->config.smtp.listen, index));
     listeners_.push_back(std::move(sockets));
   }
+  // Those of an earlier run with more shards take nothing new: they are empty one day.
+  listeners_.resize(post_.shards());
   return absl::OkStatus();
 }
 
@@ -109,6 +111,7 @@ absl::Status Engine::ServeShard(size_t index) {
   Shard shard(io, {.index = index,
                    .spool_directory = spool_.shard_directories()[index],
                    .listeners = listeners_[index],
+                   .intake_shards = spool_.intake_shards(),
                    .node = spool_.node(),
                    .post = post_,
                    .snapshot = *snapshot_});

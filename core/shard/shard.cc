@@ -47,7 +47,8 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       server_params_(setup.snapshot.server),
       wheel_(io.Now()),
       spool_(io, setup.spool_directory, OptionsOf(setup), *this),
-      admission_(setup.snapshot.AdmissionLimitsOf(setup.post.shards())),
+      intake_shards_(setup.intake_shards),
+      admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
       routes_({io, wheel_, outbox_, spool_, setup.post, setup.index}, setup.snapshot),
       expiry_(io, wheel_, spool_, routes_) {
   ListenerEvents& events = *this;
@@ -154,7 +155,7 @@ void Shard::OnQueueReady() {
 void Shard::UseSnapshot(const Snapshot& snapshot) {
   snapshot_ = &snapshot;
   server_params_ = snapshot.server;
-  admission_.SetLimits(snapshot.AdmissionLimitsOf(post_.shards()));
+  admission_.SetLimits(snapshot.AdmissionLimitsOf(intake_shards_));
   routes_.UseSnapshot(snapshot);
 }
 

@@ -33,7 +33,8 @@ namespace backstay {
 struct ShardSetup {
   size_t index = 0;
   Fd spool_directory;
-  std::vector<Fd> listeners;  // the shard's from now on, see OpenListeners
+  std::vector<Fd> listeners;  // the shard's from now on, see OpenListeners; none: it only drains
+  size_t intake_shards = 1;   // that listen, and share the limits of connections
   uint16_t node = 0;
   PostOffice& post;
   const Snapshot& snapshot;
@@ -110,6 +111,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   TimerWheel wheel_;
   List<Stream> outbox_;  // streams with bytes queued in this turn
   Spool spool_;
+  const size_t intake_shards_;
   Admission admission_;
   RouteTable routes_;
   Expiry expiry_;

@@ -105,6 +105,23 @@ TEST_F(DamageTest, ATruncatedSegmentIsUsedAsFarAsItGoes) {
   EXPECT_EQ(last, expected.size());
 }
 
+// The commit record of the batch is there, and the next one goes on from it.
+TEST_F(DamageTest, AHoleInABatchIsDamageBeforeAnybodyReads) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  const MessageRef first = expected.begin()->first;
+  ASSERT_TRUE(harness.disk().FlipBit(path, (first.block * kRecordAlignment + 70) * 8));
+  for (const std::string& name : harness.disk().List(kShard)) {
+    if (name.starts_with("checkpoint-")) {  // with one the segment might not be read
+      harness.disk().Delete(kShard + name);
+    }
+  }
+  harness.Start();
+  EXPECT_GE(harness.spool->Stats().damaged_records, 1u);
+  EXPECT_EQ(harness.spool->Stats().torn_tails, 0u);
+  EXPECT_EQ(harness.QuarantineFiles().size(), 1u);
+}
+
 TEST_F(DamageTest, AZeroedBlockInTheMiddleIsNamedAndTheRestIsUsed) {
   SpoolHarness original(1, options);
   Fill(original);

@@ -76,6 +76,7 @@ absl::Status SimDaemon::Start() {
     const ShardSetup setup{.index = index,
                            .spool_directory = *shard_directory,
                            .listeners = *listeners,
+                           .intake_shards = post_->shards(),
                            .node = directory_->node(),
                            .post = *post_,
                            .snapshot = *snapshot_};

@@ -9,6 +9,14 @@ import sinks
 import wire
 
 
+def shard_of(queue_id):
+    """FORMAT.md 7: the last 52 bits are segment and place."""
+    number = 0
+    for digit in queue_id:
+        number = number * 31 + "0123456789BCDFGHJKLMNPQRSTVWXYZ".index(digit)
+    return number >> 52 & 0x3ff
+
+
 class FirstMail(harness.SystemTest):
     def setUp(self):
         super().setUp()
@@ -49,6 +57,23 @@ class FirstMail(harness.SystemTest):
         self.assertIn(queue_id.encode(), self.sink.messages[0].content)
         time.sleep(1)
         self.assertEqual(len(self.sink.messages), 1)
+
+
+    def test_fewer_shards_drain_those_of_before_and_give_them_nothing_new(self):
+        self.assertEqual(self.backstay.stop(), 0)
+        self.backstay.settings["smtp"]["shards"] = 4
+        self.backstay.write_config()
+        self.backstay.start()
+        before = [peers.swaks(self.backstay.port)[1] for _ in range(20)]
+        self.assertGreater(len({shard_of(queue_id) for queue_id in before}), 1)
+        self.assertEqual(self.backstay.stop(), 0)
+        self.backstay.settings["smtp"]["shards"] = 1
+        self.backstay.write_config()
+        self.backstay.start()
+        ids = [peers.swaks(self.backstay.port)[1] for _ in range(20)]
+        self.sink.up()
+        self.sink.wait_for(40, 20)
+        self.assertEqual({shard_of(queue_id) for queue_id in ids}, {0})
 
 
 class Reasons(harness.SystemTest):

@@ -125,6 +125,7 @@ TEST(ReceivePath, DoesNotAllocatePerMessageWhenWarm) {
     Shard shard(*io, {.index = 0,
                       .spool_directory = directory->shard_directories()[0],
                       .listeners = *listeners,
+                      .intake_shards = 1,
                       .node = directory->node(),
                       .post = post,
                       .snapshot = **snapshot});
