@@ -34,7 +34,7 @@ def fill(directory, messages, domains):
 
 
 def queue_lines(daemon):
-    return re.findall(r"queue complete", daemon.log())
+    return re.findall(r"queue complete", daemon.log() if os.path.exists(daemon.log_path) else "")
 
 
 def start(daemon):

@@ -34,7 +34,7 @@ if(BACKSTAY_LTO)
 endif()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-# Half of a debug build went into parsing the same headers again. The other presets do without, so
+# Half of a build went into parsing the same headers again. The presets tsan and fuzz do without, so
 # that a file which forgets an include does not build there.
 option(BACKSTAY_PRECOMPILE "precompile the headers that nearly every file includes" OFF)
 function(backstay_precompile name)
