@@ -104,8 +104,7 @@ std::optional<DecodedFooter> DecodeFooter(Bytes payload,
   if (!groups.has_value() || !stream.has_value()) {
     return std::nullopt;
   }
-  auto table = MessageTable::Load(head.messages, *std::move(groups), *std::move(stream),
-                                  *std::move(domains));
+  auto table = MessageTable::Load(head.messages, *std::move(groups), *std::move(stream), *domains);
   if (!table.has_value() || table->bits() != head.bits) {
     return std::nullopt;
   }

@@ -195,7 +195,7 @@ uint32_t MessageTable::DomainOf(const Entry& entry, uint32_t recipient) const {
 
 std::optional<MessageTable> MessageTable::Load(uint32_t messages, std::vector<Group> groups,
                                                std::vector<uint8_t> stream,
-                                               std::vector<DomainId> domains) {
+                                               std::span<const DomainId> domains) {
   MessageTable table;
   table.messages_ = messages;
   table.groups_ = std::move(groups);

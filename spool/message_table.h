@@ -86,7 +86,7 @@ class MessageTable {
   // bytes. Walks all of it.
   static std::optional<MessageTable> Load(uint32_t messages, std::vector<Group> groups,
                                           std::vector<uint8_t> stream,
-                                          std::vector<DomainId> domains);
+                                          std::span<const DomainId> domains);
 
  private:
   uint32_t ReadNumber(size_t& at) const;

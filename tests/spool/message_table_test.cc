@@ -89,8 +89,7 @@ std::optional<MessageTable> Reload(const MessageTable& table, std::vector<uint8_
   for (uint32_t local = 0; local < table.domains(); ++local) {
     domains.push_back(table.DomainAt(local));
   }
-  return MessageTable::Load(table.messages(), std::move(groups), std::move(stream),
-                            std::move(domains));
+  return MessageTable::Load(table.messages(), std::move(groups), std::move(stream), domains);
 }
 
 TEST(MessageTable, IsLoadedAsItWasAndGoesOn) {
