@@ -226,6 +226,12 @@ std::optional<uint64_t> Catalog::TrustEnd(uint32_t segment) const {
   return end;
 }
 
+uint64_t Catalog::ReadableEnd(const CatalogEntry& entry) const {
+  ASSERT(entry.header.has_value());
+  const uint64_t end = std::min(DataEnd(*entry.header), entry.file_bytes);
+  return std::min(end, TrustEnd(entry.number).value_or(end));
+}
+
 bool Catalog::IsKnownTorn(uint32_t segment, uint64_t at) const {
   for (const UntrustedEntry& entry : untrusted_) {
     const bool is_first = segment == entry.first_segment && at >= entry.good_bytes;

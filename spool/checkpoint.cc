@@ -2,10 +2,10 @@
 #include "spool/checkpoint.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/crc32c.h"
 #include "spool/format.h"
+#include "spool/items.h"
 #include "spool/record.h"
 
 namespace backstay {
@@ -13,58 +13,35 @@ namespace {
 
 constexpr size_t kCrcAt = offsetof(CheckpointHeader, crc);
 
-template <typename Item>
-void Put(std::vector<uint8_t>& out, const Item* items, size_t count) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(items);
-  out.insert(out.end(), bytes, bytes + count * sizeof(Item));
-}
-
-template <typename Item>
-bool Take(Bytes& left, Item* items, uint64_t count) {
-  if (count > left.size() / sizeof(Item)) {
-    return false;
-  }
-  const auto bytes = static_cast<size_t>(count) * sizeof(Item);
-  if (bytes > 0) {
-    std::memcpy(items, left.data(), bytes);
-  }
-  left = left.subspan(bytes);
-  return true;
-}
-
 std::optional<Bits> TakeBits(Bytes& left, uint32_t words) {
-  if (words > left.size() / sizeof(uint64_t)) {
-    return std::nullopt;
-  }
-  std::vector<uint64_t> row(words);
-  Take(left, row.data(), words);
-  return Bits::FromWords(std::move(row));
+  auto row = TakeItems<uint64_t>(left, words);
+  return row.has_value() ? std::optional(Bits::FromWords(*std::move(row))) : std::nullopt;
 }
 
 std::optional<Checkpoint::SegmentState> TakeSegment(Bytes& left) {
-  CheckpointSegment fixed;
-  if (!Take(left, &fixed, 1)) {
+  const auto fixed = TakeItem<CheckpointSegment>(left);
+  if (!fixed.has_value()) {
     return std::nullopt;
   }
-  auto live = TakeBits(left, fixed.live_words);
-  auto pending = TakeBits(left, fixed.pending_words);
-  const uint64_t room = (uint64_t{fixed.bits} + 63) / 64;
-  if (!live.has_value() || !pending.has_value() || fixed.live_words > room ||
-      fixed.pending_words > room) {
+  auto live = TakeBits(left, fixed->live_words);
+  auto pending = TakeBits(left, fixed->pending_words);
+  const uint64_t room = (uint64_t{fixed->bits} + 63) / 64;
+  if (!live.has_value() || !pending.has_value() || fixed->live_words > room ||
+      fixed->pending_words > room) {
     return std::nullopt;
   }
-  return Checkpoint::SegmentState{fixed.segment, fixed.generation, fixed.bits, *std::move(live),
+  return Checkpoint::SegmentState{fixed->segment, fixed->generation, fixed->bits, *std::move(live),
                                   *std::move(pending)};
 }
 
 bool TakeNote(Bytes& left, NoteMap& notes) {
-  CheckpointNote fixed;
-  if (!Take(left, &fixed, 1) || fixed.bytes > left.size()) {
+  const auto fixed = TakeItem<CheckpointNote>(left);
+  if (!fixed.has_value() || fixed->bytes > left.size()) {
     return false;
   }
-  notes[{MessageRef{fixed.segment, fixed.block}, fixed.recipient}] =
-      std::string(AsText(left.first(fixed.bytes)));
-  left = left.subspan(fixed.bytes);
+  notes[{MessageRef{fixed->segment, fixed->block}, fixed->recipient}] =
+      std::string(AsText(left.first(fixed->bytes)));
+  left = left.subspan(fixed->bytes);
   return true;
 }
 
@@ -95,15 +72,15 @@ std::vector<uint8_t> Checkpoint::Encode(const Identity& identity) const {
     fixed.bits = state.bits;
     fixed.live_words = UsedWords(state.live);
     fixed.pending_words = UsedWords(state.pending);
-    Put(out, &fixed, 1);
-    Put(out, state.live.words().data(), fixed.live_words);
-    Put(out, state.pending.words().data(), fixed.pending_words);
+    PutItem(out, fixed);
+    PutItems(out, std::span(state.live.words()).first(fixed.live_words));
+    PutItems(out, std::span(state.pending.words()).first(fixed.pending_words));
   }
   for (const auto& [key, note] : notes) {
     const CheckpointNote fixed{key.first.segment, key.first.block, key.second,
                                static_cast<uint32_t>(note.size())};
-    Put(out, &fixed, 1);
-    Put(out, note.data(), note.size());
+    PutItem(out, fixed);
+    PutItems(out, std::span<const char>(note));
   }
   CheckpointHeader header;
   header.node = identity.node;

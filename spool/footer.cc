@@ -3,31 +3,10 @@
 
 #include <algorithm>
 
-#include "spool/record.h"
+#include "spool/items.h"
 
 namespace backstay {
 namespace {
-
-template <typename Item>
-void Put(std::vector<uint8_t>& out, std::span<const Item> items) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(items.data());
-  out.insert(out.end(), bytes, bytes + items.size_bytes());
-}
-
-// Takes `count` items off the front of `left`. Nothing: there are fewer.
-template <typename Item>
-std::optional<std::vector<Item>> Take(Bytes& left, uint64_t count) {
-  if (count > left.size() / sizeof(Item)) {
-    return std::nullopt;
-  }
-  std::vector<Item> items(static_cast<size_t>(count));
-  const size_t bytes = items.size() * sizeof(Item);
-  if (bytes > 0) {
-    std::memcpy(items.data(), left.data(), bytes);
-  }
-  left = left.subspan(bytes);
-  return items;
-}
 
 struct PartsHead {
   uint32_t message = 0;
@@ -38,12 +17,12 @@ std::optional<std::vector<DomainId>> TakeDomains(
     Bytes& left, uint32_t count, absl::FunctionRef<DomainId(std::string_view)> intern) {
   std::vector<DomainId> domains;
   for (uint32_t i = 0; i < count; ++i) {
-    const auto size = Take<uint16_t>(left, 1);
-    if (!size.has_value() || size->front() > left.size()) {
+    const auto size = TakeItem<uint16_t>(left);
+    if (!size.has_value() || *size > left.size()) {
       return std::nullopt;
     }
-    domains.push_back(intern(AsText(left.first(size->front()))));
-    left = left.subspan(size->front());
+    domains.push_back(intern(AsText(left.first(*size))));
+    left = left.subspan(*size);
   }
   return domains;
 }
@@ -67,19 +46,19 @@ std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, uint32_t last_commi
     fixed.arrival_last = std::max(fixed.arrival_last, group.arrival_seconds);
   }
   std::vector<uint8_t> out;
-  Put(out, std::span<const FooterFixed>(&fixed, 1));
+  PutItem(out, fixed);
   for (uint32_t local = 0; local < table.domains(); ++local) {
     const std::string_view text = name(table.DomainAt(local));
     const auto size = static_cast<uint16_t>(text.size());
-    Put(out, std::span<const uint16_t>(&size, 1));
-    Put(out, std::span<const char>(text));
+    PutItem(out, size);
+    PutItems(out, std::span<const char>(text));
   }
-  Put(out, table.group_heads());
-  Put(out, table.stream());
+  PutItems(out, table.group_heads());
+  PutItems(out, table.stream());
   for (const auto& [message, parts] : index.parts()) {
     const PartsHead head{message, static_cast<uint32_t>(parts.size())};
-    Put(out, std::span<const PartsHead>(&head, 1));
-    Put(out, std::span<const PartEntry>(parts));
+    PutItem(out, head);
+    PutItems(out, std::span<const PartEntry>(parts));
   }
   if (out.size() > kPayloadBytesMax) {
     out.clear();
@@ -90,17 +69,17 @@ std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, uint32_t last_commi
 std::optional<DecodedFooter> DecodeFooter(Bytes payload,
                                           absl::FunctionRef<DomainId(std::string_view)> intern) {
   Bytes left = payload;
-  const auto fixed = Take<FooterFixed>(left, 1);
+  const auto fixed = TakeItem<FooterFixed>(left);
   if (!fixed.has_value()) {
     return std::nullopt;
   }
-  const FooterFixed& head = fixed->front();
+  const FooterFixed& head = *fixed;
   auto domains = TakeDomains(left, head.domains, intern);
   if (!domains.has_value()) {
     return std::nullopt;
   }
-  auto groups = Take<MessageTable::Group>(left, head.groups);
-  auto stream = Take<uint8_t>(left, head.stream_bytes);
+  auto groups = TakeItems<MessageTable::Group>(left, head.groups);
+  auto stream = TakeItems<uint8_t>(left, head.stream_bytes);
   if (!groups.has_value() || !stream.has_value()) {
     return std::nullopt;
   }
@@ -110,15 +89,15 @@ std::optional<DecodedFooter> DecodeFooter(Bytes payload,
   }
   SegmentIndex::PartLists lists;
   for (uint32_t i = 0; i < head.messages_with_parts; ++i) {
-    const auto parts_head = Take<PartsHead>(left, 1);
-    if (!parts_head.has_value() || parts_head->front().message >= head.messages) {
+    const auto parts_head = TakeItem<PartsHead>(left);
+    if (!parts_head.has_value() || parts_head->message >= head.messages) {
       return std::nullopt;
     }
-    auto parts = Take<PartEntry>(left, parts_head->front().parts);
+    auto parts = TakeItems<PartEntry>(left, parts_head->parts);
     if (!parts.has_value()) {
       return std::nullopt;
     }
-    lists[parts_head->front().message] = *std::move(parts);
+    lists[parts_head->message] = *std::move(parts);
   }
   if (!left.empty()) {
     return std::nullopt;

@@ -12,10 +12,6 @@ namespace {
 
 constexpr int kTries = 3;
 
-uint64_t PlaceAt(const SegmentHeader& header) {
-  return DataEnd(header);
-}
-
 }  // namespace
 
 void FooterWriter::Start(Segment& segment, const std::vector<uint8_t>& payload) {
@@ -67,7 +63,7 @@ void FooterWriter::Advance(const IoResult& result) {
   if (step_ == Step::kPlaceSynced) {
     return Finish();
   }
-  at_ = PlaceAt(segment_->header);
+  at_ = DataEnd(segment_->header);
   bytes_.Resize(kBlockBytes);
   std::fill(bytes_.data(), bytes_.data() + kBlockBytes, uint8_t{0});
   StoreStruct({bytes_.data() + sizeof(RecordHeader), sizeof(place_)}, place_);
@@ -99,7 +95,7 @@ void FooterReader::Start(Fd file, const SegmentHeader& header) {
   key_ = SegmentKey(header);
   has_place_ = false;
   bytes_.Resize(kBlockBytes);
-  read_.Start(file_, {bytes_.data(), kBlockBytes}, PlaceAt(header_));
+  read_.Start(file_, {bytes_.data(), kBlockBytes}, DataEnd(header_));
 }
 
 Bytes FooterReader::Record(RecordKind kind, uint32_t block) const {
@@ -121,7 +117,7 @@ void FooterReader::OnRangeRead(IoError error, size_t bytes) {
     return events_.OnFooterRead(footer, footer.empty());
   }
   const Bytes place =
-      Record(RecordKind::kFooterPlace, static_cast<uint32_t>(PlaceAt(header_) / kRecordAlignment));
+      Record(RecordKind::kFooterPlace, static_cast<uint32_t>(DataEnd(header_) / kRecordAlignment));
   if (place.size() != sizeof(FooterPlace)) {
     return events_.OnFooterRead({}, !IsZero(bytes_.bytes()));
   }

@@ -23,7 +23,6 @@ class ReadDamage final : private QuarantineEvents {
   void Add(Segment& segment, uint64_t from, uint64_t to);
   void Step();
   bool busy() const { return !copied_.empty(); }
-  bool waits() const { return !waiting_.empty(); }
   uint64_t count() const { return count_; }
   // Of a record whose file is gone.
   void CountLost() { ++count_; }

@@ -163,13 +163,12 @@ bool Recovery::StartReading() {
   segment_ = segments_.Find(entry.number);
   segment_->file = entry.file;
   CheckPrevious(entry);
-  uint64_t end = std::min(segment_->data_end(), entry.file_bytes);
   const std::optional<uint64_t> trust_end = catalog_.TrustEnd(entry.number);
   if (trust_end.has_value()) {
     segment_->phase = SegmentPhase::kAbandoned;
     segment_->good_bytes = *trust_end;
-    end = std::min(end, *trust_end);
   }
+  const uint64_t end = catalog_.ReadableEnd(entry);
   if (end <= kDataStart) {
     LogInfo("spool shard={} segment={:08x} holds nothing", shard_, entry.number);
     return false;

@@ -425,9 +425,7 @@ Instant Spool::Impl::NextDue() const {
   if (IntakeState() == CommitResult::kNoSpace) {
     due = std::min(due, io_.Now() + kRollRetry);
   }
-  const bool can_close = phase_ == Phase::kClosing && commit_.idle() && !roll_.busy() &&
-                         !reclaim_.busy() && !keeper_.busy() && !read_damage_.busy() &&
-                         !IsRecovering();
+  const bool can_close = phase_ == Phase::kClosing && is_quiet();
   return can_close ? std::min(due, commit_.gate().retry_at()) : due;
 }
 
@@ -458,8 +456,7 @@ void Spool::Impl::Close() {
 }
 
 void Spool::Impl::TryToClose() {
-  if (phase_ != Phase::kClosing || !commit_.idle() || roll_.busy() || reclaim_.busy() ||
-      keeper_.busy() || read_damage_.busy() || IsRecovering()) {
+  if (phase_ != Phase::kClosing || !is_quiet()) {
     return;
   }
   // A device that fails twice in a row will not take the last settles: that costs duplicates.

@@ -93,6 +93,11 @@ class Spool::Impl final : private CommitEvents,
   void OnRecovered() override;
 
   bool is_running() const { return phase_ == Phase::kReady || phase_ == Phase::kClosing; }
+  // None of the parts has an operation under way.
+  bool is_quiet() const {
+    return commit_.idle() && !roll_.busy() && !reclaim_.busy() && !keeper_.busy() &&
+           !read_damage_.busy() && !IsRecovering();
+  }
   void BecomeReady();
   bool IsRecovering() const { return recovery_ != nullptr; }
   void StartRecovery();

@@ -21,8 +21,7 @@ void TailScan::Next() {
     if (!entry.header.has_value()) {
       continue;
     }
-    uint64_t end = std::min(DataEnd(*entry.header), entry.file_bytes);
-    end = std::min(end, catalog_.TrustEnd(entry.number).value_or(end));
+    const uint64_t end = catalog_.ReadableEnd(entry);
     if (end <= kDataStart) {
       continue;
     }

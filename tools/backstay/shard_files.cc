@@ -84,9 +84,7 @@ const CatalogEntry* ShardFiles::Find(uint32_t segment) const {
 }
 
 uint64_t ShardFiles::DataEnd(const CatalogEntry& entry) const {
-  ASSERT(entry.header.has_value());
-  const uint64_t end = std::min(backstay::DataEnd(*entry.header), entry.file_bytes);
-  return std::min(end, catalog_.TrustEnd(entry.number).value_or(end));
+  return catalog_.ReadableEnd(entry);
 }
 
 uint64_t ShardFiles::Read(const CatalogEntry& entry, SegmentSink& sink, ReadProgress* progress) {
