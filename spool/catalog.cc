@@ -226,6 +226,16 @@ std::optional<uint64_t> Catalog::TrustEnd(uint32_t segment) const {
   return end;
 }
 
+std::optional<uint32_t> Catalog::PreviousOf(const CatalogEntry& entry) const {
+  if (!entry.start.has_value() || entries_.front().number > entry.start->previous_segment) {
+    return std::nullopt;
+  }
+  const uint32_t previous = entry.start->previous_segment;
+  // Segments with nothing good in them are removed at once, whatever their age.
+  const bool may_be_gone = TrustEnd(previous).value_or(kDataStart + 1) <= kDataStart;
+  return may_be_gone ? std::nullopt : std::optional(previous);
+}
+
 uint64_t Catalog::ReadableEnd(const CatalogEntry& entry) const {
   ASSERT(entry.header.has_value());
   const uint64_t end = std::min(DataEnd(*entry.header), entry.file_bytes);

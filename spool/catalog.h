@@ -79,6 +79,9 @@ class Catalog final : public RangeReadEvents {
   const std::vector<uint32_t>& unreadable() const { return unreadable_; }
   // Where trust in a segment ends, if a start record behind it says that it does.
   std::optional<uint64_t> TrustEnd(uint32_t segment) const;
+  // The segment that must hold a whole batch, because the log went on from it to this one; nothing
+  // if none is named, or it may be gone.
+  std::optional<uint32_t> PreviousOf(const CatalogEntry& entry) const;
   // Where reading of a segment whose header is known ends.
   uint64_t ReadableEnd(const CatalogEntry& entry) const;
   // A recovery has found this range broken and told so.

@@ -181,24 +181,18 @@ bool Recovery::StartReading() {
 }
 
 void Recovery::CheckPrevious(const CatalogEntry& entry) {
+  const std::optional<uint32_t> previous = catalog_.PreviousOf(entry);
+  if (!previous.has_value() ||
+      std::binary_search(with_commit_.begin(), with_commit_.end(), *previous)) {
+    return;
+  }
   const std::vector<CatalogEntry>& entries = catalog_.entries();
-  if (!entry.start.has_value() || entries.front().number > entry.start->previous_segment) {
-    return;
-  }
-  const uint32_t previous = entry.start->previous_segment;
   const bool is_there = std::any_of(entries.begin(), entries.end(), [&](const CatalogEntry& other) {
-    return other.number == previous;
+    return other.number == *previous;
   });
-  // Segments with nothing good in them are removed at once, whatever their age.
-  if (catalog_.TrustEnd(previous).value_or(kDataStart + 1) <= kDataStart) {
-    return;
-  }
-  // The log went on from there, so there was at least one whole batch.
-  if (!std::binary_search(with_commit_.begin(), with_commit_.end(), previous)) {
-    LogError("spool shard={} segment={:08x} {}", shard_, previous,
-             is_there ? "damaged: emptied" : "missing");
-    ++result_.damaged;
-  }
+  LogError("spool shard={} segment={:08x} {}", shard_, *previous,
+           is_there ? "damaged: emptied" : "missing");
+  ++result_.damaged;
 }
 
 void Recovery::OnSegmentRead() {

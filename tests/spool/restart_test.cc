@@ -10,7 +10,6 @@
 namespace backstay {
 namespace {
 
-constexpr const char* kShard = "/spool/shard-000";
 constexpr uint32_t kMessages = 120;
 
 class RestartTest : public testing::Test {
@@ -82,23 +81,11 @@ class RestartTest : public testing::Test {
   std::string PictureOfAScan(SpoolHarness& original) {
     SpoolHarness copy(2, options);
     copy.disk().CopyFrom(original.disk());
-    for (const std::string& path : Checkpoints(copy)) {
-      copy.disk().Delete(path);
-    }
+    copy.DeleteCheckpoints();
     const uint64_t known = MarkCount("segment known by its footer");
     copy.Start();
     EXPECT_EQ(MarkCount("segment known by its footer"), known);
     return Picture(copy);
-  }
-
-  static std::vector<std::string> Checkpoints(SpoolHarness& harness) {
-    std::vector<std::string> paths;
-    for (const std::string& name : harness.disk().List(kShard)) {
-      if (name.starts_with("checkpoint-")) {
-        paths.push_back(fmt::format("{}/{}", kShard, name));
-      }
-    }
-    return paths;
   }
 
   // Where the footer of a segment begins; 0: it has none.
@@ -122,7 +109,7 @@ TEST_F(RestartTest, SealedSegmentsAreNotReadAgain) {
   const std::string scanned = PictureOfAScan(harness);
   const size_t segments = harness.SegmentFiles().size();
   ASSERT_GT(segments, 5u);
-  EXPECT_GE(Checkpoints(harness).size(), 2u);
+  EXPECT_GE(harness.CheckpointPaths().size(), 2u);
   const uint64_t known = MarkCount("segment known by its footer");
   harness.Start();
   // All but the last ones, which the newest checkpoint may not cover.
@@ -180,7 +167,7 @@ TEST_F(RestartTest, ADamagedCheckpointLeavesTheOneBefore) {
   Fill(harness);
   harness.Crash(CrashMode::kNothingUnsynced);
   const std::string scanned = PictureOfAScan(harness);
-  const std::vector<std::string> paths = Checkpoints(harness);
+  const std::vector<std::string> paths = harness.CheckpointPaths();
   ASSERT_GE(paths.size(), 2u);
   ASSERT_TRUE(harness.disk().FlipBit(paths.back(), 333));
   SpoolHarness copy(2, options);

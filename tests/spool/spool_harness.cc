@@ -228,6 +228,22 @@ std::vector<std::string> SpoolHarness::QuarantineFiles() {
   return disk().List(fmt::format("{}/quarantine", kDirectory));
 }
 
+std::vector<std::string> SpoolHarness::CheckpointPaths() {
+  std::vector<std::string> paths;
+  for (const std::string& name : disk().List(kDirectory)) {
+    if (name.starts_with("checkpoint-")) {
+      paths.push_back(fmt::format("{}/{}", kDirectory, name));
+    }
+  }
+  return paths;
+}
+
+void SpoolHarness::DeleteCheckpoints() {
+  for (const std::string& path : CheckpointPaths()) {
+    disk().Delete(path);
+  }
+}
+
 void SpoolHarness::OnSpoolReady(const absl::Status& status) {
   is_ready = !status.ok();
   ready_status = status;

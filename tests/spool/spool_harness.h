@@ -93,6 +93,9 @@ class SpoolHarness : public SpoolEvents {
   static std::string SegmentPath(uint32_t number);
   std::vector<std::string> SegmentFiles();
   std::vector<std::string> QuarantineFiles();
+  std::vector<std::string> CheckpointPaths();
+  // The next start reads every segment.
+  void DeleteCheckpoints();
   Disk& disk() { return host_->disk(); }
 
   void OnSpoolReady(const absl::Status& status) override;

@@ -175,19 +175,11 @@ bool ShardWalk::SecondHeaderIsWhole(const CatalogEntry& entry) {
 
 // The log went on from there, so there was at least one whole batch.
 void ShardWalk::CheckPrevious(const CatalogEntry& entry) {
-  const std::vector<CatalogEntry>& entries = files_.entries();
-  if (!entry.start.has_value() || entries.front().number > entry.start->previous_segment) {
-    return;
-  }
-  const uint32_t previous = entry.start->previous_segment;
-  const Catalog& catalog = files_.catalog();
-  // Segments with nothing good in them are removed at once, whatever their age.
-  if (catalog.TrustEnd(previous).value_or(kDataStart + 1) <= kDataStart) {
-    return;
-  }
-  if (!std::binary_search(with_commit_.begin(), with_commit_.end(), previous)) {
-    Tell(FindingKind::kDamaged, previous, std::nullopt,
-         files_.Find(previous) != nullptr ? "has no whole batch left" : "is missing");
+  const std::optional<uint32_t> previous = files_.catalog().PreviousOf(entry);
+  if (previous.has_value() &&
+      !std::binary_search(with_commit_.begin(), with_commit_.end(), *previous)) {
+    Tell(FindingKind::kDamaged, *previous, std::nullopt,
+         files_.Find(*previous) != nullptr ? "has no whole batch left" : "is missing");
   }
 }
 

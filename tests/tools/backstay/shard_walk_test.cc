@@ -124,11 +124,7 @@ TEST_F(ShardWalkTest, ADamagedShardIsJudgedAsRecoveryJudgesIt) {
   for (int round = 0; round < 300; ++round) {
     SpoolHarness copy(2, options);
     copy.disk().CopyFrom(original.disk());
-    for (const std::string& name : copy.disk().List(kShard)) {
-      if (name.starts_with("checkpoint-")) {  // recovery would not read what it covers
-        copy.disk().Delete(std::string(kShard) + "/" + name);
-      }
-    }
+    copy.DeleteCheckpoints();  // recovery would not read what they cover
     const auto place = contents.begin()->first;
     const std::string path =
         SpoolHarness::SegmentPath(place.segment + static_cast<uint32_t>(random.Below(4)));
