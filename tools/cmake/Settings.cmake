@@ -9,6 +9,7 @@ target_compile_definitions(backstay_settings INTERFACE _GLIBCXX_ASSERTIONS)
 if(BACKSTAY_SANITIZE)
   target_compile_options(backstay_settings INTERFACE
     -fsanitize=${BACKSTAY_SANITIZE} -fno-sanitize-recover=all
+    -g1  # names and lines for a report; types would be most of what is written and linked
     # Half of the time to compile a test was optimisation.
     $<IF:$<BOOL:$<TARGET_PROPERTY:BACKSTAY_IS_TEST>>,-O0,-O1>)
   target_link_options(backstay_settings INTERFACE -fsanitize=${BACKSTAY_SANITIZE})
