@@ -82,7 +82,9 @@ std::vector<uint8_t> Checkpoint::Encode(const Identity& identity) const {
     PutItem(out, fixed);
     PutItems(out, std::span<const char>(note));
   }
+  PutItems(out, std::span(rules));
   CheckpointHeader header;
+  header.rule_bytes = static_cast<uint32_t>(rules.size());
   header.node = identity.node;
   header.shard = identity.shard;
   header.covers = covers;
@@ -127,6 +129,10 @@ std::optional<Checkpoint> Checkpoint::Decode(Bytes bytes, const Identity& identi
       return std::nullopt;
     }
   }
+  if (left.size() != header.rule_bytes) {
+    return std::nullopt;
+  }
+  checkpoint.rules.assign(left.begin(), left.end());
   return checkpoint;
 }
 

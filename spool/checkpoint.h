@@ -41,6 +41,7 @@ struct Checkpoint {
   uint32_t covers = 0;
   std::vector<SegmentState> segments;  // by number
   NoteMap notes;
+  std::vector<uint8_t> rules;  // of RuleBook::Encode
 
   const SegmentState* Find(uint32_t number) const;
   std::vector<uint8_t> Encode(const Identity& identity) const;

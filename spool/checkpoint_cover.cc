@@ -33,4 +33,12 @@ bool CheckpointCover::Apply(Segment& segment, Index& index) const {
   return true;
 }
 
+std::optional<RuleBook> CheckpointCover::Rules(Index& index) const {
+  if (!checkpoint_.has_value()) {
+    return RuleBook();
+  }
+  return RuleBook::Decode(checkpoint_->rules,
+                          [&index](std::string_view name) { return index.Intern(name); });
+}
+
 }  // namespace backstay

@@ -11,6 +11,7 @@
 #include "spool/catalog.h"
 #include "spool/checkpoint.h"
 #include "spool/index.h"
+#include "spool/rule_book.h"
 
 namespace backstay {
 
@@ -30,6 +31,8 @@ class CheckpointCover {
   NoteMap TakeNotes() {
     return checkpoint_.has_value() ? std::move(checkpoint_->notes) : NoteMap();
   }
+  // Every rule in force when it was taken; nothing: not what RuleBook::Encode gives.
+  std::optional<RuleBook> Rules(Index& index) const;
   void Forget() { checkpoint_.reset(); }
 
  private:

@@ -17,12 +17,11 @@ std::optional<std::vector<DomainId>> TakeDomains(
     Bytes& left, uint32_t count, absl::FunctionRef<DomainId(std::string_view)> intern) {
   std::vector<DomainId> domains;
   for (uint32_t i = 0; i < count; ++i) {
-    const auto size = TakeItem<uint16_t>(left);
-    if (!size.has_value() || *size > left.size()) {
+    const auto name = TakeText(left);
+    if (!name.has_value()) {
       return std::nullopt;
     }
-    domains.push_back(intern(AsText(left.first(*size))));
-    left = left.subspan(*size);
+    domains.push_back(intern(*name));
   }
   return domains;
 }
@@ -48,10 +47,7 @@ std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, uint32_t last_commi
   std::vector<uint8_t> out;
   PutItem(out, fixed);
   for (uint32_t local = 0; local < table.domains(); ++local) {
-    const std::string_view text = name(table.DomainAt(local));
-    const auto size = static_cast<uint16_t>(text.size());
-    PutItem(out, size);
-    PutItems(out, std::span<const char>(text));
+    PutText(out, name(table.DomainAt(local)));
   }
   PutItems(out, table.group_heads());
   PutItems(out, table.stream());

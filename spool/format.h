@@ -11,7 +11,7 @@
 
 namespace backstay {
 
-constexpr uint32_t kFormatVersion = 2;
+constexpr uint32_t kFormatVersion = 3;
 constexpr uint32_t kFormatOldest = 1;  // read, never written
 
 // Places are counted in these, so that 24 bits of a queue id reach 1 GiB.
@@ -25,6 +25,8 @@ constexpr size_t kBlockBytes = 4_KiB;
 constexpr uint64_t kSegmentBytesMin = 64_KiB;
 constexpr uint64_t kDataStart = kBlockBytes;
 constexpr uint32_t kSegmentNumberMax = (1u << 28) - 1;  // 28 bits of a queue id
+// Behind the last commit record of a log nothing lies further away than this.
+constexpr uint64_t kBatchBytesMax = 32_MiB;
 // Bounds the memory of readers. The largest record is a message with all its recipients.
 constexpr size_t kPayloadBytesMax = 16_MiB;
 
@@ -40,7 +42,7 @@ enum class RecordKind : uint8_t {
   kPart = 4,
   kOutcomes = 5,
   kFooter = 6,
-  // 7 to 9 are reserved: rule, evacuated message, destination state
+  // 7 to 9 are reserved
   kFooterPlace = 10
 };
 
@@ -144,7 +146,8 @@ enum class OutcomeCode : uint8_t {
   kFailed = 2,
   kDiscarded = 3,
   kQuarantined = 4,
-  kDeferred = 5
+  kDeferred = 5,
+  kRule = 6  // of whole domains; the place is its cut, the detail the rule
 };
 
 struct OutcomeEntry {
@@ -156,6 +159,31 @@ struct OutcomeEntry {
   uint32_t detail_bytes = 0;
 };
 static_assert(sizeof(OutcomeEntry) == 20);
+
+// A rule, before the names of its domains.
+struct RuleFixed {
+  uint8_t verb = 0;
+  uint8_t flags = 0;
+  uint16_t zero = 0;
+  uint32_t domains = 0;  // none: all
+  uint64_t epoch = 0;
+  int64_t at = 0;  // spool clock
+};
+static_assert(sizeof(RuleFixed) == 24);
+constexpr uint8_t kRuleKeepsAge = 1;
+
+// Where one rule of one kind stands, in a checkpoint: before the name of its domain.
+struct RuleMarkFixed {
+  uint64_t epoch = 0;
+  int64_t at = 0;
+  uint32_t segment = 0;  // cut
+  uint32_t block = 0;
+  uint8_t kind = 0;
+  uint8_t is_for_all = 0;
+  uint16_t zero = 0;
+  uint32_t zero_too = 0;
+};
+static_assert(sizeof(RuleMarkFixed) == 32);
 
 // What a footer tells of its segment, before the tables.
 struct FooterFixed {
@@ -190,9 +218,9 @@ struct CheckpointHeader {
   uint32_t segments = 0;
   uint32_t notes = 0;
   uint32_t body_crc = 0;
-  uint64_t bytes = 0;  // of the body: segments, then notes
-  uint32_t zero = 0;
-  uint32_t crc = 0;  // of what stands before it
+  uint64_t bytes = 0;       // of the body: segments, notes, rules
+  uint32_t rule_bytes = 0;  // at its end
+  uint32_t crc = 0;         // of what stands before it
 };
 static_assert(sizeof(CheckpointHeader) == 48);
 

@@ -16,6 +16,8 @@ const absl::Duration kSaveClockEvery = absl::Minutes(1);
 const absl::Duration kSpaceRetry = absl::Seconds(1);
 // Small, so that damage costs few outcomes (duplicates) and readers little memory.
 constexpr size_t kOutcomesPayloadMax = 32_KiB;
+// Outcomes that have gathered while the device took none go into several batches.
+constexpr size_t kBatchBytesForOutcomes = 8_MiB;
 static_assert(FrameBytes(kOutcomesPayloadMax) + kStartFrameBytes + kCommitFrameBytes <
               kSegmentBytesMin - 5 * kBlockBytes);
 
@@ -69,6 +71,11 @@ MessageRef GroupCommit::NextPlace() const {
   return {open_->number(), gather_->next_block()};
 }
 
+MessageRef GroupCommit::GatherPlace() const {
+  ASSERT(open_ != nullptr);
+  return {open_->number(), static_cast<uint32_t>(gather_->start() / kRecordAlignment)};
+}
+
 uint32_t GroupCommit::EndRecord(RecordKind kind, size_t payload_bytes, uint32_t part,
                                 uint32_t parts) {
   RecordHeader header;
@@ -91,6 +98,9 @@ void GroupCommit::QueueOutcome(const OutcomeEntry& entry, Bytes detail) {
 void GroupCommit::MoveOutcomes() {
   while (!outcomes_.empty()) {
     const size_t run = OutcomeQueue::FrontRun(outcomes_.bytes(), kOutcomesPayloadMax);
+    if (gathered_bytes() > kBatchBytesForOutcomes) {
+      return;
+    }
     if (!gather_->HasRoom(run)) {
       full_ = true;
       return;
@@ -154,6 +164,7 @@ void GroupCommit::StartFlight(SpoolTime clock) {
   const size_t bytes_before = gather_->bytes().size();
   gather_->Close({last_commit_crc_, clock, io_.WallNow()}, next_sequence_++);
   appended_ += gather_->bytes().size() - bytes_before;
+  ASSERT(gather_->bytes().size() <= kBatchBytesMax);
   CheckCounters();
   std::swap(gather_, flight_);
   flight_untrusted_ = flight_->has_start() ? static_cast<uint32_t>(untrusted_.size()) : 0;

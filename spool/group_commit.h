@@ -57,6 +57,8 @@ class GroupCommit {
   // be sealed after the gathering batch), or there is none open.
   bool MakeRoom(uint64_t payload_bytes);
   MessageRef NextPlace() const;
+  // Where the gathering batch begins.
+  MessageRef GatherPlace() const;
   MutableBytes BeginRecord(size_t payload_bytes) { return gather_->BeginRecord(payload_bytes); }
   // Returns the checksum of the payload.
   uint32_t EndRecord(RecordKind kind, size_t payload_bytes, uint32_t part, uint32_t parts);

@@ -146,6 +146,17 @@ uint64_t Index::LiveRecipients(DomainId domain) const {
   return At(domain).live_recipients;
 }
 
+uint64_t Index::LiveRecipientsBefore(DomainId id, MessageRef cut) const {
+  uint64_t live = 0;
+  for (const uint32_t number : At(id).segments) {
+    const SegmentIndex& index = segments_.Find(number)->index;
+    live += number < cut.segment    ? index.LiveRecipients(id)
+            : number == cut.segment ? index.LiveRecipientsBefore(id, cut.block)
+                                    : 0;
+  }
+  return live;
+}
+
 bool Index::IsLive(MessageRef message, uint32_t recipient) const {
   const std::optional<Place> place = Find(message);
   return place.has_value() && place->segment->index.IsLive(place->message, recipient);

@@ -34,6 +34,8 @@ class Index {
 
   std::optional<MessageRef> NextLive(DomainId domain, std::optional<MessageRef> after) const;
   uint64_t LiveRecipients(DomainId domain) const;
+  // Of messages before `cut`.
+  uint64_t LiveRecipientsBefore(DomainId domain, MessageRef cut) const;
   bool IsLive(MessageRef message, uint32_t recipient) const;
   bool IsPending(MessageRef message, uint32_t recipient) const;
   SpoolTime Arrival(MessageRef message) const;
@@ -45,6 +47,7 @@ class Index {
   void Pin(const PartEntry& part);
   void Unpin(const PartEntry& part, uint64_t outcomes_queued);
 
+  uint32_t domains() const { return static_cast<uint32_t>(domains_.size()); }
   uint64_t messages_owed() const { return messages_owed_; }
   uint64_t recipients_live() const { return recipients_live_; }
   uint64_t recipients_pending() const { return recipients_pending_; }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "core/base/bytes.h"
@@ -48,6 +49,23 @@ std::optional<Item> TakeItem(Bytes& left) {
   std::memcpy(&item, left.data(), sizeof(item));
   left = left.subspan(sizeof(item));
   return item;
+}
+
+// A name with its length (2) before it.
+inline void PutText(std::vector<uint8_t>& out, std::string_view text) {
+  PutItem(out, static_cast<uint16_t>(text.size()));
+  PutItems(out, std::span<const char>(text));
+}
+
+// The view is into `left`.
+inline std::optional<std::string_view> TakeText(Bytes& left) {
+  const auto bytes = TakeItem<uint16_t>(left);
+  if (!bytes.has_value() || *bytes > left.size()) {
+    return std::nullopt;
+  }
+  const std::string_view text = AsText(left.first(*bytes));
+  left = left.subspan(*bytes);
+  return text;
 }
 
 }  // namespace backstay

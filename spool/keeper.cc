@@ -3,13 +3,13 @@
 
 namespace backstay {
 
-void Keeper::Step(const NoteMap& notes) {
+void Keeper::Step(const NoteMap& notes, const RuleBook& rules) {
   if (!footer_.busy() && !sealed_.empty()) {
     StartFooter();
   }
   if (wants_checkpoint_ && !taken_.has_value() && !busy()) {
     wants_checkpoint_ = false;
-    taken_ = Take(notes);
+    taken_ = Take(notes, rules);
     outcomes_to_wait_for_ = commit_.outcomes_queued();
   }
   if (taken_.has_value() && !store_.busy() && commit_.outcomes_synced() >= outcomes_to_wait_for_) {
@@ -32,9 +32,10 @@ void Keeper::StartFooter() {
   }
 }
 
-Checkpoint Keeper::Take(const NoteMap& notes) const {
+Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules) const {
   Checkpoint checkpoint;
   checkpoint.notes = notes;
+  checkpoint.rules = rules.Encode([this](DomainId domain) { return index_.Name(domain); });
   for (Segment* segment = segments_.oldest(); segment != nullptr && !commit_.Uses(*segment);
        segment = segments_.FindFrom(segment->number() + 1)) {
     checkpoint.covers = segment->number();

@@ -14,6 +14,7 @@
 #include "spool/footer_file.h"
 #include "spool/group_commit.h"
 #include "spool/index.h"
+#include "spool/rule_book.h"
 #include "spool/segment_set.h"
 
 namespace backstay {
@@ -30,12 +31,12 @@ class Keeper {
   void OnSealed(uint32_t segment) { sealed_.push_back(segment); }
   // Recovery is over: the next start need not do it again.
   void WantCheckpoint() { wants_checkpoint_ = true; }
-  void Step(const NoteMap& notes);
+  void Step(const NoteMap& notes, const RuleBook& rules);
   bool busy() const { return footer_.busy() || store_.busy(); }
 
  private:
   void StartFooter();
-  Checkpoint Take(const NoteMap& notes) const;
+  Checkpoint Take(const NoteMap& notes, const RuleBook& rules) const;
 
   SegmentSet& segments_;
   const Index& index_;

@@ -30,7 +30,8 @@ Recovery::Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, Segme
       events_(events),
       reader_(io, *this),
       footer_(io, *this),
-      quarantine_(io, directory, *this) {}
+      quarantine_(io, directory, *this),
+      replay_(index) {}
 
 void Recovery::AddSegments() {
   for (const CatalogEntry& entry : catalog_.entries()) {
@@ -52,11 +53,14 @@ void Recovery::Start(std::optional<Checkpoint> checkpoint) {
     segments_.NoteUnreadable(number);
   }
   cover_ = CheckpointCover(std::move(checkpoint));
-  if (!cover_.Fits(catalog_)) {
+  std::optional<RuleBook> rules = cover_.Rules(index_);
+  if (!rules.has_value() || !cover_.Fits(catalog_)) {
     MARK("checkpoint does not fit");
     cover_.Forget();
+    rules = RuleBook();
   }
-  result_.deferrals = cover_.TakeNotes();
+  replay_.notes() = cover_.TakeNotes();
+  replay_.rules() = *std::move(rules);
   NextSegment();
 }
 
@@ -285,8 +289,11 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
           PartEntry{segment_->number(), block, header.payload_bytes, header.payload_crc};
       return;
     case RecordKind::kOutcomes:
+      if (cover_.Covers(segment_->number())) {
+        return;  // the checkpoint knows, and knows later ones too
+      }
       if (!ForEachOutcome(payload, [this](const OutcomeEntry& entry, Bytes detail) {
-            ApplyOutcome(entry, detail);
+            result_.damaged += replay_.Apply(entry, detail) ? 0 : 1;
           })) {
         ++result_.damaged;
       }
@@ -327,40 +334,6 @@ void Recovery::AddMessage(uint32_t block, Bytes payload) {
   const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
   index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
              recipients_, message_.parts);
-}
-
-void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {
-  if (cover_.Covers(segment_->number())) {
-    return;  // the checkpoint knows, and knows later ones too
-  }
-  const MessageRef message{entry.segment, entry.block};
-  const NoteKey key{message, entry.recipient};
-  const bool is_live = index_.IsLive(message, entry.recipient);
-  const bool is_pending = index_.IsPending(message, entry.recipient);
-  if (!is_live && !is_pending) {
-    return;  // of a segment that is gone, or told twice
-  }
-  switch (static_cast<OutcomeCode>(entry.code)) {
-    case OutcomeCode::kDeferred:
-      if (is_live) {
-        result_.deferrals[key] = std::string(AsText(detail));
-      }
-      return;
-    case OutcomeCode::kFailed:
-      if (is_pending) {
-        return;
-      }
-      break;
-    case OutcomeCode::kDelivered:
-    case OutcomeCode::kDiscarded:
-    case OutcomeCode::kQuarantined:
-      break;
-    default:
-      ++result_.damaged;
-      return;
-  }
-  result_.deferrals.erase(key);
-  index_.Settle(message, entry.recipient, static_cast<SettleKind>(entry.code), 0);
 }
 
 void Recovery::OnCommit(const CommitPayload&, bool continues) {
@@ -425,8 +398,7 @@ void Recovery::DropDoubtful() {
     MARK("torn message dropped");
     for (uint32_t recipient = 0; recipient < doubtful.recipients; ++recipient) {
       if (index_.IsLive(doubtful.message, recipient)) {
-        index_.Settle(doubtful.message, recipient, SettleKind::kDiscarded, 0);
-        result_.deferrals.erase({doubtful.message, recipient});
+        replay_.Discard(doubtful.message, recipient);
       }
     }
   }
@@ -460,10 +432,7 @@ void Recovery::EndReading() {
   }
   DropDoubtful();
   JudgeTail();
-  // The checkpoint may know notes of messages that are not there any more.
-  std::erase_if(result_.deferrals, [this](const auto& entry) {
-    return !index_.IsLive(entry.first.first, entry.first.second);
-  });
+  replay_.DropStaleNotes();
   quarantine_.Start();
 }
 

@@ -23,6 +23,7 @@
 #include "spool/group_commit.h"
 #include "spool/index.h"
 #include "spool/quarantine.h"
+#include "spool/replay.h"
 #include "spool/segment_reader.h"
 #include "spool/segment_scan.h"
 #include "spool/zero_check.h"
@@ -43,7 +44,6 @@ class Recovery final : private FooterReaderEvents,
                        private QuarantineEvents {
  public:
   struct Result {
-    NoteMap deferrals;  // the last note of each live recipient
     uint64_t damaged = 0;
     uint64_t torn = 0;
     uint64_t segments_scanned = 0;  // the others were known by their footers
@@ -63,7 +63,9 @@ class Recovery final : private FooterReaderEvents,
   // The checkpoint and the segments disagree: nothing that was found counts, and another Recovery
   // does without it.
   bool is_misfit() const { return is_misfit_; }
-  Result& result() { return result_; }
+  const Result& result() const { return result_; }
+  // Notes of live recipients and rules in force.
+  Replay& replay() { return replay_; }
 
  private:
   struct BrokenRange {
@@ -99,7 +101,6 @@ class Recovery final : private FooterReaderEvents,
   void AddMessage(uint32_t block, Bytes payload);
   bool HasParts() const;
   bool IsInTail(MessageRef message) const;
-  void ApplyOutcome(const OutcomeEntry& entry, Bytes detail);
   void Damaged(const BrokenRange& broken, const char* what);
   void JudgeTail();
   void DropDoubtful();
@@ -115,6 +116,7 @@ class Recovery final : private FooterReaderEvents,
   FooterReader footer_;
   Quarantine quarantine_;
   Result result_;
+  Replay replay_;
   CheckpointCover cover_{std::nullopt};
 
   bool is_aborted_ = false;

@@ -106,20 +106,30 @@ bool SegmentIndex::IsOwed(uint32_t message) const {
   return live_.FirstIn(entry.first_bit, end) < end || pending_.FirstIn(entry.first_bit, end) < end;
 }
 
-uint32_t SegmentIndex::CountOwed() const {
-  uint32_t owed = 0;
-  for (uint32_t group = 0; group < table_.groups(); ++group) {
+std::optional<uint32_t> SegmentIndex::NextOwed(uint32_t from) const {
+  for (uint32_t group = from / MessageTable::kGroup; group < table_.groups(); ++group) {
     const uint32_t end_bit = table_.FirstBitOf(group + 1);
     if (live_.FirstIn(table_.FirstBitOf(group), end_bit) == end_bit &&
         pending_.FirstIn(table_.FirstBitOf(group), end_bit) == end_bit) {
       continue;
     }
-    const uint32_t begin = group * MessageTable::kGroup;
-    const uint32_t end = std::min(table_.messages(), begin + MessageTable::kGroup);
+    const uint32_t begin = std::max(from, group * MessageTable::kGroup);
+    const uint32_t end = std::min(table_.messages(), (group + 1) * MessageTable::kGroup);
     for (uint32_t message = begin; message < end; ++message) {
-      last_ = message == begin ? table_.Get(begin) : table_.Next(*last_);
-      owed += IsOwed(message) ? 1 : 0;
+      const bool follows = last_.has_value() && last_->message + 1 == message;
+      last_ = follows ? table_.Next(*last_) : table_.Get(message);
+      if (IsOwed(message)) {
+        return message;
+      }
     }
+  }
+  return std::nullopt;
+}
+
+uint32_t SegmentIndex::CountOwed() const {
+  uint32_t owed = 0;
+  for (auto message = NextOwed(0); message.has_value(); message = NextOwed(*message + 1)) {
+    ++owed;
   }
   return owed;
 }
@@ -191,6 +201,22 @@ std::optional<uint32_t> SegmentIndex::NextLive(DomainId domain, uint32_t from) c
 uint32_t SegmentIndex::LiveRecipients(DomainId domain) const {
   const uint32_t local = table_.LocalOf(domain);
   return local == MessageTable::kNoDomain ? 0 : domains_[local].live;
+}
+
+uint32_t SegmentIndex::LiveRecipientsBefore(DomainId domain, uint32_t block) const {
+  const uint32_t local = table_.LocalOf(domain);
+  uint32_t live = 0;
+  for (auto message = NextLive(domain, 0); message.has_value();
+       message = NextLive(domain, *message + 1)) {
+    const MessageTable::Entry& entry = At(*message);
+    if (entry.block >= block) {
+      break;
+    }
+    table_.ForEachRecipient(entry, [&](uint32_t recipient, uint32_t of) {
+      live += of == local && live_.Get(entry.first_bit + recipient) ? 1 : 0;
+    });
+  }
+  return live;
 }
 
 }  // namespace backstay

@@ -67,10 +67,14 @@ class SegmentIndex {
     }
   }
   uint32_t CountOwed() const;  // messages; walks all of them
+  // The first message numbered `from` or higher with a live or pending recipient.
+  std::optional<uint32_t> NextOwed(uint32_t from) const;
 
   // The first message numbered `from` or higher with a live recipient of `domain`.
   std::optional<uint32_t> NextLive(DomainId domain, uint32_t from) const;
   uint32_t LiveRecipients(DomainId domain) const;
+  // Of messages before this place; walks all of them.
+  uint32_t LiveRecipientsBefore(DomainId domain, uint32_t block) const;
   uint64_t live_recipients() const { return live_recipients_; }
   uint64_t pending_recipients() const { return pending_recipients_; }
   bool dead() const { return live_recipients_ == 0 && pending_recipients_ == 0; }

@@ -31,6 +31,9 @@ void SegmentScan::Feed(Bytes bytes) {
     }
     done += step;
     at_ += step;
+    if (at_ - std::min(at_, record_end_) >= gap_max_) {
+      end_ = at_;
+    }
   }
 }
 
@@ -47,6 +50,7 @@ size_t SegmentScan::Step(Bytes bytes) {
     return 0;
   }
   const uint64_t nonzero_before = std::exchange(nonzero_end_, at_ + frame);
+  record_end_ = at_ + frame;
   next_sequence_ = std::max(next_sequence_, header->sequence + 1);
   const Bytes payload = bytes.subspan(sizeof(RecordHeader), header->payload_bytes);
   if (!PayloadIsWhole(*header, payload)) {

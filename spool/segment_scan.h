@@ -51,6 +51,9 @@ class SegmentScan final : public SegmentSink {
   // known.
   SegmentScan(const SegmentKey& key, uint64_t end, std::optional<uint32_t> previous_crc,
               ScanEvents& events);
+  // The walk ends when no record began in so many bytes: enough to find where the log ended, not to
+  // find what lies behind a gap.
+  void EndBehindGap(uint64_t bytes) { gap_max_ = bytes; }
   SegmentScan(const SegmentScan&) = delete;
   SegmentScan& operator=(const SegmentScan&) = delete;
 
@@ -71,7 +74,9 @@ class SegmentScan final : public SegmentSink {
   void AcceptCommit(const RecordHeader& header, const CommitPayload& commit);
 
   const SegmentKey key_;
-  const uint64_t end_;
+  uint64_t end_;
+  uint64_t gap_max_ = UINT64_MAX;
+  uint64_t record_end_ = kDataStart;  // of the last whole header and what it speaks of
   std::optional<uint32_t> previous_crc_;
   ScanEvents& events_;
   uint64_t at_ = kDataStart;

@@ -23,6 +23,7 @@ class SegmentSet {
   Segment* FindFrom(uint32_t number);
   Segment* oldest() { return segments_.empty() ? nullptr : segments_.front().get(); }
   Segment* newest() { return segments_.empty() ? nullptr : segments_.back().get(); }
+  const Segment* newest() const { return segments_.empty() ? nullptr : segments_.back().get(); }
   // A file that could not be read at start: not in the set, and not to be called missing.
   void NoteUnreadable(uint32_t number) { unreadable_.push_back(number); }
   bool IsUnreadable(uint32_t number) const;

@@ -78,6 +78,31 @@ uint64_t Spool::SettlesDecided() const {
 void Spool::Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note) {
   impl_->Defer(message, recipient, domain, note);
 }
+uint64_t Spool::ApplyRule(const Rule& rule, std::optional<MessageRef> cut) {
+  return impl_->ApplyRule(rule, cut);
+}
+uint64_t Spool::CountRule(const Rule& rule) {
+  return impl_->CountRule(rule);
+}
+uint64_t Spool::OutcomesSynced() const {
+  return impl_->OutcomesSynced();
+}
+Standing Spool::StandingOf(MessageRef message, DomainId domain) const {
+  return impl_->rules().StandingOf(domain, message);
+}
+std::optional<MessageRef> Spool::NextDeliverable(DomainId domain,
+                                                 std::optional<MessageRef> after) const {
+  return impl_->NextDeliverable(domain, after);
+}
+MessageRef Spool::HeldBefore(DomainId domain) const {
+  return impl_->rules().HeldBefore(domain);
+}
+const Rule& Spool::LastRule() const {
+  return impl_->rules().last();
+}
+MessageRef Spool::RunStart() const {
+  return impl_->run_start();
+}
 SpoolStats Spool::Stats() const {
   return impl_->Stats();
 }

@@ -26,6 +26,7 @@
 #include "core/base/units.h"
 #include "io/io.h"
 #include "spool/queue_id.h"
+#include "spool/rule.h"
 
 namespace backstay {
 
@@ -37,6 +38,20 @@ struct MessageRef {
   uint32_t segment = 0;
   uint32_t block = 0;  // offset / 64
   friend auto operator<=>(const MessageRef&, const MessageRef&) = default;
+};
+
+// The last place before this one.
+constexpr MessageRef JustBefore(MessageRef place) {
+  return place.block > 0 ? MessageRef{place.segment, place.block - 1}
+                         : MessageRef{place.segment - 1, UINT32_MAX - 1};
+}
+
+// What the rules say of one message and one of its domains.
+struct Standing {
+  bool is_held = false;
+  bool is_expired = false;  // to be given up now, whatever its age
+  SpoolTime schedule_from;  // of the newest reset; else long ago
+  SpoolTime age_from;
 };
 
 struct SpoolOptions {
@@ -190,6 +205,26 @@ class Spool {
   uint64_t SettlesDecided() const;
   // Keeps an opaque note for a live recipient across restarts; the last one counts.
   void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
+
+  // ---- rules ----
+  // In force at once, durable when OutcomesSynced() has reached what SettlesQueued() says then.
+  // Returns the live recipients that it speaks for: those whose messages are acknowledged or on
+  // their way to the disk, or lie before `cut` if that is given. After OnQueueReady only. At most
+  // kRuleBytesMax.
+  uint64_t ApplyRule(const Rule& rule, std::optional<MessageRef> cut = std::nullopt);
+  // What ApplyRule would return; nothing changes.
+  uint64_t CountRule(const Rule& rule);
+  // The strict sense of SettlesDecided().
+  uint64_t OutcomesSynced() const;
+  Standing StandingOf(MessageRef message, DomainId domain) const;
+  // As NextLive, without those that are held, deleted or to be given up by a rule.
+  std::optional<MessageRef> NextDeliverable(DomainId domain, std::optional<MessageRef> after) const;
+  // Nothing of the domain at or behind it is held.
+  MessageRef HeldBefore(DomainId domain) const;
+  // The newest rule, for shards that do not have it; epoch 0: there is none. After OnQueueReady.
+  const Rule& LastRule() const;
+  // Whatever an earlier run stored lies before it: the cut of a rule that this shard missed.
+  MessageRef RunStart() const;
 
   SpoolStats Stats() const;
 

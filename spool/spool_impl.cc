@@ -13,8 +13,10 @@ namespace {
 // when they happen to come at the very end of a segment.
 constexpr size_t kDescriptionBytesMax = 256_KiB;
 constexpr size_t kPartBytesMax = 4_MiB;
+constexpr size_t kPendingBytesMax = 16_MiB;
 static_assert(kPartBytesMax + kDescriptionBytesMax < kPayloadBytesMax);
-constexpr size_t kDetailBytesMax = 32_KiB;
+// A batch takes one record more when half of what may be pending has gathered.
+static_assert(kPendingBytesMax / 2 + FrameBytes(kPayloadBytesMax) + kBlockBytes < kBatchBytesMax);
 const absl::Duration kRollRetry = absl::Seconds(1);
 constexpr int kToldPerTurnMax = 4;
 constexpr int kClosingFailuresMax = 2;
@@ -22,6 +24,7 @@ constexpr int kClosingFailuresMax = 2;
 SpoolOptions Checked(SpoolOptions options) {
   options.segment_bytes = std::clamp(options.segment_bytes / kBlockBytes * kBlockBytes,
                                      kSegmentBytesMin, kSegmentBytesMax);
+  options.pending_bytes_max = std::min(options.pending_bytes_max, kPendingBytesMax);
   const auto quarter = static_cast<size_t>(options.segment_bytes / 4);
   options.part_bytes =
       std::clamp(options.part_bytes, kBlockBytes, std::min(quarter, kPartBytesMax));
@@ -43,6 +46,7 @@ Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents
       reclaim_(io, directory, segments_, commit_),
       checkpoints_(io, directory, {options.node, options.shard}, *this),
       keeper_(io, segments_, index_, commit_, checkpoints_),
+      sweep_(segments_, index_),
       read_damage_(io, directory),
       space_(io, directory, options_.reserve_bytes, options_.segment_bytes),
       staging_(options_.part_bytes, options_.staging_bytes_max) {}
@@ -74,6 +78,7 @@ void Spool::Impl::OnCatalogRead(const absl::Status& status) {
 void Spool::Impl::OnTailScanned() {
   commit_.Resume(tail_->resumption());
   roll_.set_next_number(catalog_->highest_number() + 1);
+  run_start_ = {catalog_->highest_number() + 1, 0};
   clock_base_ = tail_->clock();
   clock_started_ = io_.Now();
   phase_ = Phase::kStarting;
@@ -144,14 +149,15 @@ void Spool::Impl::PublishRecovered() {
   for (const auto& [domain, message] : oldest) {
     events_.OnLiveMessage(domain, message);
   }
-  for (const auto& [key, note] : recovery->result().deferrals) {
+  for (const auto& [key, note] : recovery->replay().notes()) {
     const DomainId domain = index_.DomainOf(key.first, key.second);
     events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
   }
   LogInfo("spool shard={} queue complete: messages={} recipients={} segments={} scanned={}",
           options_.shard, index_.messages_owed(), index_.recipients_live(), segments_.size(),
           recovery->result().segments_scanned);
-  notes_.merge(recovery->result().deferrals);
+  notes_.merge(recovery->replay().notes());
+  rules_ = std::move(recovery->replay().rules());
   keeper_.WantCheckpoint();
   events_.OnQueueReady();
 }
@@ -322,44 +328,7 @@ void Spool::Impl::TellUncongested() {
   }
 }
 
-// ---- the queue ----
-
-SpoolTime Spool::Impl::Clock() const {
-  return clock_base_ + (io_.Now() - clock_started_);
-}
-
-void Spool::Impl::Settle(MessageRef message, std::span<const RecipientSettle> outcomes) {
-  for (const RecipientSettle& outcome : outcomes) {
-    ASSERT(outcome.detail.size() <= kDetailBytesMax);
-    OutcomeEntry entry;
-    entry.segment = message.segment;
-    entry.block = message.block;
-    entry.recipient = outcome.recipient;
-    entry.code = static_cast<uint8_t>(outcome.kind);
-    commit_.QueueOutcome(entry, outcome.detail);
-    index_.Settle(message, outcome.recipient, outcome.kind, commit_.outcomes_queued());
-    notes_.erase({message, outcome.recipient});
-  }
-}
-
-void Spool::Impl::Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note) {
-  ASSERT(note.size() <= kDetailBytesMax);
-  ASSERT(index_.IsLive(message, recipient));
-  ASSERT(index_.DomainOf(message, recipient) == domain);
-  OutcomeEntry entry;
-  entry.segment = message.segment;
-  entry.block = message.block;
-  entry.recipient = recipient;
-  entry.code = static_cast<uint8_t>(OutcomeCode::kDeferred);
-  commit_.QueueOutcome(entry, note);
-  notes_[{message, recipient}] = std::string(AsText(note));
-}
-
-uint64_t Spool::Impl::SettlesDecided() const {
-  const bool takes_none = commit_.gate().failing() || commit_.no_space() ||
-                          (commit_.wants_segment() && roll_error_ != IoError::kNone);
-  return takes_none ? commit_.outcomes_queued() : commit_.outcomes_synced();
-}
+// ---- readers ----
 
 Segment* Spool::Impl::BeginRead(uint32_t number) {
   Segment* segment = segments_.Find(number);
@@ -403,7 +372,8 @@ SpoolStats Spool::Impl::Stats() const {
 void Spool::Impl::ReclaimStep() {
   read_damage_.Step();
   if (phase_ == Phase::kReady && !IsRecovering()) {
-    keeper_.Step(notes_);
+    SweepStep();
+    keeper_.Step(notes_, rules_);
     reclaim_.Step();
   }
 }
@@ -416,6 +386,9 @@ Instant Spool::Impl::NextDue() const {
     return Instant::Max();
   }
   if (IsRecovering() && has_recovered_) {
+    return io_.Now();
+  }
+  if (!rules_.deletions().empty() && phase_ == Phase::kReady && !IsRecovering()) {
     return io_.Now();
   }
   Instant due = commit_.NextDue();

@@ -11,10 +11,12 @@
 #include "spool/read_damage.h"
 #include "spool/reclaim.h"
 #include "spool/recovery.h"
+#include "spool/rule_book.h"
 #include "spool/segment_roll.h"
 #include "spool/space_watch.h"
 #include "spool/spool.h"
 #include "spool/staging.h"
+#include "spool/sweep.h"
 #include "spool/tail_scan.h"
 
 namespace backstay {
@@ -55,6 +57,14 @@ class Spool::Impl final : private CommitEvents,
   uint64_t SettlesQueued() const { return commit_.outcomes_queued(); }
   uint64_t SettlesDecided() const;
   void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
+  uint64_t OutcomesSynced() const { return commit_.outcomes_synced(); }
+  uint64_t ApplyRule(const Rule& rule, std::optional<MessageRef> cut);
+  uint64_t CountRule(const Rule& rule) {
+    return CountMatches(rule.verb, Frontier(), DomainsOf(rule));
+  }
+  const RuleBook& rules() const { return rules_; }
+  MessageRef run_start() const { return run_start_; }
+  std::optional<MessageRef> NextDeliverable(DomainId domain, std::optional<MessageRef> after) const;
   SpoolStats Stats() const;
   Index& index() { return index_; }
   const SpoolOptions& options() const { return options_; }
@@ -108,6 +118,10 @@ class Spool::Impl final : private CommitEvents,
   void RefuseStuck();
   void TellUncongested();
   void TryToClose();
+  void SweepStep();
+  std::vector<DomainId> DomainsOf(const Rule& rule);
+  uint64_t CountMatches(RuleVerb verb, MessageRef cut, std::span<const DomainId> domains) const;
+  MessageRef Frontier() const;
 
   Io& io_;
   const Fd directory_;
@@ -125,7 +139,10 @@ class Spool::Impl final : private CommitEvents,
   Reclaim reclaim_;
   CheckpointStore checkpoints_;
   Keeper keeper_;
-  NoteMap notes_;  // the last deferral note of each live recipient that has one
+  Sweep sweep_;
+  RuleBook rules_;
+  MessageRef run_start_;  // nothing of an earlier run lies behind it
+  NoteMap notes_;         // the last deferral note of each live recipient that has one
   ReadDamage read_damage_;
   SpaceWatch space_;
   Staging staging_;

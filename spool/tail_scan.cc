@@ -28,6 +28,7 @@ void TailScan::Next() {
     ScanEvents& scan_events = *this;
     scan_ =
         std::make_unique<SegmentScan>(SegmentKey(*entry.header), end, std::nullopt, scan_events);
+    scan_->EndBehindGap(kBatchBytesMax);
     reader_.Start(entry.file, *scan_);
     return;
   }

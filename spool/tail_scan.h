@@ -1,8 +1,9 @@
 // spool/tail_scan.h -- where the log ended: what must be known before new mail is taken.
 //
 // Second part of a start, behind Catalog and before Recovery: reads segments from the newest down
-// to the first with a valid commit record, in most cases one. Judges nothing but the tail, changes
-// nothing on disk.
+// to the first with a valid commit record, in most cases one. A batch that no record begins within
+// the largest batch is not there: what lies behind a larger gap is damage, and Recovery finds it.
+// Judges nothing but the tail, changes nothing on disk.
 //
 // Life:  Start, OnTailScanned once.
 // Turn:  one operation at a time.

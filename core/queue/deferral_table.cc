@@ -8,8 +8,8 @@
 namespace backstay {
 namespace {
 
-constexpr uint8_t kNoteVersion = 1;
-constexpr size_t kNoteHeaderBytes = 1 + 8 + 8 + 4 + 2 + 2;
+constexpr uint8_t kNoteVersion = 2;
+constexpr size_t kNoteHeaderBytes = 1 + 8 + 8 + 8 + 4 + 2 + 2;
 constexpr size_t kNoteTextBytesMax = 512;
 
 template <typename Number>
@@ -25,6 +25,7 @@ std::string EncodeDeferralNote(const Deferral& deferral) {
   note.reserve(kNoteHeaderBytes + text.size());
   Append(note, kNoteVersion);
   Append(note, deferral.next_try.nanoseconds());
+  Append(note, deferral.last_try.nanoseconds());
   Append(note, deferral.first_own.nanoseconds());
   Append(note, deferral.attempts);
   Append(note, deferral.code);
@@ -37,15 +38,16 @@ std::optional<Deferral> DecodeDeferralNote(Bytes note) {
   if (note.size() < kNoteHeaderBytes || note[0] != kNoteVersion) {
     return std::nullopt;
   }
-  const auto text_bytes = LoadLittle<uint16_t>(note.data() + 23);
+  const auto text_bytes = LoadLittle<uint16_t>(note.data() + 31);
   if (text_bytes > kNoteTextBytesMax || note.size() != kNoteHeaderBytes + text_bytes) {
     return std::nullopt;
   }
   Deferral deferral;
   deferral.next_try = SpoolTime::FromNanoseconds(LoadLittle<int64_t>(note.data() + 1));
-  deferral.first_own = SpoolTime::FromNanoseconds(LoadLittle<int64_t>(note.data() + 9));
-  deferral.attempts = LoadLittle<uint32_t>(note.data() + 17);
-  deferral.code = LoadLittle<uint16_t>(note.data() + 21);
+  deferral.last_try = SpoolTime::FromNanoseconds(LoadLittle<int64_t>(note.data() + 9));
+  deferral.first_own = SpoolTime::FromNanoseconds(LoadLittle<int64_t>(note.data() + 17));
+  deferral.attempts = LoadLittle<uint32_t>(note.data() + 25);
+  deferral.code = LoadLittle<uint16_t>(note.data() + 29);
   deferral.text = std::string(AsText(note.subspan(kNoteHeaderBytes)));
   return deferral;
 }

@@ -23,6 +23,7 @@ namespace backstay {
 
 struct Deferral {
   SpoolTime next_try;
+  SpoolTime last_try;   // a reset after it makes the entry void
   SpoolTime first_own;  // of its first own 4xx
   uint32_t attempts = 0;
   uint16_t code = 0;  // of the last reply

@@ -73,13 +73,14 @@ uint32_t RetryPolicy::RetriesCharged(SpoolTime origin, SpoolTime now) const {
   return max_retries == 0 ? count : std::min(count, max_retries);
 }
 
-SpoolTime RetryPolicy::End(SpoolTime origin) const {
-  const SpoolTime by_age = origin + expire_after;
-  return max_retries == 0 ? by_age : std::min(by_age, Due(origin, max_retries));
+SpoolTime RetryPolicy::End(const RetryOrigin& origin) const {
+  const SpoolTime by_age = origin.age + expire_after;
+  return max_retries == 0 ? by_age : std::min(by_age, Due(origin.schedule, max_retries));
 }
 
-SpoolTime RetryPolicy::NextTry(SpoolTime origin, SpoolTime attempt_at, bool scheduled) const {
-  SpoolTime next = NextDueAfter(origin, attempt_at);
+SpoolTime RetryPolicy::NextTry(const RetryOrigin& origin, SpoolTime attempt_at,
+                               bool scheduled) const {
+  SpoolTime next = NextDueAfter(origin.schedule, attempt_at);
   if (!scheduled) {
     next = std::min(next, attempt_at + kUnscheduledWait);
   }
@@ -87,7 +88,7 @@ SpoolTime RetryPolicy::NextTry(SpoolTime origin, SpoolTime attempt_at, bool sche
   return attempt_at < end ? std::min(next, end) : next;
 }
 
-bool RetryPolicy::GiveUp(SpoolTime origin, SpoolTime now, SpoolTime last_failure,
+bool RetryPolicy::GiveUp(const RetryOrigin& origin, SpoolTime now, SpoolTime last_failure,
                          std::optional<SpoolTime> first_own_deferral) const {
   const SpoolTime end = End(origin);
   if (now < end || last_failure < end) {

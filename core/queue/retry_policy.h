@@ -1,6 +1,7 @@
 // core/queue/retry_policy.h -- when a recipient is tried again, and when its time is over. Pure.
 //
-// Units:  SpoolTime. `origin` is the arrival of the message, or its last reset.
+// Units:  SpoolTime. `origin` is the arrival of the message, or its last reset; a reset may leave
+//         the age alone.
 // See:    DESIGN 6 "Retry accounting".
 #pragma once
 
@@ -14,6 +15,11 @@
 namespace backstay {
 
 enum class OnExpiry : uint8_t { kBounce, kHold };
+
+struct RetryOrigin {
+  SpoolTime schedule;  // the waits are counted from here ...
+  SpoolTime age;       // ... and the age limit from here
+};
 
 struct RetryPolicy {
   std::vector<absl::Duration> schedule;  // not empty; the last wait repeats
@@ -31,15 +37,15 @@ struct RetryPolicy {
   // Retries charged so far, whatever was tried: those due at or before `now`, at most max_retries.
   uint32_t RetriesCharged(SpoolTime origin, SpoolTime now) const;
   // The earlier of the last retry's due time and the age limit.
-  SpoolTime End(SpoolTime origin) const;
+  SpoolTime End(const RetryOrigin& origin) const;
   // After a 4xx of its own at `attempt_at`. An attempt off the schedule (recovery, flush) is
   // repeated in ten minutes or at the next due time, whichever is sooner. The last try is at the
   // end itself: giving up needs a failure then, and a wait that reaches beyond it would keep the
   // mail that much longer.
-  SpoolTime NextTry(SpoolTime origin, SpoolTime attempt_at, bool scheduled) const;
+  SpoolTime NextTry(const RetryOrigin& origin, SpoolTime attempt_at, bool scheduled) const;
   // Over, and a real attempt or probe failed at or after the end. A recipient whose first own 4xx
   // came late has half an hour more from then on.
-  bool GiveUp(SpoolTime origin, SpoolTime now, SpoolTime last_failure,
+  bool GiveUp(const RetryOrigin& origin, SpoolTime now, SpoolTime last_failure,
               std::optional<SpoolTime> first_own_deferral) const;
 };
 

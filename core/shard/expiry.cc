@@ -6,6 +6,7 @@
 #include "core/base/check.h"
 #include "core/base/mark.h"
 #include "core/shard/message_flags.h"
+#include "core/shard/retry_origin.h"
 
 namespace backstay {
 namespace {
@@ -38,12 +39,43 @@ void Expiry::Look() {
   wheel_.Insert(&clock_, io_.Now() + kLookEvery);
 }
 
+void Expiry::LookNow() {
+  if (!stopped_) {
+    look_again_ = reading_.has_value() || reader_.busy();
+    Look();
+  }
+}
+
+std::optional<MessageRef> Expiry::NextOld(DomainId domain) {
+  std::optional<MessageRef> next = spool_.NextLive(domain, after_);
+  if (!next.has_value()) {
+    return std::nullopt;
+  }
+  Standing standing = spool_.StandingOf(*next, domain);
+  if (standing.is_held) {
+    // Nothing held is given up; what lies behind the hold has its own age.
+    next = spool_.NextLive(domain, JustBefore(std::max(spool_.HeldBefore(domain), *next)));
+    if (!next.has_value()) {
+      return std::nullopt;
+    }
+    standing = spool_.StandingOf(*next, domain);
+  }
+  const RetryOrigin origin = OriginOf(spool_.Arrival(*next), standing);
+  const bool is_old = standing.is_expired || spool_.Clock() >= routes_.PolicyOf(domain).End(origin);
+  return is_old ? next : std::nullopt;
+}
+
 // Goes on until a message must be read or every domain has been looked at.
 void Expiry::Continue() {
-  while (!stopped_ && domain_ < routes_.domains().size()) {
+  while (!stopped_ && (domain_ < routes_.domains().size() || look_again_)) {
+    if (domain_ >= routes_.domains().size()) {
+      look_again_ = false;
+      domain_ = 0;
+      continue;
+    }
     const DomainId domain = routes_.domains()[domain_];
-    const std::optional<MessageRef> next = spool_.NextLive(domain, after_);
-    if (!next.has_value() || spool_.Clock() < routes_.PolicyOf(domain).End(spool_.Arrival(*next))) {
+    const std::optional<MessageRef> next = NextOld(domain);
+    if (!next.has_value()) {
       ++domain_;
       after_.reset();
       continue;
@@ -60,13 +92,20 @@ void Expiry::Continue() {
 // Old enough; is it also given up? What is under way now is looked at again in a minute.
 bool Expiry::IsOver(DomainId domain, MessageRef message) const {
   const Route* route = routes_.RouteOf(domain);
+  const Standing standing = spool_.StandingOf(message, domain);
+  if (standing.is_held || (route != nullptr && route->queue().in_flight(message))) {
+    return false;
+  }
+  if (standing.is_expired) {
+    return true;
+  }
   if (route == nullptr) {
     return false;  // held: nothing held is given up
   }
   const RetryPolicy& policy = routes_.PolicyOf(domain);
-  return policy.on_expiry == OnExpiry::kBounce && !route->queue().in_flight(message) &&
-         policy.GiveUp(spool_.Arrival(message), spool_.Clock(), route->last_failure(),
-                       std::nullopt);
+  const RetryOrigin origin = OriginOf(spool_.Arrival(message), standing);
+  return policy.on_expiry == OnExpiry::kBounce &&
+         policy.GiveUp(origin, spool_.Clock(), route->last_failure(), std::nullopt);
 }
 
 void Expiry::OnHead(ReadOutcome outcome) {
@@ -102,10 +141,14 @@ void Expiry::SettleExpired() {
     }
     const DomainId domain = spool_.Intern(head.domains[head.recipient_domains[recipient]]);
     Route* route = routes_.RouteOf(domain);
-    if (!IsOver(domain, message) || route->GrantedMore(message, recipient, head.arrival, domain)) {
+    const Standing standing = spool_.StandingOf(message, domain);
+    const RetryOrigin origin = OriginOf(head.arrival, standing);
+    if (!IsOver(domain, message) ||
+        (!standing.is_expired && route->GrantedMore(message, recipient, origin, domain))) {
       continue;
     }
-    notes.push_back(route->OnExpired(message, recipient, kind));
+    notes.push_back(route != nullptr ? route->OnExpired(message, recipient, kind)
+                                     : EncodeDeferralNote(Deferral()));
     settles.push_back({recipient, kind, {}});
     ++expired_;
   }

@@ -26,6 +26,8 @@ class Expiry : private MessageReaderEvents {
   Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes);
 
   void Start();
+  // A rule gives mail up: not in a minute but now.
+  void LookNow();
   void Stop();
   bool idle() const { return !reader_.busy(); }
   uint64_t expired() const { return expired_; }  // recipients
@@ -44,6 +46,8 @@ class Expiry : private MessageReaderEvents {
   void OnContent(ReadOutcome outcome, Bytes content) override;
   void Look();
   void Continue();
+  // The first message of the domain behind `after_` that is old enough to be looked at.
+  std::optional<MessageRef> NextOld(DomainId domain);
   bool IsOver(DomainId domain, MessageRef message) const;
   void SettleExpired();
 
@@ -57,6 +61,7 @@ class Expiry : private MessageReaderEvents {
   size_t domain_ = 0;                // index into routes_.domains(): the one looked at
   std::optional<MessageRef> after_;  // in that domain
   std::optional<MessageRef> reading_;
+  bool look_again_ = false;  // a rule came while looking
   uint64_t expired_ = 0;
 };
 

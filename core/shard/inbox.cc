@@ -4,15 +4,20 @@
 namespace backstay {
 namespace {
 
-// A destination changes state at most about once a second, so this is hours of backlog.
-constexpr size_t kRingCapacity = 1024;
+// A destination changes state at most about once a second. Rings for each pair of 64 shards are
+// 4,000, so they are short; what finds one full waits in the sender's backlog.
+constexpr size_t kRingCapacity = 64;
 
 }  // namespace
 
-PostOffice::PostOffice(size_t shards) : shards_(shards), ios_(shards), backlogs_(shards + 1) {
-  rings_.reserve((shards + 1) * shards);
-  for (size_t pair = 0; pair < (shards + 1) * shards; ++pair) {
-    rings_.push_back(std::make_unique<SpscRing<ShardMessage>>(kRingCapacity));
+PostOffice::PostOffice(size_t shards) : shards_(shards), ios_(shards + 1), backlogs_(shards + 2) {
+  rings_.resize((shards + 2) * (shards + 1));
+  for (size_t pair = 0; pair < rings_.size(); ++pair) {
+    const size_t from = pair / (shards + 1);
+    const bool is_to_desk = pair % (shards + 1) == shards;
+    if (from < shards || !is_to_desk) {  // neither the engine nor the desk writes to the desk
+      rings_[pair] = std::make_unique<SpscRing<ShardMessage>>(kRingCapacity);
+    }
   }
 }
 
@@ -20,7 +25,7 @@ bool PostOffice::TryPost(size_t from, size_t to, const ShardMessage& message) {
   if (!Ring(from, to).Push(message)) {
     return false;
   }
-  Io* io = ios_[to].load();
+  Io* io = ios_[Receiver(to)].load();
   if (io != nullptr) {
     io->Wake();
   }
@@ -28,8 +33,8 @@ bool PostOffice::TryPost(size_t from, size_t to, const ShardMessage& message) {
 }
 
 void PostOffice::Post(size_t from, size_t to, const ShardMessage& message) {
-  ASSERT(from <= shards_);
-  ASSERT(to < shards_);
+  ASSERT(from <= desk());
+  ASSERT(to != engine());
   // Order matters (down, up): nothing overtakes what waits already.
   if (!backlogs_[from].empty() || !TryPost(from, to, message)) {
     backlogs_[from].push_back({to, message});
@@ -44,7 +49,8 @@ void PostOffice::Flush(size_t from) {
 }
 
 void PostOffice::Drain(size_t to, absl::FunctionRef<void(const ShardMessage&)> receive) {
-  for (size_t from = 0; from <= shards_; ++from) {
+  const size_t senders = to == desk() ? shards_ : desk() + 1;
+  for (size_t from = 0; from < senders; ++from) {
     ShardMessage message;
     // The bound keeps a flood from holding the turn; what comes meanwhile brings its own wake-up.
     for (size_t count = 0; count < kRingCapacity && Ring(from, to).Pop(message); ++count) {

@@ -1,4 +1,4 @@
-// core/shard/inbox.h -- messages between shards (and from the engine's main thread to them).
+// core/shard/inbox.h -- messages between shards, and between them and the threads beside them.
 //
 // A post office is built once for a run; every shard has one Inbox in it. One bounded ring for each
 // pair keeps every ring single-producer, single-consumer; a post that finds its ring full waits in
@@ -18,6 +18,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "core/base/spsc_ring.h"
+#include "core/shard/rule_order.h"
 #include "io/io.h"
 
 namespace backstay {
@@ -31,24 +32,29 @@ struct ShardMessage {
     kDestinationFailed,  // to the home shard: an attempt of mine failed
     kDestinationDown,    // from the home shard: no attempts until kDestinationUp
     kProbeFailed,        // from the home shard: a real failed probe happened now
-    kDestinationUp       // from the home shard
+    kDestinationUp,      // from the home shard
+    kRule,               // from the desk: see RuleOrder
+    kRuleAnswer          // to the desk
   };
   Kind kind = Kind::kStop;
   uint64_t destination = 0;                // Route::key
   std::string reason = {};                 // kDestination..., kProbeFailed: why, for the operator
   const Snapshot* snapshot = nullptr;      // kReload
   std::atomic<uint32_t>* taken = nullptr;  // kReload: counted up and notified when it is in use
+  const RuleOrder* order = nullptr;        // kRule; outlives its answers
+  RuleAnswer answer = {};                  // kRuleAnswer
 };
 
 class PostOffice {
  public:
-  // Senders are the shards 0..shards-1 and `shards` itself: the engine's main thread.
+  // Parties are the shards 0..shards-1, the engine's main thread, which only sends, and the desk.
   explicit PostOffice(size_t shards);
   PostOffice(const PostOffice&) = delete;
   PostOffice& operator=(const PostOffice&) = delete;
 
   size_t shards() const { return shards_; }
-  size_t engine() const { return shards_; }  // the sender number of the main thread
+  size_t engine() const { return shards_; }
+  size_t desk() const { return shards_ + 1; }
   void Register(size_t shard, Io* io) { ios_[shard].store(io); }
   void Post(size_t from, size_t to, const ShardMessage& message);
   // Tries again what found a full ring.
@@ -61,7 +67,10 @@ class PostOffice {
     size_t to;
     ShardMessage message;
   };
-  SpscRing<ShardMessage>& Ring(size_t from, size_t to) { return *rings_[from * shards_ + to]; }
+  size_t Receiver(size_t party) const { return party == desk() ? shards_ : party; }
+  SpscRing<ShardMessage>& Ring(size_t from, size_t to) {
+    return *rings_[from * (shards_ + 1) + Receiver(to)];
+  }
   bool TryPost(size_t from, size_t to, const ShardMessage& message);
 
   const size_t shards_;

@@ -61,6 +61,11 @@ void Route::OnLiveMessage(DomainId domain, MessageRef message) {
   home_.WantDispatch(*this);
 }
 
+void Route::RestartDomain(DomainId domain) {
+  queue_.RestartDomain(domain);
+  home_.WantDispatch(*this);
+}
+
 void Route::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note) {
   const std::optional<Deferral> deferral = DecodeDeferralNote(note);
   if (!deferral.has_value()) {
@@ -352,6 +357,8 @@ void Route::OnShardMessage(const ShardMessage& message) {
       return;
     case ShardMessage::Kind::kStop:
     case ShardMessage::Kind::kReload:
+    case ShardMessage::Kind::kRule:
+    case ShardMessage::Kind::kRuleAnswer:
       break;
   }
   UNREACHABLE();

@@ -76,6 +76,8 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   void RemoveDomain(DomainId domain);
   void OnLiveMessage(DomainId domain, MessageRef message);
   void OnSettlesDecided();
+  // A reset or a release: what was waiting is due.
+  void RestartDomain(DomainId domain);
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
   void OnShardMessage(const ShardMessage& message);
   void Dispatch();
@@ -89,7 +91,7 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   SpoolTime last_failure() const { return last_failure_; }
   size_t connections() const { return deliveries_.size(); }
   // A recipient whose first own 4xx came late has more time than its message.
-  bool GrantedMore(MessageRef message, uint32_t recipient, SpoolTime arrival,
+  bool GrantedMore(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
                    DomainId domain) const;
   // Its time is over: forgets what is known of it and returns that as the note for its DSN.
   std::string OnExpired(MessageRef message, uint32_t recipient, SettleKind kind);
@@ -120,6 +122,8 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
   void Defer(const Attempt& attempt, uint32_t recipient, DomainId domain, const Outcome& outcome,
              SpoolTime arrival);
+  const Deferral* DeferralOf(MessageRef message, uint32_t recipient,
+                             const RetryOrigin& origin) const;
   void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
   void Feed(DestinationEvent event, std::string_view reason);
   void WentDown(std::string_view reason);

@@ -7,6 +7,7 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/mark.h"
+#include "core/shard/retry_origin.h"
 #include "core/shard/route.h"
 
 namespace backstay {
@@ -125,11 +126,13 @@ void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,
                   const Outcome& outcome, SpoolTime arrival) {
   const SpoolTime now = parts_.spool.Clock();
   const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
-  const Deferral* before = queue_.deferrals().Find(key);
+  const RetryOrigin origin = OriginOf(arrival, parts_.spool.StandingOf(attempt.message, domain));
+  const Deferral* before = DeferralOf(attempt.message, recipient, origin);
   Deferral deferral;
+  deferral.last_try = now;
   deferral.first_own = before != nullptr ? before->first_own : now;
   deferral.attempts = before != nullptr ? before->attempts + 1 : 1;
-  deferral.next_try = home_.PolicyOf(domain).NextTry(arrival, now, !attempt.recovery);
+  deferral.next_try = home_.PolicyOf(domain).NextTry(origin, now, !attempt.recovery);
   deferral.code = static_cast<uint16_t>(outcome.code);
   deferral.text = AnswerText(outcome);
   last_failure_ = now;
@@ -143,10 +146,17 @@ void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,
 
 // ---- expiry ----
 
-bool Route::GrantedMore(MessageRef message, uint32_t recipient, SpoolTime arrival,
-                        DomainId domain) const {
+// Null as well for one that is older than the last reset.
+const Deferral* Route::DeferralOf(MessageRef message, uint32_t recipient,
+                                  const RetryOrigin& origin) const {
   const Deferral* deferral = queue_.deferrals().Find({message.segment, message.block, recipient});
-  return deferral != nullptr && !home_.PolicyOf(domain).GiveUp(arrival, parts_.spool.Clock(),
+  return deferral != nullptr && deferral->last_try >= origin.schedule ? deferral : nullptr;
+}
+
+bool Route::GrantedMore(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
+                        DomainId domain) const {
+  const Deferral* deferral = DeferralOf(message, recipient, origin);
+  return deferral != nullptr && !home_.PolicyOf(domain).GiveUp(origin, parts_.spool.Clock(),
                                                                last_failure_, deferral->first_own);
 }
 

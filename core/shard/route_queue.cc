@@ -56,6 +56,13 @@ void RouteQueue::Restart() {
   StartPass(/*recovery=*/true);
 }
 
+void RouteQueue::RestartDomain(DomainId domain) {
+  if (HasDomain(domain)) {
+    cursors_[domain].after.reset();
+    Activate(domain);
+  }
+}
+
 void RouteQueue::StartPass(bool recovery) {
   recovery_pass_ = recovery;
   limbo_due_ = SpoolTime::Max();
@@ -75,6 +82,10 @@ void RouteQueue::CollectDue(SpoolTime now) {
   }
   while (const std::optional<DeferralTable::Key> key = deferrals_.PopDue(now)) {
     const MessageRef message{key->segment, key->block};
+    if (!spool_.IsLive(message, key->recipient)) {
+      deferrals_.Erase(*key);  // deleted meanwhile
+      continue;
+    }
     if (due_.empty() || due_.back() != message) {
       due_.push_back(message);
     }
@@ -85,7 +96,7 @@ std::optional<MessageRef> RouteQueue::NextByCursor() {
   while (!active_.empty()) {
     const DomainId domain = active_.front();
     Cursor& cursor = cursors_[domain];
-    const std::optional<MessageRef> next = spool_.NextLive(domain, cursor.after);
+    const std::optional<MessageRef> next = spool_.NextDeliverable(domain, cursor.after);
     active_.pop_front();
     if (!next.has_value()) {
       cursor.active = false;
@@ -170,12 +181,17 @@ bool RouteQueue::Eligible(const Attempt& attempt, uint32_t recipient, DomainId d
   if (!HasDomain(domain) || !spool_.IsLive(attempt.message, recipient)) {
     return false;
   }
+  const Standing standing = spool_.StandingOf(attempt.message, domain);
+  if (standing.is_held || standing.is_expired) {
+    return false;
+  }
   if (attempt.recovery) {
     return true;
   }
   const Deferral* deferral =
       deferrals_.Find({attempt.message.segment, attempt.message.block, recipient});
-  return deferral == nullptr || deferral->next_try <= now;
+  return deferral == nullptr || deferral->next_try <= now ||
+         deferral->last_try < standing.schedule_from;
 }
 
 void RouteQueue::AfterOverflow(SpoolTime now) {

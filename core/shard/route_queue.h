@@ -35,6 +35,8 @@ class RouteQueue {
   void OnLive(DomainId domain, MessageRef message);
   // Everything queued is eligible at once, whatever is due when: the destination is back.
   void Restart();
+  // The same for one domain, by rule: its deferrals are void where the spool says so.
+  void RestartDomain(DomainId domain);
 
   bool HasWork(SpoolTime now);
   std::optional<Attempt> Take(SpoolTime now);

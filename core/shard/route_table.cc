@@ -119,6 +119,23 @@ void RouteTable::OnShardMessage(const ShardMessage& message) {
   }
 }
 
+void RouteTable::OnRule(const Rule& rule) {
+  if (rule.verb != RuleVerb::kReset && rule.verb != RuleVerb::kRelease) {
+    return;  // what may not be tried any more is asked for before each attempt
+  }
+  const auto restart = [this](DomainId domain) {
+    if (Route* route = RouteOf(domain); route != nullptr) {
+      route->RestartDomain(domain);
+    }
+  };
+  for (const std::string& domain : rule.domains) {
+    restart(parts_.spool.Intern(domain));
+  }
+  for (size_t i = 0; rule.domains.empty() && i < domains_.size(); ++i) {
+    restart(domains_[i]);
+  }
+}
+
 void RouteTable::WantDispatch(Route& route) {
   if (!route.linked()) {
     wanting_.PushBack(&route);

@@ -24,6 +24,8 @@ class RouteTable : private RouteHome {
   void OnLiveMessage(DomainId domain, MessageRef message);
   void OnSettlesDecided();
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
+  // The spool has it in force already.
+  void OnRule(const Rule& rule);
   void OnShardMessage(const ShardMessage& message);
   void Dispatch();
   // Some route asked for Dispatch() after this turn's: the next turn must not wait.

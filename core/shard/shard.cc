@@ -50,7 +50,8 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       intake_shards_(setup.intake_shards),
       admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
       routes_({io, wheel_, outbox_, spool_, setup.post, setup.index}, setup.snapshot),
-      expiry_(io, wheel_, spool_, routes_) {
+      expiry_(io, wheel_, spool_, routes_),
+      rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_) {
   ListenerEvents& events = *this;
   for (const Fd socket : setup.listeners) {
     listeners_.push_back(std::make_unique<Listener>(io_, wheel_, events, socket));
@@ -74,6 +75,7 @@ void Shard::Turn() {
   wheel_.Advance(io_.Now());  // idle connections, deadlines, probes, due deferrals
   routes_.Dispatch();         // start attempts, up to each destination's window
   spool_.CommitTurn();        // one write and one sync for everything appended meanwhile
+  rule_clerk_.Answer();       // orders whose record is on disk
   FlushOutbox();              // one send per stream that has something to say
   spool_.ReclaimStep();       // give dead segments back
   if (draining_) {
@@ -116,6 +118,11 @@ void Shard::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kDestinationUp:
       routes_.OnShardMessage(message);
       return;
+    case ShardMessage::Kind::kRule:
+      rule_clerk_.Take(*message.order);
+      return;
+    case ShardMessage::Kind::kRuleAnswer:
+      break;
   }
   UNREACHABLE();
 }
@@ -147,6 +154,7 @@ void Shard::OnSpoolReady(const absl::Status& status) {
 
 void Shard::OnQueueReady() {
   queue_ready_ = true;
+  rule_clerk_.OnQueueReady();
   if (!draining_) {
     expiry_.Start();
   }

@@ -23,6 +23,7 @@
 #include "core/shard/inbox.h"
 #include "core/shard/listener.h"
 #include "core/shard/route_table.h"
+#include "core/shard/rule_clerk.h"
 #include "core/shard/snapshot.h"
 #include "core/shard/transaction.h"
 #include "io/io.h"
@@ -115,6 +116,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   Admission admission_;
   RouteTable routes_;
   Expiry expiry_;
+  RuleClerk rule_clerk_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   List<InboundConnection> inbound_;  // owned, see OnAccepted and BuryClosed
   List<InboundConnection> closed_;   // destroyed at the start of the next turn

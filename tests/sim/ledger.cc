@@ -106,6 +106,11 @@ void Ledger::OnRejected(std::string_view recipient) {
                 entry.message.reverse_path);
 }
 
+void Ledger::OnDeleted(std::string_view recipient) {
+  const Place place = places_.find(recipient)->second;
+  messages_[place.message].recipients[place.recipient].deleted = true;
+}
+
 size_t Ledger::OnDelivered(Instant connected, std::string_view reverse_path,
                            const std::vector<std::string>& recipients, std::string_view content) {
   const size_t delivery = deliveries_.size();
@@ -219,7 +224,7 @@ bool Ledger::CheckMessage(size_t number, const Entry& entry) {
     const std::string& address = entry.message.recipients[index];
     CheckDuplicates(address, recipient);
     const bool must_end = entry.final_code == 250 && recipient.code == 250;
-    if (must_end && recipient.deliveries.empty() && !recipient.rejected) {
+    if (must_end && recipient.deliveries.empty() && !recipient.rejected && !recipient.deleted) {
       lost += fmt::format("{}<{}>", lost.empty() ? "" : ", ", address);
     }
   }
@@ -238,9 +243,9 @@ void Ledger::CheckEnd(const Rest& rest) {
     const Entry& entry = messages_[number];
     lost += CheckMessage(number, entry) ? 0 : 1;
     if (!entry.message.reverse_path.empty()) {
-      owed += static_cast<uint64_t>(
-          std::count_if(entry.recipients.begin(), entry.recipients.end(),
-                        [](const Recipient& recipient) { return recipient.rejected; }));
+      owed += static_cast<uint64_t>(std::count_if(
+          entry.recipients.begin(), entry.recipients.end(),
+          [](const Recipient& recipient) { return recipient.rejected && !recipient.deleted; }));
     }
   }
   if (damages_ > 0 && lost > damages_) {

@@ -50,6 +50,7 @@ class Ledger {
   // The daemon has seen the 250 of this delivery: it went on behind it.
   void OnConfirmed(size_t delivery) { deliveries_[delivery].confirmed = true; }
   void OnRejected(std::string_view recipient);  // for good
+  void OnDeleted(std::string_view recipient);   // by the operator: nobody is told
 
   // ---- the stage ----
   void OnCrash() { crashes_.push_back(world_.Now()); }
@@ -81,6 +82,7 @@ class Ledger {
   struct Recipient {
     int code = 0;  // of RCPT; 0: no reply seen
     bool rejected = false;
+    bool deleted = false;
     std::vector<size_t> deliveries;
   };
   struct Entry {

@@ -88,6 +88,8 @@ absl::Status SimDaemon::Start() {
     world_.Attach(runner.io(), runner);
     runner.shard().Start();
   }
+  desk_ = std::make_unique<RuleDesk>(*post_);
+  desk_->Start();
   return absl::OkStatus();
 }
 
@@ -107,6 +109,7 @@ void SimDaemon::Crash(CrashMode mode) {
 
 void SimDaemon::TearDown() {
   runners_.clear();
+  desk_.reset();
   post_.reset();
   directory_.reset();
   directory_io_.reset();
@@ -128,6 +131,22 @@ bool SimDaemon::Stop(absl::Duration at_most) {
   directory_->Close(*directory_io_);
   TearDown();
   return true;
+}
+
+std::optional<RuleOutcome> SimDaemon::ApplyRule(RuleVerb verb, std::vector<std::string> domains) {
+  const auto polled = [this](bool is_over) {
+    desk_->Poll();
+    return is_over;
+  };
+  if (!world_.RunUntil([&] { return polled(desk_->ready()); }, absl::Minutes(1))) {
+    return std::nullopt;
+  }
+  Rule rule;
+  rule.verb = verb;
+  rule.domains = std::move(domains);
+  desk_->Begin(std::move(rule), /*counts_only=*/false);
+  world_.RunUntil([&] { return polled(desk_->result().has_value()); }, absl::Minutes(1));
+  return desk_->result();
 }
 
 absl::Status SimDaemon::Reload(std::string config_toml) {

@@ -11,12 +11,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/shard/inbox.h"
+#include "core/shard/rule_desk.h"
 #include "core/shard/shard.h"
 #include "core/shard/snapshot.h"
 #include "io/sim/world.h"
@@ -43,6 +45,9 @@ class SimDaemon {
   bool Stop(absl::Duration at_most = absl::Minutes(2));
   // SIGHUP with this file. Not OK: refused, nothing changed.
   absl::Status Reload(std::string config_toml);
+
+  // The operator's rule to all shards; waits until each has answered. Nothing: not in time.
+  std::optional<RuleOutcome> ApplyRule(RuleVerb verb, std::vector<std::string> domains = {});
 
   bool running() const { return !runners_.empty(); }
   bool serving() const;         // every shard takes mail and knows its queue
@@ -73,6 +78,7 @@ class SimDaemon {
   std::unique_ptr<Io> directory_io_;  // holds the lock and the shard directories
   std::unique_ptr<SpoolDirectory> directory_;
   std::unique_ptr<PostOffice> post_;
+  std::unique_ptr<RuleDesk> desk_;
   std::vector<std::unique_ptr<Runner>> runners_;
 };
 

@@ -12,6 +12,7 @@
 #include "core/base/check.h"
 #include "spool/outcome_queue.h"
 #include "spool/queue_id.h"
+#include "spool/sweep.h"
 #include "spool/zero_check.h"
 #include "tools/backstay/stable_ends.h"
 
@@ -58,6 +59,7 @@ void ShardWalk::Run() {
   for (size_t i = 0; i < entries.size(); ++i) {
     ReadSegment(i);
   }
+  Sweep(segments_, index_).Step(replay_.rules(), UINT32_MAX, 0, [](MessageRef, uint32_t) {});
   JudgeMessages();
   JudgeTail();
   for (const CatalogEntry& entry : entries) {
@@ -202,8 +204,12 @@ void ShardWalk::OnRecord(const RecordHeader& header, uint32_t block, Bytes paylo
       parts_.push_back({segment_->number(), block, header.payload_bytes, header.payload_crc});
       return;
     case RecordKind::kOutcomes:
-      if (!ForEachOutcome(payload,
-                          [this](const OutcomeEntry& entry, Bytes) { ApplyOutcome(entry); })) {
+      if (!ForEachOutcome(payload, [&](const OutcomeEntry& entry, Bytes detail) {
+            if (!replay_.Apply(entry, detail)) {
+              Tell(FindingKind::kDamaged, segment_->number(), range,
+                   fmt::format("outcome of kind {} that cannot be", entry.code));
+            }
+          })) {
         Tell(FindingKind::kDamaged, segment_->number(), range, "not a list of outcomes");
       }
       return;
@@ -244,33 +250,6 @@ void ShardWalk::AddMessage(uint32_t block, Bytes payload) {
   // No parts: nothing is given back here, so nothing has to be held.
   index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
              recipients_, {});
-}
-
-void ShardWalk::ApplyOutcome(const OutcomeEntry& entry) {
-  const MessageRef message{entry.segment, entry.block};
-  const bool is_live = index_.IsLive(message, entry.recipient);
-  const bool is_pending = index_.IsPending(message, entry.recipient);
-  const auto code = static_cast<OutcomeCode>(entry.code);
-  switch (code) {
-    case OutcomeCode::kDeferred:
-      return;
-    case OutcomeCode::kFailed:
-      if (!is_live) {
-        return;
-      }
-      break;
-    case OutcomeCode::kDelivered:
-    case OutcomeCode::kDiscarded:
-    case OutcomeCode::kQuarantined:
-      if (!is_live && !is_pending) {
-        return;  // of a segment that is gone, or told twice
-      }
-      break;
-    default:
-      return Tell(FindingKind::kDamaged, segment_->number(), std::nullopt,
-                  fmt::format("outcome of unknown kind {}", entry.code));
-  }
-  index_.Settle(message, entry.recipient, static_cast<SettleKind>(code), 0);
 }
 
 void ShardWalk::OnCommit(const CommitPayload&, bool continues) {
@@ -338,7 +317,7 @@ void ShardWalk::JudgeMessages() {
     if (IsInTail(message)) {
       for (uint32_t recipient = 0; recipient < missing.recipients; ++recipient) {
         if (index_.IsLive(message, recipient)) {
-          index_.Settle(message, recipient, SettleKind::kDiscarded, 0);
+          replay_.Discard(message, recipient);
         }
       }
       continue;

@@ -15,6 +15,7 @@
 
 #include "spool/index.h"
 #include "spool/message_record.h"
+#include "spool/replay.h"
 #include "spool/segment_scan.h"
 #include "spool/segment_set.h"
 #include "tools/backstay/finding.h"
@@ -74,7 +75,6 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   void CheckFile(const CatalogEntry& entry);
   bool SecondHeaderIsWhole(const CatalogEntry& entry);
   void AddMessage(uint32_t block, Bytes payload);
-  void ApplyOutcome(const OutcomeEntry& entry);
   const PartEntry* FindMissingPart() const;
   bool IsInTail(MessageRef message) const;
   bool IsOwed(const MissingPart& missing) const;
@@ -88,6 +88,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   ReadProgress* const progress_;
   SegmentSet segments_;
   Index index_{segments_};
+  Replay replay_{index_};
   WalkCounts counts_;
   std::vector<uint64_t> ends_;
 

@@ -35,8 +35,8 @@ if(BACKSTAY_LTO)
 endif()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-# Half of a build went into parsing the same headers again. The presets tsan and fuzz do without, so
-# that a file which forgets an include does not build there.
+# Half of a build went into parsing the same headers again. The presets tsan and tidy do without, so
+# that a file which forgets an include is found there.
 option(BACKSTAY_PRECOMPILE "precompile the headers that nearly every file includes" OFF)
 function(backstay_precompile name)
   if(BACKSTAY_PRECOMPILE)
@@ -80,6 +80,11 @@ function(backstay_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE backstay_settings ${ARG_DEPENDS})
+  # Flags and verbs; what takes time is in the libraries. CLI11 is slow to optimise.
+  set_target_properties(${name} PROPERTIES BACKSTAY_IS_TEST ON)
+  if(NOT BACKSTAY_SANITIZE)
+    target_compile_options(${name} PRIVATE -O1)
+  endif()
   add_dependencies(programs ${name})
 endfunction()
 

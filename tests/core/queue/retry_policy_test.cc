@@ -11,6 +11,8 @@ namespace {
 constexpr int64_t kOriginMinutes = 777;
 const SpoolTime kOrigin = SpoolTime::FromNanoseconds(kOriginMinutes * 60'000'000'000);
 
+const RetryOrigin kBoth{kOrigin, kOrigin};
+
 SpoolTime Minute(int64_t minutes) {
   return kOrigin + absl::Minutes(minutes);
 }
@@ -34,11 +36,11 @@ TEST(RetryPolicy, DueIsOriginAndTheFirstWaits) {
 
 TEST(RetryPolicy, SmarterMailEndsWithItsFourthRetry) {
   const RetryPolicy policy = SmarterMail();
-  EXPECT_EQ(policy.End(kOrigin), Minute(1470));
+  EXPECT_EQ(policy.End(kBoth), Minute(1470));
   SpoolTime now = kOrigin;
   std::vector<SpoolTime> tries;
-  while (!policy.GiveUp(kOrigin, now, now, kOrigin)) {
-    now = policy.NextTry(kOrigin, now, /*scheduled=*/true);
+  while (!policy.GiveUp(kBoth, now, now, kOrigin)) {
+    now = policy.NextTry(kBoth, now, /*scheduled=*/true);
     tries.push_back(now);
     ASSERT_LE(tries.size(), 4u);
   }
@@ -96,13 +98,13 @@ TEST(RetryPolicy, CountAndNextDueFollowTheSumOfWaits) {
 
 TEST(RetryPolicy, TheEndIsTheEarlierOfBoth) {
   RetryPolicy policy = SmarterMail();
-  EXPECT_EQ(policy.End(kOrigin), Minute(1470));
+  EXPECT_EQ(policy.End(kBoth), Minute(1470));
   policy.expire_after = absl::Minutes(25);
-  EXPECT_EQ(policy.End(kOrigin), Minute(25));
+  EXPECT_EQ(policy.End(kBoth), Minute(25));
   policy.max_retries = 0;
-  EXPECT_EQ(policy.End(kOrigin), Minute(25));
+  EXPECT_EQ(policy.End(kBoth), Minute(25));
   policy.expire_after = absl::InfiniteDuration();
-  EXPECT_EQ(policy.End(kOrigin), SpoolTime::Max());
+  EXPECT_EQ(policy.End(kBoth), SpoolTime::Max());
 }
 
 TEST(RetryPolicy, HugeNumbersSaturate) {
@@ -116,43 +118,53 @@ TEST(RetryPolicy, HugeNumbersSaturate) {
 
 TEST(RetryPolicy, AnUnscheduledDeferralWaitsTenMinutesOrLess) {
   const RetryPolicy policy = RetryPolicy::Default();
-  EXPECT_EQ(policy.NextTry(kOrigin, Minute(100), false), Minute(110));
-  EXPECT_EQ(policy.NextTry(kOrigin, Minute(1465), false), Minute(1470));
-  EXPECT_EQ(policy.NextTry(kOrigin, Minute(3), false), Minute(10));
-  EXPECT_EQ(policy.NextTry(kOrigin, Minute(100), true), Minute(1470));
-  EXPECT_EQ(policy.NextTry(kOrigin, Minute(1470), true), Minute(2910));
+  EXPECT_EQ(policy.NextTry(kBoth, Minute(100), false), Minute(110));
+  EXPECT_EQ(policy.NextTry(kBoth, Minute(1465), false), Minute(1470));
+  EXPECT_EQ(policy.NextTry(kBoth, Minute(3), false), Minute(10));
+  EXPECT_EQ(policy.NextTry(kBoth, Minute(100), true), Minute(1470));
+  EXPECT_EQ(policy.NextTry(kBoth, Minute(1470), true), Minute(2910));
 }
 
 // A wait that reaches beyond the end would keep the mail for so much longer.
 TEST(RetryPolicy, TheLastTryIsAtTheEnd) {
   RetryPolicy policy = RetryPolicy::Default();
-  EXPECT_EQ(policy.NextTry(kOrigin, Minute(5790), true), Minute(7200));
-  EXPECT_EQ(policy.NextTry(kOrigin, Minute(7195), false), Minute(7200));
-  EXPECT_EQ(policy.NextTry(kOrigin, Minute(7200), false), Minute(7210));
-  EXPECT_EQ(policy.NextTry(kOrigin, Minute(7200), true), Minute(7230));
+  EXPECT_EQ(policy.NextTry(kBoth, Minute(5790), true), Minute(7200));
+  EXPECT_EQ(policy.NextTry(kBoth, Minute(7195), false), Minute(7200));
+  EXPECT_EQ(policy.NextTry(kBoth, Minute(7200), false), Minute(7210));
+  EXPECT_EQ(policy.NextTry(kBoth, Minute(7200), true), Minute(7230));
   policy.expire_after = absl::InfiniteDuration();
-  EXPECT_EQ(policy.NextTry(kOrigin, Minute(5790), true), Minute(7230));
+  EXPECT_EQ(policy.NextTry(kBoth, Minute(5790), true), Minute(7230));
 }
 
 TEST(RetryPolicy, GivingUpNeedsTheEndAndAFailureBehindIt) {
   const RetryPolicy policy = RetryPolicy::Default();
-  const SpoolTime end = policy.End(kOrigin);
+  const SpoolTime end = policy.End(kBoth);
   const SpoolTime before = end - absl::Nanoseconds(1);
-  EXPECT_FALSE(policy.GiveUp(kOrigin, before, before, std::nullopt));
-  EXPECT_FALSE(policy.GiveUp(kOrigin, end, before, std::nullopt));
-  EXPECT_FALSE(policy.GiveUp(kOrigin, end + absl::Hours(99), before, std::nullopt));
-  EXPECT_TRUE(policy.GiveUp(kOrigin, end, end, std::nullopt));
+  EXPECT_FALSE(policy.GiveUp(kBoth, before, before, std::nullopt));
+  EXPECT_FALSE(policy.GiveUp(kBoth, end, before, std::nullopt));
+  EXPECT_FALSE(policy.GiveUp(kBoth, end + absl::Hours(99), before, std::nullopt));
+  EXPECT_TRUE(policy.GiveUp(kBoth, end, end, std::nullopt));
 }
 
 TEST(RetryPolicy, ALateFirstDeferralGrantsHalfAnHour) {
   const RetryPolicy policy = RetryPolicy::Default();
-  const SpoolTime end = policy.End(kOrigin);
+  const SpoolTime end = policy.End(kBoth);
   const SpoolTime first_own = end + absl::Minutes(5);  // the primary came back after five days
   const SpoolTime granted = first_own + absl::Minutes(30);
-  EXPECT_FALSE(policy.GiveUp(kOrigin, first_own, first_own, first_own));
-  EXPECT_FALSE(policy.GiveUp(kOrigin, granted - absl::Nanoseconds(1), granted, first_own));
-  EXPECT_TRUE(policy.GiveUp(kOrigin, granted, granted, first_own));
-  EXPECT_TRUE(policy.GiveUp(kOrigin, end, end, kOrigin));  // an early one grants nothing
+  EXPECT_FALSE(policy.GiveUp(kBoth, first_own, first_own, first_own));
+  EXPECT_FALSE(policy.GiveUp(kBoth, granted - absl::Nanoseconds(1), granted, first_own));
+  EXPECT_TRUE(policy.GiveUp(kBoth, granted, granted, first_own));
+  EXPECT_TRUE(policy.GiveUp(kBoth, end, end, kOrigin));  // an early one grants nothing
+}
+
+TEST(RetryPolicy, AResetThatKeepsTheAgeMovesTheScheduleOnly) {
+  RetryPolicy policy = SmarterMail();
+  const RetryOrigin origin{Minute(100), kOrigin};
+  EXPECT_EQ(policy.NextTry(origin, Minute(100), /*scheduled=*/true), Minute(110));
+  EXPECT_EQ(policy.End(origin), Minute(1570));
+  policy.expire_after = absl::Minutes(200);
+  EXPECT_EQ(policy.End(origin), Minute(200));
+  EXPECT_EQ(policy.NextTry(origin, Minute(131), /*scheduled=*/true), Minute(200));
 }
 
 }  // namespace

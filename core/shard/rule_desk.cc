@@ -1,0 +1,112 @@
+// core/shard/rule_desk.cc -- ask, complete, then one rule after the other.
+#include "core/shard/rule_desk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+
+namespace backstay {
+
+void RuleDesk::Start() {
+  ASSERT(phase_ == Phase::kNew);
+  phase_ = Phase::kAsking;
+  std::vector<size_t> all(post_.shards());
+  for (size_t shard = 0; shard < all.size(); ++shard) {
+    all[shard] = shard;
+  }
+  Give(RuleTask::kAskLast, Rule(), all);
+}
+
+void RuleDesk::Give(RuleTask task, Rule rule, const std::vector<size_t>& shards) {
+  order_ = std::make_unique<const RuleOrder>(RuleOrder{++orders_, task, std::move(rule)});
+  answers_.assign(post_.shards(), RuleAnswer{});
+  for (const size_t shard : shards) {
+    answers_[shard].reset();
+    post_.Post(post_.desk(), shard, {.kind = ShardMessage::Kind::kRule, .order = order_.get()});
+  }
+}
+
+void RuleDesk::Poll() {
+  post_.Flush(post_.desk());
+  post_.Drain(post_.desk(), [this](const ShardMessage& message) { OnAnswer(message.answer); });
+}
+
+bool RuleDesk::EveryoneIsDone() const {
+  return std::all_of(answers_.begin(), answers_.end(), [](const auto& answer) {
+    return answer.has_value() && answer->result == RuleResult::kDone;
+  });
+}
+
+void RuleDesk::OnAnswer(const RuleAnswer& answer) {
+  if (answer.number != order_->number) {
+    return;
+  }
+  answers_[answer.shard] = answer;
+  if (!std::all_of(answers_.begin(), answers_.end(), [](const auto& a) { return a.has_value(); })) {
+    return;
+  }
+  switch (phase_) {
+    case Phase::kAsking:
+      return Complete();
+    case Phase::kCompleting:
+      phase_ = EveryoneIsDone() ? Phase::kReady : phase_;
+      return;
+    case Phase::kWorking:
+      Summarize();
+      phase_ = EveryoneIsDone() ? Phase::kReady : phase_;
+      return;
+    case Phase::kNew:
+    case Phase::kReady:
+      break;
+  }
+  UNREACHABLE();
+}
+
+void RuleDesk::Complete() {
+  const Rule* newest = nullptr;
+  for (const auto& answer : answers_) {
+    if (newest == nullptr || answer->last->epoch > newest->epoch) {
+      newest = answer->last;
+    }
+  }
+  phase_ = Phase::kReady;
+  epoch_ = newest->epoch;
+  std::vector<size_t> behind;
+  for (const auto& answer : answers_) {
+    if (answer->last->epoch < epoch_) {
+      behind.push_back(answer->shard);
+    }
+  }
+  if (!behind.empty()) {
+    LogInfo("rule {} was not complete: given to {} shards", epoch_, behind.size());
+    phase_ = Phase::kCompleting;
+    Give(RuleTask::kComplete, Rule(*newest), behind);
+  }
+}
+
+void RuleDesk::Begin(Rule rule, bool counts_only) {
+  ASSERT(ready());
+  rule.epoch = epoch_ + 1;
+  epoch_ += counts_only ? 0 : 1;
+  result_.reset();
+  phase_ = Phase::kWorking;
+  std::vector<size_t> all(post_.shards());
+  for (size_t shard = 0; shard < all.size(); ++shard) {
+    all[shard] = shard;
+  }
+  Give(counts_only ? RuleTask::kCount : RuleTask::kApply, std::move(rule), all);
+}
+
+void RuleDesk::Summarize() {
+  result_ = RuleOutcome();
+  for (const auto& answer : answers_) {
+    result_->recipients += answer->recipients;
+    if (answer->result == RuleResult::kNotOnDisk) {
+      result_->not_on_disk.push_back(answer->shard);
+    }
+  }
+}
+
+}  // namespace backstay

@@ -1,0 +1,39 @@
+// core/shard/rule_order.h -- what the desk asks of every shard, and what each answers.
+//
+// Values; they travel through the inbox.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "spool/rule.h"
+
+namespace backstay {
+
+enum class RuleTask : uint8_t {
+  kAskLast,   // which rule is your last? Answered when the shard knows its queue
+  kCount,     // how many recipients would it speak for?
+  kApply,     // put it in force
+  kComplete,  // the same for what earlier runs stored: you missed it
+};
+
+struct RuleOrder {
+  uint64_t number = 0;  // of the order; answers name it
+  RuleTask task = RuleTask::kAskLast;
+  Rule rule;
+};
+
+enum class RuleResult : uint8_t {
+  kDone,       // on disk, or only asked
+  kNotOnDisk,  // in force, and the device takes nothing; kDone follows when it does
+};
+
+struct RuleAnswer {
+  uint64_t number = 0;
+  size_t shard = 0;
+  RuleResult result = RuleResult::kDone;
+  uint64_t recipients = 0;
+  const Rule* last = nullptr;  // kAskLast: the shard's, until it gets another
+};
+
+}  // namespace backstay

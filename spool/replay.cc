@@ -1,0 +1,64 @@
+// spool/replay.cc -- one entry after the other.
+#include "spool/replay.h"
+
+namespace backstay {
+
+bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
+  const MessageRef message{entry.segment, entry.block};
+  const auto code = static_cast<OutcomeCode>(entry.code);
+  const bool is_live = index_.IsLive(message, entry.recipient);
+  const bool is_pending = index_.IsPending(message, entry.recipient);
+  // Neither: of a segment that is gone, or told twice.
+  switch (code) {
+    case OutcomeCode::kRule:
+      return ApplyRule(message, detail);
+    case OutcomeCode::kDeferred:
+      if (is_live) {
+        notes_[{message, entry.recipient}] = std::string(AsText(detail));
+      }
+      return true;
+    case OutcomeCode::kFailed:
+      if (!is_live) {
+        return true;
+      }
+      break;
+    case OutcomeCode::kDelivered:
+    case OutcomeCode::kDiscarded:
+    case OutcomeCode::kQuarantined:
+      if (!is_live && !is_pending) {
+        return true;
+      }
+      break;
+    default:
+      return false;
+  }
+  notes_.erase({message, entry.recipient});
+  index_.Settle(message, entry.recipient, static_cast<SettleKind>(code), 0);
+  return true;
+}
+
+bool Replay::ApplyRule(MessageRef cut, Bytes detail) {
+  const std::optional<Rule> rule = DecodeRule(detail);
+  if (!rule.has_value()) {
+    return false;
+  }
+  std::vector<DomainId> domains;
+  for (const std::string& domain : rule->domains) {
+    domains.push_back(index_.Intern(domain));
+  }
+  rules_.Apply(*rule, cut, domains);
+  return true;
+}
+
+void Replay::Discard(MessageRef message, uint32_t recipient) {
+  index_.Settle(message, recipient, SettleKind::kDiscarded, 0);
+  notes_.erase({message, recipient});
+}
+
+void Replay::DropStaleNotes() {
+  std::erase_if(notes_, [this](const auto& entry) {
+    return !index_.IsLive(entry.first.first, entry.first.second);
+  });
+}
+
+}  // namespace backstay

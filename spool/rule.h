@@ -1,0 +1,42 @@
+// spool/rule.h -- what the operator ordered for whole domains: one entry of the log each, whatever
+// the number of messages.
+//
+// Pure: bytes and back. What a rule does to the queue is RuleBook's.
+// Errors: Decode gives nothing for bytes that Encode cannot have made.
+// See:    FORMAT.md 2 "rules"; DESIGN 5 "Bulk operations".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/units.h"
+
+namespace backstay {
+
+enum class RuleVerb : uint8_t {
+  kReset = 1,    // schedule and age start again
+  kHold = 2,     // no attempts, and its age does not end it
+  kRelease = 3,  // what was held is reset
+  kExpire = 4,   // given up: a DSN is owed
+  kDelete = 5    // gone without a DSN
+};
+
+struct Rule {
+  RuleVerb verb = RuleVerb::kReset;
+  bool keeps_age = false;            // of a reset: expiry is left alone
+  uint64_t epoch = 0;                // one a rule, growing, the same on all shards
+  SpoolTime at;                      // of the shard that has it in its log
+  std::vector<std::string> domains;  // empty: all
+};
+
+// What fits into one record; an order for more domains takes several rules.
+constexpr size_t kRuleBytesMax = 16 * 1024;
+
+size_t RuleBytes(const Rule& rule);
+std::vector<uint8_t> EncodeRule(const Rule& rule);
+std::optional<Rule> DecodeRule(Bytes bytes);
+
+}  // namespace backstay

@@ -1,0 +1,212 @@
+// spool/rule_book.cc -- the newest mark of each kind, for all and for each domain.
+#include "spool/rule_book.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "spool/format.h"
+#include "spool/items.h"
+
+namespace backstay {
+namespace {
+
+constexpr uint8_t kDeletionKind = 255;  // on disk, beside the kinds of marks
+
+}  // namespace
+
+// In one scope the newest of a kind has the latest cut: what it does not speak for, no older one
+// does.
+const RuleBook::Mark& RuleBook::Latest(Kind kind, DomainId domain, MessageRef message) const {
+  static constexpr Mark kNone;
+  const Mark* latest = &kNone;
+  const auto found = of_domain_.find(domain);
+  for (const Marks* marks : {&all_, found == of_domain_.end() ? nullptr : &found->second}) {
+    if (marks != nullptr && message < At(*marks, kind).cut &&
+        At(*marks, kind).epoch > latest->epoch) {
+      latest = &At(*marks, kind);
+    }
+  }
+  return *latest;
+}
+
+Standing RuleBook::StandingOf(DomainId domain, MessageRef message) const {
+  const Mark& schedule = Latest(Kind::kScheduleReset, domain, message);
+  const Mark& age = Latest(Kind::kAgeReset, domain, message);
+  const Mark& hold = Latest(Kind::kHold, domain, message);
+  const Mark& release = Latest(Kind::kRelease, domain, message);
+  const Mark& expire = Latest(Kind::kExpire, domain, message);
+  Standing standing;
+  standing.is_held = hold.epoch > std::max(release.epoch, expire.epoch);
+  // Whatever came later saves what was not given up yet.
+  standing.is_expired =
+      expire.epoch > std::max({schedule.epoch, age.epoch, hold.epoch, release.epoch});
+  standing.schedule_from = std::max(schedule.at, release.at);
+  standing.age_from = std::max(age.at, release.at);
+  return standing;
+}
+
+// The latest cut of a kind before which the newest word is that kind's.
+MessageRef RuleBook::InForceBefore(Kind kind, DomainId domain) const {
+  MessageRef before;
+  const auto found = of_domain_.find(domain);
+  for (const Marks* marks : {&all_, found == of_domain_.end() ? nullptr : &found->second}) {
+    if (marks == nullptr || At(*marks, kind).cut <= before) {
+      continue;
+    }
+    const Standing standing = StandingOf(domain, JustBefore(At(*marks, kind).cut));
+    if (kind == Kind::kHold ? standing.is_held : standing.is_expired) {
+      before = At(*marks, kind).cut;
+    }
+  }
+  return before;
+}
+
+MessageRef RuleBook::HeldBefore(DomainId domain) const {
+  return InForceBefore(Kind::kHold, domain);
+}
+
+MessageRef RuleBook::DeliverableFrom(DomainId domain) const {
+  MessageRef from =
+      std::max(InForceBefore(Kind::kHold, domain), InForceBefore(Kind::kExpire, domain));
+  for (const Deletion& deletion : deletions_) {
+    if (!deletion.domain.has_value() || *deletion.domain == domain) {
+      from = std::max(from, deletion.cut);
+    }
+  }
+  return from;
+}
+
+void RuleBook::Apply(const Rule& rule, MessageRef cut, std::span<const DomainId> domains) {
+  last_ = rule;
+  const Mark mark{rule.epoch, cut, rule.at};
+  if (rule.verb == RuleVerb::kRelease && domains.empty()) {
+    return ReleaseAll(mark);
+  }
+  if (domains.empty()) {
+    return Apply(rule, mark, std::nullopt);
+  }
+  for (const DomainId domain : domains) {
+    Apply(rule, mark, domain);
+  }
+}
+
+void RuleBook::Apply(const Rule& rule, const Mark& mark, std::optional<DomainId> domain) {
+  if (rule.verb == RuleVerb::kDelete) {
+    deletions_.push_back({domain, mark.cut});
+    return;
+  }
+  Marks& marks = domain.has_value() ? of_domain_[*domain] : all_;
+  switch (rule.verb) {
+    case RuleVerb::kReset:
+      At(marks, Kind::kScheduleReset) = mark;
+      if (!rule.keeps_age) {
+        At(marks, Kind::kAgeReset) = mark;
+      }
+      return;
+    case RuleVerb::kHold:
+      At(marks, Kind::kHold) = mark;
+      return;
+    case RuleVerb::kRelease:
+      // What is not held is not reset.
+      if (const MessageRef held = HeldBefore(*domain); held > MessageRef()) {
+        At(marks, Kind::kRelease) = {mark.epoch, held, mark.at};
+      }
+      return;
+    case RuleVerb::kExpire:
+      At(marks, Kind::kExpire) = mark;
+      return;
+    case RuleVerb::kDelete:
+      break;
+  }
+  UNREACHABLE();
+}
+
+void RuleBook::ReleaseAll(const Mark& mark) {
+  for (auto& [domain, marks] : of_domain_) {
+    if (const MessageRef held = HeldBefore(domain); held > MessageRef()) {
+      At(marks, Kind::kRelease) = {mark.epoch, held, mark.at};
+    }
+  }
+  const Mark& hold = At(all_, Kind::kHold);
+  if (hold.epoch > std::max(At(all_, Kind::kRelease).epoch, At(all_, Kind::kExpire).epoch)) {
+    At(all_, Kind::kRelease) = {mark.epoch, hold.cut, mark.at};
+  }
+}
+
+// ---- in a checkpoint ----
+
+std::vector<uint8_t> RuleBook::Encode(NameOf name_of) const {
+  std::vector<uint8_t> out;
+  const std::vector<uint8_t> last = EncodeRule(last_);
+  PutItem(out, static_cast<uint32_t>(last.size()));
+  PutItems(out, std::span(last));
+  const auto put = [&](uint8_t kind, const Mark& mark, std::optional<DomainId> domain) {
+    RuleMarkFixed fixed;
+    fixed.epoch = mark.epoch;
+    fixed.at = mark.at.nanoseconds();
+    fixed.segment = mark.cut.segment;
+    fixed.block = mark.cut.block;
+    fixed.kind = kind;
+    fixed.is_for_all = domain.has_value() ? 0 : 1;
+    PutItem(out, fixed);
+    PutText(out, domain.has_value() ? name_of(*domain) : std::string_view());
+  };
+  const auto put_marks = [&](const Marks& marks, std::optional<DomainId> domain) {
+    for (uint8_t kind = 0; kind < kKinds; ++kind) {
+      if (marks[kind].epoch > 0) {
+        put(kind, marks[kind], domain);
+      }
+    }
+  };
+  put_marks(all_, std::nullopt);
+  for (const auto& [domain, marks] : of_domain_) {
+    put_marks(marks, domain);
+  }
+  for (const Deletion& deletion : deletions_) {
+    put(kDeletionKind, Mark{0, deletion.cut, SpoolTime()}, deletion.domain);
+  }
+  return out;
+}
+
+bool RuleBook::DecodeMark(Bytes& left, Intern intern) {
+  const auto fixed = TakeItem<RuleMarkFixed>(left);
+  const auto name = TakeText(left);
+  if (!fixed.has_value() || !name.has_value()) {
+    return false;
+  }
+  const MessageRef cut{fixed->segment, fixed->block};
+  const std::optional<DomainId> domain =
+      fixed->is_for_all != 0 ? std::nullopt : std::optional(intern(*name));
+  if (fixed->kind == kDeletionKind) {
+    deletions_.push_back({domain, cut});
+    return true;
+  }
+  if (fixed->kind >= kKinds) {
+    return false;
+  }
+  Marks& marks = domain.has_value() ? of_domain_[*domain] : all_;
+  marks[fixed->kind] = {fixed->epoch, cut, SpoolTime::FromNanoseconds(fixed->at)};
+  return true;
+}
+
+std::optional<RuleBook> RuleBook::Decode(Bytes bytes, Intern intern) {
+  RuleBook book;
+  const auto last_bytes = TakeItem<uint32_t>(bytes);
+  if (!last_bytes.has_value() || *last_bytes > bytes.size()) {
+    return std::nullopt;
+  }
+  auto last = DecodeRule(bytes.first(*last_bytes));
+  if (!last.has_value()) {
+    return std::nullopt;
+  }
+  book.last_ = *std::move(last);
+  bytes = bytes.subspan(*last_bytes);
+  while (!bytes.empty()) {
+    if (!book.DecodeMark(bytes, intern)) {
+      return std::nullopt;
+    }
+  }
+  return book;
+}
+
+}  // namespace backstay

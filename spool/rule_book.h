@@ -1,0 +1,82 @@
+// spool/rule_book.h -- the rules in force, and what they say of a message.
+//
+// A rule speaks for the messages before its cut, a place in the shard's log. Cuts grow with epochs,
+// so of each kind only the newest rule counts, once for all domains and once for each that has its
+// own: what a rule says of ten million messages is one comparison.
+//
+// Owns:  a few marks for each domain that ever had a rule; the deletions not carried out yet.
+// Turn:  pure; nothing waits.
+// See:   DESIGN 5 "Bulk operations"; FORMAT.md 2 "rules".
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/functional/function_ref.h"
+#include "spool/rule.h"
+#include "spool/spool.h"
+
+namespace backstay {
+
+// Messages before `cut` that wait to be settled as discarded; nullopt: of all domains.
+struct Deletion {
+  std::optional<DomainId> domain;
+  MessageRef cut;
+};
+
+// Where the newest rule of one kind stands.
+struct RuleMark {
+  uint64_t epoch = 0;  // 0: there is no such rule
+  MessageRef cut;
+  SpoolTime at;
+};
+
+class RuleBook {
+ public:
+  using Intern = absl::FunctionRef<DomainId(std::string_view)>;
+  using NameOf = absl::FunctionRef<std::string_view(DomainId)>;
+
+  // `domains`: those of the rule, none for all. A rule that is not newer than the last is the last
+  // once more, with a later cut.
+  void Apply(const Rule& rule, MessageRef cut, std::span<const DomainId> domains);
+
+  Standing StandingOf(DomainId domain, MessageRef message) const;
+  // No message of the domain before it may be delivered.
+  MessageRef DeliverableFrom(DomainId domain) const;
+  // The cut of the hold in force: nothing of the domain at or behind it is held.
+  MessageRef HeldBefore(DomainId domain) const;
+  // The newest rule, for shards that do not have it; epoch 0: there is none.
+  const Rule& last() const { return last_; }
+
+  std::vector<Deletion>& deletions() { return deletions_; }
+  const std::vector<Deletion>& deletions() const { return deletions_; }
+
+  std::vector<uint8_t> Encode(NameOf name_of) const;
+  static std::optional<RuleBook> Decode(Bytes bytes, Intern intern);
+
+ private:
+  enum class Kind : uint8_t { kScheduleReset, kAgeReset, kHold, kRelease, kExpire };
+  static constexpr size_t kKinds = 5;
+  using Mark = RuleMark;
+  using Marks = std::array<Mark, kKinds>;
+
+  // The newest rule of this kind that speaks for the message.
+  const Mark& Latest(Kind kind, DomainId domain, MessageRef message) const;
+  MessageRef InForceBefore(Kind kind, DomainId domain) const;
+  static Mark& At(Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
+  static const Mark& At(const Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
+  void Apply(const Rule& rule, const Mark& mark, std::optional<DomainId> domain);
+  void ReleaseAll(const Mark& mark);
+  bool DecodeMark(Bytes& left, Intern intern);
+
+  Marks all_;
+  absl::btree_map<DomainId, Marks> of_domain_;
+  std::vector<Deletion> deletions_;
+  Rule last_;
+};
+
+}  // namespace backstay

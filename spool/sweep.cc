@@ -1,0 +1,53 @@
+// spool/sweep.cc -- segment by segment, from message to message that is still owed.
+#include "spool/sweep.h"
+
+namespace backstay {
+
+void Sweep::Step(RuleBook& rules, uint32_t messages_max, uint64_t outcomes_queued, Gone gone) {
+  uint32_t budget = messages_max;
+  while (!rules.deletions().empty() && budget > 0) {
+    const Deletion deletion = rules.deletions().front();
+    Segment* segment = segments_.FindFrom(segment_);
+    if (segment == nullptr || segment->number() > deletion.cut.segment) {
+      rules.deletions().erase(rules.deletions().begin());
+      segment_ = 0;
+      message_ = 0;
+      continue;
+    }
+    message_ = segment->number() == segment_ ? message_ : 0;
+    segment_ = segment->number();
+    if (!StepSegment(*segment, deletion, budget, outcomes_queued, gone)) {
+      ++segment_;
+      message_ = 0;
+    }
+  }
+}
+
+bool Sweep::StepSegment(Segment& segment, const Deletion& deletion, uint32_t& budget,
+                        uint64_t outcomes_queued, Gone gone) {
+  SegmentIndex& index = segment.index;
+  for (; budget > 0; --budget) {
+    const std::optional<uint32_t> next = index.NextOwed(message_);
+    if (!next.has_value()) {
+      return false;
+    }
+    const MessageRef message{segment.number(), index.Block(*next)};
+    if (message >= deletion.cut) {
+      return false;
+    }
+    const uint32_t recipients = index.Recipients(*next);
+    for (uint32_t recipient = 0; recipient < recipients; ++recipient) {
+      const bool is_owed = index.IsLive(*next, recipient) || index.IsPending(*next, recipient);
+      const bool is_meant =
+          !deletion.domain.has_value() || index.Domain(*next, recipient) == *deletion.domain;
+      if (is_owed && is_meant) {
+        index_.Settle(message, recipient, SettleKind::kDiscarded, outcomes_queued);
+        gone(message, recipient);
+      }
+    }
+    message_ = *next + 1;
+  }
+  return true;
+}
+
+}  // namespace backstay

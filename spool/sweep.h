@@ -1,0 +1,42 @@
+// spool/sweep.h -- carries out deletions by rule: so many messages a turn, and nothing is written.
+//
+// The rule itself is the record; a restart carries it out again. Until it is done the rule book
+// keeps the cursor of the domain behind the cut, so that no deleted message is tried.
+//
+// Turn:  Step() is bounded.
+// See:   FORMAT.md 2 "rules".
+#pragma once
+
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+#include "spool/index.h"
+#include "spool/rule_book.h"
+
+namespace backstay {
+
+class Sweep {
+ public:
+  // Recipients that are gone, one by one.
+  using Gone = absl::FunctionRef<void(MessageRef, uint32_t recipient)>;
+
+  Sweep(SegmentSet& segments, Index& index) : segments_(segments), index_(index) {}
+  Sweep(const Sweep&) = delete;
+  Sweep& operator=(const Sweep&) = delete;
+
+  // Looks at up to `messages_max` messages for the first deletion in the book, which leaves the
+  // book when nothing is left of it. `outcomes_queued`: the rule is durable with those.
+  void Step(RuleBook& rules, uint32_t messages_max, uint64_t outcomes_queued, Gone gone);
+
+ private:
+  // False: all of the segment was looked at.
+  bool StepSegment(Segment& segment, const Deletion& deletion, uint32_t& budget,
+                   uint64_t outcomes_queued, Gone gone);
+
+  SegmentSet& segments_;
+  Index& index_;
+  uint32_t segment_ = 0;  // looked at next
+  uint32_t message_ = 0;  // in it
+};
+
+}  // namespace backstay

@@ -1,0 +1,86 @@
+// tests/sim/scenarios/rules_test.cc -- the operator's rules over a whole daemon.
+#include "tests/sim/scenarios/scenario.h"
+
+namespace backstay {
+namespace {
+
+Scenario::Options TwoShards() {
+  Scenario::Options options;
+  options.shards = 2;
+  options.retry = "profile = \"smartermail\"\n";
+  return options;
+}
+
+TEST(RulesScenario, WhatIsHeldWaitsAndNewMailGoesOut) {
+  Scenario scenario(TwoShards());
+  scenario.PrimaryDown();
+  scenario.SendMany(20);
+  const auto held = scenario.daemon.ApplyRule(RuleVerb::kHold);
+  ASSERT_TRUE(held.has_value());
+  EXPECT_EQ(held->recipients, 20U);
+  scenario.PrimaryUp();
+  scenario.SendMany(5);
+  scenario.RunFor(absl::Minutes(2));
+  EXPECT_EQ(scenario.primary.messages(), 5U);
+  EXPECT_EQ(scenario.live(), 20U);
+  // Days later it is still there, and a release begins its time anew.
+  scenario.RunFor(absl::Hours(24 * 9));
+  EXPECT_EQ(scenario.live(), 20U);
+  const auto released = scenario.daemon.ApplyRule(RuleVerb::kRelease, {"d0.example"});
+  ASSERT_TRUE(released.has_value());
+  EXPECT_EQ(released->recipients, 20U);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(2)));
+  EXPECT_EQ(scenario.primary.messages(), 25U);
+}
+
+TEST(RulesScenario, ResetBeginsTheScheduleAnewAndSurvivesACrash) {
+  Scenario scenario(TwoShards());
+  scenario.PrimaryDown();
+  const std::string recipient = scenario.SendOne();
+  scenario.RunFor(absl::Minutes(1400));
+  const auto reset = scenario.daemon.ApplyRule(RuleVerb::kReset);
+  ASSERT_TRUE(reset.has_value());
+  EXPECT_EQ(reset->recipients, 1U);
+  scenario.Crash(CrashMode::kNothingUnsynced);
+  scenario.Restart();
+  scenario.RunFor(absl::Minutes(1468));
+  EXPECT_EQ(scenario.live(), 1U);
+  EXPECT_TRUE(scenario.RunUntil([&] { return scenario.pending() == 1; }, absl::Minutes(6)));
+  scenario.ledger.OnRejected(recipient);  // for the ledger: given up by the schedule
+}
+
+TEST(RulesScenario, ResetMakesDeferredMailDueNow) {
+  Scenario scenario(TwoShards());
+  const std::string recipient = scenario.Recipient("soft");
+  scenario.primary.SetSoft(recipient);
+  EXPECT_EQ(scenario.Send({"a@sender.example", {recipient}, "Subject: soft\r\n\r\n"}), 250);
+  scenario.RunFor(absl::Minutes(60));
+  EXPECT_EQ(scenario.live(), 1U);
+  scenario.primary.ClearSoft();
+  scenario.RunFor(absl::Minutes(60));  // due a day later
+  EXPECT_EQ(scenario.live(), 1U);
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kReset, {"d0.example"}).has_value());
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(10)));
+}
+
+TEST(RulesScenario, ExpireGivesUpAtOnceAndDeleteForgets) {
+  Scenario scenario(TwoShards());
+  scenario.PrimaryDown();
+  const std::string expired = scenario.SendOne("expired");
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kExpire).has_value());
+  EXPECT_TRUE(scenario.RunUntil([&] { return scenario.pending() == 1; }, absl::Seconds(10)));
+  const std::string deleted = scenario.SendOne("deleted");
+  const auto outcome = scenario.daemon.ApplyRule(RuleVerb::kDelete);
+  ASSERT_TRUE(outcome.has_value());
+  EXPECT_EQ(outcome->recipients, 1U);
+  EXPECT_TRUE(scenario.RunUntil([&] { return scenario.live() == 0; }, absl::Seconds(10)));
+  EXPECT_EQ(scenario.pending(), 0U);
+  scenario.PrimaryUp();
+  scenario.RunFor(absl::Minutes(5));
+  EXPECT_EQ(scenario.primary.messages(), 0U);
+  scenario.ledger.OnDeleted(expired);
+  scenario.ledger.OnDeleted(deleted);
+}
+
+}  // namespace
+}  // namespace backstay

@@ -1,0 +1,168 @@
+// tests/spool/rules_test.cc -- rules in one shard's log: counted, in force, durable, carried out.
+#include "core/base/log.h"
+#include "tests/spool/spool_harness.h"
+
+namespace backstay {
+namespace {
+
+class RulesTest : public testing::Test {
+ protected:
+  RulesTest() {
+    SetLogSink([](LogLevel, std::string_view) {});
+    SpoolOptions options = SpoolHarness::SmallOptions();
+    options.segment_bytes = 64_KiB;
+    harness = std::make_unique<SpoolHarness>(1, options);
+    harness->Start();
+  }
+  ~RulesTest() override { SetLogSink(nullptr); }
+
+  Spool& spool() { return *harness->spool; }
+  DomainId Id(std::string_view domain) { return spool().Intern(domain); }
+
+  // Over several segments: even ones to a, odd ones to b, every tenth to both.
+  void Fill(uint32_t messages) {
+    for (uint32_t i = 0; i < messages; ++i) {
+      std::vector<std::string> recipients = {i % 2 == 0 ? "a.example" : "b.example"};
+      if (i % 10 == 0) {
+        recipients = {"b.example", "a.example", "a.example"};
+      }
+      Sent& sent = harness->SendAndWait(TestContent(i, 2000), recipients);
+      ASSERT_EQ(sent.result, CommitResult::kStored);
+    }
+  }
+
+  Rule RuleFor(RuleVerb verb, std::vector<std::string> domains = {}) {
+    return {verb, false, ++epoch_, SpoolTime(), std::move(domains)};
+  }
+  uint64_t Apply(const Rule& rule) { return spool().ApplyRule(rule); }
+  bool Sync() {
+    const uint64_t wanted = spool().SettlesQueued();
+    return harness->TurnUntil([&] { return spool().OutcomesSynced() >= wanted; });
+  }
+  MessageRef First(std::string_view domain) { return *spool().NextLive(Id(domain), std::nullopt); }
+
+  std::unique_ptr<SpoolHarness> harness;
+
+ private:
+  uint64_t epoch_ = 0;
+};
+
+TEST_F(RulesTest, DeletesADomainAndNothingElse) {
+  Fill(100);
+  const uint64_t of_a = spool().LiveRecipients(Id("a.example"));
+  const uint64_t of_b = spool().LiveRecipients(Id("b.example"));
+  EXPECT_EQ(of_a, 60U);
+  harness->Settle(First("a.example"), 1, SettleKind::kFailed, "550");
+  const Rule rule = RuleFor(RuleVerb::kDelete, {"a.example"});
+  EXPECT_EQ(spool().CountRule(rule), of_a - 1);
+  EXPECT_EQ(Apply(rule), of_a - 1);
+  EXPECT_FALSE(spool().NextDeliverable(Id("a.example"), std::nullopt).has_value());
+  harness->Idle(absl::Seconds(2));
+  EXPECT_EQ(spool().LiveRecipients(Id("a.example")), 0U);
+  EXPECT_EQ(spool().LiveRecipients(Id("b.example")), of_b);
+  EXPECT_EQ(spool().Stats().recipients_dsn_pending, 0U);
+  EXPECT_EQ(spool().Stats().messages_live, 60U);
+  Sent& later = harness->SendAndWait("later", {"a.example"});
+  EXPECT_EQ(spool().NextDeliverable(Id("a.example"), std::nullopt), later.message);
+}
+
+TEST_F(RulesTest, DeletingAllGivesTheSegmentsBack) {
+  Fill(100);
+  EXPECT_GT(harness->SegmentFiles().size(), 4U);
+  Apply(RuleFor(RuleVerb::kDelete));
+  harness->Idle(absl::Seconds(5));
+  EXPECT_EQ(spool().Stats().messages_live, 0U);
+  EXPECT_LE(harness->SegmentFiles().size(), 3U);
+}
+
+TEST_F(RulesTest, AreInForceAfterACrashOnceTheyAreOnDisk) {
+  Fill(60);
+  const MessageRef first = First("a.example");
+  Apply(RuleFor(RuleVerb::kHold, {"a.example"}));
+  Apply(RuleFor(RuleVerb::kReset, {"b.example"}));
+  Apply(RuleFor(RuleVerb::kDelete, {"b.example"}));
+  ASSERT_TRUE(Sync());
+  harness->Restart(CrashMode::kNothingUnsynced);
+  EXPECT_TRUE(spool().StandingOf(first, Id("a.example")).is_held);
+  EXPECT_GT(spool().StandingOf(first, Id("b.example")).age_from, SpoolTime());
+  EXPECT_FALSE(spool().NextDeliverable(Id("a.example"), std::nullopt).has_value());
+  EXPECT_FALSE(spool().NextDeliverable(Id("b.example"), std::nullopt).has_value());
+  harness->Idle(absl::Seconds(2));
+  EXPECT_EQ(spool().LiveRecipients(Id("b.example")), 0U);
+  EXPECT_EQ(spool().LastRule().epoch, 3U);
+}
+
+TEST_F(RulesTest, AreGoneWhenTheyNeverReachedTheDisk) {
+  Fill(20);
+  harness->Idle(absl::Seconds(1));
+  Apply(RuleFor(RuleVerb::kDelete));
+  harness->Restart(CrashMode::kNothingUnsynced);
+  EXPECT_EQ(spool().LiveRecipients(Id("b.example")), 12U);
+  EXPECT_EQ(spool().LastRule().epoch, 0U);
+}
+
+// The checkpoint has the rules of segments that are not read again.
+TEST_F(RulesTest, AreKnownFromACheckpointAndFromAScanAlike) {
+  Fill(30);
+  const MessageRef first = First("a.example");
+  Apply(RuleFor(RuleVerb::kHold, {"a.example"}));
+  Apply(RuleFor(RuleVerb::kReset));
+  Fill(60);
+  harness->Idle(absl::Seconds(2));
+  const Standing before = spool().StandingOf(first, Id("a.example"));
+  for (const bool with_checkpoint : {true, false}) {
+    harness->Crash(CrashMode::kNothingUnsynced);
+    if (!with_checkpoint) {
+      harness->DeleteCheckpoints();
+    }
+    harness->Start();
+    const Standing after = spool().StandingOf(first, Id("a.example"));
+    EXPECT_TRUE(after.is_held);
+    EXPECT_EQ(after.schedule_from, before.schedule_from);
+    EXPECT_EQ(spool().LastRule().epoch, 2U);
+    EXPECT_GT(*spool().NextDeliverable(Id("a.example"), std::nullopt), first);
+  }
+}
+
+TEST_F(RulesTest, ARuleOnAFailingDiskWaitsAndSpeaksForNothingNewer) {
+  Fill(10);
+  harness->Idle(absl::Seconds(1));
+  FaultPlan faults = FaultPlan::None();
+  faults.sync_error = 1'000'000;
+  harness->world.SetPlan(faults);
+  Apply(RuleFor(RuleVerb::kDelete, {"a.example"}));
+  EXPECT_FALSE(Sync());
+  harness->world.SetPlan(FaultPlan::None());
+  harness->TurnUntil([&] { return spool().IntakeState() == CommitResult::kStored; });
+  const MessageRef later = harness->SendAndWait("later", {"a.example"}).message;
+  ASSERT_TRUE(Sync());
+  harness->Restart(CrashMode::kNothingUnsynced);
+  harness->Idle(absl::Seconds(1));
+  EXPECT_EQ(harness->Live("a.example"), std::vector<MessageRef>{later});
+}
+
+// A rule that this shard missed speaks for all that earlier runs stored, and for nothing else.
+TEST_F(RulesTest, ALateRuleIsForEarlierRuns) {
+  Fill(10);
+  harness->Idle(absl::Seconds(1));
+  harness->Restart(CrashMode::kNothingUnsynced);
+  Sent& later = harness->SendAndWait("later", {"a.example"});
+  const uint64_t of_a = spool().LiveRecipients(Id("a.example"));
+  EXPECT_EQ(spool().ApplyRule(RuleFor(RuleVerb::kHold, {"a.example"}), spool().RunStart()),
+            of_a - 1);
+  EXPECT_EQ(spool().NextDeliverable(Id("a.example"), std::nullopt), later.message);
+  EXPECT_EQ(spool().HeldBefore(Id("a.example")), spool().RunStart());
+}
+
+TEST_F(RulesTest, ReleaseCountsWhatIsHeld) {
+  Fill(20);
+  Apply(RuleFor(RuleVerb::kHold, {"a.example"}));
+  const uint64_t held = spool().LiveRecipients(Id("a.example"));
+  Fill(20);
+  EXPECT_EQ(spool().CountRule(RuleFor(RuleVerb::kRelease, {"a.example"})), held);
+  EXPECT_EQ(spool().CountRule(RuleFor(RuleVerb::kRelease)), held);
+  EXPECT_EQ(spool().CountRule(RuleFor(RuleVerb::kRelease, {"b.example"})), 0U);
+}
+
+}  // namespace
+}  // namespace backstay
