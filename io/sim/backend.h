@@ -43,6 +43,7 @@ struct PendingOp {
   MutableBytes into;
   uint64_t at = 0;  // offset, new size, or the change that a sync covers
   std::string name;
+  std::string other_name;  // kRename: the new one
   OpenMode mode = OpenMode::kRead;
   SocketAddress to;
   std::optional<IoError> injected;  // by World::FailDiskOperation
@@ -122,6 +123,7 @@ class Io::Backend {
   IoResult DoSyncDirectory(const PendingOp& op);
   IoResult DoResize(const PendingOp& op);
   IoResult DoUnlink(const PendingOp& op);
+  IoResult DoRename(const PendingOp& op);
 
   World& world_;
   Host& host_;

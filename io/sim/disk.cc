@@ -91,6 +91,21 @@ IoError Disk::Unlink(NodeId directory, std::string_view name) {
   return IoError::kNone;
 }
 
+// Two changes, of which a crash may keep either: what a file system without a journal does.
+IoError Disk::Rename(NodeId directory, std::string_view from, std::string_view to) {
+  if (Find(directory, to) != kNoNode) {
+    return IoError::kExists;
+  }
+  const NodeId node = Find(directory, from);
+  const IoError error = Unlink(directory, from);
+  if (error == IoError::kNone) {
+    Node& parent = At(directory);
+    parent.current[std::string(to)] = node;
+    parent.pending.push_back({++parent.last_change, std::string(to), node});
+  }
+  return error;
+}
+
 std::vector<DirectoryEntry> Disk::Entries(NodeId directory) const {
   std::vector<DirectoryEntry> entries;
   for (const auto& [name, id] : At(directory).current) {

@@ -63,11 +63,12 @@ class Disk {
   NodeId Find(NodeId directory, std::string_view name) const;  // kNoNode: not there
   IoError Create(NodeId directory, std::string_view name, bool is_directory, NodeId* made);
   IoError Unlink(NodeId directory, std::string_view name);
+  IoError Rename(NodeId directory, std::string_view from, std::string_view to);
   std::vector<DirectoryEntry> Entries(NodeId directory) const;
   bool IsDirectory(NodeId node) const;
   bool WorldAccess(NodeId node) const { return At(node).world_access; }
   SimFile& File(NodeId node);
-  // Of the last completed creation or unlink in `directory`.
+  // Of the last completed creation, rename or unlink in `directory`.
   uint64_t LastChange(NodeId directory) const;
   void SyncDirectory(NodeId directory, uint64_t up_to);
   void AddOpen(NodeId node);

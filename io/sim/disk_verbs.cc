@@ -20,8 +20,8 @@ Fd Io::Backend::AddNode(DescriptorKind kind, NodeId node) {
 }
 
 PendingOp& Io::Backend::StartDisk(Op* op, Verb verb, Fd fd, OpToken* token) {
-  const bool on_directory =
-      verb == Verb::kOpen || verb == Verb::kUnlink || verb == Verb::kSyncDirectory;
+  const bool on_directory = verb == Verb::kOpen || verb == Verb::kUnlink || verb == Verb::kRename ||
+                            verb == Verb::kSyncDirectory;
   Get(fd, on_directory ? DescriptorKind::kDirectory : DescriptorKind::kFile);
   PendingOp& pending = Start(op, verb, fd, token);
   pending.injected = world_.CountDiskOperation(id_);
@@ -68,6 +68,8 @@ IoResult Io::Backend::DoDisk(const PendingOp& op) {
       return DoResize(op);
     case Verb::kUnlink:
       return DoUnlink(op);
+    case Verb::kRename:
+      return DoRename(op);
     case Verb::kAccept:
     case Verb::kConnect:
     case Verb::kReceive:
@@ -239,6 +241,16 @@ IoResult Io::Backend::DoUnlink(const PendingOp& op) {
   return error == IoError::kNone ? IoResult::Count(0) : IoResult::Failure(error);
 }
 
+IoResult Io::Backend::DoRename(const PendingOp& op) {
+  const NodeId directory{Get(op.fd, DescriptorKind::kDirectory).object};
+  const std::optional<IoError> failure =
+      DrawFailure(op, world_.plan().open_error, IoError::kDevice);
+  const IoError error = failure.value_or(IoError::kNone) != IoError::kNone
+                            ? *failure
+                            : host_.disk().Rename(directory, op.name, op.other_name);
+  return error == IoError::kNone ? IoResult::Count(0) : IoResult::Failure(error);
+}
+
 // The kernel may have begun, or even finished, what was in flight when the process died.
 void Io::Backend::FinishInFlightAtRandom(CrashMode mode) {
   if (mode == CrashMode::kNothingUnsynced) {
@@ -248,7 +260,7 @@ void Io::Backend::FinishInFlightAtRandom(CrashMode mode) {
     PendingOp op = slots_[slot];
     const bool changes = op.verb == Verb::kOpen || op.verb == Verb::kWrite ||
                          op.verb == Verb::kAllocate || op.verb == Verb::kTruncate ||
-                         op.verb == Verb::kUnlink;
+                         op.verb == Verb::kUnlink || op.verb == Verb::kRename;
     if (op.op == nullptr || op.last_queued || !changes || !world_.random().Chance(1, 2)) {
       continue;
     }

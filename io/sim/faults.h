@@ -66,7 +66,7 @@ struct FaultPlan {
   uint32_t write_error = 0;
   uint32_t write_no_space = 0;
   uint32_t sync_error = 0;
-  uint32_t open_error = 0;  // open, allocate, truncate, unlink
+  uint32_t open_error = 0;  // open, allocate, truncate, unlink, rename
   uint32_t read_only = 0;   // per write: the file system is read-only up to read_only_max
   absl::Duration read_only_max = absl::Seconds(10);
   uint32_t evict = 0;  // per read: clean pages are dropped first

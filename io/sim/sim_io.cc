@@ -252,4 +252,11 @@ void Io::Unlink(Op* op, Fd directory, const char* name) {
   backend_->StartDisk(op, Verb::kUnlink, directory, &token).name = name;
 }
 
+void Io::Rename(Op* op, Fd directory, const char* from, const char* to) {
+  OpToken token;
+  PendingOp& pending = backend_->StartDisk(op, Verb::kRename, directory, &token);
+  pending.name = from;
+  pending.other_name = to;
+}
+
 }  // namespace backstay

@@ -38,6 +38,8 @@ std::string_view Describe(Verb verb) {
       return "truncate";
     case Verb::kUnlink:
       return "unlink";
+    case Verb::kRename:
+      return "rename";
   }
   UNREACHABLE();
 }

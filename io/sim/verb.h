@@ -18,7 +18,8 @@ enum class Verb : uint8_t {
   kSyncDirectory,
   kAllocate,
   kTruncate,
-  kUnlink
+  kUnlink,
+  kRename
 };
 
 std::string_view Describe(Verb verb);

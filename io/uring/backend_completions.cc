@@ -77,6 +77,7 @@ void Io::Backend::DispatchKind(uint32_t index, Slot& slot, const Completed& comp
     case OpKind::kAllocate:
     case OpKind::kTruncate:
     case OpKind::kUnlink:
+    case OpKind::kRename:
       Finish(index, slot, IoResult::Count(static_cast<size_t>(completed.result)));
       return;
     case OpKind::kNone:

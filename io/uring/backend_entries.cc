@@ -3,6 +3,7 @@
 // An entry is made from its slot alone, so that the same request can be made again after EINTR or
 // EAGAIN.
 #include <fcntl.h>
+#include <stdio.h>  // RENAME_NOREPLACE
 
 #include "core/base/check.h"
 #include "io/uring/backend.h"
@@ -82,6 +83,10 @@ void Io::Backend::Prepare(io_uring_sqe* entry, uint32_t index) {
       break;
     case OpKind::kUnlink:
       io_uring_prep_unlinkat(entry, slot.fd, static_cast<const char*>(slot.pointer), 0);
+      break;
+    case OpKind::kRename:
+      io_uring_prep_renameat(entry, slot.fd, static_cast<const char*>(slot.pointer), slot.fd,
+                             reinterpret_cast<const char*>(slot.offset), RENAME_NOREPLACE);
       break;
     case OpKind::kNone:
     case OpKind::kWake:

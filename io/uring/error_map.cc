@@ -152,6 +152,7 @@ IoError MapError(OpKind kind, int error) {
     case OpKind::kOpen:
     case OpKind::kOpenUncached:
     case OpKind::kUnlink:
+    case OpKind::kRename:
       return MapName(error);
     case OpKind::kRead:
     case OpKind::kReadBounced:
@@ -234,6 +235,8 @@ std::string_view Describe(OpKind kind) {
       return "truncate";
     case OpKind::kUnlink:
       return "unlink";
+    case OpKind::kRename:
+      return "rename";
   }
   UNREACHABLE();
 }

@@ -34,6 +34,7 @@ enum class OpKind : uint8_t {
   kAllocate,
   kTruncate,
   kUnlink,
+  kRename,  // offset: the other name
 };
 
 struct Slot {

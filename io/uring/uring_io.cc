@@ -194,6 +194,15 @@ void Io::Unlink(Op* op, Fd directory, const char* name) {
   backend_->Queue(op, {.kind = OpKind::kUnlink, .fd = directory, .pointer = name});
 }
 
+void Io::Rename(Op* op, Fd directory, const char* from, const char* to) {
+  ASSERT(IsComponent(from));
+  ASSERT(IsComponent(to));
+  backend_->Queue(op, {.kind = OpKind::kRename,
+                       .fd = directory,
+                       .pointer = from,
+                       .offset = reinterpret_cast<uint64_t>(to)});
+}
+
 // ---- control ----
 
 void Io::Cancel(Op* op) {

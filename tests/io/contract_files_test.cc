@@ -241,6 +241,18 @@ TEST_F(ContractFiles, UnlinkRemovesTheName) {
   EXPECT_TRUE(OpenFile(scratch, "file", OpenMode::kCreateNew).ok());
 }
 
+TEST_F(ContractFiles, RenameGivesAFileAnotherNameAndReplacesNone) {
+  const Fd scratch = Scratch();
+  const Fd file = MakeFile(scratch, "old", "content");
+  MakeFile(scratch, "taken", "other");
+  EXPECT_EQ(Run([&](Op* op) { io().Rename(op, scratch, "old", "taken"); }).error, IoError::kExists);
+  EXPECT_TRUE(Run([&](Op* op) { io().Rename(op, scratch, "old", "new"); }).ok());
+  EXPECT_EQ(Names(scratch), (std::vector<std::string>{"new", "taken"}));
+  EXPECT_EQ(ReadAll(file, 100, Offset{0}), "content") << "through a descriptor from before";
+  EXPECT_EQ(Run([&](Op* op) { io().Rename(op, scratch, "old", "newer"); }).error,
+            IoError::kNotFound);
+}
+
 TEST_F(ContractFiles, ASlowOpMayBeInFlightBesideOthers) {
   const Fd scratch = Scratch();
   const Fd file = MakeFile(scratch, "file", Pattern(1_MiB));

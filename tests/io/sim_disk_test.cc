@@ -254,6 +254,20 @@ TEST_F(SimDisk, UnlinkedFileComesBackWithoutDirectorySync) {
   EXPECT_FALSE(host_.disk().Exists(kFile));
 }
 
+TEST_F(SimDisk, RenamedFileHasEitherNameWithoutDirectorySync) {
+  ASSERT_TRUE(program_.SyncDirectory(directory_).ok());
+  ASSERT_TRUE(program_.Rename(directory_, "log", "other").ok());
+  EXPECT_FALSE(host_.disk().Exists(kFile));
+  Crash(CrashMode::kNothingUnsynced);
+  EXPECT_TRUE(host_.disk().Exists(kFile));
+  EXPECT_FALSE(host_.disk().Exists("/spool/other"));
+  ASSERT_TRUE(program_.Rename(directory_, "log", "other").ok());
+  ASSERT_TRUE(program_.SyncDirectory(directory_).ok());
+  Crash(CrashMode::kNothingUnsynced);
+  EXPECT_FALSE(host_.disk().Exists(kFile));
+  EXPECT_TRUE(host_.disk().Exists("/spool/other"));
+}
+
 TEST_F(SimDisk, EntriesSurviveIndependentlyOfEachOther) {
   bool first_only = false;
   bool second_only = false;

@@ -84,6 +84,9 @@ class Program {
   IoResult Unlink(Fd directory, const char* name) {
     return Run([&](Op* op) { io_->Unlink(op, directory, name); });
   }
+  IoResult Rename(Fd directory, const char* from, const char* to) {
+    return Run([&](Op* op) { io_->Rename(op, directory, from, to); });
+  }
   // All that can be read at `at`, up to `bytes`.
   std::string Read(Fd file, uint64_t at, size_t bytes) {
     std::string into(bytes, '?');
