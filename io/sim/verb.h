@@ -1,6 +1,7 @@
 // io/sim/verb.h -- the asynchronous verbs of Io, as the simulator names them; sockets first.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -18,8 +19,9 @@ enum class Verb : uint8_t {
   kSyncDirectory,
   kAllocate,
   kTruncate,
-  kUnlink
+  kUnlink  // the last
 };
+constexpr size_t kVerbs = static_cast<size_t>(Verb::kUnlink) + 1;
 
 std::string_view Describe(Verb verb);
 
