@@ -110,6 +110,7 @@ void Recovery::OnFooterRead(Bytes payload, bool is_damaged) {
     if (cover_.Apply(*segment_, index_)) {
       MARK("segment known by its footer");
       CheckPrevious(catalog_.entries()[current_]);
+      NameDamagedFile(catalog_.entries()[current_]);
       with_commit_.push_back(segment_->number());
       last_commit_crc_ = footer->last_commit_crc;
       ++current_;
