@@ -201,12 +201,8 @@ void Recovery::OnSegmentRead() {
     LogError("spool shard={} segment={:08x} unreadable_blocks={}", shard_,
              catalog_.entries()[current_].number, reader_.unreadable_blocks());
     result_.damaged += reader_.unreadable_blocks();
-    if (segment_ != nullptr) {
-      MARK("segment with unreadable blocks kept");
-      ++segment_
-            // for this run: the blocks may hold live mail, and be readable at the next start
-            ->pins;
-    }
+    MARK("segment with unreadable blocks kept");
+    segments_.NoteGap();
   }
   if (zero_check_ != nullptr) {
     EndZeroCheck();
