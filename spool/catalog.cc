@@ -118,10 +118,11 @@ void Catalog::OnOpened(const IoResult& result) {
 void Catalog::HeadRead() {
   CatalogEntry& entry = found_[current_];
   const auto header = DecodeSegmentHeader(head_.bytes());
-  if (header.has_value()) {
+  const bool has_copy = entry.file_bytes >= kHeadBytes;
+  if (header.has_value() && (IsExpected(*header) || !has_copy)) {
     return Decide(header, false);
   }
-  if (entry.file_bytes < kHeadBytes) {
+  if (!has_copy) {
     return KeepIfZero(IsZero(head_.bytes().first(static_cast<size_t>(entry.file_bytes))));
   }
   copy_.Resize(kBlockBytes);
@@ -132,9 +133,14 @@ void Catalog::HeadRead() {
 }
 
 void Catalog::CopyRead() {
-  const auto header = DecodeSegmentHeader(copy_.bytes());
+  const auto copy = DecodeSegmentHeader(copy_.bytes());
+  const auto header = DecodeSegmentHeader(head_.bytes());
+  // A header of another segment may be a block that was written to the wrong place.
+  if (copy.has_value() && (IsExpected(*copy) || !header.has_value())) {
+    return Decide(copy, true);
+  }
   if (header.has_value()) {
-    return Decide(header, true);
+    return Decide(header, false);
   }
   KeepIfZero(IsZero(head_.bytes()) && IsZero(copy_.bytes()));
 }
@@ -148,6 +154,11 @@ void Catalog::KeepIfZero(bool is_zero) {
   Next();
 }
 
+bool Catalog::IsExpected(const SegmentHeader& header) const {
+  return header.segment == found_[current_].number && header.shard == identity_.shard &&
+         header.node == identity_.node;
+}
+
 void Catalog::Decide(std::optional<SegmentHeader> header, bool from_copy) {
   CatalogEntry& entry = found_[current_];
   if (header->version < kFormatOldest || header->version > kFormatVersion ||
@@ -155,8 +166,7 @@ void Catalog::Decide(std::optional<SegmentHeader> header, bool from_copy) {
     return LeaveAlone(LeftAlone::kDamaged,
                       fmt::format("format {} state {}", header->version, header->state));
   }
-  if (header->segment != entry.number || header->shard != identity_.shard ||
-      header->node != identity_.node) {
+  if (!IsExpected(*header)) {
     return LeaveAlone(LeftAlone::kDamaged,
                       fmt::format("it is segment {:08x} of node {} shard {}", header->segment,
                                   header->node, header->shard));

@@ -96,6 +96,7 @@ class Catalog final : public RangeReadEvents {
   void HeadRead();
   void CopyRead();
   void KeepIfZero(bool is_zero);
+  bool IsExpected(const SegmentHeader& header) const;  // of the current file, by name and shard
   void Decide(std::optional<SegmentHeader> header, bool from_copy);
   void ReadStart(const SegmentHeader& header);
   void LeaveAlone(LeftAlone kind, std::string_view why);

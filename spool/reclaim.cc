@@ -19,8 +19,7 @@ bool Reclaim::IsDead(const Segment& segment) const {
 
 Segment* Reclaim::Candidate() {
   Segment* oldest = segments_.oldest();
-  if (oldest != nullptr && commit_.batches() > 0 && IsDead(*oldest) &&
-      !segments_.HasUnreadableBefore(oldest->number())) {
+  if (oldest != nullptr && commit_.batches() > 0 && IsDead(*oldest) && !segments_.has_gap()) {
     return oldest;
   }
   if (!may_have_empty_) {

@@ -114,6 +114,7 @@ void Recovery::OnFooterRead(Bytes payload, bool is_damaged) {
     if (cover_.Apply(*segment_, index_)) {
       MARK("segment known by its footer");
       CheckPrevious(catalog_.entries()[current_]);
+      NameDamagedFile(catalog_.entries()[current_]);
       with_commit_.push_back(segment_->number());
       last_commit_crc_ = footer->last_commit_crc;
       ++current_;
@@ -204,12 +205,8 @@ void Recovery::OnSegmentRead() {
     LogError("spool shard={} segment={:08x} unreadable_blocks={}", shard_,
              catalog_.entries()[current_].number, reader_.unreadable_blocks());
     result_.damaged += reader_.unreadable_blocks();
-    if (segment_ != nullptr) {
-      MARK("segment with unreadable blocks kept");
-      ++segment_
-            // for this run: the blocks may hold live mail, and be readable at the next start
-            ->pins;
-    }
+    MARK("segment with unreadable blocks kept");
+    segments_.NoteGap();
   }
   if (zero_check_ != nullptr) {
     EndZeroCheck();

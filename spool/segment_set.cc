@@ -72,11 +72,6 @@ bool SegmentSet::IsUnreadable(uint32_t number) const {
   return std::find(unreadable_.begin(), unreadable_.end(), number) != unreadable_.end();
 }
 
-bool SegmentSet::HasUnreadableBefore(uint32_t number) const {
-  return std::any_of(unreadable_.begin(), unreadable_.end(),
-                     [number](uint32_t unreadable) { return unreadable < number; });
-}
-
 std::unique_ptr<Segment> SegmentSet::Remove(uint32_t number) {
   const auto at = LowerBound(number);
   ASSERT(at != segments_.end());

@@ -27,7 +27,11 @@ class SegmentSet {
   // A file that could not be read at start: not in the set, and not to be called missing.
   void NoteUnreadable(uint32_t number) { unreadable_.push_back(number); }
   bool IsUnreadable(uint32_t number) const;
-  bool HasUnreadableBefore(uint32_t number) const;
+  // Some of a segment could not be read at start.
+  void NoteGap() { has_gap_ = true; }
+  // What was not read may be mail with parts in older segments or settled in younger ones:
+  // nothing is known to be needless in this run.
+  bool has_gap() const { return has_gap_ || !unreadable_.empty(); }
   size_t size() const { return segments_.size(); }
   size_t unreadable() const { return unreadable_.size(); }
 
@@ -37,6 +41,7 @@ class SegmentSet {
 
   std::deque<std::unique_ptr<Segment>> segments_;  // by number
   std::vector<uint32_t> unreadable_;
+  bool has_gap_ = false;
 };
 
 // The number in a name that NameOfSegment made.

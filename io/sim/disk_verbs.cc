@@ -24,8 +24,8 @@ PendingOp& Io::Backend::StartDisk(Op* op, Verb verb, Fd fd, OpToken* token) {
                             verb == Verb::kSyncDirectory;
   Get(fd, on_directory ? DescriptorKind::kDirectory : DescriptorKind::kFile);
   PendingOp& pending = Start(op, verb, fd, token);
-  pending.injected = world_.CountDiskOperation(id_);
-  pending.count_max = world_.ShortenedTo();
+  pending.injected = world_.CountDiskOperation(id_, verb);
+  pending.count_max = world_.ShortenedTo(verb);
   const FaultPlan& plan = world_.plan();
   const bool is_sync = verb == Verb::kSyncData || verb == Verb::kSyncDirectory;
   absl::Duration time = is_sync ? world_.DrawDuration(plan.sync_min, plan.sync_max)

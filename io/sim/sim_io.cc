@@ -137,6 +137,7 @@ absl::StatusOr<Fd> Io::OpenSubdirectory(Fd parent, const std::string& name, bool
   Disk& disk = backend_->host().disk();
   const NodeId directory{backend_->Get(parent, DescriptorKind::kDirectory).object};
   ASSERT(name.find('/') == std::string::npos);
+  RETURN_IF_ERROR(backend_->world().CountQuestion());
   NodeId node = disk.Find(directory, name);
   if (node == kNoNode) {
     if (!create) {
@@ -156,6 +157,7 @@ absl::StatusOr<Fd> Io::OpenSubdirectory(Fd parent, const std::string& name, bool
 
 absl::StatusOr<std::vector<DirectoryEntry>> Io::List(Fd directory) {
   const Descriptor& descriptor = backend_->Get(directory, DescriptorKind::kDirectory);
+  RETURN_IF_ERROR(backend_->world().CountQuestion());
   return backend_->host().disk().Entries(NodeId{descriptor.object});
 }
 
@@ -182,6 +184,7 @@ absl::StatusOr<Fd> Io::LockFile(Fd directory, const std::string& name) {
 
 absl::StatusOr<SpaceReport> Io::FreeSpace(Fd directory) {
   backend_->Get(directory, DescriptorKind::kDirectory);
+  RETURN_IF_ERROR(backend_->world().CountQuestion());
   const Disk& disk = backend_->host().disk();
   SpaceReport report;
   report.free_bytes = disk.free_bytes();
@@ -192,6 +195,7 @@ absl::StatusOr<SpaceReport> Io::FreeSpace(Fd directory) {
 
 absl::StatusOr<uint64_t> Io::FileBytes(Fd file) {
   const Descriptor& descriptor = backend_->Get(file, DescriptorKind::kFile);
+  RETURN_IF_ERROR(backend_->world().CountQuestion());
   return backend_->host().disk().File(NodeId{descriptor.object}).size();
 }
 

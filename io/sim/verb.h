@@ -1,6 +1,7 @@
 // io/sim/verb.h -- the asynchronous verbs of Io, as the simulator names them; sockets first.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -19,8 +20,9 @@ enum class Verb : uint8_t {
   kAllocate,
   kTruncate,
   kUnlink,
-  kRename
+  kRename  // the last
 };
+constexpr size_t kVerbs = static_cast<size_t>(Verb::kRename) + 1;
 
 std::string_view Describe(Verb verb);
 

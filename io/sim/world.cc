@@ -2,6 +2,7 @@
 #include "io/sim/world.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "core/base/check.h"
@@ -206,6 +207,7 @@ void World::StopFaults() {
   plan_ = plan_.WithoutFailures();
   fail_at_operation_ = 0;
   shorten_operation_ = 0;
+  fail_question_ = 0;
   crash_at_event_ = UINT64_MAX;
   for (const std::unique_ptr<Host>& host : hosts_) {
     host->disk().SetReadOnly(false);
@@ -219,7 +221,7 @@ void World::FailDiskOperation(uint64_t n, IoError error, bool from_then_on) {
   fail_from_then_on_ = from_then_on;
 }
 
-std::optional<IoError> World::CountDiskOperation(uint32_t who) {
+std::optional<IoError> World::CountDiskOperation(uint32_t who, Verb verb) {
   ++disk_operations_;
   if (fail_at_operation_ == 0 || disk_operations_ < fail_at_operation_ ||
       (disk_operations_ > fail_at_operation_ && !fail_from_then_on_)) {
@@ -227,18 +229,45 @@ std::optional<IoError> World::CountDiskOperation(uint32_t who) {
   }
   Trace(TraceKind::kDiskFault, who, disk_operations_,
         kTraceError | static_cast<uint64_t>(fail_error_));
+  ++faults_[static_cast<size_t>(verb)];
   return fail_error_;
 }
 
-void World::ShortenDiskOperation(uint64_t n, size_t count_max) {
+void World::ShortenDiskOperation(uint64_t n, size_t count_max, bool from_then_on) {
   ASSERT(n > 0);
   shorten_operation_ = disk_operations_ + n;
   shorten_to_ = count_max;
+  shorten_from_then_on_ = from_then_on;
 }
 
-std::optional<size_t> World::ShortenedTo() const {
-  const bool hit = shorten_operation_ != 0 && disk_operations_ == shorten_operation_;
-  return hit ? std::optional(shorten_to_) : std::nullopt;
+std::optional<size_t> World::ShortenedTo(Verb verb) {
+  const bool is_transfer = verb == Verb::kRead || verb == Verb::kWrite;
+  const bool is_reached = shorten_operation_ != 0 && disk_operations_ >= shorten_operation_;
+  const bool is_meant = disk_operations_ == shorten_operation_ || shorten_from_then_on_;
+  if (!is_transfer || !is_reached || !is_meant) {
+    return std::nullopt;
+  }
+  ++faults_[static_cast<size_t>(verb)];
+  return shorten_to_;
+}
+
+uint64_t World::faults_injected() const {
+  return std::accumulate(faults_.begin(), faults_.end(), uint64_t{0});
+}
+
+void World::FailQuestion(uint64_t n, bool from_then_on) {
+  ASSERT(n > 0);
+  fail_question_ = questions_ + n;
+  fail_questions_on_ = from_then_on;
+}
+
+absl::Status World::CountQuestion() {
+  ++questions_;
+  const bool is_reached = fail_question_ != 0 && questions_ >= fail_question_;
+  if (!is_reached || (questions_ > fail_question_ && !fail_questions_on_)) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError("the device failed");
 }
 
 void World::CrashAfterEvent(uint64_t k) {

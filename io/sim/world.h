@@ -19,6 +19,7 @@
 //           that is not attached drives the world from its own Turn().
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <map>
@@ -28,6 +29,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/base/random.h"
 #include "core/base/units.h"
@@ -36,6 +38,7 @@
 #include "io/sim/host.h"
 #include "io/sim/scheduler.h"
 #include "io/sim/trace.h"
+#include "io/sim/verb.h"
 
 namespace backstay {
 
@@ -86,8 +89,15 @@ class World {
   // truncate, unlink, directory sync, counted over all hosts in order of submission.
   void FailDiskOperation(uint64_t n, IoError error, bool from_then_on);
   // The n-th disk operation from now transfers at most `count_max` bytes, if it is a read or write.
-  void ShortenDiskOperation(uint64_t n, size_t count_max);
+  void ShortenDiskOperation(uint64_t n, size_t count_max, bool from_then_on = false);
   uint64_t disk_operations() const { return disk_operations_; }
+  // How many of them, of this verb, were failed or shortened by the two above.
+  uint64_t faults_injected(Verb verb) const { return faults_[static_cast<size_t>(verb)]; }
+  uint64_t faults_injected() const;
+  // The n-th question about files from now has no answer: List, OpenSubdirectory, FreeSpace,
+  // FileBytes.
+  void FailQuestion(uint64_t n, bool from_then_on);
+  uint64_t questions() const { return questions_; }
   // Driving stops when the k-th event from now has run, until crash_due() is cleared by Crash().
   void CrashAfterEvent(uint64_t k);
   bool crash_due() const { return scheduler_.events() >= crash_at_event_; }
@@ -104,8 +114,9 @@ class World {
   bool Draw(uint32_t per_million) { return random_.Chance(per_million, 1'000'000); }
   absl::Duration DrawDuration(absl::Duration low, absl::Duration high);
   void Trace(TraceKind kind, uint32_t who, uint64_t a = 0, uint64_t b = 0);
-  std::optional<IoError> CountDiskOperation(uint32_t who);
-  std::optional<size_t> ShortenedTo() const;  // of the operation counted last
+  std::optional<IoError> CountDiskOperation(uint32_t who, Verb verb);
+  std::optional<size_t> ShortenedTo(Verb verb);  // of the operation counted last
+  absl::Status CountQuestion();
   Host* FindHost(const SocketAddress& address);
   Host& host(uint32_t id) { return *hosts_[id]; }
   Io::Backend* FindBackend(uint32_t id);
@@ -140,6 +151,11 @@ class World {
   bool fail_from_then_on_ = false;
   uint64_t shorten_operation_ = 0;  // 0: none
   size_t shorten_to_ = 0;
+  bool shorten_from_then_on_ = false;
+  std::array<uint64_t, kVerbs> faults_{};
+  uint64_t questions_ = 0;
+  uint64_t fail_question_ = 0;  // 0: none
+  bool fail_questions_on_ = false;
   uint64_t crash_at_event_ = UINT64_MAX;
 };
 

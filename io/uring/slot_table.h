@@ -47,6 +47,7 @@ struct Slot {
   uint32_t generation = 0;  // 24 bits are used
   OpKind kind = OpKind::kNone;
   bool cancel_asked = false;
+  uint16_t retries = 0;  // of a file operation that the kernel interrupts
 };
 static_assert(sizeof(Slot) == 40, "a million idle connections hold one each");
 
@@ -74,6 +75,7 @@ class SlotTable {
     slot.kind = OpKind::kNone;
     slot.op = nullptr;
     slot.cancel_asked = false;
+    slot.retries = 0;
     slot.generation = (slot.generation + 1) & kGenerationMask;
     slot.offset = free_;
     free_ = index;

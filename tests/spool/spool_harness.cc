@@ -214,8 +214,12 @@ void SpoolHarness::ExpectWhole(const Sent& message) {
   }
 }
 
+std::string SpoolHarness::PathOf(std::string_view name) {
+  return fmt::format("{}/{}", kDirectory, name);
+}
+
 std::string SpoolHarness::SegmentPath(uint32_t number) {
-  return fmt::format("{}/{}", kDirectory, NameOfSegment(number).data());
+  return PathOf(NameOfSegment(number).data());
 }
 
 std::vector<std::string> SpoolHarness::SegmentFiles() {

@@ -90,6 +90,7 @@ class SpoolHarness : public SpoolEvents {
   void ExpectWhole(const Sent& sent);
 
   // ---- files ----
+  static std::string PathOf(std::string_view name);  // in the shard's directory
   static std::string SegmentPath(uint32_t number);
   std::vector<std::string> SegmentFiles();
   std::vector<std::string> QuarantineFiles();

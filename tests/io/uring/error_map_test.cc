@@ -59,6 +59,9 @@ TEST(ErrorMap, EachErrorMeansWhatItsOperationMakesOfIt) {
       {OpKind::kWrite, EPERM, IoError::kDenied},
       {OpKind::kSyncData, EIO, IoError::kDevice},
       {OpKind::kSyncData, EINTR, IoError::kDevice},
+      {OpKind::kSyncData, EAGAIN, IoError::kDevice},
+      {OpKind::kSyncDirectory, EINTR, IoError::kDevice},
+      {OpKind::kSyncDirectory, EAGAIN, IoError::kDevice},
       {OpKind::kSyncData, ENOSPC, IoError::kNoSpace},
       {OpKind::kSyncDirectory, EIO, IoError::kDevice},
       {OpKind::kAllocate, ENOSPC, IoError::kNoSpace},
@@ -70,6 +73,29 @@ TEST(ErrorMap, EachErrorMeansWhatItsOperationMakesOfIt) {
   for (const auto& row : rows) {
     EXPECT_EQ(MapError(row.kind, row.error), row.expected)
         << Describe(row.kind) << " errno " << row.error;
+  }
+}
+
+// What a file operation can fail with at all; the spool's every_failure_test fails each with each.
+TEST(ErrorMap, FileOperationsTellTheSameErrorsAlike) {
+  const struct {
+    int error;
+    IoError expected;
+  } rows[] = {{EIO, IoError::kDevice},         {ENOSPC, IoError::kNoSpace},
+              {EDQUOT, IoError::kNoSpace},     {EROFS, IoError::kReadOnly},
+              {ECANCELED, IoError::kCanceled}, {EMFILE, IoError::kNoDescriptors},
+              {ENOMEM, IoError::kNoMemory},    {EACCES, IoError::kDenied}};
+  for (const OpKind kind : {OpKind::kOpen, OpKind::kOpenUncached, OpKind::kUnlink, OpKind::kRead,
+                            OpKind::kReadBounced, OpKind::kWrite, OpKind::kSyncData,
+                            OpKind::kSyncDirectory, OpKind::kAllocate, OpKind::kTruncate}) {
+    for (const auto& row : rows) {
+      EXPECT_EQ(MapError(kind, row.error), row.expected) << Describe(kind) << " " << row.error;
+    }
+    // Asked again too often, or a sync: failed.
+    for (const int interruption : {EINTR, EAGAIN}) {
+      EXPECT_NE(MapError(kind, interruption), IoError::kNone) << Describe(kind);
+      EXPECT_NE(MapError(kind, interruption), IoError::kCanceled) << Describe(kind);
+    }
   }
 }
 
