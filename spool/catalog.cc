@@ -49,6 +49,11 @@ void Catalog::Start() {
       checkpoints_.push_back(*checkpoint);
       continue;
     }
+    if (const auto spare = ParseSpareName(file.name); spare.has_value() && file.is_file) {
+      spares_.push_back(*spare);
+      highest_number_ = std::max(highest_number_, *spare);
+      continue;
+    }
     const std::optional<uint32_t> number = ParseSegmentName(file.name);
     highest_number_ = std::max(highest_number_, number.value_or(0));
     if (!number.has_value() || !file.is_file || file.bytes == 0) {

@@ -70,6 +70,8 @@ class Catalog final : public RangeReadEvents {
   const std::vector<CatalogEntry>& entries() const { return entries_; }
   // Of checkpoint files, ascending.
   const std::vector<uint32_t>& checkpoints() const { return checkpoints_; }
+  // Of files that an earlier run kept to be segments again.
+  const std::vector<uint32_t>& spares() const { return spares_; }
   // Of all names seen, used or not: numbers are never given twice.
   uint32_t highest_number() const { return highest_number_; }
   uint64_t damage() const { return damage_; }
@@ -112,6 +114,7 @@ class Catalog final : public RangeReadEvents {
   std::vector<CatalogEntry> entries_;
   std::vector<UntrustedEntry> untrusted_;  // what start records say of the segments before them
   std::vector<uint32_t> checkpoints_;
+  std::vector<uint32_t> spares_;
   uint32_t highest_number_ = 0;
   uint64_t damage_ = 0;
   std::vector<LeftAloneFile> left_alone_;

@@ -4,17 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/mark.h"
+#include "spool/numbered_name.h"
 
 namespace backstay {
 namespace {
 
 constexpr std::string_view kPrefix = "checkpoint-";
-constexpr size_t kDigits = 8;
 constexpr size_t kKept = 2;
 constexpr int kTries = 3;
 constexpr uint64_t kBytesMax = 1_GiB;
@@ -27,14 +26,7 @@ std::string NameOfCheckpoint(uint32_t number) {
 }  // namespace
 
 std::optional<uint32_t> ParseCheckpointName(std::string_view name) {
-  if (name.size() != kPrefix.size() + kDigits || name.substr(0, kPrefix.size()) != kPrefix) {
-    return std::nullopt;
-  }
-  uint32_t number = 0;
-  const char* end = name.data() + name.size();
-  const auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, number, 16);
-  const bool is_one = error == std::errc() && stop == end && NameOfCheckpoint(number) == name;
-  return is_one ? std::optional(number) : std::nullopt;
+  return ParseNumberedName(kPrefix, name);
 }
 
 CheckpointStore::CheckpointStore(Io& io, Fd directory, const Checkpoint::Identity& identity,

@@ -33,7 +33,7 @@ constexpr size_t kPayloadBytesMax = 16_MiB;
 constexpr uint64_t kSegmentMagic = 0x3147455354534b42;  // "BKSTSEG1"
 constexpr uint32_t kRecordMagic = 0x31524b42;           // "BKR1"
 
-enum class SegmentState : uint32_t { kInUse = 1, kSpare = 2 };
+enum class SegmentState : uint32_t { kInUse = 1 };
 
 enum class RecordKind : uint8_t {
   kStart = 1,

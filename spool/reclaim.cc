@@ -1,5 +1,7 @@
-// spool/reclaim.cc -- choose, unlink, sync the directory, forget.
+// spool/reclaim.cc -- choose, unlink or rename, sync the directory, forget.
 #include "spool/reclaim.h"
+
+#include <utility>
 
 #include "core/base/check.h"
 #include "core/base/log.h"
@@ -46,17 +48,47 @@ void Reclaim::Step() {
   if (must_unlink_) {
     return Unlink();
   }
+  if (!discarded_.empty()) {
+    number_ = discarded_.back();
+    name_ = NameOfSpare(number_);
+    discarded_.pop_back();
+    return Unlink();
+  }
   Segment* segment = Candidate();
   if (segment == nullptr) {
     return;
   }
-  const std::unique_ptr<Segment> removed = segments_.Remove(segment->number());
-  if (removed->file.valid()) {
-    io_.Close(removed->file);
+  Release(*segments_.Remove(segment->number()));
+}
+
+void Reclaim::Release(const Segment& segment) {
+  name_ = NameOfSegment(segment.number());
+  number_ = segment.number();
+  // Of this run and never failed: its descriptor can be written, and what it holds is known.
+  const bool can_be_spare = segment.batches_end > 0 && segment.phase == SegmentPhase::kSealed &&
+                            segment.header.segment_bytes == segment_bytes_;
+  if (can_be_spare && segment.file.valid() && spares_.has_room()) {
+    spare_ = Spare{segment.file, segment.number(), segment.header.generation};
+    spare_name_ = NameOfSpare(segment.number());
+    phase_ = Phase::kRenaming;
+    return io_.Rename(&rename_, directory_, name_.data(), spare_name_.data());
   }
-  name_ = NameOfSegment(removed->number());
-  number_ = removed->number();
+  if (segment.file.valid()) {
+    io_.Close(segment.file);
+  }
   Unlink();
+}
+
+void Reclaim::OnRenamed(const IoResult& result) {
+  ASSERT(phase_ == Phase::kRenaming);
+  if (!result.ok()) {
+    io_.Close(spare_->file);
+    spare_.reset();
+    return Unlink();
+  }
+  must_sync_ = true;
+  phase_ = Phase::kSyncing;
+  io_.SyncDirectory(&sync_, directory_);
 }
 
 void Reclaim::Unlink() {
@@ -83,6 +115,15 @@ void Reclaim::OnSynced(const IoResult& result) {
   }
   must_sync_ = false;
   phase_ = Phase::kIdle;
+  if (spare_.has_value()) {
+    spares_.Add(*std::exchange(spare_, std::nullopt));
+  }
+}
+
+void Reclaim::CloseSpare() {
+  if (spare_.has_value()) {
+    io_.Close(std::exchange(spare_, std::nullopt)->file);
+  }
 }
 
 void Reclaim::Failed(const char* what, IoError error) {

@@ -1,4 +1,5 @@
-// spool/reclaim.h -- unlinks dead segments, the oldest first, one at a time.
+// spool/reclaim.h -- gives dead segments back, the oldest first, one at a time: a few become spares,
+// the others are unlinked.
 //
 // Only the oldest, because a younger segment holds the settles of older ones: without them a
 // restart would meet messages that were delivered long ago. Checkpoints, which keep settles in a
@@ -16,27 +17,41 @@
 #include "io/io.h"
 #include "spool/group_commit.h"
 #include "spool/segment_set.h"
+#include "spool/spare_pool.h"
 
 namespace backstay {
 
 class Reclaim {
  public:
-  Reclaim(Io& io, Fd directory, SegmentSet& segments, const GroupCommit& commit)
-      : io_(io), directory_(directory), segments_(segments), commit_(commit) {}
+  // `segment_bytes`: of a file that can be a segment again.
+  Reclaim(Io& io, Fd directory, SegmentSet& segments, const GroupCommit& commit, SparePool& spares,
+          uint64_t segment_bytes)
+      : io_(io),
+        directory_(directory),
+        segments_(segments),
+        commit_(commit),
+        spares_(spares),
+        segment_bytes_(segment_bytes) {}
   Reclaim(const Reclaim&) = delete;
   Reclaim& operator=(const Reclaim&) = delete;
 
   // Starts the next unlink if there is something to do.
   void Step();
+  // Spares of an earlier run: what became of their last change of name is not known.
+  void Discard(std::vector<uint32_t> spares) { discarded_ = std::move(spares); }
   void NoteEmptySegment() { may_have_empty_ = true; }
+  // The log ends: what has become of it on disk does not matter any more.
+  void CloseSpare();
   bool busy() const { return phase_ != Phase::kIdle; }
 
  private:
-  enum class Phase : uint8_t { kIdle, kUnlinking, kSyncing };
+  enum class Phase : uint8_t { kIdle, kRenaming, kUnlinking, kSyncing };
 
   Segment* Candidate();
+  void Release(const Segment& segment);
   void Unlink();
   bool IsDead(const Segment& segment) const;
+  void OnRenamed(const IoResult& result);
   void OnUnlinked(const IoResult& result);
   void OnSynced(const IoResult& result);
   void Failed(const char* what, IoError error);
@@ -45,13 +60,19 @@ class Reclaim {
   const Fd directory_;
   SegmentSet& segments_;
   const GroupCommit& commit_;
+  SparePool& spares_;
+  const uint64_t segment_bytes_;
   Phase phase_ = Phase::kIdle;
   bool may_have_empty_ = true;  // some segment may hold nothing good
   bool must_unlink_ = false;    // the last unlink failed
   bool must_sync_ = false;      // an unlink is not durable yet
   uint32_t number_ = 0;         // being unlinked
   SegmentName name_{};
+  SegmentName spare_name_{};
+  std::optional<Spare> spare_;  // its new name is not durable yet
+  std::vector<uint32_t> discarded_;
   Instant retry_at_;
+  Completion<&Reclaim::OnRenamed> rename_{this};
   Completion<&Reclaim::OnUnlinked> unlink_{this};
   Completion<&Reclaim::OnSynced> sync_{this};
 };

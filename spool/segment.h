@@ -25,6 +25,8 @@ enum class SegmentPhase : uint8_t {
 // "segment-0000002a" and a terminating zero.
 using SegmentName = std::array<char, 17>;
 SegmentName NameOfSegment(uint32_t number);
+// "spare-0000002a": a file that was a segment.
+SegmentName NameOfSpare(uint32_t number);
 
 struct Segment {
   Segment(const SegmentHeader& segment_header, Fd descriptor)

@@ -1,5 +1,5 @@
-// spool/segment_roll.h -- prepares the next segment ahead of need: create, allocate, both headers,
-// syncs.
+// spool/segment_roll.h -- prepares the next segment ahead of need: a new file, or a spare one under
+// a new name; both headers, syncs.
 //
 // Life:  Start, steps, OnSegmentReady or OnRollFailed; then the owner takes the segment or starts
 //        again.
@@ -12,10 +12,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "io/io.h"
 #include "spool/aligned_buffer.h"
 #include "spool/segment.h"
+#include "spool/spare_pool.h"
 
 namespace backstay {
 
@@ -35,7 +37,8 @@ class SegmentRoll {
     uint16_t shard = 0;
     uint64_t segment_bytes = 0;
   };
-  SegmentRoll(Io& io, Fd directory, const Identity& identity, RollEvents& events);
+  SegmentRoll(Io& io, Fd directory, const Identity& identity, SparePool& spares,
+              RollEvents& events);
   SegmentRoll(const SegmentRoll&) = delete;
   SegmentRoll& operator=(const SegmentRoll&) = delete;
 
@@ -53,27 +56,35 @@ class SegmentRoll {
     kHeaderWritten,
     kCopyWritten,
     kFileSynced,
+    kRenamed,  // a spare
     kDirectorySynced,
     kRemoved  // after a failure
   };
 
   void Advance(const IoResult& result);
   void Created(const IoResult& result);
-  void WriteHeader(Step next, uint64_t at);
-  bool HeaderGoesOn(const IoResult& result, uint64_t at);
+  void Renamed(const IoResult& result);
+  void SealHeader(uint32_t generation);
+  void WriteHeader(Step next);
+  Bytes HeaderBytes() const;
+  uint64_t HeaderAt() const;
+  bool HeaderGoesOn(const IoResult& result);
   void Fail(const char* what, IoError error);
 
   Io& io_;
   const Fd directory_;
   const Identity identity_;
+  SparePool& spares_;
   RollEvents& events_;
   Step step_ = Step::kIdle;
   uint32_t next_number_ = 1;
   SegmentName name_{};
+  SegmentName spare_name_{};
+  std::optional<Spare> spare_;  // that becomes the segment
   SegmentHeader header_;
   Fd file_;
-  AlignedBuffer block_;
-  size_t written_ = 0;  // of block_, in the write under way
+  AlignedBuffer blocks_;  // a block of zeros for the place of the footer, and the header
+  size_t written_ = 0;    // in the write under way
   IoError error_ = IoError::kNone;
   std::unique_ptr<Segment> ready_;
   Completion<&SegmentRoll::Advance> op_{this};

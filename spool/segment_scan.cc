@@ -83,7 +83,8 @@ size_t SegmentScan::SkipUnknown(Bytes bytes) {
     return kBlockBytes;
   }
   const size_t step = std::min(kRecordAlignment, bytes.size());
-  if (!IsZero(bytes.first(step))) {
+  // A file that was a segment before holds its old bytes where nothing new was written.
+  if (key_.generation() == 1 && !IsZero(bytes.first(step))) {
     nonzero_end_ = at_ + step;
   }
   return step;

@@ -83,7 +83,7 @@ class SegmentScan final : public SegmentSink {
   uint64_t need_ = kBlockBytes;
   uint64_t next_sequence_ = 1;
   uint64_t batch_end_ = kDataStart;    // of the last batch that ended in a valid commit record
-  uint64_t nonzero_end_ = kDataStart;  // behind the last byte that was not zero
+  uint64_t nonzero_end_ = kDataStart;  // behind the last byte that someone wrote here
   // Records since batch_end_: places and header checksums.
   std::vector<uint64_t> seen_at_;
   std::vector<uint32_t> seen_crcs_;

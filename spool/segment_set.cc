@@ -4,15 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "core/base/check.h"
+#include "spool/numbered_name.h"
 
 namespace backstay {
 namespace {
 
 constexpr std::string_view kPrefix = "segment-";
-constexpr size_t kDigits = 8;
+constexpr std::string_view kSparePrefix = "spare-";
 
 }  // namespace
 
@@ -22,21 +22,19 @@ SegmentName NameOfSegment(uint32_t number) {
   return name;
 }
 
+SegmentName NameOfSpare(uint32_t number) {
+  SegmentName name{};
+  fmt::format_to_n(name.data(), name.size() - 1, "{}{:08x}", kSparePrefix, number);
+  return name;
+}
+
 std::optional<uint32_t> ParseSegmentName(std::string_view name) {
-  if (name.size() != kPrefix.size() + kDigits || name.substr(0, kPrefix.size()) != kPrefix) {
-    return std::nullopt;
-  }
-  uint32_t number = 0;
-  const char* end = name.data() + name.size();
-  const auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, number, 16);
-  if (error != std::errc() || stop != end || number > kSegmentNumberMax) {
-    return std::nullopt;
-  }
-  // from_chars also takes capitals; one number has one name.
-  if (std::string_view(NameOfSegment(number).data()) != name) {
-    return std::nullopt;
-  }
-  return number;
+  const std::optional<uint32_t> number = ParseNumberedName(kPrefix, name);
+  return number.value_or(0) <= kSegmentNumberMax ? number : std::nullopt;
+}
+
+std::optional<uint32_t> ParseSpareName(std::string_view name) {
+  return ParseNumberedName(kSparePrefix, name);
 }
 
 SegmentSet::Iterator SegmentSet::LowerBound(uint32_t number) const {

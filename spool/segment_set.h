@@ -46,5 +46,6 @@ class SegmentSet {
 
 // The number in a name that NameOfSegment made.
 std::optional<uint32_t> ParseSegmentName(std::string_view name);
+std::optional<uint32_t> ParseSpareName(std::string_view name);
 
 }  // namespace backstay

@@ -42,8 +42,8 @@ Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents
           std::min(kDescriptionBytesMax, static_cast<size_t>(options_.segment_bytes / 4))),
       index_(segments_),
       commit_(io, *this),
-      roll_(io, directory, {options.node, options.shard, options_.segment_bytes}, *this),
-      reclaim_(io, directory, segments_, commit_),
+      roll_(io, directory, {options.node, options.shard, options_.segment_bytes}, spares_, *this),
+      reclaim_(io, directory, segments_, commit_, spares_, options_.segment_bytes),
       checkpoints_(io, directory, {options.node, options.shard}, *this),
       keeper_(io, segments_, index_, commit_, checkpoints_),
       sweep_(segments_, index_),
@@ -78,6 +78,7 @@ void Spool::Impl::OnCatalogRead(const absl::Status& status) {
 void Spool::Impl::OnTailScanned() {
   commit_.Resume(tail_->resumption());
   roll_.set_next_number(catalog_->highest_number() + 1);
+  reclaim_.Discard(catalog_->spares());
   run_start_ = {catalog_->highest_number() + 1, 0};
   clock_base_ = tail_->clock();
   clock_started_ = io_.Now();
@@ -174,8 +175,8 @@ void Spool::Impl::CommitTurn() {
   if (IsRecovering() && has_recovered_) {
     EndRecovery();
   }
-  const uint64_t ready_bytes = roll_.ready() ? options_.segment_bytes : 0;
-  space_.Check(commit_.RoomBytes() + ready_bytes, staging_.bytes());
+  const size_t unused = spares_.size() + (roll_.ready() ? 1 : 0);
+  space_.Check(commit_.RoomBytes() + unused * options_.segment_bytes, staging_.bytes());
   staging_.TellRefused();
   // Twice, because the first commit may end a segment and what waits goes on in the next.
   for (int pass = 0; pass < 2; ++pass) {
@@ -359,6 +360,7 @@ SpoolStats Spool::Impl::Stats() const {
   stats.bytes_written = commit_.written_bytes();
   stats.syncs = commit_.syncs();
   stats.segments = segments_.size() + (roll_.ready() ? 1 : 0);
+  stats.spares = spares_.size();
   stats.segments_abandoned = commit_.segments_abandoned();
   stats.damaged_records = damaged_records_ + read_damage_.count();
   stats.torn_tails = torn_tails_;
@@ -447,6 +449,8 @@ void Spool::Impl::TryToClose() {
   if (roll_.ready()) {
     io_.Close(roll_.Take()->file);
   }
+  reclaim_.CloseSpare();
+  spares_.CloseAll(io_);
 }
 
 }  // namespace backstay

@@ -132,6 +132,7 @@ class Spool::Impl final : private CommitEvents,
   SegmentSet segments_;
   Index index_;
   GroupCommit commit_;
+  SparePool spares_;
   SegmentRoll roll_;
   FailureGate roll_gate_;
   IoError roll_error_ = IoError::kNone;  // of the last try

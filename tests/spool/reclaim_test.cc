@@ -1,5 +1,9 @@
 // tests/spool/reclaim_test.cc -- which segments go, in which order, and what a crash in between
 // costs.
+#include <algorithm>
+
+#include "core/base/mark.h"
+#include "spool/spare_pool.h"
 #include "tests/spool/spool_harness.h"
 
 namespace backstay {
@@ -90,7 +94,12 @@ TEST(Reclaim, ARestartedShardWithNothingOwedIsLeftWithOneSegment) {
 }
 
 TEST(Reclaim, AFailedUnlinkOrDirectorySyncStopsTheNextOne) {
-  for (const uint64_t operation : {uint64_t{1}, uint64_t{2}}) {
+  // Two are renamed, with a sync of the directory for each; then files are unlinked.
+  struct Case {
+    uint64_t operation;
+    size_t gone;
+  };
+  for (const auto [operation, gone] : {Case{2, 1}, Case{4, 2}, Case{5, 2}, Case{6, 3}}) {
     SpoolHarness harness;
     harness.Start();
     const std::vector<MessageRef> messages = Fill(harness, 40);
@@ -105,10 +114,27 @@ TEST(Reclaim, AFailedUnlinkOrDirectorySyncStopsTheNextOne) {
     const size_t before = harness.SegmentFiles().size();
     harness.world.FailDiskOperation(operation, IoError::kDevice, false);
     harness.Idle(absl::Seconds(5));
-    EXPECT_GE(harness.SegmentFiles().size(), before - 1);
+    EXPECT_EQ(harness.SegmentFiles().size(), before - gone) << operation;
     harness.Idle(absl::Seconds(30));
     EXPECT_EQ(harness.SegmentFiles().size(), 2u);
   }
+}
+
+TEST(Reclaim, AFailedRenameCostsTheFile) {
+  SpoolHarness harness;
+  harness.Start();
+  const std::vector<MessageRef> messages = Fill(harness, 40);
+  for (const MessageRef message : messages) {
+    harness.Settle(message, 0);
+  }
+  for (int i = 0; i < 200; ++i) {
+    harness.spool->CommitTurn();
+    harness.io->Turn(harness.io->Now() + absl::Milliseconds(10));
+  }
+  harness.world.FailDiskOperation(1, IoError::kDevice, false);
+  harness.Idle(absl::Seconds(5));
+  EXPECT_EQ(harness.SegmentFiles().size(), 2u);
+  EXPECT_EQ(harness.spool->Stats().spares, SparePool::kSparesMax);
 }
 
 TEST(Reclaim, ACrashNeverRevivesWhatWasSettledLongAgo) {
@@ -154,6 +180,60 @@ TEST(Reclaim, PartsStayUntilTheSettleOfTheirMessageIsSynced) {
       EXPECT_EQ(harness.Read(message).outcome, ReadOutcome::kOk) << event;
     }
     EXPECT_EQ(harness.spool->Stats().damaged_records, 0u) << event;
+  }
+}
+
+// ---- spares ----
+
+size_t Spares(SpoolHarness& harness) {
+  const std::vector<std::string> names = harness.disk().List("/spool/shard-000");
+  return static_cast<size_t>(std::count_if(names.begin(), names.end(), [](const std::string& name) {
+    return name.starts_with("spare-");
+  }));
+}
+
+// Messages come and go, so that segments die as they are filled.
+void GoRound(SpoolHarness& harness, uint64_t messages) {
+  for (uint64_t i = 0; i < messages; ++i) {
+    Sent& sent = harness.SendAndWait(TestContent(i, 30_KiB));
+    ASSERT_EQ(sent.result, CommitResult::kStored);
+    harness.Settle(sent.message, 0);
+  }
+}
+
+TEST(Reclaim, DeadSegmentsBecomeTheNextOnes) {
+  SpoolHarness harness;
+  harness.Start();
+  const uint64_t made_before = MarkCount("segment made of a spare");
+  GoRound(harness, 200);
+  const uint64_t made = MarkCount("segment made of a spare") - made_before;
+  EXPECT_GT(made, 5U);
+  harness.Idle(absl::Seconds(10));
+  EXPECT_EQ(Spares(harness), harness.spool->Stats().spares);
+  EXPECT_LE(Spares(harness), SparePool::kSparesMax);
+}
+
+// What an earlier life of the file left behind the end of the log is nothing.
+TEST(Reclaim, ASegmentMadeOfASpareIsReadAsFarAsItWasWritten) {
+  SpoolHarness harness;
+  harness.Start();
+  GoRound(harness, 200);
+  std::vector<std::string> contents;
+  for (uint64_t i = 0; i < 20; ++i) {
+    contents.push_back(TestContent(1000 + i, 20_KiB));
+    ASSERT_EQ(harness.SendAndWait(contents.back()).result, CommitResult::kStored);
+  }
+  for (const CrashMode mode : {CrashMode::kAllUnsynced, CrashMode::kNothingUnsynced}) {
+    harness.Restart(mode);
+    EXPECT_EQ(harness.spool->Stats().damaged_records, 0U);
+    EXPECT_EQ(harness.spool->Stats().torn_tails, 0U);
+    std::vector<MessageRef> live = harness.Live();
+    ASSERT_EQ(live.size(), contents.size());
+    for (size_t i = 0; i < live.size(); ++i) {
+      EXPECT_TRUE(harness.Read(live[i]).content.ends_with(contents[i])) << i;
+    }
+    harness.Idle(absl::Seconds(5));
+    EXPECT_EQ(Spares(harness), 0U);  // of the run before
   }
 }
 
