@@ -145,6 +145,7 @@ struct SpoolStats {
   uint64_t bytes_written = 0;        // since start
   uint64_t syncs = 0;                // since start, SyncData calls for batches
   uint64_t segments = 0;             // files now
+  uint64_t deletions_open = 0;       // rules that were not carried out to their end
   uint64_t spares = 0;               // files that were segments and will be again
   uint64_t segments_abandoned = 0;   // since start
   uint64_t damaged_records = 0;      // found by recovery or reading

@@ -361,6 +361,7 @@ SpoolStats Spool::Impl::Stats() const {
   stats.syncs = commit_.syncs();
   stats.segments = segments_.size() + (roll_.ready() ? 1 : 0);
   stats.spares = spares_.size();
+  stats.deletions_open = rules_.deletions().size();
   stats.segments_abandoned = commit_.segments_abandoned();
   stats.damaged_records = damaged_records_ + read_damage_.count();
   stats.torn_tails = torn_tails_;
