@@ -56,6 +56,7 @@ void Recovery::Start(std::optional<Checkpoint> checkpoint) {
     MARK("checkpoint does not fit");
     cover_.Forget();
   }
+  cover_.FindMissing(catalog_);
   result_.deferrals = cover_.TakeNotes();
   NextSegment();
 }
@@ -330,6 +331,7 @@ void Recovery::ApplyOutcome(const OutcomeEntry& entry, Bytes detail) {
   if (cover_.Covers(segment_->number())) {
     return;  // the checkpoint knows, and knows later ones too
   }
+  cover_.NoteSettle(entry);
   const MessageRef message{entry.segment, entry.block};
   const NoteKey key{message, entry.recipient};
   const bool is_live = index_.IsLive(message, entry.recipient);
@@ -457,6 +459,10 @@ void Recovery::EndReading() {
   }
   DropDoubtful();
   JudgeTail();
+  for (const uint32_t segment : cover_.Lost()) {
+    LogError("spool shard={} segment={:08x} missing: mail in it was owed", shard_, segment);
+    ++result_.damaged;
+  }
   // The checkpoint may know notes of messages that are not there any more.
   std::erase_if(result_.deferrals, [this](const auto& entry) {
     return !index_.IsLive(entry.first.first, entry.first.second);
