@@ -228,6 +228,12 @@ void Catalog::LeaveAlone(LeftAlone kind, std::string_view why) {
   Next();
 }
 
+bool Catalog::IsLeftAlone(uint32_t segment) const {
+  return std::any_of(left_alone_.begin(), left_alone_.end(), [&](const LeftAloneFile& file) {
+    return file.name == NameOfSegment(segment).data();
+  });
+}
+
 std::optional<uint64_t> Catalog::TrustEnd(uint32_t segment) const {
   std::optional<uint64_t> end;
   for (const UntrustedEntry& entry : untrusted_) {

@@ -77,6 +77,7 @@ class Catalog final : public RangeReadEvents {
   uint64_t damage() const { return damage_; }
   // What is in the directory and not in entries().
   const std::vector<LeftAloneFile>& left_alone() const { return left_alone_; }
+  bool IsLeftAlone(uint32_t segment) const;
   // Left alone because the device failed: their mail is not lost, only not seen.
   const std::vector<uint32_t>& unreadable() const { return unreadable_; }
   // Where trust in a segment ends, if a start record behind it says that it does.

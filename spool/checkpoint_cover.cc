@@ -41,4 +41,52 @@ std::optional<RuleBook> CheckpointCover::Rules(Index& index) const {
                           [&index](std::string_view name) { return index.Intern(name); });
 }
 
+void CheckpointCover::FindMissing(const Catalog& catalog) {
+  const std::vector<CatalogEntry>& entries = catalog.entries();
+  if (!checkpoint_.has_value() || entries.empty()) {
+    return;
+  }
+  const CatalogEntry& oldest = entries.front();
+  // Segments go back oldest first: were one behind `covers` gone, its settles would be as well.
+  const bool has_all_behind =
+      Covers(oldest.number) || (oldest.start.has_value() && Covers(oldest.start->previous_segment));
+  for (const Checkpoint::SegmentState& state : checkpoint_->segments) {
+    const uint64_t owed = state.live.Count() + state.pending.Count();
+    if (has_all_behind && state.number < oldest.number && owed > 0 &&
+        !catalog.IsLeftAlone(state.number)) {
+      missing_[state.number].owed = owed;
+    }
+  }
+}
+
+void CheckpointCover::NoteSettle(const OutcomeEntry& entry) {
+  const auto found = missing_.find(entry.segment);
+  switch (static_cast<OutcomeCode>(entry.code)) {
+    case OutcomeCode::kDeferred:
+      return;
+    case OutcomeCode::kRule:
+      // It may have been a deletion of just those who were owed.
+      missing_.erase(missing_.begin(), missing_.upper_bound(entry.segment));
+      return;
+    case OutcomeCode::kDelivered:
+    case OutcomeCode::kFailed:
+    case OutcomeCode::kDiscarded:
+    case OutcomeCode::kQuarantined:
+      if (found != missing_.end()) {
+        found->second.settled.insert({entry.block, entry.recipient});
+      }
+      return;
+  }
+}
+
+std::vector<uint32_t> CheckpointCover::Lost() const {
+  std::vector<uint32_t> lost;
+  for (const auto& [number, missing] : missing_) {
+    if (missing.settled.size() < missing.owed) {
+      lost.push_back(number);
+    }
+  }
+  return lost;
+}
+
 }  // namespace backstay

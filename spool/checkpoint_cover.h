@@ -6,7 +6,11 @@
 // See:    FORMAT.md 9.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "spool/catalog.h"
 #include "spool/checkpoint.h"
@@ -35,8 +39,22 @@ class CheckpointCover {
   std::optional<RuleBook> Rules(Index& index) const;
   void Forget() { checkpoint_.reset(); }
 
+  // Segments older than every file there is: they went back when the last of their mail was
+  // settled, or they were lost.
+  void FindMissing(const Catalog& catalog);
+  // Told behind what is covered.
+  void NoteSettle(const OutcomeEntry& entry);
+  // Of those that are missing: not all who were owed have been settled since.
+  std::vector<uint32_t> Lost() const;
+
  private:
+  struct Missing {
+    uint64_t owed = 0;                                // recipients
+    std::set<std::pair<uint32_t, uint32_t>> settled;  // block and recipient
+  };
+
   std::optional<Checkpoint> checkpoint_;
+  std::map<uint32_t, Missing> missing_;
 };
 
 }  // namespace backstay

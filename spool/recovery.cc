@@ -59,6 +59,7 @@ void Recovery::Start(std::optional<Checkpoint> checkpoint) {
     cover_.Forget();
     rules = RuleBook();
   }
+  cover_.FindMissing(catalog_);
   replay_.notes() = cover_.TakeNotes();
   replay_.rules() = *std::move(rules);
   NextSegment();
@@ -290,6 +291,7 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
         return;  // the checkpoint knows, and knows later ones too
       }
       if (!ForEachOutcome(payload, [this](const OutcomeEntry& entry, Bytes detail) {
+            cover_.NoteSettle(entry);
             result_.damaged += replay_.Apply(entry, detail) ? 0 : 1;
           })) {
         ++result_.damaged;
@@ -430,6 +432,10 @@ void Recovery::EndReading() {
   DropDoubtful();
   JudgeTail();
   replay_.DropStaleNotes();
+  for (const uint32_t segment : cover_.Lost()) {
+    LogError("spool shard={} segment={:08x} missing: mail in it was owed", shard_, segment);
+    ++result_.damaged;
+  }
   quarantine_.Start();
 }
 

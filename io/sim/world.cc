@@ -214,17 +214,20 @@ void World::StopFaults() {
   }
 }
 
-void World::FailDiskOperation(uint64_t n, IoError error, bool from_then_on) {
+void World::FailDiskOperation(uint64_t n, IoError error, bool from_then_on,
+                              std::optional<Verb> only) {
   ASSERT(n > 0);
   fail_at_operation_ = disk_operations_ + n;
   fail_error_ = error;
   fail_from_then_on_ = from_then_on;
+  fail_only_ = only;
 }
 
 std::optional<IoError> World::CountDiskOperation(uint32_t who, Verb verb) {
   ++disk_operations_;
   if (fail_at_operation_ == 0 || disk_operations_ < fail_at_operation_ ||
-      (disk_operations_ > fail_at_operation_ && !fail_from_then_on_)) {
+      (disk_operations_ > fail_at_operation_ && !fail_from_then_on_) ||
+      (fail_only_.has_value() && *fail_only_ != verb)) {
     return std::nullopt;
   }
   Trace(TraceKind::kDiskFault, who, disk_operations_,

@@ -87,7 +87,9 @@ class World {
   void StopFaults();
   // The n-th disk operation from now (1: the next) fails: read, write, sync, open, allocate,
   // truncate, unlink, directory sync, counted over all hosts in order of submission.
-  void FailDiskOperation(uint64_t n, IoError error, bool from_then_on);
+  // With `only`: those of other verbs do not fail.
+  void FailDiskOperation(uint64_t n, IoError error, bool from_then_on,
+                         std::optional<Verb> only = std::nullopt);
   // The n-th disk operation from now transfers at most `count_max` bytes, if it is a read or write.
   void ShortenDiskOperation(uint64_t n, size_t count_max, bool from_then_on = false);
   uint64_t disk_operations() const { return disk_operations_; }
@@ -149,6 +151,7 @@ class World {
   uint64_t fail_at_operation_ = 0;  // 0: none
   IoError fail_error_ = IoError::kNone;
   bool fail_from_then_on_ = false;
+  std::optional<Verb> fail_only_;
   uint64_t shorten_operation_ = 0;  // 0: none
   size_t shorten_to_ = 0;
   bool shorten_from_then_on_ = false;

@@ -356,6 +356,39 @@ TEST_F(SimDisk, NthDiskOperationIsShort) {
   world_.ShortenDiskOperation(1, 2);
   EXPECT_EQ(program_.Read(file_, 0, 8), "ab");
   EXPECT_EQ(Contents(), "abcdefgh");
+  world_.ShortenDiskOperation(2, 3, /*from_then_on=*/true);
+  EXPECT_EQ(program_.Write(file_, "abcd", 0).count(), 4u);
+  EXPECT_EQ(program_.Write(file_, "abcd", 0).count(), 3u);
+  EXPECT_TRUE(program_.SyncData(file_).ok());
+  EXPECT_EQ(program_.Read(file_, 0, 8), "abc");
+  EXPECT_EQ(world_.faults_injected(Verb::kWrite), 4u);
+  EXPECT_EQ(world_.faults_injected(Verb::kRead), 2u);
+  EXPECT_EQ(world_.faults_injected(), 6u);
+}
+
+TEST_F(SimDisk, OneVerbAloneFails) {
+  world_.FailDiskOperation(2, IoError::kDevice, true, Verb::kSyncDirectory);
+  EXPECT_TRUE(program_.SyncDirectory(directory_).ok());
+  EXPECT_TRUE(program_.Write(file_, "a", 0).ok());
+  EXPECT_EQ(program_.SyncDirectory(directory_).error(), IoError::kDevice);
+  EXPECT_TRUE(program_.SyncData(file_).ok());
+  EXPECT_EQ(world_.faults_injected(Verb::kSyncDirectory), 1u);
+}
+
+TEST_F(SimDisk, NthQuestionHasNoAnswer) {
+  Io& io = program_.io();
+  const uint64_t before = world_.questions();
+  world_.FailQuestion(2, false);
+  EXPECT_TRUE(io.List(directory_).ok());
+  EXPECT_FALSE(io.FileBytes(file_).ok());
+  EXPECT_TRUE(io.FileBytes(file_).ok());
+  EXPECT_EQ(world_.questions(), before + 3);
+  world_.FailQuestion(1, true);
+  EXPECT_FALSE(io.List(directory_).ok());
+  EXPECT_FALSE(io.FreeSpace(directory_).ok());
+  EXPECT_FALSE(io.OpenSubdirectory(directory_, "below", true).ok());
+  world_.StopFaults();
+  EXPECT_TRUE(io.List(directory_).ok());
 }
 
 TEST_F(SimDisk, LockIsExclusiveAndFallsWithItsHolder) {

@@ -33,6 +33,17 @@ class DamageTest : public testing::Test {
     path = SpoolHarness::SegmentPath(segment);
   }
 
+  // Several segments, with footers and checkpoints.
+  void FillSegments(SpoolHarness& harness) {
+    harness.Start();
+    for (uint64_t i = 0; i < 20; ++i) {
+      Sent& sent = harness.SendAndWait(TestContent(i, 9000));
+      expected[sent.message] = sent.prefix + sent.content;
+    }
+    harness.Idle(absl::Seconds(2));
+    harness.Crash(CrashMode::kNothingUnsynced);
+  }
+
   // Starts on the damaged disk. What reads back must be as it was sent; returns how many do.
   size_t CountWhole(SpoolHarness& harness) {
     harness.Start();
@@ -217,14 +228,30 @@ TEST_F(DamageTest, OneLostHeaderCostsNothing) {
   EXPECT_TRUE(copy->disk().Exists(path));
 }
 
+// The first header of a segment that is not scanned: its footer tells its messages.
+TEST_F(DamageTest, ALostFirstHeaderIsToldThoughTheFooterIsGood) {
+  SpoolHarness harness(1, options);
+  FillSegments(harness);
+  ASSERT_TRUE(harness.disk().FlipBit(SpoolHarness::SegmentPath(2), 200));
+  const uint64_t by_footer = MarkCount("segment known by its footer");
+  EXPECT_EQ(CountWhole(harness), expected.size());
+  EXPECT_GE(MarkCount("segment known by its footer"), by_footer + 3);
+  EXPECT_EQ(harness.spool->Stats().damaged_records, 1u);
+}
+
+TEST_F(DamageTest, AFirstHeaderOfAnotherSegmentIsOverruledByTheCopy) {
+  SpoolHarness harness(1, options);
+  FillSegments(harness);
+  const std::string other = *harness.disk().Contents(SpoolHarness::SegmentPath(3));
+  ASSERT_TRUE(harness.disk().Overwrite(SpoolHarness::SegmentPath(2), 0,
+                                       AsBytes(std::string_view(other).substr(0, kBlockBytes))));
+  EXPECT_EQ(CountWhole(harness), expected.size());
+  EXPECT_EQ(harness.spool->Stats().damaged_records, 1u);
+}
+
 TEST_F(DamageTest, ADeletedSegmentIsNamedAndTheOthersAreUsed) {
   SpoolHarness harness(1, options);
-  harness.Start();
-  for (uint64_t i = 0; i < 20; ++i) {
-    Sent& sent = harness.SendAndWait(TestContent(i, 9000));
-    expected[sent.message] = sent.prefix + sent.content;
-  }
-  harness.Crash(CrashMode::kNothingUnsynced);
+  FillSegments(harness);
   const uint32_t middle = 3;
   ASSERT_TRUE(harness.disk().Delete(SpoolHarness::SegmentPath(middle)));
   size_t remaining = 0;
@@ -234,6 +261,32 @@ TEST_F(DamageTest, ADeletedSegmentIsNamedAndTheOthersAreUsed) {
   // A message may have parts there and its last record elsewhere.
   EXPECT_GE(CountWhole(harness), remaining - 1);
   EXPECT_GE(harness.spool->Stats().damaged_records, 1u);
+}
+
+TEST_F(DamageTest, ALostOldestSegmentIsNamedByTheCheckpoint) {
+  SpoolHarness harness(1, options);
+  FillSegments(harness);
+  ASSERT_TRUE(harness.disk().Delete(SpoolHarness::SegmentPath(1)));
+  EXPECT_LT(CountWhole(harness), expected.size());
+  EXPECT_EQ(harness.spool->Stats().damaged_records, 1u);
+}
+
+// Its last mail was settled behind the newest checkpoint; with it gone nothing is missing.
+TEST_F(DamageTest, AnOldestSegmentThatWentBackIsNotMissing) {
+  SpoolHarness harness(1, options);
+  FillSegments(harness);
+  harness.Start();
+  harness.Idle(absl::Seconds(1));
+  for (const auto& [message, content] : expected) {
+    if (message.segment == 1) {
+      harness.Settle(message, 0, SettleKind::kFailed, "550 no");
+      harness.Settle(message, 0);
+    }
+  }
+  harness.Idle(absl::Seconds(1));
+  ASSERT_FALSE(harness.disk().Exists(SpoolHarness::SegmentPath(1)));
+  harness.Restart(CrashMode::kNothingUnsynced);
+  EXPECT_EQ(harness.spool->Stats().damaged_records, 0u);
 }
 
 TEST_F(DamageTest, UnreadableBlocksCostOnlyWhatLiesInThem) {

@@ -237,5 +237,38 @@ TEST(Reclaim, ASegmentMadeOfASpareIsReadAsFarAsItWasWritten) {
   }
 }
 
+// Only the parts of a large message hold the oldest segment. When its last record cannot be read at
+// a start nobody knows of them; the device may be well again at the next.
+TEST(Reclaim, NothingGoesBackWhenTheStartCouldNotReadAll) {
+  SpoolHarness past;
+  past.Start();
+  Sent& large = past.Begin(TestContent(1, 60_KiB));
+  large.writer.Append(AsBytes(large.content));
+  for (const MessageRef message : Fill(past, 12)) {
+    past.Settle(message, 0);
+  }
+  large.writer.Finish(large);
+  ASSERT_TRUE(past.TurnUntil([&] { return large.committed == 1; }));
+  const MessageRef message = large.message;
+  past.Idle(absl::Seconds(1));
+  ASSERT_TRUE(past.disk().Exists(SpoolHarness::SegmentPath(1)));
+  past.Crash(CrashMode::kNothingUnsynced);
+  past.DeleteCheckpoints();
+  uint64_t unread = 0;
+  for (uint64_t n = 1; n < 40; ++n) {
+    SpoolHarness harness(n);
+    harness.disk().CopyFrom(past.disk());
+    harness.world.FailDiskOperation(n, IoError::kDevice, true, Verb::kRead);
+    harness.Start();
+    unread += harness.Live().empty() ? 1 : 0;
+    harness.world.StopFaults();
+    harness.Idle(absl::Seconds(30));
+    harness.Restart(CrashMode::kNothingUnsynced);
+    ASSERT_EQ(harness.Live(), std::vector{message}) << n;
+    EXPECT_EQ(harness.Read(message).outcome, ReadOutcome::kOk) << n;
+  }
+  EXPECT_GT(unread, 3u);
+}
+
 }  // namespace
 }  // namespace backstay

@@ -87,12 +87,14 @@ void RotImage::Truncate(const std::string& name, uint64_t bytes) {
   }
 }
 
-// The log does not say how far it went, nor where it begins: old segments go back.
+// The log does not say how far it went. Where it begins only a checkpoint tells: old segments go
+// back.
 void RotImage::Delete(const std::string& name) {
   ASSERT_TRUE(harness_.disk().Delete(SpoolHarness::PathOf(name)));
   Hit(name, 0, originals_.at(name).size());
   may_report_ = true;
-  if (name.starts_with("checkpoint") || name == segments_.front() || name >= tail_) {
+  const bool may_have_gone_back = name == segments_.front() && checkpoints_.empty();
+  if (name.starts_with("checkpoint") || may_have_gone_back || name >= tail_) {
     ForgiveSilence();
   }
 }
