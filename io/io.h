@@ -118,14 +118,15 @@ class Io {
   // Makes durable the data (and the size) of every write of this file that has *completed* before.
   // A failure may be reported once only: after one the file's contents are not to be trusted.
   void SyncData(Op* op, Fd file);
-  // Makes creations, renames and unlinks in it durable. Other than with data, a later success covers what a
-  // failed one did not: a file system whose journal lost an entry stops, it does not forget.
+  // Makes creations, renames and unlinks in it durable. Other than with data, a later success
+  // covers what a failed one did not: a file system whose journal lost an entry stops, it does not
+  // forget.
   void SyncDirectory(Op* op, Fd directory);
   void Allocate(Op* op, Fd file, uint64_t bytes);  // grows to `bytes`, reads as zeros. kNoSpace
   void Truncate(Op* op, Fd file, uint64_t bytes);
   void Unlink(Op* op, Fd directory, const char* name);
-  // kExists: there is a file `to`. Until the directory is synced a crash may leave either name, both
-  // or none.
+  // kExists: there is a file `to`. Until the directory is synced a crash may leave either name,
+  // both or none.
   void Rename(Op* op, Fd directory, const char* from, const char* to);
 
   // ---- control ----

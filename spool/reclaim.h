@@ -1,5 +1,5 @@
-// spool/reclaim.h -- gives dead segments back, the oldest first, one at a time: a few become spares,
-// the others are unlinked.
+// spool/reclaim.h -- gives dead segments back, the oldest first, one at a time: a few become
+// spares, the others are unlinked.
 //
 // Only the oldest, because a younger segment holds the settles of older ones: without them a
 // restart would meet messages that were delivered long ago. Checkpoints, which keep settles in a

@@ -1,8 +1,8 @@
 // spool/spare_pool.h -- files of dead segments that wait to be segments again.
 //
 // An overwrite of blocks that were written before changes no metadata, so its sync is one flush.
-// Few are kept: they are for the steady state, where a segment dies as one is filled. A crash leaves
-// their names; the next start unlinks them.
+// Few are kept: they are for the steady state, where a segment dies as one is filled. A crash
+// leaves their names; the next start unlinks them.
 //
 // Owns:  the descriptors, until they are taken or CloseAll.
 // See:   FORMAT.md 4.8.

@@ -306,7 +306,7 @@ TEST_F(EveryFailureTest, OfADiskOperationLosesNothingAndIsOvercome) {
     }
     const bool is_transfer = manner.error == IoError::kNone;
     for (const Verb verb : {Verb::kOpen, Verb::kRead, Verb::kWrite, Verb::kSyncData,
-                            Verb::kSyncDirectory, Verb::kAllocate, Verb::kUnlink}) {
+                            Verb::kSyncDirectory, Verb::kAllocate, Verb::kUnlink, Verb::kRename}) {
       const bool is_meant = !is_transfer || verb == Verb::kRead || verb == Verb::kWrite;
       EXPECT_EQ(met_[static_cast<size_t>(verb)] > 0, is_meant)
           << manner.name << " " << Describe(verb);
