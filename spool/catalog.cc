@@ -128,7 +128,7 @@ void Catalog::HeadRead() {
     return Decide(header, false);
   }
   if (!has_copy) {
-    return KeepIfZero(IsZero(head_.bytes().first(static_cast<size_t>(entry.file_bytes))));
+    return KeepIfZero(HeadIsUnused(static_cast<size_t>(entry.file_bytes)));
   }
   copy_.Resize(kBlockBytes);
   std::fill(copy_.data(), copy_.data() + kBlockBytes, uint8_t{0xee});
@@ -147,7 +147,12 @@ void Catalog::CopyRead() {
   if (header.has_value()) {
     return Decide(header, false);
   }
-  KeepIfZero(IsZero(head_.bytes()) && IsZero(copy_.bytes()));
+  KeepIfZero(HeadIsUnused(head_.size()) && IsZero(copy_.bytes()));
+}
+
+// At most a header that was not written to its end.
+bool Catalog::HeadIsUnused(size_t bytes) const {
+  return IsZero(head_.bytes().first(bytes).subspan(std::min(bytes, sizeof(SegmentHeader))));
 }
 
 void Catalog::KeepIfZero(bool is_zero) {

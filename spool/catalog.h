@@ -24,7 +24,7 @@ struct CatalogEntry {
   uint32_t number = 0;
   uint64_t file_bytes = 0;
   Fd file;
-  std::optional<SegmentHeader> header;  // nothing: it is all zero, perhaps the whole file is
+  std::optional<SegmentHeader> header;  // nothing: there is none, and perhaps nothing else
   std::optional<StartPayload> start;
   // Damage if there is anything in the segment; else it was being prepared when the machine
   // stopped.
@@ -98,6 +98,7 @@ class Catalog final : public RangeReadEvents {
   void OnRangeRead(IoError error, size_t bytes) override;
   void HeadRead();
   void CopyRead();
+  bool HeadIsUnused(size_t bytes) const;
   void KeepIfZero(bool is_zero);
   bool IsExpected(const SegmentHeader& header) const;  // of the current file, by name and shard
   void Decide(std::optional<SegmentHeader> header, bool from_copy);

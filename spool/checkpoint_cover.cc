@@ -46,14 +46,12 @@ void CheckpointCover::FindMissing(const Catalog& catalog) {
   if (!checkpoint_.has_value() || entries.empty()) {
     return;
   }
-  const CatalogEntry& oldest = entries.front();
-  // Segments go back oldest first: were one behind `covers` gone, its settles would be as well.
-  const bool has_all_behind =
-      Covers(oldest.number) || (oldest.start.has_value() && Covers(oldest.start->previous_segment));
   for (const Checkpoint::SegmentState& state : checkpoint_->segments) {
     const uint64_t owed = state.live.Count() + state.pending.Count();
-    if (has_all_behind && state.number < oldest.number && owed > 0 &&
-        !catalog.IsLeftAlone(state.number)) {
+    const bool is_there =
+        std::any_of(entries.begin(), entries.end(),
+                    [&](const CatalogEntry& entry) { return entry.number == state.number; });
+    if (!is_there && owed > 0 && !catalog.IsLeftAlone(state.number)) {
       missing_[state.number].owed = owed;
     }
   }

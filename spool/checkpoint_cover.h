@@ -39,8 +39,7 @@ class CheckpointCover {
   std::optional<RuleBook> Rules(Index& index) const;
   void Forget() { checkpoint_.reset(); }
 
-  // Segments older than every file there is: they went back when the last of their mail was
-  // settled, or they were lost.
+  // Segments that went back when the last of their mail was settled, or that were lost.
   void FindMissing(const Catalog& catalog);
   // Told behind what is covered.
   void NoteSettle(const OutcomeEntry& entry);

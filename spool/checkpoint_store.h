@@ -37,6 +37,12 @@ class CheckpointStore : private RangeReadEvents {
   void Read(std::vector<uint32_t> numbers);
   bool busy() const { return step_ != Step::kIdle; }
   void Write(const Checkpoint& checkpoint);
+  uint32_t next_number() const { return last_number_ + 1; }
+  // Of the older one of those kept; 0: there is one at most. Those of earlier runs count, though
+  // they may be damaged.
+  uint32_t older_number() const {
+    return numbers_.size() < 2 || busy() ? 0 : numbers_[numbers_.size() - 2];
+  }
 
  private:
   enum class Step : uint8_t {

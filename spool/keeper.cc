@@ -39,6 +39,9 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules) const {
   for (Segment* segment = segments_.oldest(); segment != nullptr && !commit_.Uses(*segment);
        segment = segments_.FindFrom(segment->number() + 1)) {
     checkpoint.covers = segment->number();
+    if (segment->dead_in_checkpoint == 0 && segment->index.dead() && segment->pins == 0) {
+      segment->dead_in_checkpoint = store_.next_number();
+    }
     checkpoint.segments.push_back({segment->number(), segment->header.generation,
                                    segment->index.table().bits(), segment->index.live(),
                                    segment->index.pending()});

@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
+#include "core/base/mark.h"
 
 namespace backstay {
 namespace {
@@ -24,6 +25,9 @@ Segment* Reclaim::Candidate() {
   if (oldest != nullptr && commit_.batches() > 0 && IsDead(*oldest) && !segments_.has_gap()) {
     return oldest;
   }
+  if (Segment* younger = YoungerCandidate(); younger != nullptr) {
+    return younger;
+  }
   if (!may_have_empty_) {
     return nullptr;
   }
@@ -34,6 +38,25 @@ Segment* Reclaim::Candidate() {
     }
   }
   may_have_empty_ = false;
+  return nullptr;
+}
+
+// Looked for once for each checkpoint: what dies later is known to the next ones only.
+Segment* Reclaim::YoungerCandidate() {
+  const uint32_t older = checkpoints_.older_number();
+  if (older == looked_at_checkpoint_ || older == 0 || segments_.has_gap()) {
+    return nullptr;
+  }
+  for (Segment* segment = segments_.oldest(); segment != nullptr;
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    const bool is_known_dead =
+        segment->dead_in_checkpoint != 0 && segment->dead_in_checkpoint <= older;
+    if (is_known_dead && IsDead(*segment)) {
+      MARK("segment given back before older ones");
+      return segment;
+    }
+  }
+  looked_at_checkpoint_ = older;
   return nullptr;
 }
 

@@ -1,9 +1,9 @@
 // spool/reclaim.h -- gives dead segments back, the oldest first, one at a time: a few become
 // spares, the others are unlinked.
 //
-// Only the oldest, because a younger segment holds the settles of older ones: without them a
-// restart would meet messages that were delivered long ago. Checkpoints, which keep settles in a
-// file of their own, will lift the restriction. A file that recovery could not read counts as older
+// A younger segment holds the settles of older ones: without them a restart would meet messages that
+// were delivered long ago. So a segment that is not the oldest goes only when both checkpoints that
+// are kept know it dead: what its settles say is in them. A file that recovery could not read counts as older
 // mail: it may be readable at the next start. An abandoned segment with nothing good in it holds
 // no settles and goes at once, or each failure would cost a segment of disk space for as long as
 // old mail waits.
@@ -15,6 +15,7 @@
 #pragma once
 
 #include "io/io.h"
+#include "spool/checkpoint_store.h"
 #include "spool/group_commit.h"
 #include "spool/segment_set.h"
 #include "spool/spare_pool.h"
@@ -24,12 +25,13 @@ namespace backstay {
 class Reclaim {
  public:
   // `segment_bytes`: of a file that can be a segment again.
-  Reclaim(Io& io, Fd directory, SegmentSet& segments, const GroupCommit& commit, SparePool& spares,
-          uint64_t segment_bytes)
+  Reclaim(Io& io, Fd directory, SegmentSet& segments, const GroupCommit& commit,
+          const CheckpointStore& checkpoints, SparePool& spares, uint64_t segment_bytes)
       : io_(io),
         directory_(directory),
         segments_(segments),
         commit_(commit),
+        checkpoints_(checkpoints),
         spares_(spares),
         segment_bytes_(segment_bytes) {}
   Reclaim(const Reclaim&) = delete;
@@ -48,6 +50,7 @@ class Reclaim {
   enum class Phase : uint8_t { kIdle, kRenaming, kUnlinking, kSyncing };
 
   Segment* Candidate();
+  Segment* YoungerCandidate();
   void Release(const Segment& segment);
   void Unlink();
   bool IsDead(const Segment& segment) const;
@@ -60,6 +63,7 @@ class Reclaim {
   const Fd directory_;
   SegmentSet& segments_;
   const GroupCommit& commit_;
+  const CheckpointStore& checkpoints_;
   SparePool& spares_;
   const uint64_t segment_bytes_;
   Phase phase_ = Phase::kIdle;
@@ -72,6 +76,7 @@ class Reclaim {
   std::optional<Spare> spare_;  // its new name is not durable yet
   std::vector<uint32_t> discarded_;
   Instant retry_at_;
+  uint32_t looked_at_checkpoint_ = 0;  // nothing younger could go when this one was the older
   Completion<&Reclaim::OnRenamed> rename_{this};
   Completion<&Reclaim::OnUnlinked> unlink_{this};
   Completion<&Reclaim::OnSynced> sync_{this};

@@ -192,10 +192,15 @@ void Recovery::CheckPrevious(const CatalogEntry& entry) {
       std::binary_search(with_commit_.begin(), with_commit_.end(), *previous)) {
     return;
   }
+  // What this segment follows is not what was read before it.
+  last_commit_crc_.reset();
   const std::vector<CatalogEntry>& entries = catalog_.entries();
   const bool is_there = std::any_of(entries.begin(), entries.end(), [&](const CatalogEntry& other) {
     return other.number == *previous;
   });
+  if (!is_there && cover_.Covers(*previous)) {
+    return;  // given back, or lost: the checkpoint tells
+  }
   LogError("spool shard={} segment={:08x} {}", shard_, *previous,
            is_there ? "damaged: emptied" : "missing");
   ++result_.damaged;

@@ -51,7 +51,9 @@ struct Segment {
   uint32_t last_commit_crc = 0;  // of that batch
   uint64_t footer_reserve = 0;   // room kept for the footer, about
   SegmentIndex index;
-  uint64_t pins = 0;     // parts here of live messages and of open transactions
+  uint64_t pins = 0;  // parts here of live messages and of open transactions
+  // The first checkpoint that knows it dead, of this run; 0: none.
+  uint32_t dead_in_checkpoint = 0;
   uint32_t readers = 0;  // MessageReaders with an operation in flight on `file`
   // The count of outcomes queued when the last hold was given up: the segment may go when so many
   // are synced, or a restart could meet a live message whose parts are gone.

@@ -137,8 +137,8 @@ class Spool::Impl final : private CommitEvents,
   FailureGate roll_gate_;
   IoError roll_error_ = IoError::kNone;  // of the last try
   Instant roll_retry_at_;
-  Reclaim reclaim_;
   CheckpointStore checkpoints_;
+  Reclaim reclaim_;
   Keeper keeper_;
   Sweep sweep_;
   RuleBook rules_;

@@ -213,6 +213,27 @@ TEST(Reclaim, DeadSegmentsBecomeTheNextOnes) {
   EXPECT_LE(Spares(harness), SparePool::kSparesMax);
 }
 
+// One message that waits must not keep all that came after it on disk.
+TEST(Reclaim, DeadSegmentsGoBeforeOlderOnesThatLive) {
+  SpoolHarness harness;
+  harness.Start();
+  Sent& first = harness.SendAndWait(TestContent(999, 20_KiB));
+  const std::string content = first.prefix + first.content;
+  const MessageRef waiting = first.message;
+  GoRound(harness, 300);
+  harness.Idle(absl::Seconds(5));
+  EXPECT_GT(MarkCount("segment given back before older ones"), 0U);
+  EXPECT_LE(harness.SegmentFiles().size(), 7U);
+  for (const CrashMode mode : {CrashMode::kNothingUnsynced, CrashMode::kAllUnsynced}) {
+    harness.Restart(mode);
+    EXPECT_EQ(harness.spool->Stats().damaged_records, 0U);
+    ASSERT_EQ(harness.Live(), std::vector<MessageRef>{waiting});
+    EXPECT_TRUE(harness.Read(waiting).content == content);
+    GoRound(harness, 30);
+    harness.Idle(absl::Seconds(1));
+  }
+}
+
 // What an earlier life of the file left behind the end of the log is nothing.
 TEST(Reclaim, ASegmentMadeOfASpareIsReadAsFarAsItWasWritten) {
   SpoolHarness harness;

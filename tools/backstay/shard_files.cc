@@ -36,6 +36,7 @@ ShardFiles::ShardFiles(Io& io, Fd directory, const Catalog::Identity& identity)
       directory_(directory),
       identity_(identity),
       catalog_(io, directory, identity, *this),
+      checkpoints_(io, directory, {identity.node, identity.shard}, *this),
       reader_(io, *this) {}
 
 ShardFiles::~ShardFiles() {
@@ -49,6 +50,20 @@ ShardFiles::~ShardFiles() {
 void ShardFiles::OnCatalogRead(const absl::Status& status) {
   status_ = status;
   is_read_ = true;
+}
+
+void ShardFiles::OnCheckpointRead(std::optional<Checkpoint> checkpoint) {
+  checkpoint_ = std::move(checkpoint);
+  is_read_ = true;
+}
+
+std::optional<Checkpoint> ShardFiles::ReadCheckpoint() {
+  is_read_ = false;
+  checkpoints_.Read(catalog_.checkpoints());
+  while (!is_read_) {
+    io_.Turn(Instant::Max());
+  }
+  return std::move(checkpoint_);
 }
 
 absl::Status ShardFiles::Open() {

@@ -5,10 +5,12 @@
 // Turn:   every call waits; nothing else may be in flight on the Io.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "spool/catalog.h"
+#include "spool/checkpoint_store.h"
 #include "spool/segment_reader.h"
 
 namespace backstay {
@@ -21,7 +23,9 @@ class ReadProgress {
   ~ReadProgress() = default;
 };
 
-class ShardFiles final : private CatalogEvents, private SegmentReaderEvents {
+class ShardFiles final : private CatalogEvents,
+                         private CheckpointEvents,
+                         private SegmentReaderEvents {
  public:
   ShardFiles(Io& io, Fd directory, const Catalog::Identity& identity);
   ~ShardFiles();
@@ -32,6 +36,8 @@ class ShardFiles final : private CatalogEvents, private SegmentReaderEvents {
   const Catalog::Identity& identity() const { return identity_; }
   const Catalog& catalog() const { return catalog_; }
   const std::vector<CatalogEntry>& entries() const { return catalog_.entries(); }
+  // The newest whole one.
+  std::optional<Checkpoint> ReadCheckpoint();
   // Nothing: there is no such segment.
   const CatalogEntry* Find(uint32_t segment) const;
   // Where data ends: the second header, the end of a short file, or the end of trust.
@@ -44,6 +50,7 @@ class ShardFiles final : private CatalogEvents, private SegmentReaderEvents {
 
  private:
   void OnCatalogRead(const absl::Status& status) override;
+  void OnCheckpointRead(std::optional<Checkpoint> checkpoint) override;
   void OnSegmentRead() override { is_read_ = true; }
   void ReopenAroundCache(CatalogEntry& entry);
 
@@ -51,9 +58,11 @@ class ShardFiles final : private CatalogEvents, private SegmentReaderEvents {
   const Fd directory_;
   const Catalog::Identity identity_;
   Catalog catalog_;
+  CheckpointStore checkpoints_;
   SegmentReader reader_;
   bool is_read_ = false;
   absl::Status status_;
+  std::optional<Checkpoint> checkpoint_;
 };
 
 }  // namespace backstay

@@ -56,8 +56,12 @@ void ShardWalk::Run() {
       segments_.Add(std::make_unique<Segment>(*entry.header, Fd()))->is_published = false;
     }
   }
+  UseCheckpoint();
   for (size_t i = 0; i < entries.size(); ++i) {
     ReadSegment(i);
+  }
+  for (const uint32_t segment : cover_.Lost()) {
+    Tell(FindingKind::kDamaged, segment, std::nullopt, "is missing, and mail in it was owed");
   }
   Sweep(segments_, index_).Step(replay_.rules(), UINT32_MAX, 0, [](MessageRef, uint32_t) {});
   JudgeMessages();
@@ -67,6 +71,18 @@ void ShardWalk::Run() {
       index_.Publish(*segments_.Find(entry.number));
     }
   }
+}
+
+// Segments that are gone may have held the settles of others: then only a checkpoint has them.
+void ShardWalk::UseCheckpoint() {
+  cover_ = CheckpointCover(files_.ReadCheckpoint());
+  std::optional<RuleBook> rules = cover_.Rules(index_);
+  if (!rules.has_value() || !cover_.Fits(files_.catalog())) {
+    cover_.Forget();
+    return;
+  }
+  cover_.FindMissing(files_.catalog());
+  replay_.rules() = *std::move(rules);
 }
 
 void ShardWalk::TellLeftAlone() {
@@ -128,6 +144,10 @@ void ShardWalk::ReadSegment(size_t entry_number) {
     CheckFile(entry);
   }
   last_commit_crc_ = scan.last_commit_crc();
+  if (cover_.Covers(entry.number) && !cover_.Apply(*segment_, index_)) {
+    Tell(FindingKind::kDamaged, entry.number, std::nullopt,
+         "has not as many recipients as the checkpoint says; all of them are taken for queued");
+  }
   segment_->index.ShrinkToFit();
   counts_.bytes_written += written_end_ - kDataStart;
 }
@@ -180,8 +200,12 @@ void ShardWalk::CheckPrevious(const CatalogEntry& entry) {
   const std::optional<uint32_t> previous = files_.catalog().PreviousOf(entry);
   if (previous.has_value() &&
       !std::binary_search(with_commit_.begin(), with_commit_.end(), *previous)) {
-    Tell(FindingKind::kDamaged, *previous, std::nullopt,
-         files_.Find(*previous) != nullptr ? "has no whole batch left" : "is missing");
+    last_commit_crc_.reset();  // what this segment follows is not what was read before it
+    const bool is_there = files_.Find(*previous) != nullptr;
+    if (is_there || !cover_.Covers(*previous)) {
+      Tell(FindingKind::kDamaged, *previous, std::nullopt,
+           is_there ? "has no whole batch left" : "is missing");
+    }
   }
 }
 
@@ -205,6 +229,10 @@ void ShardWalk::OnRecord(const RecordHeader& header, uint32_t block, Bytes paylo
       return;
     case RecordKind::kOutcomes:
       if (!ForEachOutcome(payload, [&](const OutcomeEntry& entry, Bytes detail) {
+            if (cover_.Covers(segment_->number())) {
+              return;  // the checkpoint knows, and knows later ones too
+            }
+            cover_.NoteSettle(entry);
             if (!replay_.Apply(entry, detail)) {
               Tell(FindingKind::kDamaged, segment_->number(), range,
                    fmt::format("outcome of kind {} that cannot be", entry.code));

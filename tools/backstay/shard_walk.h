@@ -1,8 +1,8 @@
 // tools/backstay/shard_walk.h -- reads one shard's log from end to end: what is queued, and what is
 // not whole.
 //
-// Judges as recovery does (FORMAT.md 6), but reads every record whatever a summary says of it, and
-// changes nothing.
+// Judges as recovery does (FORMAT.md 6, 9), but reads every record whatever a summary says of it,
+// and changes nothing.
 //
 // Life:  Run once; then ask.
 // Owns:  an index of the shard as compact as the daemon's.
@@ -13,6 +13,7 @@
 #include <optional>
 #include <vector>
 
+#include "spool/checkpoint_cover.h"
 #include "spool/index.h"
 #include "spool/message_record.h"
 #include "spool/replay.h"
@@ -69,6 +70,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   void OnBytesRead(uint64_t bytes) override;
 
   void TellLeftAlone();
+  void UseCheckpoint();
   void ReadSegment(size_t entry_number);
   void CheckZero(const CatalogEntry& entry);
   void CheckPrevious(const CatalogEntry& entry);
@@ -89,6 +91,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   SegmentSet segments_;
   Index index_{segments_};
   Replay replay_{index_};
+  CheckpointCover cover_{std::nullopt};
   WalkCounts counts_;
   std::vector<uint64_t> ends_;
 
