@@ -22,14 +22,6 @@ bool HasBuffer(const Completed& completed) {
   return (completed.flags & IORING_CQE_F_BUFFER) != 0;
 }
 
-// A signal may interrupt a call now and then. A file that never answers otherwise has failed, and
-// its owner must be told. Sockets wait for their peers, with timers of their owners.
-constexpr uint16_t kFileRetriesMax = 100;
-
-bool MayRetry(Slot& slot) {
-  return slot.kind < OpKind::kOpen || ++slot.retries <= kFileRetriesMax;
-}
-
 uint16_t BufferOf(const Completed& completed) {
   return static_cast<uint16_t>(completed.flags >> IORING_CQE_BUFFER_SHIFT);
 }
@@ -105,7 +97,8 @@ void Io::Backend::DispatchError(uint32_t index, Slot& slot, const Completed& com
   const bool interrupted = IsTransient(slot.kind, error) || error == EINTR;
   if (interrupted && slot.cancel_asked) {
     error = ECANCELED;  // a worker is interrupted by a signal to give up its request
-  } else if (IsTransient(slot.kind, error) && MayRetry(slot)) {
+  } else if (MayAskAgain(slot.kind, error, slot.retries)) {
+    ++slot.retries;
     ++counters_.retries;
     Submit(index);
     return;

@@ -12,6 +12,8 @@
 namespace backstay {
 namespace {
 
+constexpr uint32_t kFileRetriesMax = 100;
+
 [[noreturn]] void BrokenCall(OpKind kind, int error) {
   const std::string text = fmt::format("io_uring {}: {}", Describe(kind), strerrordesc_np(error));
   CheckFailed(__FILE__, __LINE__, text.c_str());
@@ -199,6 +201,10 @@ bool IsTransient(OpKind kind, int error) {
     default:
       return false;
   }
+}
+
+bool MayAskAgain(OpKind kind, int error, uint32_t retries) {
+  return IsTransient(kind, error) && (kind < OpKind::kOpen || retries < kFileRetriesMax);
 }
 
 std::string_view Describe(OpKind kind) {

@@ -17,6 +17,10 @@ IoError MapError(OpKind kind, int error);
 // True when nothing happened and the same request may be made again. Never for a sync: a failure
 // that was reported once may not be reported again, so a second sync would be hope.
 bool IsTransient(OpKind kind, int error);
+// Whether it is made again, after so many times. A signal may interrupt a call now and then; a file
+// that never answers otherwise has failed, and its owner must be told. Sockets wait for their
+// peers, with timers of their owners.
+bool MayAskAgain(OpKind kind, int error, uint32_t retries);
 
 std::string_view Describe(OpKind kind);
 

@@ -47,7 +47,7 @@ struct Slot {
   uint32_t generation = 0;  // 24 bits are used
   OpKind kind = OpKind::kNone;
   bool cancel_asked = false;
-  uint16_t retries = 0;  // of a file operation that the kernel interrupts
+  uint16_t retries = 0;  // modulo 2^16
 };
 static_assert(sizeof(Slot) == 40, "a million idle connections hold one each");
 

@@ -361,9 +361,9 @@ TEST_F(SimDisk, NthDiskOperationIsShort) {
   EXPECT_EQ(program_.Write(file_, "abcd", 0).count(), 3u);
   EXPECT_TRUE(program_.SyncData(file_).ok());
   EXPECT_EQ(program_.Read(file_, 0, 8), "abc");
-  EXPECT_EQ(world_.faults_injected(Verb::kWrite), 4u);
+  EXPECT_EQ(world_.faults_injected(Verb::kWrite), 3u);
   EXPECT_EQ(world_.faults_injected(Verb::kRead), 2u);
-  EXPECT_EQ(world_.faults_injected(), 6u);
+  EXPECT_EQ(world_.faults_injected(), 5u);
 }
 
 TEST_F(SimDisk, OneVerbAloneFails) {

@@ -267,8 +267,9 @@ TEST_F(DamageTest, ALostOldestSegmentIsNamedByTheCheckpoint) {
   SpoolHarness harness(1, options);
   FillSegments(harness);
   ASSERT_TRUE(harness.disk().Delete(SpoolHarness::SegmentPath(1)));
-  EXPECT_LT(CountWhole(harness), expected.size());
+  harness.Start();
   EXPECT_EQ(harness.spool->Stats().damaged_records, 1u);
+  EXPECT_LT(harness.Live().size(), expected.size());
 }
 
 // Its last mail was settled behind the newest checkpoint; with it gone nothing is missing.
@@ -278,7 +279,7 @@ TEST_F(DamageTest, AnOldestSegmentThatWentBackIsNotMissing) {
   harness.Start();
   harness.Idle(absl::Seconds(1));
   for (const auto& [message, content] : expected) {
-    if (message.segment == 1) {
+    if (message.segment <= 2) {  // the first of 2 has parts in 1
       harness.Settle(message, 0, SettleKind::kFailed, "550 no");
       harness.Settle(message, 0);
     }

@@ -74,9 +74,11 @@ void RotImage::Build() {
 // One batch, of one message or several.
 void RotImage::SendSome(uint64_t i) {
   const size_t large = shape_.segment_bytes / 16 * 3;
+  const size_t scale = shape_.segment_bytes / 64_KiB;  // as many in a segment of any size
   const size_t before = harness_.sent.size();
   for (uint64_t n = 0; n <= i % 3; ++n) {
-    const size_t bytes = i % 9 == 4 && n == 0 ? large + i * 37 : 300 + (i + n) * 331 % 1900;
+    const size_t bytes =
+        i % 9 == 4 && n == 0 ? large + i * 37 : (300 + (i + n) * 331 % 1900) * scale;
     std::vector<std::string> recipients = {"a.example"};
     if ((i + n) % 3 == 1) {
       recipients = {"b.example", "a.example", "b.example"};

@@ -140,7 +140,7 @@ class RotImage {
   bool may_report_ = false;
   bool must_copy_ = false;
   std::pair<std::string, std::string> foreign_;  // name and contents
-  std::optional<uint64_t> copied_at_;            // offset in the one file that was touched
+  std::optional<uint64_t> flipped_;              // bit, in the one file that was touched
   uint64_t starts_ = 0;
 };
 

@@ -34,7 +34,7 @@ Bytes From(const std::string& contents, uint64_t at) {
 void RotImage::FlipBit(const std::string& name, uint64_t bit) {
   ASSERT_TRUE(harness_.disk().FlipBit(SpoolHarness::PathOf(name), bit));
   Hit(name, bit / 8, bit / 8 + 1);
-  copied_at_ = bit / 8;
+  flipped_ = bit;
 }
 
 void RotImage::Overwrite(const std::string& name, uint64_t at, const std::string& bytes) {
@@ -270,7 +270,7 @@ void RotImage::JudgeReport() {
   if (!must_be_named_.empty()) {
     EXPECT_TRUE(IsNamed()) << *must_be_named_.begin();
   }
-  if (must_copy_ && copied_at_.has_value()) {
+  if (must_copy_ && flipped_.has_value()) {
     harness_.TurnUntil([&] { return IsCopied(); }, absl::Seconds(1));
     EXPECT_TRUE(IsCopied());
   }
@@ -286,12 +286,13 @@ void RotImage::JudgeReport() {
 // A copy in quarantine of the range that the flipped bit is in, as it lies in the file.
 bool RotImage::IsCopied() {
   const std::string& name = touched_.front().name;
+  const uint64_t at = *flipped_ / 8;
   for (const std::string& file : harness_.QuarantineFiles()) {
     const uint64_t from = std::stoull(file.substr(file.rfind('-') + 1), nullptr, 16);
-    const std::string copy = *harness_.disk().Contents(SpoolHarness::PathOf("quarantine/" + file));
-    if (file.starts_with(name) && *copied_at_ >= from && *copied_at_ < from + copy.size()) {
-      const std::string now = *harness_.disk().Contents(SpoolHarness::PathOf(name));
-      return now.compare(from, copy.size(), copy) == 0;
+    std::string copy = *harness_.disk().Contents(SpoolHarness::PathOf("quarantine/" + file));
+    if (file.starts_with(name) && at >= from && at < from + copy.size()) {
+      copy[at - from] = static_cast<char>(copy[at - from] ^ (1 << (*flipped_ % 8)));
+      return originals_.at(name).compare(from, copy.size(), copy) == 0;
     }
   }
   return false;
@@ -341,7 +342,7 @@ void RotImage::Restore() {
   hit_recipients_.clear();
   must_be_named_.clear();
   must_report_ = may_report_ = must_copy_ = false;
-  copied_at_.reset();
+  flipped_.reset();
   foreign_ = {};
 }
 

@@ -124,6 +124,17 @@ TEST(ErrorMap, InterruptionsAreAskedAgainButNeverASync) {
   }
 }
 
+TEST(ErrorMap, AFileThatIsAlwaysPutOffHasFailed) {
+  for (const OpKind kind : {OpKind::kOpen, OpKind::kRead, OpKind::kWrite, OpKind::kUnlink}) {
+    EXPECT_TRUE(MayAskAgain(kind, EINTR, 0)) << Describe(kind);
+    EXPECT_TRUE(MayAskAgain(kind, EAGAIN, 99)) << Describe(kind);
+    EXPECT_FALSE(MayAskAgain(kind, EAGAIN, 100)) << Describe(kind);
+    EXPECT_FALSE(MayAskAgain(kind, EIO, 0)) << Describe(kind);
+  }
+  EXPECT_FALSE(MayAskAgain(OpKind::kSyncData, EINTR, 0));
+  EXPECT_TRUE(MayAskAgain(OpKind::kReceive, EINTR, 65'535));
+}
+
 TEST(ErrorMap, OneBadConnectionDoesNotEndTheListener) {
   EXPECT_TRUE(IsTransient(OpKind::kAccept, ECONNABORTED));
   EXPECT_TRUE(IsTransient(OpKind::kAccept, EHOSTUNREACH));

@@ -40,17 +40,6 @@ class UringFiles : public testing::Test {
   std::unique_ptr<Io> io_ = MakeIo();
 };
 
-TEST_F(UringFiles, AReadThatIsAlwaysPutOffFailsInTheEnd) {
-  int ends[2];
-  ASSERT_EQ(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);  // empty: EAGAIN each time
-  uint8_t byte = 0;
-  const Event read =
-      Run([&](Op* op) { io().Read(op, Fd(ends[0]), MutableBytes(&byte, 1), Offset{0}); });
-  EXPECT_EQ(read.error, IoError::kDevice);
-  io().Close(Fd(ends[0]));
-  close(ends[1]);
-}
-
 TEST_F(UringFiles, WhatIsCreatedIsForItsOwnerOnly) {
   const Fd scratch = OpenScratch();
   const Event file = OpenFile(scratch, "file", OpenMode::kCreateNew);
