@@ -160,6 +160,8 @@ absl::StatusOr<std::unique_ptr<const TlsCertificate>> TlsCertificate::Load(const
   return loaded;
 }
 
+TlsCertificate::~TlsCertificate() = default;
+
 bool TlsCertificate::Covers(const std::string& host) const {
   const bool covers = X509_check_host(leaf_.get(), host.data(), host.size(), 0, nullptr) == 1;
   ERR_clear_error();

@@ -27,6 +27,7 @@ class TlsCertificate {
   static absl::StatusOr<std::unique_ptr<const TlsCertificate>> Load(const TlsFiles& files);
   TlsCertificate(const TlsCertificate&) = delete;
   TlsCertificate& operator=(const TlsCertificate&) = delete;
+  ~TlsCertificate();
 
   // The certificate names this host, itself or by a wildcard.
   bool Covers(const std::string& host) const;

@@ -21,8 +21,7 @@ namespace backstay {
 namespace {
 
 // Forward secrecy or nothing. CBC is there for old servers, whose other choice is plain text.
-constexpr const char* kCiphersOfTls12 =
-    "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+aRSA+AES:ECDHE+ECDSA+AES";
+constexpr const char* kCiphersOfTls12 = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES";
 // How long before its end a certificate is worth a line of the log: automatic renewal is done with
 // a month left, so one that is still there has failed more than once.
 constexpr absl::Duration kEndIsNear = absl::Hours(7 * 24);
@@ -188,6 +187,8 @@ TlsContext::TlsContext() : handle_(SSL_CTX_new(TLS_method())) {
   SSL_CTX_set_early_data_enabled(handle_.get(), 0);
   SSL_CTX_set_session_cache_mode(handle_.get(), SSL_SESS_CACHE_OFF);  // it would need a lock
 }
+
+TlsContext::~TlsContext() = default;
 
 absl::StatusOr<std::unique_ptr<const TlsContext>> TlsContext::MakeServer(
     const ServerOptions& options) {

@@ -39,6 +39,7 @@ class TlsContext {
   static absl::StatusOr<std::unique_ptr<const TlsContext>> MakeClient(const ClientOptions& options);
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
+  ~TlsContext();
 
   // One sentence for each certificate that is not valid at `now`, or not for long any more. They
   // are served all the same: senders to an MX rarely look, and plain text is no better.

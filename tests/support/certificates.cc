@@ -109,6 +109,8 @@ TestCertificate::TestCertificate(const std::string& directory, const std::string
          1);
 }
 
+TestCertificate::~TestCertificate() = default;
+
 void WriteTextFile(const std::string& path, const std::string& text) {
   std::FILE* file = std::fopen(path.c_str(), "wb");
   ASSERT(file != nullptr);

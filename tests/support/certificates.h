@@ -42,6 +42,9 @@ class TestCertificate {
   TestCertificate(const std::string& directory, const std::string& label, const Options& options);
   TestCertificate(const std::string& directory, const std::string& label)
       : TestCertificate(directory, label, Options{}) {}
+  TestCertificate(const TestCertificate&) = delete;
+  TestCertificate& operator=(const TestCertificate&) = delete;
+  ~TestCertificate();
 
   const TlsFiles& files() const { return files_; }
 
