@@ -22,14 +22,17 @@ class Certificate:
 
     KEYS = {"ecdsa": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
 
-    def __init__(self, directory, name, hosts=(harness.HOSTNAME,), kind="ecdsa", days=30):
+    def __init__(self, directory, name, hosts=(harness.HOSTNAME,), kind="ecdsa", expired=False):
         self.path = os.path.join(directory, name + ".pem")
         self.key = os.path.join(directory, name + "-key.pem")
-        made = run_openssl(
-            "req", "-x509", "-newkey", *self.KEYS[kind], "-nodes", "-keyout", self.key, "-out",
-            self.path, "-days", str(days), "-subj", f"/CN={name}", "-addext",
-            "subjectAltName=" + ",".join(f"DNS:{host}" for host in hosts))
+        names = "subjectAltName=" + ",".join(f"DNS:{host}" for host in hosts)
+        made = run_openssl("req", "-x509", "-newkey", *self.KEYS[kind], "-nodes", "-keyout",
+                           self.key, "-out", self.path, "-subj", f"/CN={name}", "-addext", names)
         assert made.returncode == 0, made.stderr.decode()
+        if expired:  # only x509 takes a number of days that is over
+            made = run_openssl("x509", "-in", self.path, "-signkey", self.key, "-days", "-1",
+                               "-out", self.path)
+            assert made.returncode == 0, made.stderr.decode()
 
     def settings(self, *others):
         """The [tls] section with this one alone, or with others beside it."""

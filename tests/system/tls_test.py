@@ -2,6 +2,7 @@
 # tests/system/tls_test.py -- STARTTLS of the real daemon against OpenSSL: Python's and s_client.
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -174,23 +175,36 @@ class Hostile(TlsTest):
             pass
         self.nothing_stored()
 
+
+class Flood(TlsTest):
+    settings = {"smtp": {"shards": 1}}
+    CLIENTS = 150
+
+    def tls_settings(self):
+        return self.rsa.settings()  # the dear kind: a signature takes about a millisecond
+
+    # If they were all done in the turn in which they come, somebody would wait for all of them.
     def test_a_flood_of_handshakes_leaves_plain_clients_their_latency(self):
-        idle = [self.managed(wire.Wire(self.port)) for _ in range(150)]
-        for client in idle:
+        clients = [self.managed(wire.Wire(self.port)) for _ in range(self.CLIENTS)]
+        for client in clients:
             client.hello()
             self.assertTrue(client.command(b"STARTTLS").startswith(b"220"))
-        hellos = [self.client_hello() for _ in idle]
-        plain = self.managed(wire.Wire(self.port))
-        plain.hello()
-        for client, hello in zip(idle, hellos):
+        hellos = [self.client_hello() for _ in clients]
+        begin = time.monotonic()
+        for client, hello in zip(clients, hellos):
             client.send(hello)
-        slowest = 0
-        for _ in range(20):
-            begin = time.monotonic()
-            self.assertTrue(plain.command(b"NOOP").startswith(b"250"))
-            slowest = max(slowest, time.monotonic() - begin)
-        print(f"slowest NOOP beside {len(idle)} handshakes: {slowest * 1000:.1f} ms")
-        self.assertLess(slowest, 1)
+        pending, slowest = {client.socket for client in clients}, 0
+        while pending:
+            asked = time.monotonic()
+            with wire.Wire(self.port) as plain:
+                self.assertTrue(plain.hello().startswith(b"250"))
+            slowest = max(slowest, time.monotonic() - asked)
+            pending -= set(select.select(pending, [], [], 0.002)[0])
+            self.assertLess(time.monotonic() - begin, 20, f"{len(pending)} without an answer")
+        total = time.monotonic() - begin
+        print(f"{self.CLIENTS} handshakes in {total * 1000:.0f} ms, "
+              f"the slowest EHLO beside them {slowest * 1000:.1f} ms")
+        self.assertLess(slowest, total / 3)
 
     @staticmethod
     def client_hello():
@@ -229,7 +243,7 @@ class Reload(TlsTest):
         self.assertRegex(client.command(CONTENT + b"."), harness.QUEUED)
 
     def test_a_bad_one_keeps_the_old(self):
-        expired = tls_peers.Certificate(self.directory, "expired", days=-1)
+        expired = tls_peers.Certificate(self.directory, "expired", expired=True)
         for certificate, key, reason in (
                 (self.ecdsa.path, self.rsa.key, "not the private key of the first certificate"),
                 (self.ecdsa.path, self.directory + "/none", "No such file"),
@@ -266,7 +280,7 @@ class Starting(TlsTest):
             self.assertEqual(ended.returncode, 78)
             self.assertIn("rsa-key.pem: not the private key of the first certificate in",
                           ended.stderr)
-        expired = tls_peers.Certificate(self.directory, "expired", days=-1)
+        expired = tls_peers.Certificate(self.directory, "expired", expired=True)
         self.backstay.settings["tls"] = expired.settings()
         self.backstay.write_config()
         checked = self.backstay.run("--check")
