@@ -150,6 +150,7 @@ TEST_F(StreamTlsTest, TheEndComesBehindWhatWasKept) {
   EXPECT_TRUE(Until([&] { return server().ended; }));
   EXPECT_EQ(server().received, "onetwo");
   EXPECT_EQ(server().end_error, IoError::kNone);
+  EXPECT_EQ(server().stream.tls()->state(), TlsSession::State::kEnded) << "close_notify came";
 }
 
 TEST_F(StreamTlsTest, ClearTextInsteadOfAHandshakeIsAnsweredByAnAlert) {

@@ -205,6 +205,8 @@ ShardCounters SimDaemon::counters() const {
     sum.connections_refused += counters.connections_refused;
     sum.messages_stored += counters.messages_stored;
     sum.messages_refused += counters.messages_refused;
+    sum.handshakes_completed += counters.handshakes_completed;
+    sum.handshakes_failed += counters.handshakes_failed;
   }
   return sum;
 }
