@@ -73,6 +73,7 @@ TEST_F(InboundTlsTest, HandshakesAreCountedOnce) {
   good->Send("QUIT\r\n");
   EXPECT_TRUE(good->NextLine(kReplyTime).value_or("").starts_with("221"));
   EXPECT_TRUE(good->WaitClosed(kReplyTime));
+  world_.RunFor(absl::Seconds(5));
   EXPECT_EQ(daemon_.counters().handshakes_failed, 3u);
 }
 
