@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # tests/system/tls_test.py -- STARTTLS of the real daemon against OpenSSL: Python's and s_client.
+import itertools
 import os
 import re
 import select
@@ -178,7 +179,7 @@ class Hostile(TlsTest):
 
 class Flood(TlsTest):
     settings = {"smtp": {"shards": 1}}
-    CLIENTS = 150
+    CLIENTS = 300
 
     def tls_settings(self):
         return self.rsa.settings()  # the dear kind: a signature takes about a millisecond
@@ -190,20 +191,21 @@ class Flood(TlsTest):
             client.hello()
             self.assertTrue(client.command(b"STARTTLS").startswith(b"220"))
         hellos = [self.client_hello() for _ in clients]
+        # Several, because one may say NOOP a hundred times only.
+        plain = itertools.cycle([self.managed(wire.Wire(self.port)) for _ in range(20)])
         begin = time.monotonic()
         for client, hello in zip(clients, hellos):
             client.send(hello)
         pending, slowest = {client.socket for client in clients}, 0
         while pending:
             asked = time.monotonic()
-            with wire.Wire(self.port) as plain:
-                self.assertTrue(plain.hello().startswith(b"250"))
+            self.assertTrue(next(plain).command(b"NOOP").startswith(b"250"))
             slowest = max(slowest, time.monotonic() - asked)
             pending -= set(select.select(pending, [], [], 0.002)[0])
             self.assertLess(time.monotonic() - begin, 20, f"{len(pending)} without an answer")
         total = time.monotonic() - begin
         print(f"{self.CLIENTS} handshakes in {total * 1000:.0f} ms, "
-              f"the slowest EHLO beside them {slowest * 1000:.1f} ms")
+              f"the slowest NOOP beside them {slowest * 1000:.1f} ms")
         self.assertLess(slowest, total / 3)
 
     @staticmethod
