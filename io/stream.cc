@@ -94,7 +94,7 @@ const TlsSession* Stream::tls() const {
 
 void Stream::Flush() {
   const bool sending = phase_ == Phase::kOpen || phase_ == Phase::kSendingLast;
-  if (sending && !send_.in_flight && !queue_.empty()) {
+  if (sending && send_error_ == IoError::kNone && !send_.in_flight && !queue_.empty()) {
     StartSend();
   }
 }

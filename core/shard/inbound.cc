@@ -113,7 +113,12 @@ void InboundConnection::SetDeadline(absl::Duration delay) {
 
 // The 220 is queued and leaves in clear text, the last to do so.
 void InboundConnection::StartTls() {
-  stream_.StartTls(home_.MakeTlsSession(listener_), home_.Handshakes());
+  std::unique_ptr<TlsSession> tls = home_.MakeTlsSession(listener_);
+  if (tls == nullptr) {
+    Close();  // a reload took TLS away while the 220 waited for a client that did not read
+    return;
+  }
+  stream_.StartTls(std::move(tls), home_.Handshakes());
   session_.StartedTls();
   handshake_owed_ = true;
   SetDeadline(kHandshakeMax);

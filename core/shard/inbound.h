@@ -36,7 +36,7 @@ class InboundHome : public TransactionHome {
   // The answer to a new transaction: positive, or why not (spool full, closed, shutting down).
   virtual Reply MayReceive() const = 0;
   virtual void OnMessageStored(CommitResult result) = 0;
-  // For a client of that listener that has said STARTTLS; there is one, or it was not offered.
+  // For a client of that listener. Null: the configuration has no certificate any more.
   virtual std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) = 0;
   virtual List<PendingHandshake>& Handshakes() = 0;
   virtual void OnHandshake(bool completed) = 0;

@@ -297,7 +297,9 @@ void Shard::OnMessageStored(CommitResult result) {
 }
 
 std::unique_ptr<TlsSession> Shard::MakeTlsSession(uint32_t listener) {
-  ASSERT(snapshot_->tls != nullptr);  // or STARTTLS was answered 502
+  if (snapshot_->tls == nullptr) {
+    return nullptr;
+  }
   return std::make_unique<TlsSession>(*snapshot_->tls, TlsSession::Server{ticket_keys_, listener});
 }
 

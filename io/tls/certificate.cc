@@ -157,7 +157,25 @@ absl::StatusOr<std::unique_ptr<const TlsCertificate>> TlsCertificate::Load(const
   loaded->signature_scheme_ = scheme;
   loaded->not_before_ = TimeOf(X509_get0_notBefore(loaded->leaf_.get()));
   loaded->not_after_ = TimeOf(X509_get0_notAfter(loaded->leaf_.get()));
+  RETURN_IF_ERROR(loaded->TryOut());
   return loaded;
+}
+
+// What BoringSSL asks of a certificate beyond matching its key, such as its key usage, is found out
+// here and not by the first client.
+absl::Status TlsCertificate::TryOut() const {
+  const bssl::UniquePtr<SSL_CTX> context(SSL_CTX_new(TLS_method()));
+  const std::vector<CRYPTO_BUFFER*> chain = ChainPointers();
+  if (SSL_CTX_set_chain_and_key(context.get(), chain.data(), chain.size(), key_.get(), nullptr) ==
+      1) {
+    return absl::OkStatus();
+  }
+  const char* reason = ERR_reason_error_string(ERR_peek_error());
+  ERR_clear_error();
+  return absl::InvalidArgumentError(
+      fmt::format("{}: not a certificate for TLS ({}); ask for one with the key usage digital "
+                  "signature",
+                  file_, reason == nullptr ? "no reason given" : reason));
 }
 
 TlsCertificate::~TlsCertificate() = default;

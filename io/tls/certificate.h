@@ -43,6 +43,7 @@ class TlsCertificate {
 
  private:
   TlsCertificate() = default;
+  absl::Status TryOut() const;
   std::vector<CRYPTO_BUFFER*> ChainPointers() const;
 
   std::string file_;

@@ -99,6 +99,9 @@ TestCertificate::TestCertificate(const std::string& directory, const std::string
   } else {
     AddExtension(certificate, NID_subject_alt_name, AlternativeNames(options.names));
   }
+  if (!options.key_usage.empty()) {
+    AddExtension(certificate, NID_key_usage, options.key_usage);
+  }
   const bool own_digest = EVP_PKEY_id(issuer.key_.get()) == EVP_PKEY_ED25519;
   ASSERT(X509_sign(certificate, issuer.key_.get(), own_digest ? nullptr : EVP_sha256()) != 0);
 

@@ -35,6 +35,7 @@ class TestCertificate {
     Key key = Key::kP256;
     absl::Duration begins = absl::Hours(-1);  // from now
     absl::Duration ends = absl::Hours(24 * 30);
+    std::string key_usage = "";  // of the extension; empty: there is none
     bool is_authority = false;
     const TestCertificate* issuer = nullptr;  // null: signs itself
   };

@@ -84,6 +84,15 @@ TEST(TlsCertificate, KeyOfAnotherCertificateIsNamed) {
   }
 }
 
+// BoringSSL refuses it, and would do so at the first client.
+TEST(TlsCertificate, KeyUsageThatForbidsSignaturesIsNamed) {
+  const TestFolder folder;
+  const TestCertificate good(folder.path(), "good", {.key_usage = "digitalSignature"});
+  EXPECT_EQ(ErrorOf(good.files()), "");
+  const TestCertificate odd(folder.path(), "odd", {.key_usage = "keyAgreement"});
+  EXPECT_THAT(ErrorOf(odd.files()), HasSubstr("odd.pem: not a certificate for TLS ("));
+}
+
 TEST(TlsCertificate, UnreadableFilesAreNamedWithAFix) {
   const TestFolder folder;
   const TestCertificate good(folder.path(), "good");
