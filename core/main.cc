@@ -19,11 +19,13 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "core/base/log.h"
 #include "core/notify.h"
 #include "core/shard/engine.h"
 #include "core/shard/snapshot.h"
+#include "io/tls/context.h"
 #include "io/tls/library_guard.h"
 #include "io/uring/probe.h"
 #include "io/uring/uring_io.h"
@@ -78,11 +80,35 @@ uint16_t ShardsOf(const Config& config) {
   return static_cast<uint16_t>(std::clamp(std::thread::hardware_concurrency(), 1U, 1024U));
 }
 
+WallTime WallNow() {
+  return WallTime::FromNanoseconds(absl::GetCurrentTimeNanos());
+}
+
+std::vector<std::string> CertificateWarnings(const Snapshot& snapshot) {
+  return snapshot.tls == nullptr ? std::vector<std::string>() : snapshot.tls->Warnings(WallNow());
+}
+
+void WarnOfCertificates(const Snapshot& snapshot) {
+  for (const std::string& line : CertificateWarnings(snapshot)) {
+    LogWarning("tls: {}", line);
+  }
+}
+
+// What can be told only now: a certificate that ended is served rather than none, but it is no
+// better than one that did not.
+absl::Status KeepsCertificate(const Snapshot& next, const Snapshot& running) {
+  const bool worse = next.tls != nullptr && running.tls != nullptr &&
+                     next.tls->Expired(WallNow()) && !running.tls->Expired(WallNow());
+  return worse ? absl::FailedPreconditionError(next.tls->Warnings(WallNow()).front())
+               : absl::OkStatus();
+}
+
 void Reload(Engine& engine, const std::string& path) {
   NotifyServiceManager("RELOADING=1");
   absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, MachineName());
   if (next.ok()) {
-    const absl::Status fits = next.value()->CanReplace(engine.snapshot());
+    absl::Status fits = next.value()->CanReplace(engine.snapshot());
+    fits.Update(KeepsCertificate(**next, engine.snapshot()));
     if (!fits.ok()) {
       next = fits;
     }
@@ -90,6 +116,7 @@ void Reload(Engine& engine, const std::string& path) {
   if (next.ok()) {
     engine.Reload(std::move(next).value());
     LogInfo("configuration reloaded from {}", path);
+    WarnOfCertificates(engine.snapshot());
   } else {
     LogError("reload refused, the old configuration stays: {}",
              std::string(next.status().message()));
@@ -152,6 +179,7 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   for (const std::string& line : spool->warnings()) {
     LogWarning("{}", line);
   }
+  WarnOfCertificates(*snapshot);
   Engine engine(&MakeIo, std::move(snapshot), *spool);
   const absl::Status started = engine.Start(**io);
   if (!started.ok()) {
@@ -230,6 +258,9 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "backstayd: %s\n", notice.c_str());
   }
   if (flags.check) {
+    for (const std::string& warning : CertificateWarnings(**snapshot)) {
+      std::fprintf(stderr, "backstayd: tls: %s\n", warning.c_str());
+    }
     std::fprintf(stderr, "backstayd: %s is valid\n", flags.config.c_str());
     return 0;
   }

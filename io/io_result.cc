@@ -37,6 +37,8 @@ std::string_view Describe(IoError error) {
       return "exists already";
     case IoError::kDenied:
       return "permission denied";
+    case IoError::kTls:
+      return "TLS failed";
     case IoError::kInvalid:
       return "refused by the kernel as invalid";
   }

@@ -30,6 +30,7 @@ enum class IoError : uint8_t {
   kNotFound,       // open, unlink: no such file
   kExists,         // open with kCreateNew: there is one already
   kDenied,         // permission
+  kTls,            // of a stream, never of an op: its TLS session failed
   kInvalid,        // the kernel refused the arguments; a caller treats it as a failed operation
 };
 

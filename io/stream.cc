@@ -8,8 +8,13 @@
 // completes at once.
 #include "io/stream.h"
 
+#include <array>
+#include <utility>
+
 #include "core/base/check.h"
 #include "core/base/mark.h"
+#include "core/base/units.h"
+#include "io/tls/session.h"
 
 namespace backstay {
 namespace {
@@ -18,19 +23,30 @@ namespace {
 // their lives, and there may be a million of them. Replies and commands never reach it, so the
 // steady state does not allocate.
 constexpr size_t kRetainedBytesMax = 4_KiB;
+// With TLS less, or each connection would keep the room of its handshake.
+constexpr size_t kRetainedTlsBytesMax = 1_KiB;
+
+// Plain text that the owner gets at a time: the largest record (RFC 8446 s5.1), and a piece of
+// Io::Receive.
+constexpr size_t kPlainBytesMax = 16_KiB;
 
 // What a peer may send behind our last word: more than it can have had on its way before it could
 // read that, and nothing that it can hold us busy with.
 constexpr size_t kLingerBytesMax = 16_MiB;
 
-void Release(std::string& buffer) {
-  buffer.clear();
-  if (buffer.capacity() > kRetainedBytesMax) {
-    std::string().swap(buffer);
-  }
-}
-
 }  // namespace
+
+struct Stream::Tls {
+  std::unique_ptr<TlsSession> session;
+  List<PendingHandshake>& turns;
+  PendingHandshake pending;
+  // Received and not decrypted yet: the handshake waits for its turn, or the owner has paused.
+  std::string cipher;
+};
+
+void PendingHandshake::Step() {
+  stream_.StepHandshake();
+}
 
 Stream::Stream(Io& io, StreamEvents& events) : io_(io), events_(events) {}
 
@@ -53,12 +69,32 @@ void Stream::Queue(Bytes bytes) {
   if (phase_ != Phase::kOpen || send_error_ != IoError::kNone) {
     return;
   }
+  if (tls_ != nullptr) {
+    tls_->session->Write(bytes, queue_);
+    return;
+  }
   queue_.append(AsText(bytes));
+}
+
+void Stream::StartTls(std::unique_ptr<TlsSession> session, List<PendingHandshake>& turns) {
+  ASSERT(phase_ == Phase::kOpen);
+  ASSERT(!paused_);
+  ASSERT(tls_ == nullptr);
+  tls_.reset(new Tls{std::move(session), turns, PendingHandshake(*this), {}});
+  turns.PushBack(&tls_->pending);  // a client speaks first
+}
+
+bool Stream::handshaking() const {
+  return tls_ != nullptr && tls_->session->state() == TlsSession::State::kHandshaking;
+}
+
+const TlsSession* Stream::tls() const {
+  return tls_ == nullptr ? nullptr : tls_->session.get();
 }
 
 void Stream::Flush() {
   const bool sending = phase_ == Phase::kOpen || phase_ == Phase::kSendingLast;
-  if (sending && !send_.in_flight && !queue_.empty()) {
+  if (sending && send_error_ == IoError::kNone && !send_.in_flight && !queue_.empty()) {
     StartSend();
   }
 }
@@ -71,7 +107,15 @@ void Stream::Resume() {
   paused_ = false;
   std::string offered;
   offered.swap(kept_);
-  Deliver(AsBytes(offered));
+  if (!Offer(AsBytes(offered))) {
+    return;
+  }
+  if (tls_ != nullptr) {
+    const std::string cipher = std::exchange(tls_->cipher, std::string());
+    Decrypt(AsBytes(cipher));
+    return;
+  }
+  StartReceive();
 }
 
 void Stream::CloseAfterSend() {
@@ -84,6 +128,10 @@ void Stream::CloseAfterSend() {
   }
   phase_ = Phase::kSendingLast;
   Release(kept_);
+  if (tls_ != nullptr) {
+    tls_->pending.Unlink();
+    tls_->session->End(queue_);
+  }
   Flush();
   if (!receive_.in_flight && !peer_ended_) {
     StartReceive();
@@ -108,6 +156,9 @@ void Stream::Close() {
     return;
   }
   phase_ = Phase::kClosing;
+  if (tls_ != nullptr) {
+    tls_->pending.Unlink();
+  }
   Release(kept_);
   Release(queue_);
   io_.Shutdown(socket_);
@@ -137,7 +188,7 @@ void Stream::OnReceived(const IoResult& result) {
 
 void Stream::OnReceivedOpen(const IoResult& result) {
   if (result.ok() && result.count() > 0) {
-    Deliver(result.lent());
+    OnPiece(result.lent());
   } else if (result.error() == IoError::kNoBuffers) {
     // Buffers return with the completions of this turn, and the next one submits.
     MARK("stream: no receive buffer");
@@ -210,21 +261,102 @@ void Stream::OnSendFailed(IoError error) {
   io_.Shutdown(socket_);
 }
 
+void Stream::OnPiece(Bytes piece) {
+  if (tls_ == nullptr) {
+    Deliver(piece);
+    return;
+  }
+  if (!handshaking()) {
+    Decrypt(piece);
+    return;
+  }
+  tls_->cipher.append(AsText(piece));
+  if (!tls_->pending.linked()) {
+    tls_->turns.PushBack(&tls_->pending);
+  }
+}
+
 // Asks for the next piece only when this one was taken whole: what the owner will not take stays in
 // the socket, but for the rest of one piece.
 void Stream::Deliver(Bytes bytes) {
+  if (Offer(bytes)) {
+    StartReceive();
+  }
+}
+
+// True: all was taken, and the stream is open.
+bool Stream::Offer(Bytes bytes) {
   ASSERT(!paused_);
   const size_t taken = events_.OnStreamBytes(bytes);
   ASSERT(taken <= bytes.size());
   if (phase_ != Phase::kOpen) {
-    return;
+    return false;
   }
   if (taken < bytes.size()) {
     paused_ = true;
     kept_.assign(AsText(bytes.subspan(taken)));
-    return;
+    return false;
   }
-  StartReceive();
+  return true;
+}
+
+// ---- TLS ----
+
+void Stream::StepHandshake() {
+  ASSERT(phase_ == Phase::kOpen);
+  const std::string arrived = std::exchange(tls_->cipher, std::string());
+  Bytes cipher = AsBytes(arrived);
+  tls_->session->Handshake(cipher, queue_);
+  Flush();
+  switch (tls_->session->state()) {
+    case TlsSession::State::kHandshaking:
+      ReceiveOn();
+      return;
+    case TlsSession::State::kOpen:
+      events_.OnStreamSecure();
+      if (phase_ == Phase::kOpen) {
+        Decrypt(cipher);
+      }
+      return;
+    case TlsSession::State::kEnded:
+    case TlsSession::State::kFailed:
+      TlsOver();
+      return;
+  }
+  UNREACHABLE();
+}
+
+// What came in one piece is offered in as few pieces as fit, not record by record: whoever sends a
+// record for each byte must not cost more than the bytes do.
+void Stream::Decrypt(Bytes cipher) {
+  std::array<uint8_t, kPlainBytesMax> plain;
+  size_t count = plain.size();
+  while (count == plain.size()) {
+    count = tls_->session->Read(cipher, plain, queue_);
+    if (count > 0 && !Offer(Bytes(plain).first(count))) {
+      tls_->cipher.assign(paused_ ? AsText(cipher) : std::string_view());
+      return;
+    }
+  }
+  if (tls_->session->state() == TlsSession::State::kOpen) {
+    ReceiveOn();
+  } else {
+    TlsOver();
+  }
+}
+
+// close_notify or a failure. The socket may still be read, but not by the owner any more: nothing
+// behind the end of TLS is mail.
+void Stream::TlsOver() {
+  const bool failed = tls_->session->state() == TlsSession::State::kFailed;
+  Flush();  // the alert
+  events_.OnStreamEnd(failed ? IoError::kTls : IoError::kNone);
+}
+
+void Stream::ReceiveOn() {
+  if (!receive_.in_flight) {
+    StartReceive();
+  }
 }
 
 void Stream::StartReceive() {
@@ -253,7 +385,15 @@ void Stream::ContinueClose() {
   phase_ = Phase::kIdle;
   sent_ = 0;
   Release(sending_);
+  tls_.reset();
   events_.OnStreamClosed();  // the owner may destroy the stream: nothing comes after this
+}
+
+void Stream::Release(std::string& buffer) const {
+  buffer.clear();
+  if (buffer.capacity() > (tls_ == nullptr ? kRetainedBytesMax : kRetainedTlsBytesMax)) {
+    std::string().swap(buffer);
+  }
 }
 
 }  // namespace backstay

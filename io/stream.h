@@ -1,10 +1,11 @@
 // io/stream.h -- a TCP byte stream over Io: re-arming, short sends, pausing, closing.
 //
 // A Stream hides the manners of the ring (ENOBUFS, receives piece by piece, short sends) from both
-// kinds of connection; TLS will sit inside it without a change to its callers.
+// kinds of connection, and TLS too: behind StartTls the same calls and events carry plain text.
 //
 // Owns:     the socket, the bytes queued for sending, a copy of what the owner would not take: less
-//           than one piece of Io::Receive, because nothing more is asked for meanwhile.
+//           than one piece of Io::Receive, because nothing more is asked for meanwhile. With TLS it
+//           may be kept as one piece of plain text and one that is not decrypted yet.
 // Outlives: its owner keeps it until OnStreamClosed; only then may it be destroyed or started
 //           again.
 // Turn:     events come from Io::Turn; only Resume() calls OnStreamBytes and OnStreamEnd itself.
@@ -13,6 +14,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 
 #include "core/base/bytes.h"
@@ -21,17 +23,34 @@
 
 namespace backstay {
 
+class Stream;
+class TlsSession;
+
+// A handshake with something to go on with. A step of it may cost as much as a hundred commands, so
+// it does not run where its bytes arrive: the shard takes a few steps a turn.
+class PendingHandshake : public ListNode {
+ public:
+  explicit PendingHandshake(Stream& stream) : stream_(stream) {}
+  void Step();  // taken off its list before
+
+ private:
+  Stream& stream_;
+};
+
 class StreamEvents {
  public:
   // Takes what it can of `bytes` and returns how many; 0 to all. What is left is kept, receiving
   // pauses, and Resume() offers it again.
   virtual size_t OnStreamBytes(Bytes bytes) = 0;
-  // The peer ended its side, or the connection broke (error says how; kNone: orderly end). Called
-  // once, after every byte that arrived was taken; the owner answers with Close() or
-  // CloseAfterSend(). Not called any more once one of them was.
+  // The peer ended its side, or the connection broke (error says how; kNone: orderly end; kTls: its
+  // TLS is broken, and CloseAfterSend() lets it read the alert). Called once, after every byte that
+  // arrived was taken; the owner answers with Close() or CloseAfterSend(). Not called any more once
+  // one of them was.
   virtual void OnStreamEnd(IoError error) = 0;
   // All queued bytes are with the kernel; the last ones too, after CloseAfterSend().
   virtual void OnStreamDrained() = 0;
+  // The handshake is done: from now on the owner may queue.
+  virtual void OnStreamSecure() {}
   // The last event: nothing is in flight, the socket is closed. Never inside Close().
   virtual void OnStreamClosed() = 0;
 
@@ -51,6 +70,10 @@ class Stream : public ListNode {
   void Queue(Bytes bytes);
   // Sends what is queued, unless a send is in flight (then its completion goes on by itself).
   void Flush();
+  // What was queued before leaves in clear text; nothing that comes from now on is read as such.
+  // The owner queues nothing until OnStreamSecure. All that arrived was taken, or is taken by the
+  // OnStreamBytes that calls this. Steps of the handshake wait for their turn in `turns`.
+  void StartTls(std::unique_ptr<TlsSession> session, List<PendingHandshake>& turns);
   // Offers kept bytes again and receives again when all were taken; nothing when the owner took
   // all. Not from inside OnStreamBytes.
   void Resume();
@@ -66,20 +89,31 @@ class Stream : public ListNode {
   bool closed() const { return phase_ == Phase::kIdle; }  // no socket, nothing in flight
   size_t queued_bytes() const { return sending_.size() - sent_ + queue_.size(); }
   Fd socket() const { return socket_; }
+  bool handshaking() const;
+  const TlsSession* tls() const;  // null: clear text
 
  private:
+  friend class PendingHandshake;
+  struct Tls;
   enum class Phase : uint8_t { kIdle, kOpen, kSendingLast, kLingering, kClosing };
   void OnReceived(const IoResult& result);
   void OnSent(const IoResult& result);
   void OnReceivedOpen(const IoResult& result);
   void OnReceivedLeaving(const IoResult& result);
   void OnSendFailed(IoError error);
+  void OnPiece(Bytes piece);
   void Deliver(Bytes bytes);
+  bool Offer(Bytes bytes);
+  void StepHandshake();
+  void Decrypt(Bytes cipher);
+  void TlsOver();
+  void ReceiveOn();
   void StartReceive();
   void StartSend();
   void Linger();
   void PeerEnded(IoError error);
   void ContinueClose();
+  void Release(std::string& buffer) const;
 
   Io& io_;
   StreamEvents& events_;
@@ -94,6 +128,7 @@ class Stream : public ListNode {
   size_t sent_ = 0;      // sent_ <= sending_.size()
   size_t dropped_ = 0;   // received since CloseAfterSend()
   std::string queue_;    // queued behind sending_
+  std::unique_ptr<Tls> tls_;
   Completion<&Stream::OnReceived> receive_{this};
   Completion<&Stream::OnSent> send_{this};
 };

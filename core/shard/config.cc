@@ -24,6 +24,7 @@ constexpr std::string_view kSizeWanted = "a size in quotes, such as \"50MiB\"";
 constexpr std::string_view kNetworksWanted = "an array of networks, such as [\"192.0.2.0/24\"]";
 constexpr std::string_view kAddressesWanted = "an array of addresses, such as [\"0.0.0.0:25\"]";
 constexpr std::string_view kFileWanted = "a file name in quotes";
+constexpr std::string_view kFilesWanted = "a file name in quotes, or an array of them";
 
 constexpr uint64_t kShardsMax = 1024;       // 10 bits of a queue id
 constexpr uint64_t kRecipientsMax = 65535;  // 16 bits in a record
@@ -184,9 +185,46 @@ bool ReadFilePair(ConfigSection& section, FilePair keys, std::string& certificat
   return has_certificate && has_key;
 }
 
+// One or several, in order; an empty list when the key is not there or empty. Nothing: reported.
+std::optional<std::vector<std::string>> ReadFiles(ConfigSection& section, std::string_view key) {
+  std::vector<std::string> files;
+  const ConfigNode* node = section.Find(key);
+  if (node == nullptr || (node->type == ConfigNode::Type::kString && node->text.empty())) {
+    return files;
+  }
+  bool taken = false;
+  if (node->type == ConfigNode::Type::kArray) {
+    taken = section.ReadList(key, kFilesWanted, &ParsePath, files);
+  } else {
+    taken = section.Read(key, kFilesWanted, &ParsePath, files.emplace_back());
+  }
+  return taken ? std::optional(std::move(files)) : std::nullopt;
+}
+
+void PairFiles(ConfigSection& section, const std::vector<std::string>& certificates,
+               const std::vector<std::string>& keys, TlsConfig& tls) {
+  if (certificates.empty() != keys.empty()) {
+    section.Error(keys.empty() ? "certificate" : "private_key",
+                  "tls.certificate and tls.private_key are needed together");
+    return;
+  }
+  if (certificates.size() != keys.size()) {
+    section.Error("private_key",
+                  fmt::format("tls.private_key names {} files and tls.certificate {}: each "
+                              "certificate needs its key, at the same place of the array",
+                              keys.size(), certificates.size()));
+    return;
+  }
+  for (size_t index = 0; index < keys.size(); ++index) {
+    tls.certificates.push_back({certificates[index], keys[index]});
+  }
+}
+
 void ReadTls(ConfigSection section, TlsConfig& tls) {
-  if (ReadFilePair(section, {"certificate", "private_key"}, tls.certificate, tls.private_key)) {
-    section.NotYet("certificate", "STARTTLS is not offered");
+  const auto certificates = ReadFiles(section, "certificate");
+  const auto keys = ReadFiles(section, "private_key");
+  if (certificates.has_value() && keys.has_value()) {
+    PairFiles(section, *certificates, *keys, tls);
   }
   section.ReportUnknownKeys();
 }

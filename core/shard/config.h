@@ -22,6 +22,7 @@
 #include "core/queue/retry_policy.h"
 #include "core/shard/network.h"
 #include "io/socket_address.h"
+#include "io/tls/certificate.h"
 
 namespace backstay {
 
@@ -79,8 +80,7 @@ struct SmtpConfig {
 };
 
 struct TlsConfig {
-  std::string certificate;  // both or neither
-  std::string private_key;
+  std::vector<TlsFiles> certificates;  // none: STARTTLS is not offered
 };
 
 struct SpoolConfig {

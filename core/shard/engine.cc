@@ -75,6 +75,8 @@ absl::Status Engine::Start(Io& io) {
     }
     return listening;
   }
+  // They stay over a reload, so that clients need no full handshake behind one.
+  ticket_keys_.emplace(NewTicketSecret(), io.Now());
   const size_t shards = post_.shards();
   for (size_t index = 0; index < shards; ++index) {
     threads_.emplace_back([this, index] { RunShard(index); });
@@ -114,7 +116,8 @@ absl::Status Engine::ServeShard(size_t index) {
                    .intake_shards = spool_.intake_shards(),
                    .node = spool_.node(),
                    .post = post_,
-                   .snapshot = *snapshot_});
+                   .snapshot = *snapshot_,
+                   .ticket_keys = *ticket_keys_});
   post_.Register(index, &io);
   shard.Start();
   bool counted = false;

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "core/shard/shard.h"
 #include "core/shard/snapshot.h"
 #include "io/io.h"
+#include "io/tls/ticket_keys.h"
 #include "spool/spool_directory.h"
 
 namespace backstay {
@@ -57,6 +59,7 @@ class Engine {
   std::unique_ptr<const Snapshot> snapshot_;
   const SpoolDirectory& spool_;
   PostOffice post_;
+  std::optional<TicketKeys> ticket_keys_;  // made by Start
   Progress progress_;
   std::vector<std::vector<Fd>> listeners_;  // of each shard, which takes them over
   std::vector<std::unique_ptr<Io>> ios_;    // one a shard, made by its thread; live until all ended

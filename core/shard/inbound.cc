@@ -15,6 +15,9 @@ namespace {
 // it had on its way, short enough for a client that means to stay.
 constexpr absl::Duration kGoodbyeMax = absl::Seconds(2);
 
+// From the 220 to the end of the handshake: a few round trips, however bad the line is.
+constexpr absl::Duration kHandshakeMax = absl::Seconds(30);
+
 }  // namespace
 
 InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
@@ -30,8 +33,10 @@ InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, Li
 
 InboundConnection::~InboundConnection() = default;
 
-void InboundConnection::Start(Fd socket, const SocketAddress& client, const Reply& refusal) {
+void InboundConnection::Start(Fd socket, uint32_t listener, const SocketAddress& client,
+                              const Reply& refusal) {
   ASSERT(transaction_ == nullptr);
+  listener_ = listener;
   client_ = client;
   admitted_ = refusal.positive();
   last_progress_ = io_.Now();
@@ -71,7 +76,7 @@ size_t InboundConnection::OnStreamBytes(Bytes bytes) {
 // Moves replies to the stream, but only when the last ones are with the kernel: what a client does
 // not read stays in the session, whose bound then stops the reading (reliability row 22).
 void InboundConnection::Pump() {
-  if (closing_) {
+  if (closing_ || stream_.handshaking()) {
     return;
   }
   const std::string_view output = session_.output();
@@ -82,17 +87,53 @@ void InboundConnection::Pump() {
       outbox_.PushBack(&stream_);
     }
   }
-  if (session_.wants_close() && session_.output().empty()) {
-    closing_ = true;
-    DropTransaction();
-    stream_.CloseAfterSend();
-    last_progress_ = io_.Now();
-    wheel_.Cancel(&idle_timer_);
-    wheel_.Insert(&idle_timer_, last_progress_ + kGoodbyeMax);
+  if (!session_.output().empty()) {
+    return;
+  }
+  if (session_.wants_close()) {
+    SayGoodbye();
+  } else if (session_.wants_tls()) {
+    StartTls();
   }
 }
 
+void InboundConnection::SayGoodbye() {
+  closing_ = true;
+  DropTransaction();
+  stream_.CloseAfterSend();
+  SetDeadline(kGoodbyeMax);
+}
+
+// Instead of when the idle timer happens to look next.
+void InboundConnection::SetDeadline(absl::Duration delay) {
+  last_progress_ = io_.Now();
+  wheel_.Cancel(&idle_timer_);
+  wheel_.Insert(&idle_timer_, last_progress_ + delay);
+}
+
+// The 220 is queued and leaves in clear text, the last to do so.
+void InboundConnection::StartTls() {
+  std::unique_ptr<TlsSession> tls = home_.MakeTlsSession(listener_);
+  if (tls == nullptr) {
+    Close();  // a reload took TLS away while the 220 waited for a client that did not read
+    return;
+  }
+  stream_.StartTls(std::move(tls), home_.Handshakes());
+  session_.StartedTls();
+  handshake_owed_ = true;
+  SetDeadline(kHandshakeMax);
+}
+
+void InboundConnection::OnStreamSecure() {
+  handshake_owed_ = false;
+  home_.OnHandshake(/*completed=*/true);
+  last_progress_ = io_.Now();
+}
+
 void InboundConnection::OnStreamDrained() {
+  if (stream_.handshaking()) {
+    return;  // no progress of a kind that moves the deadline
+  }
   greeting_sent_ = true;
   last_progress_ = io_.Now();
   if (closing_) {
@@ -107,7 +148,12 @@ void InboundConnection::OnStreamDrained() {
   }
 }
 
-void InboundConnection::OnStreamEnd(IoError) {
+void InboundConnection::OnStreamEnd(IoError error) {
+  if (error == IoError::kTls && !closing_) {
+    MARK("inbound_tls_failed");
+    SayGoodbye();  // the alert
+    return;
+  }
   Close();
 }
 
@@ -124,6 +170,9 @@ void InboundConnection::OnStreamClosed() {
   DropTransaction();
   wheel_.Cancel(&idle_timer_);
   uncongested_.Unlink();
+  if (std::exchange(handshake_owed_, false)) {
+    home_.OnHandshake(/*completed=*/false);
+  }
   home_.OnInboundClosed(*this);
 }
 
@@ -170,6 +219,7 @@ void InboundConnection::OnEndOfData(bool has_dot_lines) {
   client.address = address;
   client.address_literal = literal;
   client.extended = session_.extended();
+  client.secure = session_.secure();
   transaction_->Finish(client, has_dot_lines);
 }
 
@@ -215,13 +265,20 @@ void InboundConnection::ShutDown(bool now_too) {
   if (busy && !now_too) {
     return;
   }
+  if (stream_.handshaking()) {
+    Close();  // no word of ours would be understood
+    return;
+  }
   session_.ShutDown();
   Pump();
 }
 
 // One timer for the life of the connection: it is not moved at every byte, it looks when it fires.
 void InboundConnection::OnIdle() {
-  const Instant due = last_progress_ + (closing_ ? kGoodbyeMax : home_.IdleTimeout());
+  const absl::Duration patience = closing_                ? kGoodbyeMax
+                                  : stream_.handshaking() ? kHandshakeMax
+                                                          : home_.IdleTimeout();
+  const Instant due = last_progress_ + patience;
   const Instant now = io_.Now();
   if (now < due) {
     wheel_.Insert(&idle_timer_, due);
@@ -234,6 +291,11 @@ void InboundConnection::OnIdle() {
   }
   if (closing_ || stream_.queued_bytes() > 0) {
     MARK("client_does_not_read");
+    Close();
+    return;
+  }
+  if (stream_.handshaking()) {
+    MARK("handshake_deadline");
     Close();
     return;
   }

@@ -5,9 +5,11 @@
 // Owns:     the socket, the session; borrows a Transaction from its home from MAIL to the end.
 // Turn:     bytes in and replies out; the shard sends all replies of a turn in Outbox order at its
 //           end.
-// See:      DESIGN 7; reliability rows 18-22, 55, 97-100.
+// See:      DESIGN 7; reliability rows 18-22, 55, 74, 79, 97-100.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -18,6 +20,7 @@
 #include "core/smtp/server_session.h"
 #include "io/io.h"
 #include "io/stream.h"
+#include "io/tls/session.h"
 #include "spool/spool.h"
 
 namespace backstay {
@@ -33,6 +36,10 @@ class InboundHome : public TransactionHome {
   // The answer to a new transaction: positive, or why not (spool full, closed, shutting down).
   virtual Reply MayReceive() const = 0;
   virtual void OnMessageStored(CommitResult result) = 0;
+  // For a client of that listener. Null: the configuration has no certificate any more.
+  virtual std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) = 0;
+  virtual List<PendingHandshake>& Handshakes() = 0;
+  virtual void OnHandshake(bool completed) = 0;
   virtual void OnInboundClosed(InboundConnection& connection) = 0;
 
  protected:
@@ -48,8 +55,9 @@ class InboundConnection final : public ListNode,
                     const ServerParams& params, InboundHome& home);
   ~InboundConnection();  // closed, or the simulated host crashed
 
-  // `refusal` not positive: sent instead of the greeting, then closed.
-  void Start(Fd socket, const SocketAddress& client, const Reply& refusal);
+  // `refusal` not positive: sent instead of the greeting, then closed. `listener` is the number of
+  // the one that accepted it.
+  void Start(Fd socket, uint32_t listener, const SocketAddress& client, const Reply& refusal);
   const SocketAddress& client() const { return client_; }
   // 421 and close, unless a message is being received or committed and `now_too` is false.
   void ShutDown(bool now_too);
@@ -60,6 +68,7 @@ class InboundConnection final : public ListNode,
   size_t OnStreamBytes(Bytes bytes) override;
   void OnStreamEnd(IoError error) override;
   void OnStreamDrained() override;
+  void OnStreamSecure() override;
   void OnStreamClosed() override;
 
   Reply OnMail(std::string_view reverse_path, const MailParams& params) override;
@@ -91,6 +100,9 @@ class InboundConnection final : public ListNode,
   void OnIdle();
 
   void Pump();
+  void SayGoodbye();
+  void StartTls();
+  void SetDeadline(absl::Duration delay);
   void Close();
   void DropTransaction();
 
@@ -107,8 +119,10 @@ class InboundConnection final : public ListNode,
   SocketAddress client_;
   Transaction* transaction_ = nullptr;
   Instant last_progress_;
+  uint32_t listener_ = 0;
   bool admitted_ = false;
   bool greeting_sent_ = false;
+  bool handshake_owed_ = false;  // OnHandshake
   bool closing_ = false;
 };
 

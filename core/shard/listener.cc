@@ -49,8 +49,8 @@ absl::StatusOr<std::vector<Fd>> OpenListeners(Io& io, const std::vector<SocketAd
   return sockets;
 }
 
-Listener::Listener(Io& io, TimerWheel& wheel, ListenerEvents& events, Fd socket)
-    : io_(io), wheel_(wheel), events_(events), socket_(socket) {
+Listener::Listener(Io& io, TimerWheel& wheel, ListenerEvents& events, Fd socket, uint32_t number)
+    : io_(io), wheel_(wheel), events_(events), socket_(socket), number_(number) {
   ASSERT(socket_.valid());
 }
 
@@ -79,7 +79,7 @@ void Listener::Stop() {
 
 void Listener::OnAccept(const IoResult& result) {
   if (result.ok()) {
-    events_.OnAccepted(result.fd());
+    events_.OnAccepted(result.fd(), number_);
   }
   if (result.more()) {
     return;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -24,7 +25,8 @@ absl::StatusOr<std::vector<Fd>> OpenListeners(Io& io, const std::vector<SocketAd
 
 class ListenerEvents {
  public:
-  virtual void OnAccepted(Fd socket) = 0;
+  // `listener` is the number that the listener was made with.
+  virtual void OnAccepted(Fd socket, uint32_t listener) = 0;
 
  protected:
   ~ListenerEvents() = default;
@@ -32,7 +34,8 @@ class ListenerEvents {
 
 class Listener {
  public:
-  Listener(Io& io, TimerWheel& wheel, ListenerEvents& events, Fd socket);
+  // `number`: its place in smtp.listen, the same in every shard.
+  Listener(Io& io, TimerWheel& wheel, ListenerEvents& events, Fd socket, uint32_t number);
 
   void Start();
   // No more connections; closed() turns true now or in a later turn.
@@ -55,6 +58,7 @@ class Listener {
   TimerWheel& wheel_;
   ListenerEvents& events_;
   Fd socket_;
+  const uint32_t number_;
   bool stopping_ = false;
   Pause pause_{this};
   Completion<&Listener::OnAccept> accept_{this};

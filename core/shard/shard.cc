@@ -16,6 +16,9 @@ namespace {
 
 // DESIGN 3.3: after SIGTERM, how long open data may still take.
 constexpr absl::Duration kDrainLimit = absl::Seconds(5);
+// A full handshake costs a fifth of a millisecond with ECDSA and one with RSA (2048 bits); who is
+// already in pays for no more of them than this between two turns.
+constexpr size_t kHandshakesPerTurn = 4;
 constexpr size_t kStagingBytesMin = 4_MiB;
 constexpr size_t kPendingBytesMin = 2_MiB;
 // A post that found its ring full is tried again this soon.
@@ -46,6 +49,7 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       snapshot_(&setup.snapshot),
       server_params_(setup.snapshot.server),
       wheel_(io.Now()),
+      ticket_keys_(setup.ticket_keys),
       spool_(io, setup.spool_directory, OptionsOf(setup), *this),
       intake_shards_(setup.intake_shards),
       admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
@@ -54,7 +58,8 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_) {
   ListenerEvents& events = *this;
   for (const Fd socket : setup.listeners) {
-    listeners_.push_back(std::make_unique<Listener>(io_, wheel_, events, socket));
+    const auto number = static_cast<uint32_t>(listeners_.size());
+    listeners_.push_back(std::make_unique<Listener>(io_, wheel_, events, socket, number));
   }
 }
 
@@ -72,6 +77,7 @@ void Shard::Turn() {
   io_.Turn(NextWake());       // submit, wait, run completions: machines eat, output queues
   BuryClosed();               // connections whose last event was in the turn before
   DrainInbox();               // messages from other shards
+  StepHandshakes();           // some of the clients that are between 220 and TLS
   wheel_.Advance(io_.Now());  // idle connections, deadlines, probes, due deferrals
   routes_.Dispatch();         // start attempts, up to each destination's window
   spool_.CommitTurn();        // one write and one sync for everything appended meanwhile
@@ -84,7 +90,7 @@ void Shard::Turn() {
 }
 
 Instant Shard::NextWake() const {
-  if (routes_.wanting() || !closed_.empty()) {
+  if (routes_.wanting() || !closed_.empty() || !handshakes_.empty()) {
     return io_.Now();
   }
   const Instant next = std::min(wheel_.NextDue(), spool_.NextDue());
@@ -94,6 +100,16 @@ Instant Shard::NextWake() const {
 void Shard::BuryClosed() {
   while (InboundConnection* connection = closed_.PopFront()) {
     delete connection;
+  }
+}
+
+void Shard::StepHandshakes() {
+  if (handshakes_.empty()) {
+    return;
+  }
+  ticket_keys_.AdvanceTo(io_.Now());
+  for (size_t count = 0; count < kHandshakesPerTurn && !handshakes_.empty(); ++count) {
+    handshakes_.PopFront()->Step();
   }
 }
 
@@ -226,7 +242,7 @@ bool Shard::quiet() const {
 
 // ---- intake ----
 
-void Shard::OnAccepted(Fd socket) {
+void Shard::OnAccepted(Fd socket, uint32_t listener) {
   const SocketAddress client = io_.PeerAddress(socket);
   Reply verdict =
       draining_ ? replies::kShuttingDown : admission_.OnConnect(client.bytes(), client.is_v6());
@@ -234,7 +250,7 @@ void Shard::OnAccepted(Fd socket) {
   (admitted ? counters_.connections_accepted : counters_.connections_refused) += 1;
   auto* connection = new InboundConnection(io_, wheel_, spool_, outbox_, server_params_, *this);
   inbound_.PushBack(connection);
-  connection->Start(socket, client, verdict);
+  connection->Start(socket, listener, client, verdict);
 }
 
 void Shard::OnInboundClosed(InboundConnection& connection) {
@@ -286,6 +302,17 @@ Reply Shard::MayReceive() const {
 
 void Shard::OnMessageStored(CommitResult result) {
   (result == CommitResult::kStored ? counters_.messages_stored : counters_.messages_refused) += 1;
+}
+
+std::unique_ptr<TlsSession> Shard::MakeTlsSession(uint32_t listener) {
+  if (snapshot_->tls == nullptr) {
+    return nullptr;
+  }
+  return std::make_unique<TlsSession>(*snapshot_->tls, TlsSession::Server{ticket_keys_, listener});
+}
+
+void Shard::OnHandshake(bool completed) {
+  (completed ? counters_.handshakes_completed : counters_.handshakes_failed) += 1;
 }
 
 // ---- queue ----

@@ -27,6 +27,8 @@
 #include "core/shard/snapshot.h"
 #include "core/shard/transaction.h"
 #include "io/io.h"
+#include "io/tls/session.h"
+#include "io/tls/ticket_keys.h"
 #include "spool/spool.h"
 
 namespace backstay {
@@ -39,6 +41,7 @@ struct ShardSetup {
   uint16_t node = 0;
   PostOffice& post;
   const Snapshot& snapshot;
+  const TicketKeys& ticket_keys;  // copied: the same in every shard
 };
 
 struct ShardCounters {
@@ -46,6 +49,8 @@ struct ShardCounters {
   uint64_t connections_refused = 0;
   uint64_t messages_stored = 0;   // 250 given
   uint64_t messages_refused = 0;  // 451 or 452 at the end of data
+  uint64_t handshakes_completed = 0;
+  uint64_t handshakes_failed = 0;  // or given up
 };
 
 class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
@@ -85,7 +90,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
                            Bytes note) override;
 
-  void OnAccepted(Fd socket) override;
+  void OnAccepted(Fd socket, uint32_t listener) override;
   void OnInboundClosed(InboundConnection& connection) override;
   Transaction& TakeTransaction() override;
   void OnTransactionFree(Transaction& transaction) override;
@@ -93,6 +98,9 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   absl::Duration IdleTimeout() const override;
   Reply MayReceive() const override;
   void OnMessageStored(CommitResult result) override;
+  std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) override;
+  List<PendingHandshake>& Handshakes() override { return handshakes_; }
+  void OnHandshake(bool completed) override;
 
   void DrainInbox();
   void OnShardMessage(const ShardMessage& message);
@@ -101,6 +109,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   void OnDrainLimit();
   void ContinueDrain();
   void BuryClosed();
+  void StepHandshakes();
   void FlushOutbox();
   Instant NextWake() const;
 
@@ -111,6 +120,8 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   ServerParams server_params_;  // refreshed in place: sessions hold a reference
   TimerWheel wheel_;
   List<Stream> outbox_;  // streams with bytes queued in this turn
+  TicketKeys ticket_keys_;
+  List<PendingHandshake> handshakes_;
   Spool spool_;
   const size_t intake_shards_;
   Admission admission_;

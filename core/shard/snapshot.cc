@@ -98,6 +98,11 @@ absl::StatusOr<std::unique_ptr<const Snapshot>> Resolve(Config config,
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
   std::sort(snapshot->domains.begin(), snapshot->domains.end(),
             [](const DomainPlan& left, const DomainPlan& right) { return left.name < right.name; });
+  if (!config.tls.certificates.empty()) {
+    ASSIGN_OR_RETURN(snapshot->tls, TlsContext::MakeServer({.certificates = config.tls.certificates,
+                                                            .hostname = snapshot->hostname}));
+  }
+  snapshot->server.starttls = snapshot->tls != nullptr;
   snapshot->server.hostname = snapshot->hostname;
   snapshot->server.message_bytes_max = config.smtp.message_bytes_max;
   snapshot->server.recipients_max = config.smtp.recipients_max;

@@ -1,7 +1,8 @@
 // core/shard/snapshot.h -- one configuration in force: checked, resolved, immutable.
 //
 // A reload makes a new one; shards switch by one pointer each (Engine::Reload).
-// Errors: absl::Status with file:line:column from the configuration, or the recipient file's line.
+// Errors: absl::Status with file:line:column from the configuration, or the recipient file's line,
+//         or the name of a certificate's file.
 // Turn:   reads files; main thread only.
 #pragma once
 
@@ -17,6 +18,7 @@
 #include "core/queue/retry_policy.h"
 #include "core/shard/config.h"
 #include "core/smtp/server_session.h"
+#include "io/tls/context.h"
 
 namespace backstay {
 
@@ -38,6 +40,7 @@ struct Snapshot {
   std::string hostname;  // config.hostname, or the machine's own
   RelayPolicy relay;
   ServerParams server;
+  std::unique_ptr<const TlsContext> tls;  // null: STARTTLS is not offered
   std::vector<DestinationPlan> destinations;
   std::vector<DomainPlan> domains;  // sorted by name
 
@@ -48,7 +51,8 @@ struct Snapshot {
   absl::Status CanReplace(const Snapshot& running) const;
 };
 
-// Reads `path` and the recipient files that it names. `default_hostname`: when none is configured.
+// Reads `path` and the files that it names: recipients, certificates. `default_hostname`: when none
+// is configured.
 absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path,
                                                              const std::string& default_hostname);
 absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view text,

@@ -37,6 +37,7 @@ void Transaction::Finish(const Client& client, bool has_dot_lines) {
   finished_ = true;
   has_dot_lines_ = has_dot_lines;
   extended_ = client.extended;
+  secure_ = client.secure;
   hostname_.assign(client.hostname);
   address_literal_.assign(client.address_literal);
   envelope_.client_address.assign(client.address);
@@ -66,6 +67,7 @@ MessageDescription Transaction::Describe(const QueueId& id) {
   trace.client_address_literal = address_literal_;
   trace.hostname = hostname_;
   trace.extended = extended_;
+  trace.secure = secure_;
   trace.queue_id = std::string_view(id_.data(), id_.size());
   if (envelope_.recipients.size() == 1) {
     trace.recipient = envelope_.recipients[0].address;

@@ -58,6 +58,7 @@ class Transaction final : private MessageSource {
     std::string_view address;          // SocketAddress::AddressString
     std::string_view address_literal;  // SocketAddress::AddressLiteral
     bool extended = true;              // EHLO: "with ESMTP"
+    bool secure = false;               // TLS: "with ESMTPS"
   };
 
   void Begin(TransactionOwner& owner, std::string_view reverse_path, BodyType body);
@@ -82,6 +83,7 @@ class Transaction final : private MessageSource {
   bool finished_ = false;
   bool has_dot_lines_ = false;
   bool extended_ = true;
+  bool secure_ = false;
   Envelope envelope_;
   std::string hostname_;
   std::string address_literal_;

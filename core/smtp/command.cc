@@ -69,10 +69,13 @@ Verb VerbOf(std::string_view word) {
   if (word.size() == 4) {
     return VerbOfFour(word);
   }
-  constexpr std::array<std::string_view, 3> kNotImplemented = {"STARTTLS", "XCLIENT", "XFORWARD"};
+  constexpr std::array<std::string_view, 2> kNotImplemented = {"XCLIENT", "XFORWARD"};
   // PRI opens HTTP/2.
   constexpr std::array<std::string_view, 8> kHttp = {"GET",    "PUT",   "CONNECT", "OPTIONS",
                                                      "DELETE", "PATCH", "TRACE",   "PRI"};
+  if (EqualsIgnoringCase(word, "STARTTLS")) {
+    return Verb::kStartTls;
+  }
   if (IsOneOf(word, kNotImplemented)) {
     return Verb::kNotImplemented;
   }

@@ -25,6 +25,7 @@ enum class Verb : uint8_t {
   kQuit,
   kVrfy,
   kHelp,
+  kStartTls,
   kBdat,            // not offered; its payload would read as commands
   kNotImplemented,  // known to RFCs, not served
   kNotSmtp,         // HTTP, SSH or a header field: somebody else's payload is played to us

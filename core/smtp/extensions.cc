@@ -78,11 +78,11 @@ ParameterFault TakeBody(std::string_view value, bool repeated, MailParams& param
 
 }  // namespace
 
-void AppendEhloReply(std::string_view hostname, uint64_t message_bytes_max, std::string& output) {
+void AppendEhloReply(std::string_view hostname, const EhloOffer& offer, std::string& output) {
   fmt::format_to(std::back_inserter(output),
                  "250-{}\r\n250-PIPELINING\r\n250-SIZE {}\r\n250-8BITMIME\r\n"
-                 "250-ENHANCEDSTATUSCODES\r\n250-VRFY\r\n250 HELP\r\n",
-                 hostname, message_bytes_max);
+                 "250-ENHANCEDSTATUSCODES\r\n{}250-VRFY\r\n250 HELP\r\n",
+                 hostname, offer.message_bytes_max, offer.starttls ? "250-STARTTLS\r\n" : "");
 }
 
 ParameterFault ParseMailParams(std::string_view text, uint64_t message_bytes_max,

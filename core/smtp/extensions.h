@@ -1,6 +1,7 @@
 // core/smtp/extensions.h -- the EHLO keywords we offer, and the parameters of MAIL with them.
 //
-// See: RFC 5321 s4.1.1.1, s4.1.2 (Mail-parameters); RFC 2920, RFC 1870, RFC 6152, RFC 2034.
+// See: RFC 5321 s4.1.1.1, s4.1.2 (Mail-parameters); RFC 2920, RFC 1870, RFC 6152, RFC 2034,
+//      RFC 3207.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,12 @@ enum class ParameterFault : uint8_t {
   kTooLarge  // SIZE= beyond what a message may have: 552
 };
 
-// The reply to EHLO. `message_bytes_max` 0: no limit (RFC 1870 s4).
-void AppendEhloReply(std::string_view hostname, uint64_t message_bytes_max, std::string& output);
+struct EhloOffer {
+  uint64_t message_bytes_max = 0;  // 0: no limit (RFC 1870 s4)
+  bool starttls = false;
+};
+
+void AppendEhloReply(std::string_view hostname, const EhloOffer& offer, std::string& output);
 
 // The first fault from the left wins; `params` then holds what stood before it.
 ParameterFault ParseMailParams(std::string_view text, uint64_t message_bytes_max,

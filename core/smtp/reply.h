@@ -42,6 +42,7 @@ inline constexpr Reply kTimedOut{421, "4.4.2", "Timed out waiting for input"};
 
 // What a server session says by itself.
 inline constexpr Reply kStartData{354, "", "End data with <CR><LF>.<CR><LF>"};
+inline constexpr Reply kReadyForTls{220, "2.0.0", "Ready to start TLS"};
 inline constexpr Reply kBye{221, "2.0.0", "Bye"};
 inline constexpr Reply kHelp{214, "2.0.0", "See RFC 5321"};
 inline constexpr Reply kCannotVerify{252, "2.5.0", "Cannot verify, send some mail and see"};
@@ -59,6 +60,9 @@ inline constexpr Reply kArgumentNeeded{501, "5.5.4", "This command needs an argu
 inline constexpr Reply kBadParameter{501, "5.5.4", "Bad or repeated parameter"};
 inline constexpr Reply kUnknownParameter{555, "5.5.4", "Parameter not recognized"};
 inline constexpr Reply kSayHelloFirst{503, "5.5.1", "Send EHLO or HELO first"};
+inline constexpr Reply kTlsIsActive{503, "5.5.1", "TLS is active already"};
+inline constexpr Reply kSayEhloFirst{503, "5.5.1", "Send EHLO first"};
+inline constexpr Reply kTlsInTransaction{503, "5.5.1", "Not inside a mail transaction"};
 inline constexpr Reply kNestedMail{503, "5.5.1", "Nested MAIL command"};
 inline constexpr Reply kMailFirst{503, "5.5.1", "Need MAIL command"};
 inline constexpr Reply kNoRecipients{554, "5.5.1", "No valid recipients"};

@@ -66,6 +66,15 @@ void ServerSession::TalkedTooEarly() {
   CloseWith(replies::kNotInSync);
 }
 
+void ServerSession::StartedTls() {
+  ASSERT(wants_tls());
+  ASSERT(output_.empty());  // it would leave encrypted, or too late
+  secure_ = true;
+  hello_ = Hello::kNone;
+  helo_.clear();
+  phase_ = Phase::kIdle;
+}
+
 void ServerSession::TimedOut() {
   CloseLater(replies::kTimedOut);
 }
@@ -74,6 +83,10 @@ void ServerSession::ShutDown() {
 }
 
 size_t ServerSession::Consume(Bytes bytes) {
+  if (wants_tls() && !bytes.empty()) {
+    MARK("text waiting for TLS");
+    CloseWith(replies::kNotInSync);
+  }
   size_t taken = 0;
   while (taken < bytes.size() && !wants_close() && !awaiting_finish() &&
          output_.size() < kOutputBytesMax) {
@@ -92,7 +105,7 @@ void ServerSession::DropOutput(size_t bytes) {
 }
 
 bool ServerSession::in_transaction() const {
-  return phase_ != Phase::kIdle && phase_ != Phase::kClosing;
+  return phase_ != Phase::kIdle && phase_ != Phase::kStartingTls && phase_ != Phase::kClosing;
 }
 
 bool ServerSession::in_data() const {
@@ -177,6 +190,9 @@ void ServerSession::ExecuteVerb(const Command& command, bool more) {
     case Verb::kData:
       Data(command, more);
       return;
+    case Verb::kStartTls:
+      StartTls(command, more);
+      return;
     case Verb::kRset:
     case Verb::kNoop:
     case Verb::kVrfy:
@@ -214,7 +230,10 @@ void ServerSession::SayHello(const Command& command) {
   helo_.assign(command.argument);
   if (command.verb == Verb::kEhlo) {
     hello_ = Hello::kExtended;
-    AppendEhloReply(params_.hostname, params_.message_bytes_max, output_);
+    AppendEhloReply(
+        params_.hostname,
+        {.message_bytes_max = params_.message_bytes_max, .starttls = params_.starttls && !secure_},
+        output_);
   } else {
     hello_ = Hello::kPlain;
     Answer(Reply{250, "", params_.hostname});
@@ -323,6 +342,32 @@ void ServerSession::Data(const Command& command, bool more) {
   Answer(replies::kStartData);
 }
 
+void ServerSession::StartTls(const Command& command, bool more) {
+  if (!params_.starttls) {
+    Answer(replies::kNotImplemented);
+    return;
+  }
+  if (more) {
+    // Commands that whoever sits between us and the client puts there would be read as said inside
+    // TLS, and behind an authentication of the client as the client's own (CVE-2011-0411).
+    MARK("text waiting behind STARTTLS");
+    CloseWith(replies::kNotInSync);
+    return;
+  }
+  if (!command.argument.empty()) {
+    Answer(replies::kNoArgument);
+  } else if (secure_) {
+    Answer(replies::kTlsIsActive);
+  } else if (hello_ != Hello::kExtended) {
+    Answer(replies::kSayEhloFirst);
+  } else if (phase_ != Phase::kIdle) {
+    Answer(replies::kTlsInTransaction);
+  } else {
+    Answer(replies::kReadyForTls);
+    phase_ = Phase::kStartingTls;
+  }
+}
+
 void ServerSession::Junk(const Command& command) {
   if (++junk_ > kJunkMax) {
     MARK("too much junk");
@@ -356,87 +401,6 @@ void ServerSession::Quit(const Command& command) {
     return;
   }
   CloseWith(replies::kBye);
-}
-
-// ---- content ----
-
-size_t ServerSession::ConsumeContent(Bytes bytes) {
-  const size_t taken = reader_.Consume(bytes, [this](Bytes content) { OnContent(content); });
-  if (phase_ == Phase::kContent && reader_.fault() != DataReader::Fault::kNone) {
-    Doom(reader_.fault() == DataReader::Fault::kNul ? replies::kNulInData : replies::kBareNewline);
-  }
-  const bool more = taken < bytes.size();
-  if (phase_ == Phase::kSwallowing) {
-    content_bytes_ += taken;
-    if (reader_.done()) {
-      EndSwallowing(more);
-    } else if (content_bytes_ > kSwallowedBytesMax) {
-      MARK("refused message without an end");
-      CloseWith(*verdict_);
-    }
-    return taken;
-  }
-  if (reader_.done()) {
-    if (more && hello_ == Hello::kPlain) {
-      last_word_ = &replies::kNotInSync;
-    }
-    phase_ = Phase::kAwaitingFinish;
-    staged_ = false;
-    intake_.OnEndOfData(reader_.has_dot_lines());
-  }
-  return taken;
-}
-
-// The verdict must not depend on where the content was cut: what counts is which fault came first.
-void ServerSession::OnContent(Bytes content) {
-  uint64_t fitting = content.size();
-  if (params_.message_bytes_max != 0) {
-    fitting = std::min<uint64_t>(fitting, params_.message_bytes_max - content_bytes_);
-  }
-  content_bytes_ += fitting;
-  hops_.Consume(content.first(fitting), params_.hostname);
-  if (hops_.looping()) {
-    Doom(replies::kMailLoop);
-  } else if (fitting < content.size()) {
-    Doom(replies::kMessageTooBig);
-  } else {
-    intake_.OnContent(content);
-  }
-}
-
-// The message cannot be taken any more, but its end must be found: what follows is not commands.
-void ServerSession::Doom(const Reply& verdict) {
-  phase_ = Phase::kSwallowing;
-  verdict_ = &verdict;
-  content_bytes_ = 0;
-  reader_.Discard();
-  DropStaged();
-}
-
-void ServerSession::EndSwallowing(bool more) {
-  ResetTransaction();
-  if (reader_.fault() != DataReader::Fault::kNone) {
-    MARK("malformed data");
-    CloseWith(*verdict_);  // whose framing is broken once is not believed again
-    return;
-  }
-  Answer(*verdict_);
-  if (more && hello_ == Hello::kPlain && !wants_close()) {
-    CloseWith(replies::kNotInSync);
-  }
-}
-
-void ServerSession::FinishData(const Reply& reply) {
-  ASSERT(awaiting_finish());
-  ResetTransaction();
-  if (reply.positive()) {
-    errors_ = 0;
-    junk_ = 0;
-  }
-  Answer(reply);
-  if (last_word_ != nullptr && !wants_close()) {
-    CloseWith(*last_word_);
-  }
 }
 
 // ---- ends ----

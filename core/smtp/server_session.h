@@ -3,13 +3,16 @@
 // The owner feeds Consume() with what arrives, sends output(), and obeys wants_close(). The session
 // asks its Intake for every verdict. One function resets a transaction (DESIGN 7).
 //
+// STARTTLS: with wants_tls() the owner sends output(), makes the connection secure and calls
+// StartedTls(); what was said before is then forgotten.
+//
 // Owns:     replies not yet sent (at most kOutputBytesMax and one reply more), one partial command
 //           line (at most kLineBytesMax).
 // Outlives: nothing; `params` and `intake` must outlive it.
 // Errors:   what a client does wrong is a reply, never a Status; nothing here allocates per message
 //           in steady state.
 // See:      RFC 5321 (s4.1.4 order of commands), RFC 2920 (pipelining), RFC 1870 (SIZE), RFC 6152,
-//           RFC 2034; reliability rows 1-22 and 29-38.
+//           RFC 2034, RFC 3207 (STARTTLS); reliability rows 1-22, 29-38 and 71-73.
 #pragma once
 
 #include <cstddef>
@@ -68,6 +71,7 @@ struct ServerParams {
   uint64_t message_bytes_max = 0;  // 0: no limit
   size_t recipients_max = 0;
   bool normalize_line_endings = false;  // smtp.line_endings
+  bool starttls = false;                // offered
 };
 
 class ServerSession {
@@ -104,14 +108,20 @@ class ServerSession {
   // 421 4.4.2 or 421 4.3.2, then wants_close(). While awaiting_finish() that comes first.
   void TimedOut();
   void ShutDown();
+  // The connection is secure: as if it had just been greeted (RFC 3207 s4.2), but for the limits.
+  void StartedTls();
   // Bytes that arrived before Greet() was sent: early talker (row 18): 554 5.5.0, wants_close().
   void TalkedTooEarly();
 
   std::string_view output() const { return output_; }  // replies not yet sent, in order
   void DropOutput(size_t bytes);
   bool wants_close() const { return phase_ == Phase::kClosing; }  // send output(), then close
-  bool in_transaction() const;                                    // MAIL accepted, not yet over
-  bool in_data() const;                                           // between 354 and the end of data
+  // 220 was said: the next byte of the client is TLS. Until then nothing may have been sent behind
+  // STARTTLS, whoever sent it: 554, wants_close().
+  bool wants_tls() const { return phase_ == Phase::kStartingTls; }
+  bool secure() const { return secure_; }
+  bool in_transaction() const;  // MAIL accepted, not yet over
+  bool in_data() const;         // between 354 and the end of data
   bool awaiting_finish() const { return phase_ == Phase::kAwaitingFinish; }  // FinishData owed
   bool extended() const { return hello_ == Hello::kExtended; }               // greeted with EHLO
   std::string_view helo() const { return helo_; }  // argument of EHLO/HELO; empty before
@@ -123,6 +133,7 @@ class ServerSession {
     kContent,         // behind 354
     kSwallowing,      // behind 354, the message is doomed: verdict_ is its reply
     kAwaitingFinish,  // Intake has it all
+    kStartingTls,     // behind the 220 to STARTTLS
     kClosing
   };
   enum class Hello : uint8_t { kNone, kPlain, kExtended };
@@ -135,6 +146,7 @@ class ServerSession {
   void Mail(const Command& command);
   void Rcpt(const Command& command);
   void Data(const Command& command, bool more);
+  void StartTls(const Command& command, bool more);
   void Junk(const Command& command);
   void Quit(const Command& command);
   void OnContent(Bytes content);
@@ -162,6 +174,7 @@ class ServerSession {
   DataReader reader_;
   Phase phase_ = Phase::kIdle;
   Hello hello_ = Hello::kNone;
+  bool secure_ = false;
   bool staged_ = false;  // Intake has something that only OnReset or OnEndOfData ends
   uint8_t errors_ = 0;
   uint8_t junk_ = 0;

@@ -21,6 +21,7 @@ struct Trace {
   std::string_view client_address_literal;  // SocketAddress::AddressLiteral: "IPv6:2001:db8::1"
   std::string_view hostname;                // ours
   bool extended = false;                    // greeted with EHLO
+  bool secure = false;                      // came over TLS
   std::string_view queue_id;
   std::string_view recipient;  // empty: more than one, which must not see each other
   WallTime time;

@@ -306,13 +306,29 @@ std::string Dialogue::Control(const std::string& verb, const std::string& words)
     client_.reset();
   } else if (verb == "connect") {
     client_ = std::make_unique<LineClient>(world_, client_host_, kDaemonAddress);
+  } else if (verb == "tls") {
+    return StartTls();
+  } else if (verb == "close_notify") {
+    client_->CloseAfterSend();
   } else {
     return "no such statement";
   }
   return "";
 }
 
+std::string Dialogue::StartTls() {
+  const auto context = TlsContext::MakeClient({});
+  return context.ok() && client_->StartTls(**context, kReplyTime) ? "" : "no handshake";
+}
+
 void Dialogue::Set(const std::string& words) {
+  if (words == "tls on") {
+    folder_ = std::make_unique<TestFolder>();
+    const TestCertificate made(folder_->path(), "made");
+    tls_ = fmt::format("[tls]\ncertificate = \"{}\"\nprivate_key = \"{}\"\n",
+                       made.files().certificate, made.files().private_key);
+    return;
+  }
   const size_t space = words.find(' ');
   settings_.emplace_back(words.substr(0, space), words.substr(space + 1));
 }
@@ -338,9 +354,9 @@ std::string Dialogue::ConfigText() const {
   return fmt::format(
       "hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = 1\n{}"
       "[spool]\ndirectory = \"/spool\"\nsegment_size = \"4MiB\"\nreserve = \"8MiB\"\n"
-      "[retry]\n{}[admin]\nlisten = \"\"\n[[domain]]\nname = \"{}\"\nprimary = "
+      "{}[retry]\n{}[admin]\nlisten = \"\"\n[[domain]]\nname = \"{}\"\nprimary = "
       "[\"10.0.0.3:25\"]\n{}",
-      smtp, retry, name, domain);
+      smtp, tls_, retry, name, domain);
 }
 
 void Dialogue::EnsureStarted() {

@@ -10,6 +10,7 @@
 //   S: pattern                 the next reply line; * and ? as in a shell. "250-*": a whole reply
 //   S: close                   the server closed
 //   connect, disconnect        the client comes, goes (it is connected at the start)
+//   tls, close_notify          the client's handshake, behind the 220; its orderly end
 //   primary up, primary down
 //   primary reply COMMAND CODE TEXT [for <address>], primary reply none
 //   primary got N [from <path> [to <path> ...]]
@@ -18,7 +19,7 @@
 //   primary got only crlf      no bare CR or LF in any mail
 //   crash, restart, stop, reload, advance 31m
 //   repeat N ... end
-//   config KEY VALUE           before the first line, or before reload
+//   config KEY VALUE           before the first line, or before reload; "tls on": a certificate
 //   spool empty, spool live N, spool dsn pending N
 #pragma once
 
@@ -27,6 +28,8 @@
 #include <vector>
 
 #include "io/sim/world.h"
+#include "io/tls/context.h"
+#include "tests/support/certificates.h"
 #include "tests/support/line_client.h"
 #include "tests/support/scripted_primary.h"
 #include "tests/support/sim_daemon.h"
@@ -58,6 +61,7 @@ class Dialogue {
   void Set(const std::string& words);
   void EnsureStarted();
   std::string ConfigText() const;
+  std::string StartTls();
 
   World world_;
   Host& daemon_host_;
@@ -69,6 +73,8 @@ class Dialogue {
   std::unique_ptr<SimDaemon> daemon_;
   std::unique_ptr<LineClient> client_;
   std::vector<std::pair<std::string, std::string>> settings_;
+  std::unique_ptr<TestFolder> folder_;  // of the certificate, if there is one
+  std::string tls_;                     // the section of the configuration
   bool started_ = false;
 };
 

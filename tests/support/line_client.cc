@@ -1,6 +1,8 @@
 // tests/support/line_client.cc -- sends what it is told, keeps what it gets.
 #include "tests/support/line_client.h"
 
+#include "io/tls/session.h"
+
 namespace backstay {
 
 LineClient::LineClient(World& world, Host& host, const SocketAddress& server)
@@ -45,8 +47,24 @@ void LineClient::Disconnect() {
   }
 }
 
+bool LineClient::StartTls(const TlsContext& context, absl::Duration at_most) {
+  stream_.StartTls(std::make_unique<TlsSession>(context, TlsSession::Client{"mx2.example.net"}),
+                   turns_);
+  io_->Wake();
+  world_.RunUntil([this] { return secure_ || ended_; }, at_most);
+  return secure_;
+}
+
+void LineClient::CloseAfterSend() {
+  stream_.CloseAfterSend();
+  io_->Wake();
+}
+
 void LineClient::Turn() {
   io_->Turn(Instant::Max());
+  while (PendingHandshake* next = turns_.PopFront()) {
+    next->Step();
+  }
 }
 
 size_t LineClient::OnStreamBytes(Bytes bytes) {

@@ -79,7 +79,8 @@ absl::Status SimDaemon::Start() {
                            .intake_shards = post_->shards(),
                            .node = directory_->node(),
                            .post = *post_,
-                           .snapshot = *snapshot_};
+                           .snapshot = *snapshot_,
+                           .ticket_keys = TicketKeys(TicketSecret{}, Instant())};
     runners_.push_back(std::make_unique<Runner>(std::move(io), setup));
   }
   for (size_t index = 0; index < runners_.size(); ++index) {
@@ -223,6 +224,8 @@ ShardCounters SimDaemon::counters() const {
     sum.connections_refused += counters.connections_refused;
     sum.messages_stored += counters.messages_stored;
     sum.messages_refused += counters.messages_refused;
+    sum.handshakes_completed += counters.handshakes_completed;
+    sum.handshakes_failed += counters.handshakes_failed;
   }
   return sum;
 }

@@ -31,7 +31,9 @@ if(BoringSSL_FOUND AND NOT TARGET BoringSSL::SSL)
     IMPORTED_LOCATION ${BoringSSL_CRYPTO_LIBRARY}
     INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${BoringSSL_INCLUDE_DIR}
     INTERFACE_INCLUDE_DIRECTORIES ${BoringSSL_INCLUDE_DIR}
-    INTERFACE_LINK_OPTIONS "LINKER:--exclude-libs,ALL")
+    # Only these two: with ALL, clang's sanitizers, archives as well, would hide their malloc from
+    # the shared libraries, which would then free what another allocator gave.
+    INTERFACE_LINK_OPTIONS "LINKER:--exclude-libs,libssl.a:libcrypto.a")
   add_library(BoringSSL::SSL UNKNOWN IMPORTED)
   set_target_properties(BoringSSL::SSL PROPERTIES
     IMPORTED_LOCATION ${BoringSSL_SSL_LIBRARY}

@@ -342,6 +342,13 @@ TEST(Config, OtherImpossibleValuesAreRefused) {
       {With("[delivery]\ntls = \"verify\""),
        "f:2:7: delivery.tls: this version cannot speak TLS to a primary, so mail would leave in "
        "clear text; \"opportunistic\" or \"off\" accept that"},
+      {With("[tls]\ncertificate = [\"a\", \"b\"]\nprivate_key = \"a\""),
+       "f:3:15: tls.private_key names 1 files and tls.certificate 2: each certificate needs its "
+       "key, at the same place of the array"},
+      {With("[tls]\nprivate_key = [\"a.pem\"]"),
+       "f:2:15: tls.certificate and tls.private_key are needed together"},
+      {With("[tls]\ncertificate = 1\nprivate_key = \"a\""),
+       "f:2:15: tls.certificate wants a file name in quotes, or an array of them, not a number"},
       {With("[tls]\ncertificate = \"a.pem\""),
        "f:2:15: tls.certificate and tls.private_key are needed together"},
       {With("[delivery]\nclient_key = \"a.pem\""),
@@ -393,12 +400,25 @@ TEST(Config, ForeignLettersInCommentsAndPathsAreKept) {
   EXPECT_EQ(config.spool.directory, "/var/lib/Gr\u00f6\u00dfe");
 }
 
+TEST(Config, CertificatesComeAloneOrSideBySide) {
+  const auto read = [](const std::string& tls) {
+    std::string pairs;
+    for (const TlsFiles& files : Accepted(With("[tls]\n" + tls)).tls.certificates) {
+      pairs += files.certificate + "+" + files.private_key + " ";
+    }
+    return pairs;
+  };
+  EXPECT_EQ(read(""), "");
+  EXPECT_EQ(read("certificate = \"\"\nprivate_key = \"\""), "");
+  EXPECT_EQ(read("certificate = []\nprivate_key = []"), "");
+  EXPECT_EQ(read("certificate = \"c.pem\"\nprivate_key = \"k.pem\""), "c.pem+k.pem ");
+  EXPECT_EQ(read("certificate = [\"e.pem\", \"r.pem\"]\nprivate_key = [\"ek.pem\", \"rk.pem\"]"),
+            "e.pem+ek.pem r.pem+rk.pem ");
+}
+
 TEST(Config, KeysWithoutTheirFeatureAreNamed) {
   const Config config = Accepted(R"([smtp]
 dnsbl = ["zen.example:3", "other.example"]
-[tls]
-certificate = "cert.pem"
-private_key = "key.pem"
 [[domain]]
 name = "a.example"
 primary = "mx"
@@ -414,10 +434,9 @@ recipients = "verify"
   EXPECT_EQ(config.notices,
             (std::vector<std::string>{
                 "f:2:9: not in effect yet: smtp.dnsbl",
-                "f:4:15: not in effect yet: tls.certificate (STARTTLS is not offered)",
-                "f:8:11: not in effect yet: domain.primary (\"mx\": mail is kept)",
-                "f:9:18: not in effect yet: domain.quota_messages, and 1 more of these",
-                "f:14:14: not in effect yet: domain.recipients (\"verify\": every recipient is "
+                "f:5:11: not in effect yet: domain.primary (\"mx\": mail is kept)",
+                "f:6:18: not in effect yet: domain.quota_messages, and 1 more of these",
+                "f:11:14: not in effect yet: domain.recipients (\"verify\": every recipient is "
                 "taken)"}));
 }
 

@@ -128,7 +128,8 @@ TEST(ReceivePath, DoesNotAllocatePerMessageWhenWarm) {
                       .intake_shards = 1,
                       .node = directory->node(),
                       .post = post,
-                      .snapshot = **snapshot});
+                      .snapshot = **snapshot,
+                      .ticket_keys = TicketKeys(NewTicketSecret(), io->Now())});
     post.Register(0, io.get());
     shard.Start();
     while (!shard.finished()) {

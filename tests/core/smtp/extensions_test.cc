@@ -11,10 +11,16 @@ namespace {
 
 TEST(Extensions, EhloReplyListsWhatIsServed) {
   std::string output;
-  AppendEhloReply("mx2.example.net", 52428800, output);
+  AppendEhloReply("mx2.example.net", {.message_bytes_max = 52428800}, output);
   EXPECT_EQ(output,
             "250-mx2.example.net\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n"
             "250-ENHANCEDSTATUSCODES\r\n250-VRFY\r\n250 HELP\r\n");
+}
+
+TEST(Extensions, EhloReplyOffersTlsWhereThereIsAny) {
+  std::string output;
+  AppendEhloReply("mx2.example.net", {.message_bytes_max = 1, .starttls = true}, output);
+  EXPECT_NE(output.find("\r\n250-STARTTLS\r\n"), std::string::npos) << output;
 }
 
 TEST(Extensions, MailParameters) {

@@ -24,13 +24,14 @@ enum class Symbol : int {
   kData,
   kRset,
   kNoop,
+  kStartTls,
   kQuit,
   kText,
   kDot,
   kStray,
   kBig
 };
-inline constexpr size_t kSymbols = 17;
+inline constexpr size_t kSymbols = 18;
 
 inline constexpr std::array<std::string_view, kSymbols> kSymbolText = {
     "EHLO c\r\n",
@@ -45,6 +46,7 @@ inline constexpr std::array<std::string_view, kSymbols> kSymbolText = {
     "DATA\r\n",
     "RSET\r\n",
     "NOOP\r\n",
+    "STARTTLS\r\n",
     "QUIT\r\n",
     "text\r\n",
     ".\r\n",
@@ -70,6 +72,7 @@ class SessionModel {
       case Symbol::kHelo:
         Reset();
         greeted_ = true;
+        extended_ = symbol == Symbol::kEhlo;
         return Hear("250");
       case Symbol::kBadHelo:
         return Hear("501");
@@ -88,6 +91,8 @@ class SessionModel {
         return Hear("250");
       case Symbol::kNoop:
         return Hear("250");
+      case Symbol::kStartTls:
+        return SayStartTls();
       case Symbol::kQuit:
         Reset();
         closed_ = true;
@@ -141,6 +146,15 @@ class SessionModel {
     final_reply_ = "250";
     Hear("354");
   }
+  // The handshake follows at once and succeeds.
+  void SayStartTls() {
+    if (secure_ || !extended_ || mail_) {
+      return Hear("503");
+    }
+    secure_ = true;
+    greeted_ = extended_ = false;
+    Hear("220");
+  }
   void SayContent(Symbol symbol) {
     if (symbol == Symbol::kDot) {
       in_data_ = false;
@@ -176,6 +190,8 @@ class SessionModel {
 
   const size_t content_bytes_max_;
   bool greeted_ = false;
+  bool extended_ = false;
+  bool secure_ = false;
   bool mail_ = false;  // and the intake was not told yet how it ends
   bool rcpt_ = false;
   bool no_data_ = false;

@@ -50,6 +50,23 @@ TEST(Received, UnknownClientAndSeveralRecipients) {
             "\tThu, 01 Jan 1970 00:00:00 +0000\r\n");
 }
 
+TEST(Received, NamesTheProtocol) {
+  struct Case {
+    bool extended;
+    bool secure;
+    const char* name;
+  };
+  for (const Case& row : {Case{true, true, " with ESMTPS id "},
+                          {true, false, " with ESMTP id "},
+                          {false, true, " with SMTP id "},
+                          {false, false, " with SMTP id "}}) {
+    Trace trace = Sample();
+    trace.extended = row.extended;
+    trace.secure = row.secure;
+    EXPECT_NE(Received(trace).find(row.name), std::string::npos) << row.name;
+  }
+}
+
 TEST(Received, LeapDayAndTimeBeforeTheEpoch) {
   Trace trace = Sample();
   trace.time = WallTime::FromNanoseconds(1709251199LL * 1'000'000'000);

@@ -100,6 +100,9 @@ Played Play(Bytes bytes, const ServerParams& params, Cuts cuts) {
       ASSERT(session.output().size() <= ServerSession::kOutputBytesMax + 1024);
       played.transcript.append(session.output());
       session.DropOutput(session.output().size());
+      if (session.wants_tls()) {
+        session.StartedTls();
+      }
     }
   }
   session.TimedOut();
@@ -119,6 +122,7 @@ void Check(Bytes input) {
   params.message_bytes_max = 200;
   params.recipients_max = 3;
   params.normalize_line_endings = (input[0] & 1) != 0;
+  params.starttls = (input[0] & 2) != 0;
   const Bytes sent = input.subspan(1 + kCuts);
   const uint8_t one_by_one[] = {0};
   const Played apart = Play(sent, params, Cuts(one_by_one));
