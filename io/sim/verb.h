@@ -7,7 +7,7 @@
 
 namespace backstay {
 
-enum class Verb : uint8_t {
+enum class IoVerb : uint8_t {
   kAccept,
   kConnect,
   kReceive,
@@ -21,12 +21,12 @@ enum class Verb : uint8_t {
   kTruncate,
   kUnlink  // the last
 };
-constexpr size_t kVerbs = static_cast<size_t>(Verb::kUnlink) + 1;
+constexpr size_t kVerbs = static_cast<size_t>(IoVerb::kUnlink) + 1;
 
-std::string_view Describe(Verb verb);
+std::string_view Describe(IoVerb verb);
 
-constexpr bool IsSocketVerb(Verb verb) {
-  return verb <= Verb::kSend;
+constexpr bool IsSocketVerb(IoVerb verb) {
+  return verb <= IoVerb::kSend;
 }
 
 }  // namespace backstay
