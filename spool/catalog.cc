@@ -87,8 +87,10 @@ void Catalog::Next() {
 }
 
 // Whatever could not be read stayed as it was filled, and its checksum fails.
-void Catalog::OnRangeRead(IoError error, size_t) {
-  found_[current_].is_unreadable |= error != IoError::kNone;
+void Catalog::OnRangeRead(IoError error, size_t bytes) {
+  const uint64_t wanted = step_ == Step::kCopyRead ? kBlockBytes : kHeadBytes;
+  const bool is_short = bytes < std::min<uint64_t>(wanted, found_[current_].file_bytes);
+  found_[current_].is_unreadable |= error != IoError::kNone || is_short;
   if (step_ == Step::kCopyRead) {
     return CopyRead();
   }
@@ -150,9 +152,16 @@ void Catalog::CopyRead() {
   KeepIfZero(HeadIsUnused(head_.size()) && IsZero(copy_.bytes()));
 }
 
-// At most a header that was not written to its end.
+// At most the front of a header that was not written to its end.
 bool Catalog::HeadIsUnused(size_t bytes) const {
-  return IsZero(head_.bytes().first(bytes).subspan(std::min(bytes, sizeof(SegmentHeader))));
+  const Bytes head = head_.bytes().first(bytes);
+  size_t front = 0;
+  while (front < std::min(bytes, sizeof(kSegmentMagic)) &&
+         head[front] == static_cast<uint8_t>(kSegmentMagic >> (8 * front))) {
+    ++front;
+  }
+  const bool is_ours = front == sizeof(kSegmentMagic);
+  return IsZero(head.subspan(is_ours ? std::min(bytes, sizeof(SegmentHeader)) : front));
 }
 
 void Catalog::KeepIfZero(bool is_zero) {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "core/base/check.h"
 
 namespace backstay {
 
@@ -14,13 +13,17 @@ bool CheckpointCover::Fits(const Catalog& catalog) const {
                          return true;
                        }
                        const Checkpoint::SegmentState* state = checkpoint_->Find(entry.number);
-                       return state != nullptr && state->generation == entry.header->generation;
+                       // Prepared and never used: nothing begins in it.
+                       return state != nullptr ? state->generation == entry.header->generation
+                                               : !entry.start.has_value();
                      });
 }
 
 bool CheckpointCover::Apply(Segment& segment, Index& index) const {
   const Checkpoint::SegmentState* state = checkpoint_->Find(segment.number());
-  ASSERT(state != nullptr);
+  if (state == nullptr) {
+    return segment.index.messages() == 0;
+  }
   if (state->bits != segment.index.table().bits()) {
     return false;
   }

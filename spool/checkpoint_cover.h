@@ -28,6 +28,10 @@ class CheckpointCover {
   bool Covers(uint32_t segment) const {
     return checkpoint_.has_value() && segment <= checkpoint_->covers;
   }
+  // Segments between these two may have gone back, and with them the end of the chain of commits.
+  bool MayLackBetween(uint32_t last, uint32_t next) const {
+    return last + 1 < next && Covers(last + 1);
+  }
   // Every file that it covers is the one that it knew: outcomes in another would be missed.
   bool Fits(const Catalog& catalog) const;
   // Marks who is owed in a segment whose messages are known, and pins their parts.

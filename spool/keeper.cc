@@ -1,15 +1,19 @@
 // spool/keeper.cc -- a footer for each sealed segment, then a checkpoint that covers it.
 #include "spool/keeper.h"
 
+#include <algorithm>
+
 namespace backstay {
 
-void Keeper::Step(const NoteMap& notes, const RuleBook& rules) {
+void Keeper::Step(const NoteMap& notes, const RuleBook& rules,
+                  const std::optional<Checkpoint::SegmentState>& leaving) {
   if (!footer_.busy() && !sealed_.empty()) {
     StartFooter();
   }
-  if (wants_checkpoint_ && !taken_.has_value() && !busy()) {
+  // What could not be read is not known: the checkpoints from before know more.
+  if (wants_checkpoint_ && !taken_.has_value() && !busy() && !segments_.has_gap()) {
     wants_checkpoint_ = false;
-    taken_ = Take(notes, rules);
+    taken_ = Take(notes, rules, leaving);
     outcomes_to_wait_for_ = commit_.outcomes_queued();
   }
   if (taken_.has_value() && !store_.busy() && commit_.outcomes_synced() >= outcomes_to_wait_for_) {
@@ -32,7 +36,8 @@ void Keeper::StartFooter() {
   }
 }
 
-Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules) const {
+Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
+                        const std::optional<Checkpoint::SegmentState>& leaving) const {
   Checkpoint checkpoint;
   checkpoint.notes = notes;
   checkpoint.rules = rules.Encode([this](DomainId domain) { return index_.Name(domain); });
@@ -45,6 +50,12 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules) const {
     checkpoint.segments.push_back({segment->number(), segment->header.generation,
                                    segment->index.table().bits(), segment->index.live(),
                                    segment->index.pending()});
+  }
+  if (leaving.has_value()) {
+    const auto at = std::find_if(
+        checkpoint.segments.begin(), checkpoint.segments.end(),
+        [&](const Checkpoint::SegmentState& state) { return state.number > leaving->number; });
+    checkpoint.segments.insert(at, *leaving);
   }
   return checkpoint;
 }

@@ -31,12 +31,15 @@ class Keeper {
   void OnSealed(uint32_t segment) { sealed_.push_back(segment); }
   // Recovery is over: the next start need not do it again.
   void WantCheckpoint() { wants_checkpoint_ = true; }
-  void Step(const NoteMap& notes, const RuleBook& rules);
+  // `leaving`: of Reclaim.
+  void Step(const NoteMap& notes, const RuleBook& rules,
+            const std::optional<Checkpoint::SegmentState>& leaving);
   bool busy() const { return footer_.busy() || store_.busy(); }
 
  private:
   void StartFooter();
-  Checkpoint Take(const NoteMap& notes, const RuleBook& rules) const;
+  Checkpoint Take(const NoteMap& notes, const RuleBook& rules,
+                  const std::optional<Checkpoint::SegmentState>& leaving) const;
 
   SegmentSet& segments_;
   const Index& index_;

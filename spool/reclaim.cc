@@ -87,6 +87,8 @@ void Reclaim::Step() {
 void Reclaim::Release(const Segment& segment) {
   name_ = NameOfSegment(segment.number());
   number_ = segment.number();
+  leaving_ = Checkpoint::SegmentState{
+      segment.number(), segment.header.generation, segment.index.table().bits(), {}, {}};
   // Of this run and never failed: its descriptor can be written, and what it holds is known.
   const bool can_be_spare = segment.batches_end > 0 && segment.phase == SegmentPhase::kSealed &&
                             segment.header.segment_bytes == segment_bytes_;
@@ -137,6 +139,7 @@ void Reclaim::OnSynced(const IoResult& result) {
     return Failed("directory sync", result.error());
   }
   must_sync_ = false;
+  leaving_.reset();
   phase_ = Phase::kIdle;
   if (spare_.has_value()) {
     spares_.Add(*std::exchange(spare_, std::nullopt));

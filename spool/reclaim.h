@@ -39,6 +39,8 @@ class Reclaim {
 
   // Starts the next unlink if there is something to do.
   void Step();
+  // Out of the set, and perhaps there again after a crash: a checkpoint must know it dead.
+  const std::optional<Checkpoint::SegmentState>& leaving() const { return leaving_; }
   // Spares of an earlier run: what became of their last change of name is not known.
   void Discard(std::vector<uint32_t> spares) { discarded_ = std::move(spares); }
   void NoteEmptySegment() { may_have_empty_ = true; }
@@ -75,6 +77,7 @@ class Reclaim {
   SegmentName spare_name_{};
   std::optional<Spare> spare_;  // its new name is not durable yet
   std::vector<uint32_t> discarded_;
+  std::optional<Checkpoint::SegmentState> leaving_;
   Instant retry_at_;
   uint32_t looked_at_checkpoint_ = 0;  // nothing younger could go when this one was the older
   Completion<&Reclaim::OnRenamed> rename_{this};

@@ -187,13 +187,14 @@ bool Recovery::StartReading() {
 }
 
 void Recovery::CheckPrevious(const CatalogEntry& entry) {
+  if (cover_.MayLackBetween(with_commit_.empty() ? 0 : with_commit_.back(), entry.number)) {
+    last_commit_crc_.reset();
+  }
   const std::optional<uint32_t> previous = catalog_.PreviousOf(entry);
   if (!previous.has_value() ||
       std::binary_search(with_commit_.begin(), with_commit_.end(), *previous)) {
     return;
   }
-  // What this segment follows is not what was read before it.
-  last_commit_crc_.reset();
   const std::vector<CatalogEntry>& entries = catalog_.entries();
   const bool is_there = std::any_of(entries.begin(), entries.end(), [&](const CatalogEntry& other) {
     return other.number == *previous;

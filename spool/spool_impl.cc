@@ -376,7 +376,7 @@ void Spool::Impl::ReclaimStep() {
   read_damage_.Step();
   if (phase_ == Phase::kReady && !IsRecovering()) {
     SweepStep();
-    keeper_.Step(notes_, rules_);
+    keeper_.Step(notes_, rules_, reclaim_.leaving());
     reclaim_.Step();
   }
 }

@@ -153,10 +153,7 @@ class Life {
     Send(30_KiB);
     Wait();
     const std::vector<MessageRef> live = harness_.Live();
-    for (size_t i = 0; i + 2 < live.size(); ++i) {  // the oldest segments go back
-      harness_.Settle(live[i], 0, i % 3 == 2 ? SettleKind::kFailed : SettleKind::kDelivered);
-      settled_.insert(live[i]);
-    }
+    SettleAllBut(2, 3);  // the oldest segments go back
     if (!live.empty()) {
       harness_.spool->Defer(live.back(), 0, harness_.spool->Intern("a.example"), AsBytes("note"));
     }
@@ -167,6 +164,25 @@ class Life {
     harness_.Idle(absl::Seconds(2));
     Send(500);
     Wait();
+    // A segment of this run dies: a spare, and the next one is made of it.
+    for (int round = 0; round < 4; ++round) {
+      SettleAllBut(1, 0);
+      harness_.Idle(absl::Seconds(1));
+      Send(30_KiB);
+      Send(30_KiB);
+      Wait();
+    }
+    harness_.Idle(absl::Seconds(1));
+  }
+
+  // Every so many-th fails; 0: none.
+  void SettleAllBut(size_t left, size_t failing) {
+    const std::vector<MessageRef> live = harness_.Live();
+    for (size_t i = 0; i + left < live.size(); ++i) {
+      const bool fails = failing > 0 && i % failing == failing - 1;
+      harness_.Settle(live[i], 0, fails ? SettleKind::kFailed : SettleKind::kDelivered);
+      settled_.insert(live[i]);
+    }
   }
 
   void Send(size_t bytes) {
@@ -320,8 +336,9 @@ TEST_F(EveryFailureTest, OfADiskOperationLosesNothingAndIsOvercome) {
 TEST_F(EveryFailureTest, OfOneVerbAloneLosesNothing) {
   Life healthy(past_, 1, kCircumstances.front());
   healthy.Run();
-  for (const IoVerb verb : {IoVerb::kOpen, IoVerb::kRead, IoVerb::kWrite, IoVerb::kSyncData,
-                            IoVerb::kSyncDirectory, IoVerb::kAllocate, IoVerb::kUnlink}) {
+  for (const IoVerb verb :
+       {IoVerb::kOpen, IoVerb::kRead, IoVerb::kWrite, IoVerb::kSyncData, IoVerb::kSyncDirectory,
+        IoVerb::kAllocate, IoVerb::kUnlink, IoVerb::kRename}) {
     for (uint64_t n = 1; n <= healthy.operations() && !HasFailure(); n += kStep) {
       for (const bool heals : {false, true}) {
         const IoError error = n % 3 == 0 ? IoError::kNoSpace : IoError::kDevice;

@@ -197,10 +197,12 @@ bool ShardWalk::SecondHeaderIsWhole(const CatalogEntry& entry) {
 
 // The log went on from there, so there was at least one whole batch.
 void ShardWalk::CheckPrevious(const CatalogEntry& entry) {
+  if (cover_.MayLackBetween(with_commit_.empty() ? 0 : with_commit_.back(), entry.number)) {
+    last_commit_crc_.reset();
+  }
   const std::optional<uint32_t> previous = files_.catalog().PreviousOf(entry);
   if (previous.has_value() &&
       !std::binary_search(with_commit_.begin(), with_commit_.end(), *previous)) {
-    last_commit_crc_.reset();  // what this segment follows is not what was read before it
     const bool is_there = files_.Find(*previous) != nullptr;
     if (is_there || !cover_.Covers(*previous)) {
       Tell(FindingKind::kDamaged, *previous, std::nullopt,
