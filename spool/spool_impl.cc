@@ -19,6 +19,8 @@ static_assert(kPartBytesMax + kDescriptionBytesMax < kPayloadBytesMax);
 static_assert(kPendingBytesMax / 2 + FrameBytes(kPayloadBytesMax) + kBlockBytes < kBatchBytesMax);
 const absl::Duration kRollRetry = absl::Seconds(1);
 constexpr int kToldPerTurnMax = 4;
+// 16 MiB of a usual segment: 700,000 settles.
+constexpr uint64_t kSettleShare = 16;
 constexpr int kClosingFailuresMax = 2;
 
 SpoolOptions Checked(SpoolOptions options) {
@@ -231,9 +233,17 @@ void Spool::Impl::OnRollFailed(IoError error) {
   }
 }
 
+// The disk is full: the end of the open segment is for settles, so that what is delivered meanwhile
+// is known as delivered after a crash.
+bool Spool::Impl::IsForSettlesOnly() const {
+  return !roll_.ready() && roll_error_ == IoError::kNoSpace && !commit_.wants_segment() &&
+         commit_.RoomBytes() < options_.segment_bytes / kSettleShare;
+}
+
 // Messages do not wait for a segment that cannot be had: the client is told to come back.
 void Spool::Impl::RefuseStuck() {
-  if (commit_.wants_segment() && !roll_.ready() && roll_error_ != IoError::kNone) {
+  const bool is_stuck = commit_.wants_segment() && !roll_.ready() && roll_error_ != IoError::kNone;
+  if (is_stuck || IsForSettlesOnly()) {
     staging_.RefuseWaiting(roll_error_ == IoError::kNoSpace ? CommitResult::kNoSpace
                                                             : CommitResult::kFailed);
   }
@@ -243,7 +253,7 @@ void Spool::Impl::RefuseStuck() {
 // waits for the whole of the other, and each buffer holds at most its half and one record more.
 bool Spool::Impl::MakeRoom(uint64_t payload_bytes) {
   return is_running() && commit_.gathered_bytes() < options_.pending_bytes_max / 2 &&
-         commit_.MakeRoom(payload_bytes);
+         !IsForSettlesOnly() && commit_.MakeRoom(payload_bytes);
 }
 
 // ---- what a batch became ----

@@ -115,6 +115,7 @@ class Spool::Impl final : private CommitEvents,
   void PublishRecovered();
   void PrepareSegment();
   void OpenPrepared();
+  bool IsForSettlesOnly() const;
   void RefuseStuck();
   void TellUncongested();
   void TryToClose();

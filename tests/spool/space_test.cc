@@ -63,6 +63,31 @@ TEST_F(SpaceTest, WhenNoSegmentCanBePreparedDeliveryGoesOnAndSpaceHeals) {
   EXPECT_EQ(harness.Live().size(), 2u);
 }
 
+// What was delivered while the disk was full is not delivered again.
+TEST_F(SpaceTest, OnAFullDiskSettlesAreStillWritten) {
+  SpoolHarness harness;
+  harness.Start();
+  std::vector<MessageRef> stored;
+  harness.disk().set_capacity_bytes(harness.disk().used_bytes() + 300_KiB);
+  for (uint64_t i = 0; i < 2000; ++i) {
+    Sent& sent = harness.SendAndWait(TestContent(i, 2_KiB));
+    if (sent.result != CommitResult::kStored) {
+      EXPECT_EQ(sent.result, CommitResult::kNoSpace);
+      break;
+    }
+    stored.push_back(sent.message);
+  }
+  ASSERT_GE(stored.size(), 100u);
+  for (size_t i = 0; i + 1 < stored.size(); ++i) {
+    harness.Settle(stored[i], 0);
+  }
+  const uint64_t wanted = harness.spool->SettlesQueued();
+  EXPECT_TRUE(harness.TurnUntil([&] { return harness.spool->OutcomesSynced() >= wanted; },
+                                absl::Seconds(5)));
+  harness.Restart(CrashMode::kNothingUnsynced);
+  EXPECT_EQ(harness.Live(), std::vector<MessageRef>{stored.back()});
+}
+
 TEST_F(SpaceTest, ADiskWithoutRoomForOneSegmentStillStarts) {
   SpoolHarness harness;
   harness.Start();
