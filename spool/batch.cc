@@ -83,7 +83,8 @@ void Batch::SealStart(const StartPayload& payload, uint64_t sequence) {
 }
 
 void Batch::AddMessage(CommitWaiter* waiter, uint32_t block, uint32_t arrival_seconds,
-                       std::span<const DomainId> recipients, std::span<const PartEntry> parts) {
+                       std::span<const DomainId> recipients, std::span<const PartEntry> parts,
+                       uint64_t payload_bytes) {
   Message message;
   message.waiter = waiter;
   message.block = block;
@@ -92,6 +93,7 @@ void Batch::AddMessage(CommitWaiter* waiter, uint32_t block, uint32_t arrival_se
   message.recipients = static_cast<uint32_t>(recipients.size());
   message.first_part = static_cast<uint32_t>(parts_.size());
   message.parts = static_cast<uint32_t>(parts.size());
+  message.bytes = BytesWithParts(payload_bytes, parts);
   recipients_.insert(recipients_.end(), recipients.begin(), recipients.end());
   parts_.insert(parts_.end(), parts.begin(), parts.end());
   if (waiter != nullptr) {

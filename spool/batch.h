@@ -47,6 +47,7 @@ class Batch {
     uint32_t recipients = 0;
     uint32_t first_part = 0;
     uint32_t parts = 0;
+    uint64_t bytes = 0;  // with its parts
   };
   struct CommitFields {
     uint32_t previous_crc = 0;
@@ -73,7 +74,8 @@ class Batch {
   void SealStart(const StartPayload& payload, uint64_t sequence);
   // Notes the message whose record was ended last.
   void AddMessage(CommitWaiter* waiter, uint32_t block, uint32_t arrival_seconds,
-                  std::span<const DomainId> recipients, std::span<const PartEntry> parts);
+                  std::span<const DomainId> recipients, std::span<const PartEntry> parts,
+                  uint64_t payload_bytes);
   // Appends the commit record and zeros up to the next block.
   void Close(const CommitFields& fields, uint64_t sequence);
   void Reset();

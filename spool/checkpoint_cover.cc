@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-
 namespace backstay {
 
 bool CheckpointCover::Fits(const Catalog& catalog) const {

@@ -49,6 +49,9 @@ std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, uint32_t last_commi
   for (uint32_t local = 0; local < table.domains(); ++local) {
     PutText(out, name(table.DomainAt(local)));
   }
+  for (uint32_t local = 0; local < table.domains(); ++local) {
+    PutItem(out, index.BytesOf(local));
+  }
   PutItems(out, table.group_heads());
   PutItems(out, table.stream());
   for (const auto& [message, parts] : index.parts()) {
@@ -74,9 +77,10 @@ std::optional<DecodedFooter> DecodeFooter(Bytes payload,
   if (!domains.has_value()) {
     return std::nullopt;
   }
+  const auto bytes = TakeItems<uint64_t>(left, head.domains);
   auto groups = TakeItems<MessageTable::Group>(left, head.groups);
   auto stream = TakeItems<uint8_t>(left, head.stream_bytes);
-  if (!groups.has_value() || !stream.has_value()) {
+  if (!bytes.has_value() || !groups.has_value() || !stream.has_value()) {
     return std::nullopt;
   }
   auto table = MessageTable::Load(head.messages, *std::move(groups), *std::move(stream), *domains);
@@ -98,7 +102,8 @@ std::optional<DecodedFooter> DecodeFooter(Bytes payload,
   if (!left.empty()) {
     return std::nullopt;
   }
-  return DecodedFooter{SegmentIndex(*std::move(table), std::move(lists)), head.last_commit_crc};
+  return DecodedFooter{SegmentIndex(*std::move(table), std::move(lists), *bytes),
+                       head.last_commit_crc};
 }
 
 }  // namespace backstay

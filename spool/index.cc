@@ -19,7 +19,7 @@ DomainId Index::Intern(std::string_view domain) {
     return found->second;
   }
   const auto id = static_cast<DomainId>(domains_.size());
-  domains_.push_back(Domain{std::string(domain), 0, {}});
+  domains_.push_back(Domain{std::string(domain), {}, {}});
   ids_.emplace(std::string(domain), id);
   return id;
 }
@@ -29,37 +29,39 @@ std::string_view Index::Name(DomainId domain) const {
 }
 
 void Index::Add(Segment& segment, uint32_t block, uint32_t arrival_seconds,
-                std::span<const DomainId> recipients, std::span<const PartEntry> parts) {
-  segment.index.Add(block, arrival_seconds, recipients, parts);
+                std::span<const DomainId> recipients, std::span<const PartEntry> parts,
+                uint64_t bytes) {
+  scratch_.assign(recipients.begin(), recipients.end());
+  std::sort(scratch_.begin(), scratch_.end());
+  scratch_.erase(std::unique(scratch_.begin(), scratch_.end()), scratch_.end());
+  before_.clear();
+  for (const DomainId domain : scratch_) {
+    before_.push_back(segment.index.LoadOf(domain));
+  }
+  segment.index.Add(block, arrival_seconds, recipients, parts, bytes);
   if (!segment.is_published) {
     return;
   }
-  for (const DomainId domain : recipients) {
-    AddToDomain(segment, domain, 1);
+  for (size_t i = 0; i < scratch_.size(); ++i) {
+    UpdateDomain(segment, scratch_[i], before_[i]);
   }
   recipients_live_ += recipients.size();
   ++messages_owed_;
 }
 
-void Index::AddToDomain(const Segment& segment, DomainId id, uint32_t recipients) {
+void Index::UpdateDomain(const Segment& segment, DomainId id, const DomainLoad& before) {
   Domain& domain = At(id);
-  domain.live_recipients += recipients;
-  const auto at =
-      std::lower_bound(domain.segments.begin(), domain.segments.end(), segment.number());
-  if (at == domain.segments.end() || *at != segment.number()) {
-    domain.segments.insert(at, segment.number());
-  }
-}
-
-void Index::RemoveFromDomain(const Segment& segment, DomainId id) {
-  Domain& domain = At(id);
-  --domain.live_recipients;
-  if (segment.index.LiveRecipients(id) > 0) {
+  const DomainLoad now = segment.index.LoadOf(id);
+  domain.load += now;
+  domain.load -= before;
+  if ((now.recipients > 0) == (before.recipients > 0)) {
     return;
   }
   const auto at =
       std::lower_bound(domain.segments.begin(), domain.segments.end(), segment.number());
-  if (at != domain.segments.end() && *at == segment.number()) {
+  if (now.recipients > 0) {
+    domain.segments.insert(at, segment.number());
+  } else {
     domain.segments.erase(at);
   }
 }
@@ -69,7 +71,7 @@ void Index::Publish(Segment& segment) {
   segment.is_published = true;
   segment.index.ForEachDomain([&](DomainId domain, uint32_t live) {
     if (live > 0) {
-      AddToDomain(segment, domain, live);
+      UpdateDomain(segment, domain, DomainLoad());
     }
   });
   recipients_live_ += segment.index.live_recipients();
@@ -97,6 +99,8 @@ void Index::Settle(MessageRef message, uint32_t recipient, SettleKind kind,
   SegmentIndex& index = segment.index;
   const bool owes_dsn = kind == SettleKind::kFailed;
   const bool was_pending = index.IsPending(place->message, recipient);
+  const DomainId domain = index.Domain(place->message, recipient);
+  const DomainLoad before = index.LoadOf(domain);
   recipients_quarantined_ += kind == SettleKind::kQuarantined ? 1 : 0;
   if (was_pending) {
     ASSERT(!owes_dsn);
@@ -107,7 +111,7 @@ void Index::Settle(MessageRef message, uint32_t recipient, SettleKind kind,
   const bool is_owed = index.IsOwed(place->message);
   if (segment.is_published) {
     if (!was_pending) {
-      RemoveFromDomain(segment, index.Domain(place->message, recipient));
+      UpdateDomain(segment, domain, before);
     }
     recipients_live_ -= was_pending ? 0 : 1;
     recipients_pending_ += owes_dsn ? 1 : 0;
@@ -142,8 +146,8 @@ std::optional<MessageRef> Index::NextLive(DomainId id, std::optional<MessageRef>
   return std::nullopt;
 }
 
-uint64_t Index::LiveRecipients(DomainId domain) const {
-  return At(domain).live_recipients;
+const DomainLoad& Index::Load(DomainId domain) const {
+  return At(domain).load;
 }
 
 uint64_t Index::LiveRecipientsBefore(DomainId id, MessageRef cut) const {

@@ -27,13 +27,14 @@ class Index {
   // A durable message. Its parts are pinned already; the index gives the pins back when the last
   // recipient is settled.
   void Add(Segment& segment, uint32_t block, uint32_t arrival_seconds,
-           std::span<const DomainId> recipients, std::span<const PartEntry> parts);
+           std::span<const DomainId> recipients, std::span<const PartEntry> parts, uint64_t bytes);
   void Settle(MessageRef message, uint32_t recipient, SettleKind kind, uint64_t outcomes_queued);
   // Recovery knows all of it: from now on it is part of the queue.
   void Publish(Segment& segment);
 
   std::optional<MessageRef> NextLive(DomainId domain, std::optional<MessageRef> after) const;
-  uint64_t LiveRecipients(DomainId domain) const;
+  uint64_t LiveRecipients(DomainId domain) const { return Load(domain).recipients; }
+  const DomainLoad& Load(DomainId domain) const;
   // Of messages before `cut`.
   uint64_t LiveRecipientsBefore(DomainId domain, MessageRef cut) const;
   bool IsLive(MessageRef message, uint32_t recipient) const;
@@ -56,7 +57,7 @@ class Index {
  private:
   struct Domain {
     std::string name;
-    uint64_t live_recipients = 0;
+    DomainLoad load;
     std::vector<uint32_t> segments;  // ascending: those with live messages of the domain
   };
   struct NameHash {
@@ -69,8 +70,8 @@ class Index {
   };
 
   std::optional<Place> Find(MessageRef message) const;
-  void AddToDomain(const Segment& segment, DomainId domain, uint32_t recipients);
-  void RemoveFromDomain(const Segment& segment, DomainId domain);
+  // What the segment's load of the domain was before it changed.
+  void UpdateDomain(const Segment& segment, DomainId domain, const DomainLoad& before);
   Domain& At(DomainId domain) { return domains_[static_cast<uint32_t>(domain)]; }
   const Domain& At(DomainId domain) const { return domains_[static_cast<uint32_t>(domain)]; }
 
@@ -78,6 +79,7 @@ class Index {
   std::vector<Domain> domains_;
   absl::flat_hash_map<std::string, DomainId, NameHash, std::equal_to<>> ids_;
   std::vector<DomainId> scratch_;
+  std::vector<DomainLoad> before_;
   uint64_t messages_owed_ = 0;
   uint64_t recipients_live_ = 0;
   uint64_t recipients_pending_ = 0;

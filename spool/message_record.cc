@@ -139,4 +139,12 @@ bool DecodeMessage(Bytes payload, DecodedMessage& message) {
   return cursor.ok() && cursor.left() == 0 && is_split_well;
 }
 
+uint64_t BytesWithParts(uint64_t payload_bytes, std::span<const PartEntry> parts) {
+  uint64_t bytes = payload_bytes;
+  for (const PartEntry& part : parts) {
+    bytes += part.bytes;
+  }
+  return bytes;
+}
+
 }  // namespace backstay

@@ -177,7 +177,8 @@ void MessageWriter::Impl::WriteMessage(const MessageDescription& description,
     recipients_.push_back(spool_.index().Intern(description.domains[domain]));
   }
   const int64_t seconds = meta.arrival.nanoseconds() / 1'000'000'000;
-  commit.gathering().AddMessage(this, block, static_cast<uint32_t>(seconds), recipients_, parts_);
+  commit.gathering().AddMessage(this, block, static_cast<uint32_t>(seconds), recipients_, parts_,
+                                payload_bytes);
   parts_.clear();  // the pins go with the message
   DropAll();
 }

@@ -90,7 +90,7 @@ void Recovery::NextSegment() {
     // Without its start record the segment is damaged: a scan says so.
     const bool is_whole = entry.header.has_value() && entry.start.has_value() &&
                           !catalog_.TrustEnd(entry.number).has_value();
-    if (is_whole && cover_.Covers(entry.number) && entry.header->version >= 2) {
+    if (is_whole && cover_.Covers(entry.number) && entry.header->version >= 3) {
       segment_ = segments_.Find(entry.number);
       return footer_.Start(entry.file, *entry.header);
     }
@@ -338,7 +338,7 @@ void Recovery::AddMessage(uint32_t block, Bytes payload) {
   }
   const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
   index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
-             recipients_, message_.parts);
+             recipients_, message_.parts, BytesWithParts(payload.size(), message_.parts));
 }
 
 void Recovery::OnCommit(const CommitPayload&, bool continues) {

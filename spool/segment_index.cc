@@ -1,12 +1,18 @@
 // spool/segment_index.cc -- what is owed in one segment.
 #include "spool/segment_index.h"
 
+#include <algorithm>
+
 #include "core/base/check.h"
 
 namespace backstay {
 
-SegmentIndex::SegmentIndex(MessageTable table, PartLists parts)
+SegmentIndex::SegmentIndex(MessageTable table, PartLists parts, std::span<const uint64_t> bytes)
     : table_(std::move(table)), parts_(std::move(parts)) {
+  domains_.resize(table_.domains());
+  for (uint32_t local = 0; local < table_.domains(); ++local) {
+    domains_[local].bytes_ever = bytes[local];
+  }
   live_.Grow(table_.bits());
   for (uint32_t bit = 0; bit < table_.bits(); ++bit) {
     live_.Set(bit);
@@ -23,7 +29,9 @@ void SegmentIndex::SetOwed(Bits live, Bits pending) {
 
 // The counts, from the bits.
 void SegmentIndex::Count() {
-  domains_.assign(table_.domains(), LocalDomain());
+  for (LocalDomain& domain : domains_) {
+    domain = LocalDomain{0, 0, 0, 0, domain.bytes_ever};
+  }
   live_recipients_ = 0;
   pending_recipients_ = pending_.Count();
   MessageTable::Entry entry;
@@ -34,11 +42,16 @@ void SegmentIndex::Count() {
       domains_[local].live += is_live ? 1 : 0;
       live_recipients_ += is_live ? 1 : 0;
     });
+    for (const uint32_t local : LocalsOf(entry)) {
+      ++domains_[local].messages_ever;
+      domains_[local].messages += HasLive(entry, local) ? 1 : 0;
+    }
   }
 }
 
 uint32_t SegmentIndex::Add(uint32_t block, uint32_t arrival_seconds,
-                           std::span<const DomainId> recipients, std::span<const PartEntry> parts) {
+                           std::span<const DomainId> recipients, std::span<const PartEntry> parts,
+                           uint64_t bytes) {
   const uint32_t message = table_.messages();
   uint32_t bit = table_.bits();
   table_.Add(block, arrival_seconds, recipients);
@@ -52,6 +65,11 @@ uint32_t SegmentIndex::Add(uint32_t block, uint32_t arrival_seconds,
     ++local.live;
   }
   live_recipients_ += recipients.size();
+  for (const uint32_t local : LocalsOf(At(message))) {
+    ++domains_[local].messages;
+    ++domains_[local].messages_ever;
+    domains_[local].bytes_ever += bytes;
+  }
   if (!parts.empty()) {
     parts_[message].assign(parts.begin(), parts.end());
   }
@@ -155,12 +173,35 @@ void SegmentIndex::Settle(uint32_t message, uint32_t recipient, bool dsn_owed) {
   const uint32_t bit = entry.first_bit + recipient;
   live_.Clear(bit);
   --live_recipients_;
-  --domains_[table_.DomainOf(entry, recipient)].live;
+  const uint32_t local = table_.DomainOf(entry, recipient);
+  --domains_[local].live;
+  domains_[local].messages -= HasLive(entry, local) ? 0 : 1;
   if (dsn_owed) {
     pending_.Grow(table_.bits());
     pending_.Set(bit);
     ++pending_recipients_;
   }
+}
+
+DomainLoad SegmentIndex::LoadOf(DomainId domain) const {
+  const uint32_t local = table_.LocalOf(domain);
+  if (local == MessageTable::kNoDomain || domains_[local].messages == 0) {
+    return {};
+  }
+  const LocalDomain& of = domains_[local];
+  return {of.live, of.messages, of.bytes_ever / of.messages_ever * of.messages};
+}
+
+std::span<const uint32_t> SegmentIndex::LocalsOf(const MessageTable::Entry& entry) const {
+  scratch_.clear();
+  if (entry.list_at == 0) {
+    scratch_.push_back(entry.domain);
+    return scratch_;
+  }
+  table_.ForEachRecipient(entry, [this](uint32_t, uint32_t local) { scratch_.push_back(local); });
+  std::sort(scratch_.begin(), scratch_.end());
+  scratch_.erase(std::unique(scratch_.begin(), scratch_.end()), scratch_.end());
+  return scratch_;
 }
 
 void SegmentIndex::SettlePending(uint32_t message, uint32_t recipient) {

@@ -18,17 +18,38 @@
 
 namespace backstay {
 
+// What a domain has waiting.
+struct DomainLoad {
+  uint64_t recipients = 0;
+  uint64_t messages = 0;
+  uint64_t bytes = 0;  // a message counts as the average of its domain in its segment
+
+  DomainLoad& operator+=(const DomainLoad& more) {
+    recipients += more.recipients;
+    messages += more.messages;
+    bytes += more.bytes;
+    return *this;
+  }
+  DomainLoad& operator-=(const DomainLoad& less) {
+    recipients -= less.recipients;
+    messages -= less.messages;
+    bytes -= less.bytes;
+    return *this;
+  }
+};
+
 class SegmentIndex {
  public:
   using PartLists = absl::flat_hash_map<uint32_t, std::vector<PartEntry>>;  // by message
 
   SegmentIndex() = default;
-  // Every recipient is live.
-  SegmentIndex(MessageTable table, PartLists parts);
+  // Every recipient is live. `bytes`: of each domain, by local number.
+  SegmentIndex(MessageTable table, PartLists parts, std::span<const uint64_t> bytes);
 
   // Places must ascend. Returns the number of the message. `recipients`: the domain of each.
+  // `bytes`: with its parts.
   uint32_t Add(uint32_t block, uint32_t arrival_seconds, std::span<const DomainId> recipients,
-               std::span<const PartEntry> parts);
+               std::span<const PartEntry> parts, uint64_t bytes);
   // No message comes any more, or few.
   void ShrinkToFit();
 
@@ -59,6 +80,9 @@ class SegmentIndex {
     });
   }
 
+  DomainLoad LoadOf(DomainId domain) const;
+  // Of all its messages here, live or not.
+  uint64_t BytesOf(uint32_t local) const { return domains_[local].bytes_ever; }
   // Calls `take(domain, live recipients)` for each domain of the segment.
   template <typename Take>
   void ForEachDomain(Take take) const {
@@ -87,14 +111,19 @@ class SegmentIndex {
 
  private:
   struct LocalDomain {
-    uint32_t live = 0;
+    uint32_t live = 0;                 // recipients
+    uint32_t messages = 0;             // with a live recipient
+    uint32_t messages_ever = 0;        // in this segment
     mutable uint32_t first_group = 0;  // no live recipient in groups before it
+    uint64_t bytes_ever = 0;           // of messages_ever
   };
 
   // Decodes; the last one is remembered, because questions come in rows about the same message.
   const MessageTable::Entry& At(uint32_t message) const;
   void Count();
   bool HasLive(const MessageTable::Entry& entry, uint32_t local) const;
+  // The domains of a message, each once, ascending.
+  std::span<const uint32_t> LocalsOf(const MessageTable::Entry& entry) const;
 
   MessageTable table_;
   Bits live_;
@@ -104,6 +133,7 @@ class SegmentIndex {
   uint64_t live_recipients_ = 0;
   uint64_t pending_recipients_ = 0;
   mutable std::optional<MessageTable::Entry> last_;
+  mutable std::vector<uint32_t> scratch_;
 };
 
 }  // namespace backstay

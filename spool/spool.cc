@@ -51,6 +51,12 @@ std::optional<MessageRef> Spool::NextLive(DomainId domain, std::optional<Message
 uint64_t Spool::LiveRecipients(DomainId domain) const {
   return impl_->index().LiveRecipients(domain);
 }
+uint64_t Spool::LiveMessages(DomainId domain) const {
+  return impl_->index().Load(domain).messages;
+}
+uint64_t Spool::LiveBytes(DomainId domain) const {
+  return impl_->index().Load(domain).bytes;
+}
 SpoolTime Spool::Arrival(MessageRef message) const {
   return impl_->index().Arrival(message);
 }

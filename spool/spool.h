@@ -192,6 +192,9 @@ class Spool {
   // whose recipients of that domain are all settled or dsn pending are skipped.
   std::optional<MessageRef> NextLive(DomainId domain, std::optional<MessageRef> after) const;
   uint64_t LiveRecipients(DomainId domain) const;
+  // Messages with a live recipient of the domain, and about their bytes.
+  uint64_t LiveMessages(DomainId domain) const;
+  uint64_t LiveBytes(DomainId domain) const;
   SpoolTime Arrival(MessageRef message) const;                // to the second
   bool IsLive(MessageRef message, uint32_t recipient) const;  // neither settled nor dsn pending
   uint32_t Recipients(MessageRef message) const;              // settled ones included

@@ -265,7 +265,7 @@ void Spool::Impl::OnBatchStored(Batch& batch) {
   Segment& segment = *batch.segment();
   for (const Batch::Message& message : batch.messages()) {
     index_.Add(segment, message.block, message.arrival_seconds, batch.Recipients(message),
-               batch.Parts(message));
+               batch.Parts(message), message.bytes);
   }
   messages_appended_ += batch.messages().size();
   events_.OnSettlesDecided();

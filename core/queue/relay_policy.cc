@@ -90,8 +90,11 @@ RelayPolicy::RelayPolicy(std::vector<DomainPolicy> domains, std::string postmast
 RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   const size_t at = address.rfind('@');
   if (at == std::string_view::npos) {
-    return LowerText(address).view() == kPostmaster ? RelayVerdict{replies::kRcptOk, postmaster_}
-                                                    : RelayVerdict{replies::kUserUnknown, address};
+    if (LowerText(address).view() != kPostmaster) {
+      return {replies::kUserUnknown, address, {}};
+    }
+    return {replies::kRcptOk, postmaster_,
+            std::string_view(postmaster_).substr(postmaster_.rfind('@') + 1)};
   }
   std::string_view name = address.substr(at + 1);
   if (name.ends_with('.')) {
@@ -100,20 +103,20 @@ RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   const LowerText domain_name(name);
   const auto found = by_name_.find(domain_name.view());
   if (found == by_name_.end()) {
-    return {replies::kRelayDenied, address};
+    return {replies::kRelayDenied, address, {}};
   }
   const DomainPolicy& domain = domains_[found->second];
   if (domain.recipients == DomainPolicy::Recipients::kAny) {
-    return {replies::kRcptOk, address};
+    return {replies::kRcptOk, address, domain.name};
   }
   const LowerText whole(address.substr(0, at + 1 + name.size()));
   if (whole.view().substr(0, at) == kPostmaster) {
-    return {replies::kRcptOk, address};
+    return {replies::kRcptOk, address, domain.name};
   }
   if (domain.recipients == DomainPolicy::Recipients::kList && domain.list.contains(whole.view())) {
-    return {replies::kRcptOk, address};
+    return {replies::kRcptOk, address, domain.name};
   }
-  return {replies::kUserUnknown, address};
+  return {replies::kUserUnknown, address, {}};
 }
 
 absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_view file_name,

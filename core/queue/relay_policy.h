@@ -37,6 +37,7 @@ struct DomainPolicy {
 struct RelayVerdict {
   Reply reply;
   std::string_view address;  // what is stored: as given, but for a bare Postmaster
+  std::string_view domain;   // of a positive verdict: as configured
 };
 
 class RelayPolicy {

@@ -134,14 +134,8 @@ void ReadIntakeRules(ConfigSection& section, DomainConfig& domain) {
       domain.store_after > absl::ZeroDuration()) {
     section.NotYet("store_after");
   }
-  if (section.Read("quota_bytes", kSizeWanted, &ParseSize, domain.quota_bytes) &&
-      domain.quota_bytes > 0) {
-    section.NotYet("quota_bytes");
-  }
-  if (section.ReadNumber("quota_messages", {0, kQuotaMessagesMax}, domain.quota_messages) &&
-      domain.quota_messages > 0) {
-    section.NotYet("quota_messages");
-  }
+  section.Read("quota_bytes", kSizeWanted, &ParseSize, domain.quota_bytes);
+  section.ReadNumber("quota_messages", {0, kQuotaMessagesMax}, domain.quota_messages);
 }
 
 DomainConfig ReadDomain(ConfigSection& section, const RetryLayer& retry,

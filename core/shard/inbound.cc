@@ -198,6 +198,10 @@ Reply InboundConnection::OnRcpt(std::string_view address) {
   if (!verdict.reply.positive()) {
     return verdict.reply;
   }
+  const Reply room = home_.MayQueue(verdict.domain);
+  if (!room.positive()) {
+    return room;
+  }
   transaction_->AddRecipient(verdict.address);
   return replies::kRcptOk;
 }

@@ -35,6 +35,8 @@ class InboundHome : public TransactionHome {
   virtual absl::Duration IdleTimeout() const = 0;
   // The answer to a new transaction: positive, or why not (spool full, closed, shutting down).
   virtual Reply MayReceive() const = 0;
+  // The answer to one more recipient of this domain of ours: positive, or it has its quota waiting.
+  virtual Reply MayQueue(std::string_view domain) = 0;
   virtual void OnMessageStored(CommitResult result) = 0;
   // For a client of that listener. Null: the configuration has no certificate any more.
   virtual std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) = 0;

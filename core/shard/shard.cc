@@ -300,6 +300,21 @@ Reply Shard::MayReceive() const {
   UNREACHABLE();
 }
 
+// Each shard has its share of a quota, so a domain may be full here a little early.
+Reply Shard::MayQueue(std::string_view domain) {
+  const DomainPlan* plan = snapshot_->FindDomain(domain);
+  if (plan == nullptr || (plan->quota_messages == 0 && plan->quota_bytes == 0)) {
+    return replies::kRcptOk;
+  }
+  const DomainId id = spool_.Intern(domain);
+  const auto is_full = [this](uint64_t waiting, uint64_t quota) {
+    return quota > 0 && waiting >= std::max<uint64_t>(quota / intake_shards_, 1);
+  };
+  const bool has_room = !is_full(spool_.LiveMessages(id), plan->quota_messages) &&
+                        !is_full(spool_.LiveBytes(id), plan->quota_bytes);
+  return has_room ? replies::kRcptOk : replies::kDomainFull;
+}
+
 void Shard::OnMessageStored(CommitResult result) {
   (result == CommitResult::kStored ? counters_.messages_stored : counters_.messages_refused) += 1;
 }

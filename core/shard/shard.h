@@ -97,6 +97,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   const RelayPolicy& Relay() const override;
   absl::Duration IdleTimeout() const override;
   Reply MayReceive() const override;
+  Reply MayQueue(std::string_view domain) override;
   void OnMessageStored(CommitResult result) override;
   std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) override;
   List<PendingHandshake>& Handshakes() override { return handshakes_; }

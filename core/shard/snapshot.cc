@@ -92,8 +92,8 @@ absl::StatusOr<std::unique_ptr<const Snapshot>> Resolve(Config config,
   for (const DomainConfig& domain : config.domains) {
     ASSIGN_OR_RETURN(DomainPolicy policy, RelayOf(domain));
     relay.push_back(std::move(policy));
-    snapshot->domains.push_back(
-        {domain.name, DestinationIndex(*snapshot, PlanOf(domain)), domain.retry.policy});
+    snapshot->domains.push_back({domain.name, DestinationIndex(*snapshot, PlanOf(domain)),
+                                 domain.retry.policy, domain.quota_messages, domain.quota_bytes});
   }
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
   std::sort(snapshot->domains.begin(), snapshot->domains.end(),

@@ -33,6 +33,8 @@ struct DomainPlan {
   std::string name;
   size_t destination = 0;  // index into Snapshot::destinations
   RetryPolicy retry;
+  uint64_t quota_messages = 0;  // that wait, in the whole spool; 0: no limit
+  uint64_t quota_bytes = 0;
 };
 
 struct Snapshot {

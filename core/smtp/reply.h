@@ -33,6 +33,8 @@ inline constexpr Reply kUserUnknown{550, "5.1.1", "User unknown"};
 inline constexpr Reply kTryPrimary{451, "4.3.0", "Try the primary mail server"};
 inline constexpr Reply kCommitFailed{451, "4.3.0", "Could not store the message, try again later"};
 inline constexpr Reply kNoSpace{452, "4.3.1", "Insufficient system storage"};
+inline constexpr Reply kDomainFull{452, "4.2.2",
+                                   "Too much mail waits for this domain, try again later"};
 inline constexpr Reply kIntakeClosed{421, "4.3.2", "Storage is failing, try again later"};
 inline constexpr Reply kOverloaded{452, "4.3.2", "System busy, try again later"};
 inline constexpr Reply kTooManyConnections{421, "4.7.0", "Too many connections from your address"};

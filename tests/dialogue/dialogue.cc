@@ -347,7 +347,7 @@ std::string Dialogue::ConfigText() const {
       retry += fmt::format("profile = \"{}\"\n", value);
     } else {
       const bool number = value.find_first_not_of("0123456789") == std::string::npos;
-      smtp +=
+      (key.starts_with("quota_") ? domain : smtp) +=
           number ? fmt::format("{} = {}\n", key, value) : fmt::format("{} = \"{}\"\n", key, value);
     }
   }

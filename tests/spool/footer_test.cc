@@ -28,9 +28,9 @@ SegmentIndex ThreeMessages() {
   const std::vector<DomainId> one = {DomainId{1}};
   const std::vector<DomainId> three = {DomainId{2}, DomainId{0}, DomainId{2}};
   const std::vector<PartEntry> parts = {{7, 64, 4096, 0x1234}, {8, 128, 100, 0x5678}};
-  index.Add(64, 1000, one, {});
-  index.Add(80, 1001, three, parts);
-  index.Add(200, 1001, one, {});
+  index.Add(64, 1000, one, {}, 300);
+  index.Add(80, 1001, three, parts, 9000);
+  index.Add(200, 1001, one, {}, 500);
   return index;
 }
 
@@ -51,6 +51,8 @@ TEST(Footer, TellsWhatTheScanWouldTell) {
                 InternAnew(NameOf(index.Domain(message, recipient))));
     }
   }
+  EXPECT_EQ(back.LoadOf(InternAnew("b.example")).bytes, 800u);
+  EXPECT_EQ(back.LoadOf(InternAnew("a.example")).bytes, 9000u);
   ASSERT_EQ(back.Parts(1).size(), 2u);
   EXPECT_EQ(back.Parts(1)[1].crc, 0x5678u);
   EXPECT_TRUE(back.Parts(0).empty());

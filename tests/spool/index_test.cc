@@ -31,7 +31,7 @@ class IndexTest : public testing::Test {
     for (const PartEntry& part : parts) {
       index.Pin(part);
     }
-    index.Add(*segments.Find(segment), block, block, recipients, parts);
+    index.Add(*segments.Find(segment), block, block, recipients, parts, 1000 + block);
     return {segment, block};
   }
   void Settle(MessageRef message, uint32_t recipient, SettleKind kind = SettleKind::kDelivered) {
@@ -188,6 +188,34 @@ TEST(SegmentName, IsOneToOne) {
        {"segment-2a", "segment-0000002A", "segment-0000002a~", "Segment-0000002a",
         "segment-10000000", "segment--000002a", "segment-0000002 "}) {
     EXPECT_FALSE(ParseSegmentName(name).has_value()) << name;
+  }
+}
+
+// Messages count once for a domain however many recipients; bytes are those of the average.
+TEST_F(IndexTest, KnowsWhatEachDomainHasWaiting) {
+  AddSegment(1);
+  AddSegment(2);
+  const MessageRef one = Add(1, 64, {"a", "a", "b"});
+  Add(1, 128, {"a"});
+  Add(2, 64, {"a"});
+  const auto load = [&](const char* domain) { return index.Load(index.Intern(domain)); };
+  EXPECT_EQ(load("a").messages, 3u);
+  EXPECT_EQ(load("a").recipients, 4u);
+  EXPECT_EQ(load("a").bytes, 1064u + 1128 + 1064);
+  EXPECT_EQ(load("b").bytes, 1064u);
+  Settle(one, 0);
+  EXPECT_EQ(load("a").messages, 3u);
+  Settle(one, 1, SettleKind::kFailed);
+  EXPECT_EQ(load("a").messages, 2u);
+  EXPECT_EQ(load("a").bytes, (1064u + 1128) / 2 + 1064);
+  EXPECT_EQ(load("b").messages, 1u);
+  Settle(one, 2);
+  Settle({1, 128}, 0);
+  Settle({2, 64}, 0);
+  for (const char* domain : {"a", "b"}) {
+    EXPECT_EQ(load(domain).messages, 0u);
+    EXPECT_EQ(load(domain).bytes, 0u);
+    EXPECT_EQ(load(domain).recipients, 0u);
   }
 }
 

@@ -279,7 +279,7 @@ void ShardWalk::AddMessage(uint32_t block, Bytes payload) {
   const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
   // No parts: nothing is given back here, so nothing has to be held.
   index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
-             recipients_, {});
+             recipients_, {}, BytesWithParts(payload.size(), message_.parts));
 }
 
 void ShardWalk::OnCommit(const CommitPayload&, bool continues) {

@@ -422,11 +422,11 @@ dnsbl = ["zen.example:3", "other.example"]
 [[domain]]
 name = "a.example"
 primary = "mx"
-quota_messages = 10
+store_after = "15m"
 [[domain]]
 name = "b.example"
 primary = ["192.0.2.1"]
-quota_messages = 10
+store_after = "15m"
 recipients = "verify"
 )");
   EXPECT_EQ(config.smtp.dnsbl.at(0).weight, 3);
@@ -435,7 +435,7 @@ recipients = "verify"
             (std::vector<std::string>{
                 "f:2:9: not in effect yet: smtp.dnsbl",
                 "f:5:11: not in effect yet: domain.primary (\"mx\": mail is kept)",
-                "f:6:18: not in effect yet: domain.quota_messages, and 1 more of these",
+                "f:6:15: not in effect yet: domain.store_after, and 1 more of these",
                 "f:11:14: not in effect yet: domain.recipients (\"verify\": every recipient is "
                 "taken)"}));
 }
