@@ -157,19 +157,21 @@ TEST(DeferralNote, DecodesToWhatWasEncoded) {
 TEST(DeferralNote, BytesAreAsTheyWere) {
   Deferral deferral;
   deferral.next_try = SpoolTime::FromNanoseconds(0x0102030405060708);
+  deferral.last_try = SpoolTime::FromNanoseconds(0x3132333435363738);
   deferral.first_own = SpoolTime::FromNanoseconds(0x1112131415161718);
   deferral.attempts = 0x21222324;
   deferral.code = 450;
   deferral.text = "hi";
   const std::string_view expected(
-      "\x01"
+      "\x02"
       "\x08\x07\x06\x05\x04\x03\x02\x01"
+      "\x38\x37\x36\x35\x34\x33\x32\x31"
       "\x18\x17\x16\x15\x14\x13\x12\x11"
       "\x24\x23\x22\x21"
       "\xc2\x01"
       "\x02\x00"
       "hi",
-      27);
+      35);
   EXPECT_EQ(EncodeDeferralNote(deferral), expected);
 }
 
@@ -182,7 +184,7 @@ TEST(DeferralNote, NoOtherLengthOrVersionDecodes) {
   for (int version = 0; version < 256; ++version) {
     std::string other = note;
     other[0] = static_cast<char>(version);
-    EXPECT_EQ(DecodeDeferralNote(AsBytes(other)).has_value(), version == 1) << version;
+    EXPECT_EQ(DecodeDeferralNote(AsBytes(other)).has_value(), version == 2) << version;
   }
 }
 
