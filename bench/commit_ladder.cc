@@ -1,8 +1,8 @@
-// bench/commit_ladder.cc -- what one commit costs on this disk, by the state of the file and the way
-// of the write.
+// bench/commit_ladder.cc -- what one commit costs on this disk, by the state of the file and the
+// way of the write.
 //
-// One ring, one file, `depth` batches in flight at most; each is written and then made durable, as a
-// shard does it. Prints one line a combination: commits/s, MB/s, median and 99th percentile in
+// One ring, one file, `depth` batches in flight at most; each is written and then made durable, as
+// a shard does it. Prints one line a combination: commits/s, MB/s, median and 99th percentile in
 // microseconds, requests that the kernel gave to its workers (per 1,000 commits; needs tracefs).
 // Numbers of one run are comparable, those of two runs are not: the disk is shared.
 #include <fcntl.h>

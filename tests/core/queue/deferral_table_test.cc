@@ -136,6 +136,7 @@ TEST(DeferralTable, RandomOperationsFollowASortedModel) {
 Deferral Sample() {
   Deferral deferral;
   deferral.next_try = Second(123456);
+  deferral.last_try = Second(123);
   deferral.first_own = SpoolTime::FromNanoseconds(987654321);
   deferral.attempts = 7;
   deferral.code = 451;
