@@ -71,9 +71,13 @@ void AdminClient::OnWritable() {
   }
 }
 
+bool AdminClient::is_working() const {
+  return job_ != nullptr && (is_gone_ || output_.size() <= kOutputBytesMax);
+}
+
 void AdminClient::Step() {
-  for (;;) {
-    if (job_ == nullptr && !is_ending_ && !is_gone_) {
+  while (!is_gone_) {
+    if (job_ == nullptr && !is_ending_) {
       const size_t end = input_.find('\n');
       if (end == std::string::npos) {
         if (input_.size() > kRequestBytesMax) {
@@ -84,15 +88,14 @@ void AdminClient::Step() {
       Take(std::string_view(input_).substr(0, end));
       input_.erase(0, end + 1);
     }
-    // Whoever is gone reads nothing, and what was begun must end.
-    if (job_ == nullptr || (output_.size() > kOutputBytesMax && !is_gone_)) {
+    if (!is_working() || !job_->Step(output_)) {
       return;
     }
-    std::string line;
-    const bool is_done = job_->Step(is_gone_ ? line : output_);
-    if (!is_done) {
-      return;
-    }
+    job_.reset();
+  }
+  // Nobody reads it any more; what was begun ends all the same.
+  std::string unread;
+  if (job_ != nullptr && (job_->is_free() || job_->Step(unread))) {
     job_.reset();
   }
 }

@@ -26,7 +26,7 @@ class AdminClient {
   int socket() const { return is_gone_ ? -1 : socket_; }
   short events() const;  // for poll()
   // A shard or the main thread may have answered, and does not wake poll().
-  bool is_working() const { return job_ != nullptr; }
+  bool is_working() const;
   bool is_over() const;  // may be destroyed
 
   void OnReadable();

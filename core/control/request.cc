@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -79,6 +80,8 @@ absl::Status TakeNames(const std::string& name, const Json& value,
     }
     names.push_back(std::move(text));
   }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return absl::OkStatus();
 }
 

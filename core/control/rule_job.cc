@@ -70,6 +70,7 @@ void RuleJob::Name() {
       return;
     }
   }
+  ASSERT(request_.is_all == request_.domains.empty());  // no domains would be a rule for all
   rules_ = RulesOf(*RuleOf(request_.verb), request_.keeps_age, request_.domains);
   phase_ = Phase::kTurn;
 }
