@@ -32,7 +32,7 @@ Io::Backend::~Backend() {
 
 // ---- ops ----
 
-PendingOp& Io::Backend::Start(Op* op, Verb verb, Fd fd, OpToken* token) {
+PendingOp& Io::Backend::Start(Op* op, IoVerb verb, Fd fd, OpToken* token) {
   ASSERT(!dead_);
   ASSERT(!op->in_flight);
   if (free_slots_.empty()) {

@@ -36,7 +36,7 @@ struct Descriptor {
 struct PendingOp {
   Op* op = nullptr;  // null: the slot is free
   uint64_t serial = 0;
-  Verb verb = Verb::kRead;
+  IoVerb verb = IoVerb::kRead;
   Fd fd;                     // what it works on; none for Connect
   bool last_queued = false;  // its last completion waits in ready_
   Bytes from;                // the caller's bytes, read when the op completes
@@ -66,7 +66,7 @@ class Io::Backend {
   bool dead() const { return dead_; }
 
   // ---- ops ----
-  PendingOp& Start(Op* op, Verb verb, Fd fd, OpToken* token);
+  PendingOp& Start(Op* op, IoVerb verb, Fd fd, OpToken* token);
   PendingOp* Find(const OpToken& token);
   // Queues a completion; the next turn runs it. `lent` travels with a receive.
   void Complete(const OpToken& token, const IoResult& result);
@@ -84,7 +84,7 @@ class Io::Backend {
   Fd AddNode(DescriptorKind kind, NodeId node);
 
   // A file operation: it is counted, time passes, DoX does it. The caller fills in what DoX needs.
-  PendingOp& StartDisk(Op* op, Verb verb, Fd fd, OpToken* token);
+  PendingOp& StartDisk(Op* op, IoVerb verb, Fd fd, OpToken* token);
 
   // ---- turns ----
   void Turn(Instant wake);

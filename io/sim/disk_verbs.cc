@@ -19,15 +19,15 @@ Fd Io::Backend::AddNode(DescriptorKind kind, NodeId node) {
   return Add(descriptor);
 }
 
-PendingOp& Io::Backend::StartDisk(Op* op, Verb verb, Fd fd, OpToken* token) {
-  const bool on_directory = verb == Verb::kOpen || verb == Verb::kUnlink || verb == Verb::kRename ||
-                            verb == Verb::kSyncDirectory;
+PendingOp& Io::Backend::StartDisk(Op* op, IoVerb verb, Fd fd, OpToken* token) {
+  const bool on_directory = verb == IoVerb::kOpen || verb == IoVerb::kUnlink ||
+                            verb == IoVerb::kRename || verb == IoVerb::kSyncDirectory;
   Get(fd, on_directory ? DescriptorKind::kDirectory : DescriptorKind::kFile);
   PendingOp& pending = Start(op, verb, fd, token);
   pending.injected = world_.CountDiskOperation(id_, verb);
   pending.count_max = world_.ShortenedTo(verb);
   const FaultPlan& plan = world_.plan();
-  const bool is_sync = verb == Verb::kSyncData || verb == Verb::kSyncDirectory;
+  const bool is_sync = verb == IoVerb::kSyncData || verb == IoVerb::kSyncDirectory;
   absl::Duration time = is_sync ? world_.DrawDuration(plan.sync_min, plan.sync_max)
                                 : world_.DrawDuration(plan.disk_min, plan.disk_max);
   if (is_sync && world_.Draw(plan.slow_sync)) {
@@ -53,27 +53,27 @@ void Io::Backend::RunDisk(const OpToken& token) {
 
 IoResult Io::Backend::DoDisk(const PendingOp& op) {
   switch (op.verb) {
-    case Verb::kOpen:
+    case IoVerb::kOpen:
       return DoOpen(op);
-    case Verb::kRead:
+    case IoVerb::kRead:
       return DoRead(op);
-    case Verb::kWrite:
+    case IoVerb::kWrite:
       return DoWrite(op);
-    case Verb::kSyncData:
+    case IoVerb::kSyncData:
       return DoSyncData(op);
-    case Verb::kSyncDirectory:
+    case IoVerb::kSyncDirectory:
       return DoSyncDirectory(op);
-    case Verb::kAllocate:
-    case Verb::kTruncate:
+    case IoVerb::kAllocate:
+    case IoVerb::kTruncate:
       return DoResize(op);
-    case Verb::kUnlink:
+    case IoVerb::kUnlink:
       return DoUnlink(op);
-    case Verb::kRename:
+    case IoVerb::kRename:
       return DoRename(op);
-    case Verb::kAccept:
-    case Verb::kConnect:
-    case Verb::kReceive:
-    case Verb::kSend:
+    case IoVerb::kAccept:
+    case IoVerb::kConnect:
+    case IoVerb::kReceive:
+    case IoVerb::kSend:
       break;
   }
   UNREACHABLE();
@@ -212,7 +212,7 @@ IoResult Io::Backend::DoResize(const PendingOp& op) {
   ASSERT(descriptor.writable);
   const std::optional<IoError> failure =
       DrawFailure(op, world_.plan().open_error,
-                  op.verb == Verb::kAllocate ? IoError::kNoSpace : IoError::kDevice);
+                  op.verb == IoVerb::kAllocate ? IoError::kNoSpace : IoError::kDevice);
   if (failure.has_value()) {
     return IoResult::Failure(*failure);
   }
@@ -221,10 +221,10 @@ IoResult Io::Backend::DoResize(const PendingOp& op) {
   }
   SimFile& file = host_.disk().File(node);
   const bool grows = op.at > file.size();
-  if (grows && op.verb == Verb::kAllocate && host_.disk().RoomFor(node, op.at) < op.at) {
+  if (grows && op.verb == IoVerb::kAllocate && host_.disk().RoomFor(node, op.at) < op.at) {
     return IoResult::Failure(IoError::kNoSpace);
   }
-  if (grows || op.verb == Verb::kTruncate) {
+  if (grows || op.verb == IoVerb::kTruncate) {
     file.Resize(op.at);
   }
   return IoResult::Count(0);
@@ -258,13 +258,13 @@ void Io::Backend::FinishInFlightAtRandom(CrashMode mode) {
   }
   for (size_t slot = 0; slot < slots_.size(); ++slot) {
     PendingOp op = slots_[slot];
-    const bool changes = op.verb == Verb::kOpen || op.verb == Verb::kWrite ||
-                         op.verb == Verb::kAllocate || op.verb == Verb::kTruncate ||
-                         op.verb == Verb::kUnlink || op.verb == Verb::kRename;
+    const bool changes = op.verb == IoVerb::kOpen || op.verb == IoVerb::kWrite ||
+                         op.verb == IoVerb::kAllocate || op.verb == IoVerb::kTruncate ||
+                         op.verb == IoVerb::kUnlink || op.verb == IoVerb::kRename;
     if (op.op == nullptr || op.last_queued || !changes || !world_.random().Chance(1, 2)) {
       continue;
     }
-    if (op.verb == Verb::kWrite) {
+    if (op.verb == IoVerb::kWrite) {
       op.from = op.from.first(static_cast<size_t>(world_.random().Between(0, op.from.size())));
     }
     DoDisk(op);

@@ -80,27 +80,27 @@ SocketAddress Io::PeerAddress(Fd socket) {
 void Io::Accept(Op* op, Fd listener) {
   const Descriptor& descriptor = backend_->Get(listener, DescriptorKind::kListener);
   OpToken token;
-  backend_->Start(op, Verb::kAccept, listener, &token);
+  backend_->Start(op, IoVerb::kAccept, listener, &token);
   backend_->world().network().Accept(token, descriptor.object);
 }
 
 void Io::Connect(Op* op, const SocketAddress& to) {
   OpToken token;
-  backend_->Start(op, Verb::kConnect, Fd(), &token).to = to;
+  backend_->Start(op, IoVerb::kConnect, Fd(), &token).to = to;
   backend_->world().network().Connect(token);
 }
 
 void Io::Receive(Op* op, Fd socket) {
   const Descriptor& descriptor = backend_->Get(socket, DescriptorKind::kSocket);
   OpToken token;
-  backend_->Start(op, Verb::kReceive, socket, &token);
+  backend_->Start(op, IoVerb::kReceive, socket, &token);
   backend_->world().network().Receive(token, descriptor.object, descriptor.end);
 }
 
 void Io::Send(Op* op, Fd socket, Bytes bytes) {
   const Descriptor& descriptor = backend_->Get(socket, DescriptorKind::kSocket);
   OpToken token;
-  backend_->Start(op, Verb::kSend, socket, &token).from = bytes;
+  backend_->Start(op, IoVerb::kSend, socket, &token).from = bytes;
   backend_->world().network().Send(token, descriptor.object, descriptor.end);
 }
 
@@ -208,57 +208,57 @@ absl::StatusOr<bool> Io::WorldAccess(Fd directory) {
 
 void Io::Open(Op* op, Fd directory, const char* name, OpenMode mode) {
   OpToken token;
-  PendingOp& pending = backend_->StartDisk(op, Verb::kOpen, directory, &token);
+  PendingOp& pending = backend_->StartDisk(op, IoVerb::kOpen, directory, &token);
   pending.name = name;
   pending.mode = mode;
 }
 
 void Io::Read(Op* op, Fd file, MutableBytes into, Offset at) {
   OpToken token;
-  PendingOp& pending = backend_->StartDisk(op, Verb::kRead, file, &token);
+  PendingOp& pending = backend_->StartDisk(op, IoVerb::kRead, file, &token);
   pending.into = into;
   pending.at = Value(at);
 }
 
 void Io::Write(Op* op, Fd file, Bytes from, Offset at) {
   OpToken token;
-  PendingOp& pending = backend_->StartDisk(op, Verb::kWrite, file, &token);
+  PendingOp& pending = backend_->StartDisk(op, IoVerb::kWrite, file, &token);
   pending.from = from;
   pending.at = Value(at);
 }
 
 void Io::SyncData(Op* op, Fd file) {
   OpToken token;
-  PendingOp& pending = backend_->StartDisk(op, Verb::kSyncData, file, &token);
+  PendingOp& pending = backend_->StartDisk(op, IoVerb::kSyncData, file, &token);
   const NodeId node{backend_->Get(file, DescriptorKind::kFile).object};
   pending.at = backend_->host().disk().File(node).last_change();
 }
 
 void Io::SyncDirectory(Op* op, Fd directory) {
   OpToken token;
-  PendingOp& pending = backend_->StartDisk(op, Verb::kSyncDirectory, directory, &token);
+  PendingOp& pending = backend_->StartDisk(op, IoVerb::kSyncDirectory, directory, &token);
   const NodeId node{backend_->Get(directory, DescriptorKind::kDirectory).object};
   pending.at = backend_->host().disk().LastChange(node);
 }
 
 void Io::Allocate(Op* op, Fd file, uint64_t bytes) {
   OpToken token;
-  backend_->StartDisk(op, Verb::kAllocate, file, &token).at = bytes;
+  backend_->StartDisk(op, IoVerb::kAllocate, file, &token).at = bytes;
 }
 
 void Io::Truncate(Op* op, Fd file, uint64_t bytes) {
   OpToken token;
-  backend_->StartDisk(op, Verb::kTruncate, file, &token).at = bytes;
+  backend_->StartDisk(op, IoVerb::kTruncate, file, &token).at = bytes;
 }
 
 void Io::Unlink(Op* op, Fd directory, const char* name) {
   OpToken token;
-  backend_->StartDisk(op, Verb::kUnlink, directory, &token).name = name;
+  backend_->StartDisk(op, IoVerb::kUnlink, directory, &token).name = name;
 }
 
 void Io::Rename(Op* op, Fd directory, const char* from, const char* to) {
   OpToken token;
-  PendingOp& pending = backend_->StartDisk(op, Verb::kRename, directory, &token);
+  PendingOp& pending = backend_->StartDisk(op, IoVerb::kRename, directory, &token);
   pending.name = from;
   pending.other_name = to;
 }

@@ -12,33 +12,33 @@
 
 namespace backstay {
 
-std::string_view Describe(Verb verb) {
+std::string_view Describe(IoVerb verb) {
   switch (verb) {
-    case Verb::kAccept:
+    case IoVerb::kAccept:
       return "accept";
-    case Verb::kConnect:
+    case IoVerb::kConnect:
       return "connect";
-    case Verb::kReceive:
+    case IoVerb::kReceive:
       return "receive";
-    case Verb::kSend:
+    case IoVerb::kSend:
       return "send";
-    case Verb::kOpen:
+    case IoVerb::kOpen:
       return "open";
-    case Verb::kRead:
+    case IoVerb::kRead:
       return "read";
-    case Verb::kWrite:
+    case IoVerb::kWrite:
       return "write";
-    case Verb::kSyncData:
+    case IoVerb::kSyncData:
       return "sync-data";
-    case Verb::kSyncDirectory:
+    case IoVerb::kSyncDirectory:
       return "sync-directory";
-    case Verb::kAllocate:
+    case IoVerb::kAllocate:
       return "allocate";
-    case Verb::kTruncate:
+    case IoVerb::kTruncate:
       return "truncate";
-    case Verb::kUnlink:
+    case IoVerb::kUnlink:
       return "unlink";
-    case Verb::kRename:
+    case IoVerb::kRename:
       return "rename";
   }
   UNREACHABLE();
@@ -92,7 +92,7 @@ void TraceLog::Print(Instant now, TraceKind kind, uint32_t who, uint64_t a, uint
   const bool has_verb =
       kind == TraceKind::kSubmit || kind == TraceKind::kComplete || kind == TraceKind::kCancel;
   const std::string first =
-      has_verb ? std::string(Describe(static_cast<Verb>(a))) : fmt::format("{}", a);
+      has_verb ? std::string(Describe(static_cast<IoVerb>(a))) : fmt::format("{}", a);
   const bool may_be_error = kind == TraceKind::kComplete || kind == TraceKind::kDiskFault;
   const std::string second = may_be_error && (b & kTraceError) != 0
                                  ? std::string(Describe(static_cast<IoError>(b & ~kTraceError)))

@@ -7,7 +7,7 @@
 
 namespace backstay {
 
-enum class Verb : uint8_t {
+enum class IoVerb : uint8_t {
   kAccept,
   kConnect,
   kReceive,
@@ -22,12 +22,12 @@ enum class Verb : uint8_t {
   kUnlink,
   kRename  // the last
 };
-constexpr size_t kVerbs = static_cast<size_t>(Verb::kRename) + 1;
+constexpr size_t kVerbs = static_cast<size_t>(IoVerb::kRename) + 1;
 
-std::string_view Describe(Verb verb);
+std::string_view Describe(IoVerb verb);
 
-constexpr bool IsSocketVerb(Verb verb) {
-  return verb <= Verb::kSend;
+constexpr bool IsSocketVerb(IoVerb verb) {
+  return verb <= IoVerb::kSend;
 }
 
 }  // namespace backstay

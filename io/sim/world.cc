@@ -215,7 +215,7 @@ void World::StopFaults() {
 }
 
 void World::FailDiskOperation(uint64_t n, IoError error, bool from_then_on,
-                              std::optional<Verb> only) {
+                              std::optional<IoVerb> only) {
   ASSERT(n > 0);
   fail_at_operation_ = disk_operations_ + n;
   fail_error_ = error;
@@ -223,7 +223,7 @@ void World::FailDiskOperation(uint64_t n, IoError error, bool from_then_on,
   fail_only_ = only;
 }
 
-std::optional<IoError> World::CountDiskOperation(uint32_t who, Verb verb) {
+std::optional<IoError> World::CountDiskOperation(uint32_t who, IoVerb verb) {
   ++disk_operations_;
   if (fail_at_operation_ == 0 || disk_operations_ < fail_at_operation_ ||
       (disk_operations_ > fail_at_operation_ && !fail_from_then_on_) ||
@@ -243,8 +243,8 @@ void World::ShortenDiskOperation(uint64_t n, size_t count_max, bool from_then_on
   shorten_from_then_on_ = from_then_on;
 }
 
-std::optional<size_t> World::ShortenedTo(Verb verb) {
-  const bool is_transfer = verb == Verb::kRead || verb == Verb::kWrite;
+std::optional<size_t> World::ShortenedTo(IoVerb verb) {
+  const bool is_transfer = verb == IoVerb::kRead || verb == IoVerb::kWrite;
   const bool is_reached = shorten_operation_ != 0 && disk_operations_ >= shorten_operation_;
   const bool is_meant = disk_operations_ == shorten_operation_ || shorten_from_then_on_;
   if (!is_transfer || !is_reached || !is_meant) {

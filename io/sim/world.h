@@ -89,12 +89,12 @@ class World {
   // truncate, unlink, directory sync, counted over all hosts in order of submission.
   // With `only`: those of other verbs do not fail.
   void FailDiskOperation(uint64_t n, IoError error, bool from_then_on,
-                         std::optional<Verb> only = std::nullopt);
+                         std::optional<IoVerb> only = std::nullopt);
   // The n-th disk operation from now transfers at most `count_max` bytes, if it is a read or write.
   void ShortenDiskOperation(uint64_t n, size_t count_max, bool from_then_on = false);
   uint64_t disk_operations() const { return disk_operations_; }
   // How many of them, of this verb, were failed or shortened by the two above.
-  uint64_t faults_injected(Verb verb) const { return faults_[static_cast<size_t>(verb)]; }
+  uint64_t faults_injected(IoVerb verb) const { return faults_[static_cast<size_t>(verb)]; }
   uint64_t faults_injected() const;
   // The n-th question about files from now has no answer: List, OpenSubdirectory, FreeSpace,
   // FileBytes.
@@ -116,8 +116,8 @@ class World {
   bool Draw(uint32_t per_million) { return random_.Chance(per_million, 1'000'000); }
   absl::Duration DrawDuration(absl::Duration low, absl::Duration high);
   void Trace(TraceKind kind, uint32_t who, uint64_t a = 0, uint64_t b = 0);
-  std::optional<IoError> CountDiskOperation(uint32_t who, Verb verb);
-  std::optional<size_t> ShortenedTo(Verb verb);  // of the operation counted last
+  std::optional<IoError> CountDiskOperation(uint32_t who, IoVerb verb);
+  std::optional<size_t> ShortenedTo(IoVerb verb);  // of the operation counted last
   absl::Status CountQuestion();
   Host* FindHost(const SocketAddress& address);
   Host& host(uint32_t id) { return *hosts_[id]; }
@@ -151,7 +151,7 @@ class World {
   uint64_t fail_at_operation_ = 0;  // 0: none
   IoError fail_error_ = IoError::kNone;
   bool fail_from_then_on_ = false;
-  std::optional<Verb> fail_only_;
+  std::optional<IoVerb> fail_only_;
   uint64_t shorten_operation_ = 0;  // 0: none
   size_t shorten_to_ = 0;
   bool shorten_from_then_on_ = false;

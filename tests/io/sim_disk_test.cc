@@ -361,18 +361,18 @@ TEST_F(SimDisk, NthDiskOperationIsShort) {
   EXPECT_EQ(program_.Write(file_, "abcd", 0).count(), 3u);
   EXPECT_TRUE(program_.SyncData(file_).ok());
   EXPECT_EQ(program_.Read(file_, 0, 8), "abc");
-  EXPECT_EQ(world_.faults_injected(Verb::kWrite), 3u);
-  EXPECT_EQ(world_.faults_injected(Verb::kRead), 2u);
+  EXPECT_EQ(world_.faults_injected(IoVerb::kWrite), 3u);
+  EXPECT_EQ(world_.faults_injected(IoVerb::kRead), 2u);
   EXPECT_EQ(world_.faults_injected(), 5u);
 }
 
 TEST_F(SimDisk, OneVerbAloneFails) {
-  world_.FailDiskOperation(2, IoError::kDevice, true, Verb::kSyncDirectory);
+  world_.FailDiskOperation(2, IoError::kDevice, true, IoVerb::kSyncDirectory);
   EXPECT_TRUE(program_.SyncDirectory(directory_).ok());
   EXPECT_TRUE(program_.Write(file_, "a", 0).ok());
   EXPECT_EQ(program_.SyncDirectory(directory_).error(), IoError::kDevice);
   EXPECT_TRUE(program_.SyncData(file_).ok());
-  EXPECT_EQ(world_.faults_injected(Verb::kSyncDirectory), 1u);
+  EXPECT_EQ(world_.faults_injected(IoVerb::kSyncDirectory), 1u);
 }
 
 TEST_F(SimDisk, NthQuestionHasNoAnswer) {

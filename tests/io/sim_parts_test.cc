@@ -113,7 +113,7 @@ TEST(TraceLog, TextNamesVerbsAndErrors) {
   TraceLog log;
   log.SetFile(file);
   log.Add(Instant::FromNanoseconds(1'500'000'000), TraceKind::kComplete, 7,
-          static_cast<uint64_t>(Verb::kSyncData),
+          static_cast<uint64_t>(IoVerb::kSyncData),
           kTraceError | static_cast<uint64_t>(IoError::kDevice));
   std::rewind(file);
   char line[200] = {};

@@ -305,9 +305,10 @@ TEST_F(EveryFailureTest, OfADiskOperationLosesNothingAndIsOvercome) {
       continue;
     }
     const bool is_transfer = manner.error == IoError::kNone;
-    for (const Verb verb : {Verb::kOpen, Verb::kRead, Verb::kWrite, Verb::kSyncData,
-                            Verb::kSyncDirectory, Verb::kAllocate, Verb::kUnlink, Verb::kRename}) {
-      const bool is_meant = !is_transfer || verb == Verb::kRead || verb == Verb::kWrite;
+    for (const IoVerb verb :
+         {IoVerb::kOpen, IoVerb::kRead, IoVerb::kWrite, IoVerb::kSyncData, IoVerb::kSyncDirectory,
+          IoVerb::kAllocate, IoVerb::kUnlink, IoVerb::kRename}) {
+      const bool is_meant = !is_transfer || verb == IoVerb::kRead || verb == IoVerb::kWrite;
       EXPECT_EQ(met_[static_cast<size_t>(verb)] > 0, is_meant)
           << manner.name << " " << Describe(verb);
     }
@@ -319,8 +320,8 @@ TEST_F(EveryFailureTest, OfADiskOperationLosesNothingAndIsOvercome) {
 TEST_F(EveryFailureTest, OfOneVerbAloneLosesNothing) {
   Life healthy(past_, 1, kCircumstances.front());
   healthy.Run();
-  for (const Verb verb : {Verb::kOpen, Verb::kRead, Verb::kWrite, Verb::kSyncData,
-                          Verb::kSyncDirectory, Verb::kAllocate, Verb::kUnlink}) {
+  for (const IoVerb verb : {IoVerb::kOpen, IoVerb::kRead, IoVerb::kWrite, IoVerb::kSyncData,
+                            IoVerb::kSyncDirectory, IoVerb::kAllocate, IoVerb::kUnlink}) {
     for (uint64_t n = 1; n <= healthy.operations() && !HasFailure(); n += kStep) {
       for (const bool heals : {false, true}) {
         const IoError error = n % 3 == 0 ? IoError::kNoSpace : IoError::kDevice;
@@ -328,7 +329,7 @@ TEST_F(EveryFailureTest, OfOneVerbAloneLosesNothing) {
             fmt::format("{} fails from operation {} on, heals {}", Describe(verb), n, heals));
         Life life(past_, n, {true, n % 2 == 0, heals, CrashMode::kNothingUnsynced});
         life.world().FailDiskOperation(n, error, true, verb);
-        if (verb == Verb::kWrite || verb == Verb::kSyncData) {
+        if (verb == IoVerb::kWrite || verb == IoVerb::kSyncData) {
           life.Expect(error);
         }
         life.Run();

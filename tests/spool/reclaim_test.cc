@@ -279,7 +279,7 @@ TEST(Reclaim, NothingGoesBackWhenTheStartCouldNotReadAll) {
   for (uint64_t n = 1; n < 40; ++n) {
     SpoolHarness harness(n);
     harness.disk().CopyFrom(past.disk());
-    harness.world.FailDiskOperation(n, IoError::kDevice, true, Verb::kRead);
+    harness.world.FailDiskOperation(n, IoError::kDevice, true, IoVerb::kRead);
     harness.Start();
     unread += harness.Live().empty() ? 1 : 0;
     harness.world.StopFaults();
