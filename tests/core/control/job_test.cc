@@ -31,11 +31,6 @@ class NoReload final : public ReloadHome {
 // Nobody answers at any primary.
 class JobTest : public testing::Test {
  protected:
-  JobTest() {
-    SetLogSink([](LogLevel, std::string_view) {});
-    const absl::Status status = daemon_.StartAndServe();
-    EXPECT_TRUE(status.ok()) << status;
-  }
   ~JobTest() override { SetLogSink(nullptr); }
 
   static std::string ConfigText(int many = 0) {
@@ -52,18 +47,25 @@ class JobTest : public testing::Test {
     return text;
   }
 
+  RuleDesk& StartedDesk() {
+    SetLogSink([](LogLevel, std::string_view) {});
+    const absl::Status status = daemon_.StartAndServe();
+    EXPECT_TRUE(status.ok()) << status;
+    return daemon_.desk();
+  }
   // The queue id.
   std::string Send(const std::vector<std::string>& recipients) {
     LineClient client(world_, client_host_, *SocketAddress::Parse("10.0.0.1:25"));
-    std::string commands = "HELO client.example\r\nMAIL FROM:<s@client.example>\r\n";
+    std::vector<std::string> lines = {"", "HELO client.example\r\n",
+                                      "MAIL FROM:<s@client.example>\r\n"};
     for (const std::string& recipient : recipients) {
-      commands += "RCPT TO:<" + recipient + ">\r\n";
+      lines.push_back("RCPT TO:<" + recipient + ">\r\n");
     }
-    commands += "DATA\r\n";
-    client.Send(commands + "Subject: x\r\n\r\nx\r\n.\r\n");
+    lines.insert(lines.end(), {"DATA\r\n", "Subject: x\r\n\r\nx\r\n.\r\n"});
     std::string reply;
-    for (size_t i = 0; i < recipients.size() + 5; ++i) {
-      reply = client.NextLine(kReplyTime).value_or("nothing");
+    for (const std::string& line : lines) {
+      client.Send(line);
+      reply = client.NextLine(kReplyTime).value_or("nothing, not even an id");
     }
     EXPECT_TRUE(reply.starts_with("250 2.0.0 Ok: queued as ")) << reply;
     return reply.substr(reply.size() - 16);
@@ -93,7 +95,7 @@ class JobTest : public testing::Test {
   Host& client_host_ = world_.AddHost("client", *SocketAddress::Parse("10.0.0.2:0"));
   SimDaemon daemon_{world_, daemon_host_, ConfigText()};
   NoReload reload_;
-  AdminShared shared_{daemon_.desk(), reload_, nullptr, std::nullopt};
+  AdminShared shared_{StartedDesk(), reload_, nullptr, std::nullopt};
 };
 
 TEST_F(JobTest, AListTellsEveryMessageOfEveryShardOnce) {
