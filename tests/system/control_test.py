@@ -263,6 +263,36 @@ class Reports(Control):
         self.sink.wait_for(len(com), 20)
 
 
+class Words(Control):
+    def test_help_and_mistakes(self):
+        for verb in ("queue", "queue reset", "queue hold", "queue release", "queue bounce",
+                     "queue delete", "queue list", "queue show", "status", "primary list", "mailq",
+                     "reload", "check-config"):
+            done = self.verb(*verb.split(), "--help")
+            self.assertEqual(done.stderr, b"")
+            self.assertLessEqual(max(map(len, done.stdout.decode().splitlines())), 100, verb)
+        self.daemon_.start()
+        for arguments, words in (
+                (("queue",), b"--help"), (("queue", "explode"), b"--help"),
+                (("queue", "show"), b"QUEUE_ID"), (("queue", "show", "AEIOU"), b"no queue id"),
+                (("queue", "delete", "--yes"), b"either all"),
+                (("queue", "delete", "--all", "--domain", "example.com", "--yes"), b"either all"),
+                (("queue", "hold", "--all", "--keep-age"), b"keep-age"),
+                (("queue", "hold", "--domain", "x" * 300, "--yes"), b"255 bytes")):
+            self.assertIn(words, self.verb(*arguments, expect=64).stderr, arguments)
+        missing = self.verb("status", endpoint=f"{self.directory}/none", expect=69)
+        self.assertIn(b"BACKSTAY_ENDPOINT", missing.stderr)
+        done = subprocess.run([harness.binary("backstay"), "status"], capture_output=True,
+                              timeout=20, check=False, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "BACKSTAY_ENDPOINT": self.endpoint})
+        self.assertEqual(done.returncode, 0, done)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([harness.binary("backstay"), "--endpoint", self.endpoint,
+                                   "status"], stdout=full, stderr=subprocess.PIPE, timeout=20,
+                                  check=False)
+        self.assertEqual(done.returncode, 74)
+
+
 class Socket(Control):
     def connect(self):
         client = self.managed(socket.socket(socket.AF_UNIX))

@@ -50,7 +50,7 @@ void DaemonVerbs::AddOrders(CLI::App& queue) {
         ->type_name("D")
         ->allow_extra_args(false);
     verb->add_option("--destination", order_.destinations,
-                     "in the domains of this primary: its list, an address, or one of the domains")
+                     "in domains of this primary: its list, an address, or a domain")
         ->type_name("P")
         ->allow_extra_args(false);
     if (std::string_view(text.verb) == "reset") {
