@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "core/base/log.h"
+#include "core/control/admin_server.h"
 #include "core/notify.h"
 #include "core/shard/engine.h"
 #include "core/shard/snapshot.h"
@@ -103,7 +104,7 @@ absl::Status KeepsCertificate(const Snapshot& next, const Snapshot& running) {
                : absl::OkStatus();
 }
 
-void Reload(Engine& engine, const std::string& path) {
+void Reload(Engine& engine, AdminServer& admin, const std::string& path) {
   NotifyServiceManager("RELOADING=1");
   absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, MachineName());
   if (next.ok()) {
@@ -117,28 +118,34 @@ void Reload(Engine& engine, const std::string& path) {
     engine.Reload(std::move(next).value());
     LogInfo("configuration reloaded from {}", path);
     WarnOfCertificates(engine.snapshot());
+    admin.OnReload("");
   } else {
-    LogError("reload refused, the old configuration stays: {}",
-             std::string(next.status().message()));
+    const std::string refusal(next.status().message());
+    LogError("reload refused, the old configuration stays: {}", refusal);
+    admin.OnReload(refusal);
   }
   NotifyServiceManager("READY=1");
 }
 
-// Until the engine has drained. SIGTERM or SIGINT once: drain; twice: now. SIGHUP: reload.
-void WaitForSignals(Engine& engine, const sigset_t& signals, const std::string& config_path) {
+// Until it is told to stop. SIGTERM or SIGINT once: drain; twice: now. SIGHUP: reload.
+void WaitForSignals(Engine& engine, AdminServer& admin, const sigset_t& signals,
+                    const std::string& config_path) {
   for (;;) {
     int signal = 0;
     sigwait(&signals, &signal);
     if (signal == SIGHUP) {
-      Reload(engine, config_path);
+      Reload(engine, admin, config_path);
       continue;
     }
     LogInfo(
         "stopping: no new connections, at most 5 s for open data; a second signal ends at once");
     NotifyServiceManager("STOPPING=1");
     engine.Stop();
-    break;
+    return;
   }
+}
+
+void Drain(Engine& engine, const sigset_t& signals) {
   // What was acknowledged is on disk, so the second signal may simply end the process.
   std::thread second([&signals] {
     int signal = SIGHUP;
@@ -149,6 +156,26 @@ void WaitForSignals(Engine& engine, const sigset_t& signals, const std::string& 
   });
   second.detach();
   engine.Join();
+}
+
+// Mail goes in and out without it.
+void OpenAdmin(AdminServer& admin, const std::string& path) {
+  const absl::Status opened = admin.Open(path);
+  if (!opened.ok()) {
+    LogWarning("admin: {}; the operator's command cannot ask this daemon",
+               std::string(opened.message()));
+  }
+}
+
+// The admin thread begins when the shards take mail, and ends before they do: what it posts wakes
+// them.
+void ServeUntilStopped(Engine& engine, AdminServer& admin, const sigset_t& signals,
+                       const std::string& config_path) {
+  std::thread thread([&admin] { admin.Run(); });
+  WaitForSignals(engine, admin, signals, config_path);
+  admin.Stop();
+  thread.join();
+  Drain(engine, signals);
 }
 
 int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const sigset_t& signals) {
@@ -181,6 +208,8 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   }
   WarnOfCertificates(*snapshot);
   Engine engine(&MakeIo, std::move(snapshot), *spool);
+  AdminServer admin(engine.post(), [] { (void)kill(getpid(), SIGHUP); });
+  OpenAdmin(admin, engine.snapshot().config.admin.socket);  // who asks early waits a little
   const absl::Status started = engine.Start(**io);
   if (!started.ok()) {
     return Fail(kExitConfig, started);
@@ -189,7 +218,7 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
           engine.snapshot().config.domains.size(), spool->shard_directories().size(),
           engine.snapshot().config.spool.directory);
   NotifyServiceManager("READY=1");
-  WaitForSignals(engine, signals, flags.config);
+  ServeUntilStopped(engine, admin, signals, flags.config);
   spool->Close(**io);
   LogInfo("stopped");
   return 0;

@@ -294,9 +294,7 @@ void ReadLog(ConfigSection section, LogConfig& log) {
 }
 
 void ReadAdmin(ConfigSection section, AdminConfig& admin) {
-  if (section.Read("socket", kFileWanted, &ParseSocketPath, admin.socket)) {
-    section.NotYet("socket");
-  }
+  section.Read("socket", kFileWanted, &ParseSocketPath, admin.socket);
   admin.listen = SocketAddress::V4({127, 0, 0, 1}, 8025);
   if (section.Read("listen", "an address in quotes, or \"\"", &ParseAdminListen, admin.listen) &&
       admin.listen.has_value()) {

@@ -43,6 +43,8 @@ class Engine {
   void Stop();
   void Join();
   const Snapshot& snapshot() const { return *snapshot_; }
+  // Its desk is for the admin thread, between Start() and Join().
+  PostOffice& post() { return post_; }
 
  private:
   // What the threads and the main thread share.

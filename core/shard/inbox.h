@@ -23,7 +23,8 @@
 
 namespace backstay {
 
-struct Snapshot;  // core/shard/snapshot.h
+class ShardQuestion;  // core/shard/question.h
+struct Snapshot;      // core/shard/snapshot.h
 
 struct ShardMessage {
   enum class Kind : uint8_t {
@@ -34,7 +35,9 @@ struct ShardMessage {
     kProbeFailed,        // from the home shard: a real failed probe happened now
     kDestinationUp,      // from the home shard
     kRule,               // from the desk: see RuleOrder
-    kRuleAnswer          // to the desk
+    kRuleAnswer,         // to the desk
+    kAsk,                // from the desk: answer `question`
+    kAnswered            // to the desk: it is its own again
   };
   Kind kind = Kind::kStop;
   uint64_t destination = 0;                // Route::key
@@ -43,6 +46,8 @@ struct ShardMessage {
   std::atomic<uint32_t>* taken = nullptr;  // kReload: counted up and notified when it is in use
   const RuleOrder* order = nullptr;        // kRule; outlives its answers
   RuleAnswer answer = {};                  // kRuleAnswer
+  ShardQuestion* question = nullptr;       // kAsk, kAnswered; outlives its answer
+  bool is_refused = false;                 // kAnswered: the shard is ending
 };
 
 class PostOffice {

@@ -359,6 +359,8 @@ void Route::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kReload:
     case ShardMessage::Kind::kRule:
     case ShardMessage::Kind::kRuleAnswer:
+    case ShardMessage::Kind::kAsk:
+    case ShardMessage::Kind::kAnswered:
       break;
   }
   UNREACHABLE();

@@ -90,6 +90,10 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   // The last real failed attempt or probe of the destination; giving up needs one (DESIGN 6).
   SpoolTime last_failure() const { return last_failure_; }
   size_t connections() const { return deliveries_.size(); }
+  // The list of addresses as text; what it fails of, if it does.
+  const std::string& name() const { return plan_.name; }
+  const std::string& last_reason() const { return last_reason_; }
+  bool has_address() const { return !plan_.addresses.empty(); }
   // A recipient whose first own 4xx came late has more time than its message.
   bool GrantedMore(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
                    DomainId domain) const;

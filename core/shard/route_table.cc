@@ -89,6 +89,11 @@ Route* RouteTable::RouteOf(DomainId domain) const {
   return found == ways_.end() ? nullptr : found->second.route;
 }
 
+Route* RouteTable::RouteTo(uint64_t key) const {
+  const auto found = by_key_.find(key);
+  return found == by_key_.end() ? nullptr : found->second;
+}
+
 const RetryPolicy& RouteTable::PolicyOf(DomainId domain) const {
   const auto found = ways_.find(domain);
   if (found == ways_.end() || found->second.plan == nullptr) {

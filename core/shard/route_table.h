@@ -37,6 +37,8 @@ class RouteTable : private RouteHome {
   const std::vector<DomainId>& domains() const { return domains_; }
   // Null: held.
   Route* RouteOf(DomainId domain) const;
+  // Null: there is no such destination.
+  Route* RouteTo(uint64_t key) const;
   const RetryPolicy& PolicyOf(DomainId domain) const override;
   const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }
   RouteCounters totals() const;

@@ -6,6 +6,7 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
+#include "core/shard/question.h"
 
 namespace backstay {
 
@@ -30,7 +31,23 @@ void RuleDesk::Give(RuleTask task, Rule rule, const std::vector<size_t>& shards)
 
 void RuleDesk::Poll() {
   post_.Flush(post_.desk());
-  post_.Drain(post_.desk(), [this](const ShardMessage& message) { OnAnswer(message.answer); });
+  post_.Drain(post_.desk(), [this](const ShardMessage& message) { OnMessage(message); });
+}
+
+void RuleDesk::Ask(size_t shard, ShardQuestion& question) {
+  ASSERT(question.state != ShardQuestion::State::kAsked);
+  question.state = ShardQuestion::State::kAsked;
+  post_.Post(post_.desk(), shard, {.kind = ShardMessage::Kind::kAsk, .question = &question});
+}
+
+void RuleDesk::OnMessage(const ShardMessage& message) {
+  if (message.kind == ShardMessage::Kind::kRuleAnswer) {
+    OnAnswer(message.answer);
+    return;
+  }
+  ASSERT(message.kind == ShardMessage::Kind::kAnswered);
+  message.question->state =
+      message.is_refused ? ShardQuestion::State::kRefused : ShardQuestion::State::kDone;
 }
 
 bool RuleDesk::EveryoneIsDone() const {

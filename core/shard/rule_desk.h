@@ -1,4 +1,5 @@
-// core/shard/rule_desk.h -- gives the operator's rules to all shards, one rule at a time.
+// core/shard/rule_desk.h -- gives the operator's rules to all shards, one rule at a time, and his
+// questions.
 //
 // One counter of epochs for the spool: a rule has its epoch before any shard has the rule, and the
 // next rule waits until every shard has this one on disk. So the logs differ in the last rule at
@@ -40,10 +41,15 @@ class RuleDesk {
   const std::optional<RuleOutcome>& result() const { return result_; }
   uint64_t epoch() const { return epoch_; }  // of the last rule
 
+  size_t shards() const { return post_.shards(); }
+  // At any time, whatever the rules do. The answer is there when question.state says so.
+  void Ask(size_t shard, ShardQuestion& question);
+
  private:
   enum class Phase : uint8_t { kNew, kAsking, kCompleting, kReady, kWorking };
 
   void Give(RuleTask task, Rule rule, const std::vector<size_t>& shards);
+  void OnMessage(const ShardMessage& message);
   void OnAnswer(const RuleAnswer& answer);
   void Complete();
   bool EveryoneIsDone() const;

@@ -44,6 +44,7 @@ SpoolOptions OptionsOf(const ShardSetup& setup) {
 
 Shard::Shard(Io& io, const ShardSetup& setup)
     : io_(io),
+      started_(io.Now()),
       index_(setup.index),
       post_(setup.post),
       snapshot_(&setup.snapshot),
@@ -55,7 +56,8 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
       routes_({io, wheel_, outbox_, spool_, setup.post, setup.index}, setup.snapshot),
       expiry_(io, wheel_, spool_, routes_),
-      rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_) {
+      rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_),
+      question_clerk_(setup.post, setup.index, spool_, *this) {
   ListenerEvents& events = *this;
   for (const Fd socket : setup.listeners) {
     const auto number = static_cast<uint32_t>(listeners_.size());
@@ -137,7 +139,11 @@ void Shard::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kRule:
       rule_clerk_.Take(*message.order);
       return;
+    case ShardMessage::Kind::kAsk:
+      question_clerk_.Take(*message.question);
+      return;
     case ShardMessage::Kind::kRuleAnswer:
+    case ShardMessage::Kind::kAnswered:
       break;
   }
   UNREACHABLE();
@@ -195,6 +201,7 @@ void Shard::BeginDrain() {
     connection->ShutDown(/*now_too=*/false);
   }
   expiry_.Stop();
+  question_clerk_.Stop();
   routes_.Stop(/*now_too=*/false);
   wheel_.Insert(&drain_limit_, io_.Now() + kDrainLimit);
 }
@@ -223,7 +230,7 @@ void Shard::ContinueDrain() {
                   [](const std::unique_ptr<Listener>& listener) { return !listener->closed(); });
   const bool transacting = transactions_free_.size() != transactions_.size();
   if (listening || transacting || !inbound_.empty() || !closed_.empty() || !routes_.idle() ||
-      !expiry_.idle()) {
+      !expiry_.idle() || !question_clerk_.idle()) {
     return;
   }
   if (!std::exchange(spool_closed_, true)) {
@@ -331,6 +338,17 @@ void Shard::OnHandshake(bool completed) {
 }
 
 // ---- queue ----
+
+ShardView Shard::View() {
+  return {.shard = index_,
+          .is_queue_ready = queue_ready_,
+          .started = started_,
+          .io = io_,
+          .spool = spool_,
+          .routes = routes_,
+          .counters = counters_,
+          .snapshot = *snapshot_};
+}
 
 void Shard::OnLiveMessage(DomainId domain, MessageRef message) {
   routes_.OnLiveMessage(domain, message);

@@ -22,6 +22,7 @@
 #include "core/shard/inbound.h"
 #include "core/shard/inbox.h"
 #include "core/shard/listener.h"
+#include "core/shard/question_clerk.h"
 #include "core/shard/route_table.h"
 #include "core/shard/rule_clerk.h"
 #include "core/shard/snapshot.h"
@@ -44,16 +45,10 @@ struct ShardSetup {
   const TicketKeys& ticket_keys;  // copied: the same in every shard
 };
 
-struct ShardCounters {
-  uint64_t connections_accepted = 0;
-  uint64_t connections_refused = 0;
-  uint64_t messages_stored = 0;   // 250 given
-  uint64_t messages_refused = 0;  // 451 or 452 at the end of data
-  uint64_t handshakes_completed = 0;
-  uint64_t handshakes_failed = 0;  // or given up
-};
-
-class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
+class Shard : private SpoolEvents,
+              private InboundHome,
+              private ListenerEvents,
+              private QuestionHome {
  public:
   Shard(Io& io, const ShardSetup& setup);
   ~Shard();
@@ -102,6 +97,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) override;
   List<PendingHandshake>& Handshakes() override { return handshakes_; }
   void OnHandshake(bool completed) override;
+  ShardView View() override;
 
   void DrainInbox();
   void OnShardMessage(const ShardMessage& message);
@@ -115,6 +111,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   Instant NextWake() const;
 
   Io& io_;
+  const Instant started_;
   const size_t index_;
   PostOffice& post_;
   const Snapshot* snapshot_;
@@ -129,6 +126,7 @@ class Shard : private SpoolEvents, private InboundHome, private ListenerEvents {
   RouteTable routes_;
   Expiry expiry_;
   RuleClerk rule_clerk_;
+  QuestionClerk question_clerk_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   List<InboundConnection> inbound_;  // owned, see OnAccepted and BuryClosed
   List<InboundConnection> closed_;   // destroyed at the start of the next turn

@@ -138,6 +138,9 @@ absl::Status Snapshot::CanReplace(const Snapshot& running) const {
   if (config.smtp.listen != old.smtp.listen || config.smtp.shards != old.smtp.shards) {
     return absl::FailedPreconditionError("smtp.listen and smtp.shards need a restart");
   }
+  if (config.admin.socket != old.admin.socket) {
+    return absl::FailedPreconditionError("admin.socket needs a restart");
+  }
   return absl::OkStatus();
 }
 

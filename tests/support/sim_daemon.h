@@ -49,6 +49,9 @@ class SimDaemon {
   // The operator's rule to all shards; waits until each has answered. Nothing: not in time.
   std::optional<RuleOutcome> ApplyRule(RuleVerb verb, std::vector<std::string> domains = {});
 
+  // The operator's desk; Poll() it while the world runs.
+  RuleDesk& desk() { return *desk_; }
+
   bool running() const { return !runners_.empty(); }
   bool serving() const;         // every shard takes mail and knows its queue
   bool finished() const;        // every shard: drained, or failed (status())

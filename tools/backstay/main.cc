@@ -1,7 +1,8 @@
 // tools/backstay/main.cc -- backstay: the operator's command; its verbs and their flags.
 //
-// Exit codes: 0; 1 damage, or nothing of that name; 64 usage; 69 the kernel lacks what is needed;
-// 73 the spool cannot be opened or read; 74 stdout; 76 the spool was written by a newer format.
+// Exit codes: 0; 1 damage, nothing of that name, or refused; 64 usage; 69 the kernel lacks what is
+// needed, or no daemon answers; 73 the spool cannot be opened or read; 74 stdout; 75 the daemon
+// cannot now; 76 the spool was written by a newer format; 77 not permitted; 78 configuration.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +14,7 @@
 #include "io/uring/probe.h"
 #include "io/uring/uring_io.h"
 #include "tools/backstay/cat.h"
+#include "tools/backstay/daemon_verbs.h"
 #include "tools/backstay/list.h"
 #include "tools/backstay/stat.h"
 #include "tools/backstay/verb.h"
@@ -92,9 +94,7 @@ void AddCat(CLI::App& spool, CatOptions& options) {
       "Exit codes: 0; 1 damaged, or not there; 64 usage; 73 cannot be opened; 76 newer format.");
 }
 
-int Run(const CLI::App& spool, const Flags& flags) {
-  // The log is the daemon's; what is to be said here the verbs say.
-  SetLogSink([](LogLevel, std::string_view) {});
+int RunSpool(const CLI::App& spool, const Flags& flags) {
   // A shard's segments are all open at once. What is low is named when it does not suffice.
   static_cast<void>(RaiseLimits());
   absl::StatusOr<std::unique_ptr<Io>> io = MakeIo();
@@ -112,6 +112,13 @@ int Run(const CLI::App& spool, const Flags& flags) {
   } else if (spool.got_subcommand("cat")) {
     exit_code = Cat(**io, flags.cat);
   }
+  return exit_code;
+}
+
+int Run(const CLI::App& spool, const Flags& flags, DaemonVerbs& daemon) {
+  // The log is the daemon's; what is to be said here the verbs say.
+  SetLogSink([](LogLevel, std::string_view) {});
+  const int exit_code = spool.parsed() ? RunSpool(spool, flags) : daemon.Run().value_or(kExitUsage);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     Complain("the output cannot be written");
     return kExitOutput;
@@ -144,13 +151,14 @@ int Main(int argc, char** argv) {
   AddList(*spool, flags.list);
   AddStat(*spool, flags.stat);
   AddCat(*spool, flags.cat);
+  DaemonVerbs daemon(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const bool is_help = error.get_exit_code() == 0;
     return is_help ? app.exit(error) : ComplainOfUsage(app, error);
   }
-  return Run(*spool, flags);
+  return Run(*spool, flags, daemon);
 }
 
 }  // namespace

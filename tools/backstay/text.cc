@@ -44,26 +44,6 @@ bool IsControl(std::string_view character) {
   return first < 0x20 || first == 0x7f || is_c1;
 }
 
-std::string JsonString(std::string_view text) {
-  std::string json = "\"";
-  for (size_t at = 0; at < text.size();) {
-    const size_t bytes = CharacterBytes(text, at);
-    const std::string_view character = text.substr(at, bytes);
-    at += bytes == 0 ? 1 : bytes;
-    if (bytes == 0) {
-      json += "\\ufffd";
-    } else if (character == "\"" || character == "\\") {
-      json += '\\';
-      json += character;
-    } else if (bytes == 1 && static_cast<uint8_t>(character[0]) < 0x20) {
-      json += fmt::format("\\u{:04x}", static_cast<unsigned>(character[0]));
-    } else {
-      json += character;
-    }
-  }
-  return json + "\"";
-}
-
 }  // namespace
 
 std::string GroupedNumber(uint64_t number) {
@@ -87,6 +67,39 @@ std::string ReadableBytes(uint64_t bytes) {
     ++unit;
   }
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string JsonString(std::string_view text) {
+  std::string json = "\"";
+  for (size_t at = 0; at < text.size();) {
+    const size_t bytes = CharacterBytes(text, at);
+    const std::string_view character = text.substr(at, bytes);
+    at += bytes == 0 ? 1 : bytes;
+    if (bytes == 0) {
+      json += "\\ufffd";
+    } else if (character == "\"" || character == "\\") {
+      json += '\\';
+      json += character;
+    } else if (bytes == 1 && static_cast<uint8_t>(character[0]) < 0x20) {
+      json += fmt::format("\\u{:04x}", static_cast<unsigned>(character[0]));
+    } else {
+      json += character;
+    }
+  }
+  return json + "\"";
+}
+
+std::string ReadableAge(uint64_t seconds) {
+  const uint64_t minutes = seconds / 60;
+  const uint64_t hours = minutes / 60;
+  if (minutes == 0) {
+    return fmt::format("{}s", seconds);
+  }
+  if (hours == 0) {
+    return fmt::format("{}m{:02}s", minutes, seconds % 60);
+  }
+  return hours < 24 ? fmt::format("{}h{:02}m", hours, minutes % 60)
+                    : fmt::format("{}d{:02}h", hours / 24, hours % 24);
 }
 
 std::string IsoTime(WallTime time) {

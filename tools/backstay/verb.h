@@ -17,9 +17,13 @@ constexpr int kExitOk = 0;
 constexpr int kExitFound = 1;    // damage, or nothing of that name
 constexpr int kExitUsage = 64;   // from here on as in sysexits.h
 constexpr int kExitKernel = 69;  // io_uring is missing or forbidden
+constexpr int kExitNoDaemon = 69;
 constexpr int kExitSpool = 73;   // cannot be opened or read
 constexpr int kExitOutput = 74;  // stdout does not take what is written
+constexpr int kExitNotYet = 75;  // the daemon cannot now
 constexpr int kExitNewerFormat = 76;
+constexpr int kExitPermission = 77;
+constexpr int kExitConfig = 78;
 
 void Print(std::string_view text);      // to stdout
 void PrintLine(std::string_view line);  // to stdout

@@ -1,0 +1,152 @@
+// core/control/admin_server.cc -- poll, read, step, write.
+#include "core/control/admin_server.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+
+namespace backstay {
+namespace {
+
+constexpr int kWorkingMilliseconds = 1;
+// A shard that reads its spool, or whose disk takes nothing, is looked at now and then.
+constexpr int kDeskMilliseconds = 20;
+constexpr char kStopKind = 'S';
+constexpr char kReloadKind = 'R';
+// One write() of at most PIPE_BUF bytes arrives as a whole.
+constexpr size_t kToldBytesMax = PIPE_BUF - 2;
+
+}  // namespace
+
+AdminServer::AdminServer(PostOffice& post, void (*ask_reload)())
+    : desk_(post), ask_reload_(ask_reload), shared_{desk_, *this, nullptr, std::nullopt} {
+  int ends[2];
+  ASSERT(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+  pipe_read_ = ends[0];
+  pipe_write_ = ends[1];
+}
+
+AdminServer::~AdminServer() {
+  close(pipe_read_);
+  close(pipe_write_);
+}
+
+absl::Status AdminServer::Open(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<Endpoint>> endpoint = Endpoint::Open(path);
+  if (!endpoint.ok()) {
+    return endpoint.status();
+  }
+  endpoint_ = std::move(endpoint).value();
+  return absl::OkStatus();
+}
+
+void AdminServer::Run() {
+  desk_.Start();
+  while (!is_stopping_) {
+    Wait();
+    desk_.Poll();
+    for (const std::unique_ptr<AdminClient>& client : clients_) {
+      client->Step();
+    }
+    clients_.erase(std::remove_if(clients_.begin(), clients_.end(),
+                                  [](const auto& client) { return client->is_over(); }),
+                   clients_.end());
+  }
+  endpoint_.reset();
+}
+
+int AdminServer::WaitMilliseconds() const {
+  const bool is_working = std::any_of(clients_.begin(), clients_.end(),
+                                      [](const auto& client) { return client->is_working(); });
+  if (is_working) {
+    return kWorkingMilliseconds;
+  }
+  return desk_.ready() ? -1 : kDeskMilliseconds;
+}
+
+void AdminServer::Wait() {
+  std::vector<pollfd> watched = {{pipe_read_, POLLIN, 0},
+                                 {endpoint_ != nullptr ? endpoint_->socket() : -1, POLLIN, 0}};
+  for (const std::unique_ptr<AdminClient>& client : clients_) {
+    watched.push_back({client->socket(), client->events(), 0});
+  }
+  if (poll(watched.data(), watched.size(), WaitMilliseconds()) <= 0) {
+    return;
+  }
+  for (size_t i = 0; i < clients_.size(); ++i) {
+    const short seen = watched[i + 2].revents;
+    if ((seen & POLLIN) != 0) {
+      clients_[i]->OnReadable();
+    } else if ((seen & (POLLHUP | POLLERR)) != 0) {
+      clients_[i]->OnHangUp();
+    } else if ((seen & POLLOUT) != 0) {
+      clients_[i]->OnWritable();
+    }
+  }
+  if (watched[1].revents != 0) {
+    Accept();
+  }
+  if (watched[0].revents != 0) {
+    ReadPipe();
+  }
+}
+
+void AdminServer::Accept() {
+  for (size_t count = 0; count < kClientsMax; ++count) {
+    const std::optional<int> socket = endpoint_->Accept();
+    if (!socket.has_value()) {
+      return;
+    }
+    auto client = std::make_unique<AdminClient>(shared_, *socket, endpoint_->PeerOf(*socket));
+    if (clients_.size() < kClientsMax) {
+      clients_.push_back(std::move(client));
+      continue;
+    }
+    client->Refuse(AdminResult::kBusy, "too many clients");
+    client->OnWritable();  // whether it arrives is the client's affair
+  }
+}
+
+// ---- the main thread's end of the pipe ----
+
+void AdminServer::Tell(char kind, std::string_view text) {
+  std::string told(1, kind);
+  told += text.substr(0, kToldBytesMax);
+  told += '\0';
+  // A full pipe means that the admin thread has ended.
+  (void)!write(pipe_write_, told.data(), told.size());
+}
+
+void AdminServer::Stop() {
+  Tell(kStopKind, "");
+}
+
+void AdminServer::OnReload(std::string_view why_not) {
+  Tell(kReloadKind, why_not);
+}
+
+// ---- and the admin thread's ----
+
+void AdminServer::ReadPipe() {
+  char piece[PIPE_BUF];
+  const ssize_t bytes = read(pipe_read_, piece, sizeof(piece));
+  told_.append(piece, bytes > 0 ? static_cast<size_t>(bytes) : 0);
+  for (size_t end = told_.find('\0'); end != std::string::npos; end = told_.find('\0')) {
+    if (told_[0] == kStopKind) {
+      is_stopping_ = true;
+    } else {
+      ++ended;
+      refusal = told_.substr(1, end - 1);
+    }
+    told_.erase(0, end + 1);
+  }
+}
+
+}  // namespace backstay

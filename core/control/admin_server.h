@@ -1,0 +1,60 @@
+// core/control/admin_server.h -- the admin thread: completes the rules, then answers the operator.
+//
+// Life:    Open() when the shards run, Run() on its own thread until Stop(). Destroyed when the
+//          shards have ended: until then a question of it may be with one of them.
+// Owns:    the endpoint, its clients (at most kClientsMax), the desk.
+// Threads: Run() on one thread; Stop() and OnReload() from the main thread, through a pipe.
+// Turn:    plain poll(): this is no shard. What shards answer does not wake it, so while something
+//          is under way it looks every millisecond, and otherwise never.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/control/admin_client.h"
+#include "core/control/endpoint.h"
+#include "core/control/job.h"
+#include "core/shard/rule_desk.h"
+
+namespace backstay {
+
+class AdminServer : private ReloadHome {
+ public:
+  static constexpr size_t kClientsMax = 16;
+
+  // `ask_reload`: called on the admin thread; OnReload() follows from the main thread.
+  AdminServer(PostOffice& post, void (*ask_reload)());
+  ~AdminServer();
+  AdminServer(const AdminServer&) = delete;
+  AdminServer& operator=(const AdminServer&) = delete;
+
+  // Not OK: nobody can ask, and the rules are completed all the same.
+  absl::Status Open(const std::string& path);
+  void Run();
+  void Stop();
+  // How a reload ended; empty: it is in force.
+  void OnReload(std::string_view why_not);
+
+ private:
+  void Begin() override { ask_reload_(); }
+  void Wait();
+  void ReadPipe();
+  void Accept();
+  void Tell(char kind, std::string_view text);
+  int WaitMilliseconds() const;
+
+  RuleDesk desk_;
+  void (*const ask_reload_)();
+  AdminShared shared_;
+  std::unique_ptr<Endpoint> endpoint_;  // null: not opened
+  std::vector<std::unique_ptr<AdminClient>> clients_;
+  int pipe_read_ = -1;
+  int pipe_write_ = -1;
+  std::string told_;  // of the pipe, not yet whole
+  bool is_stopping_ = false;
+};
+
+}  // namespace backstay

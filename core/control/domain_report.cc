@@ -1,0 +1,145 @@
+// core/control/domain_report.cc -- first the configured domains, then those that have only mail.
+#include "core/control/domain_report.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+
+namespace backstay {
+namespace {
+
+// Well under a millisecond of a turn: each is a few look-ups.
+constexpr size_t kRowsMax = 512;
+
+DomainRow::State StateOf(const Route& route) {
+  switch (route.destination().state()) {
+    case DestinationState::kUp:
+      return DomainRow::State::kUp;
+    case DestinationState::kSuspect:
+      return DomainRow::State::kSuspect;
+    case DestinationState::kDown:
+      return DomainRow::State::kDown;
+    case DestinationState::kHeld:
+      return DomainRow::State::kHeld;
+  }
+  UNREACHABLE();
+}
+
+void Describe(const Route* route, DomainRow& row) {
+  if (route == nullptr) {
+    row.state = DomainRow::State::kHeld;
+    row.reason = "removed";
+  } else if (!route->has_address()) {
+    row.state = DomainRow::State::kHeld;
+    row.reason = "no numeric address";
+  } else {
+    row.state = StateOf(*route);
+    row.reason = row.state == DomainRow::State::kUp ? "" : route->last_reason();
+  }
+}
+
+// A domain without mail has no way yet; its destination has a route all the same.
+const Route* RouteOf(const ShardView& view, DomainId domain, const DomainPlan* plan) {
+  if (plan == nullptr) {
+    return nullptr;
+  }
+  const Route* route = view.routes.RouteOf(domain);
+  return route != nullptr ? route
+                          : view.routes.RouteTo(view.snapshot.destinations[plan->destination].key);
+}
+
+}  // namespace
+
+std::string_view NameOf(DomainRow::State state) {
+  switch (state) {
+    case DomainRow::State::kUp:
+      return "up";
+    case DomainRow::State::kSuspect:
+      return "suspect";
+    case DomainRow::State::kDown:
+      return "down";
+    case DomainRow::State::kHeld:
+      return "held";
+  }
+  UNREACHABLE();
+}
+
+void Merge(const DomainRows& of_shard, DomainRows& all) {
+  for (const auto& [name, row] : of_shard) {
+    const auto [found, is_new] = all.try_emplace(name, row);
+    if (is_new) {
+      continue;
+    }
+    DomainRow& sum = found->second;
+    if (row.state > sum.state || sum.reason.empty()) {
+      sum.reason = row.reason;
+    }
+    sum.state = std::max(sum.state, row.state);
+    sum.queued += row.queued;
+    sum.held += row.held;
+    sum.oldest = std::max(sum.oldest, row.oldest);
+  }
+}
+
+std::optional<MessageRef> DomainReport::Next(const ShardView& view) {
+  rows_.clear();
+  totals_ = {.spool = view.spool.Stats(),
+             .routes = view.routes.totals(),
+             .counters = view.counters,
+             .started = view.started,
+             .now = view.io.Now(),
+             .is_queue_ready = view.is_queue_ready};
+  const std::vector<DomainPlan>& plans = view.snapshot.domains;
+  auto plan = std::upper_bound(
+      plans.begin(), plans.end(), after_,
+      [](const std::string& name, const DomainPlan& other) { return name < other.name; });
+  for (; !configured_done_ && rows_.size() < kRowsMax; ++plan) {
+    if (plan == plans.end()) {
+      configured_done_ = true;
+      break;
+    }
+    Add(view, plan->name, &*plan);
+    after_ = plan->name;
+  }
+  const std::vector<DomainId>& seen = view.routes.domains();
+  size_t looked_at = rows_.size();
+  for (; configured_done_ && seen_ < seen.size() && looked_at < kRowsMax; ++seen_, ++looked_at) {
+    const std::string name(view.spool.Name(seen[seen_]));
+    if (view.snapshot.FindDomain(name) == nullptr && view.spool.LiveRecipients(seen[seen_]) > 0) {
+      Add(view, name, nullptr);
+    }
+  }
+  has_more_ = !configured_done_ || seen_ < seen.size();
+  return std::nullopt;
+}
+
+void DomainReport::OnHead(const ShardView&, MessageRef, const MessageHead*) {
+  UNREACHABLE();  // no message is read
+}
+
+void DomainReport::Add(const ShardView& view, const std::string& name, const DomainPlan* plan) {
+  const DomainId domain = view.spool.Intern(name);
+  DomainRow& row = rows_[name];
+  Describe(RouteOf(view, domain, plan), row);
+  if (plan != nullptr) {
+    const DestinationPlan& destination = view.snapshot.destinations[plan->destination];
+    row.destination = destination.name;
+    for (const SocketAddress& address : destination.addresses) {
+      row.addresses.push_back(address.ToString());
+    }
+  }
+  row.queued = view.spool.LiveRecipients(domain);
+  if (row.queued == 0) {
+    return;
+  }
+  Rule release;
+  release.verb = RuleVerb::kRelease;
+  release.domains = {name};
+  row.held = view.is_queue_ready ? view.spool.CountRule(release) : 0;
+  const std::optional<MessageRef> oldest = view.spool.NextLive(domain, std::nullopt);
+  if (oldest.has_value()) {
+    row.oldest = view.spool.Clock() - view.spool.Arrival(*oldest);
+  }
+}
+
+}  // namespace backstay

@@ -1,0 +1,58 @@
+// core/control/job.cc -- which job answers which verb; and the shortest of them.
+#include "core/control/job.h"
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/control/list_job.h"
+#include "core/control/report_job.h"
+#include "core/control/rule_job.h"
+
+namespace backstay {
+namespace {
+
+class ReloadJob final : public AdminJob {
+ public:
+  ReloadJob(ReloadHome& reload, const std::string& who) : reload_(reload), ended_(reload.ended) {
+    LogInfo("admin: {}: reload", who);
+    reload_.Begin();
+  }
+
+  bool Step(std::string& out) override {
+    if (reload_.ended == ended_) {
+      return false;
+    }
+    out += ResultLine(reload_.refusal.empty() ? AdminResult::kOk : AdminResult::kFailed,
+                      reload_.refusal);
+    return true;
+  }
+  bool is_free() const override { return true; }
+
+ private:
+  ReloadHome& reload_;
+  const uint64_t ended_;
+};
+
+}  // namespace
+
+std::unique_ptr<AdminJob> MakeJob(AdminShared& shared, const AdminRequest& request,
+                                  const std::string& who) {
+  switch (request.verb) {
+    case AdminVerb::kReset:
+    case AdminVerb::kHold:
+    case AdminVerb::kRelease:
+    case AdminVerb::kBounce:
+    case AdminVerb::kDelete:
+      return std::make_unique<RuleJob>(shared, request, who);
+    case AdminVerb::kStatus:
+    case AdminVerb::kPrimaries:
+      return std::make_unique<ReportJob>(shared, request.verb == AdminVerb::kStatus);
+    case AdminVerb::kList:
+    case AdminVerb::kShow:
+      return std::make_unique<ListJob>(shared, request);
+    case AdminVerb::kReload:
+      return std::make_unique<ReloadJob>(shared.reload, who);
+  }
+  UNREACHABLE();
+}
+
+}  // namespace backstay

@@ -1,0 +1,69 @@
+// core/control/list_job.cc -- one question at a time.
+#include "core/control/list_job.h"
+
+#include <fmt/format.h>
+
+namespace backstay {
+
+ListJob::ListJob(AdminShared& shared, const AdminRequest& request)
+    : shared_(shared),
+      request_(request),
+      shard_(request.id.has_value() ? request.id->shard : 0),
+      messages_left_(request.id.has_value() ? 1 : request.messages_max) {}
+
+bool ListJob::Step(std::string& out) {
+  if (report_ != nullptr && report_->state == ShardQuestion::State::kAsked) {
+    return false;
+  }
+  if (report_ != nullptr && report_->state == ShardQuestion::State::kRefused) {
+    out += ResultLine(AdminResult::kBusy, "the daemon is ending");
+    return true;
+  }
+  if (report_ != nullptr) {
+    for (const MessageRow& row : report_->rows()) {
+      // An id of another node's spool may name a place of this one.
+      const bool is_wanted = !request_.id.has_value() || row.queue_id == IdText();
+      if (messages_left_ > 0 && is_wanted) {
+        out += MessageLine(row);
+        --messages_left_;
+        ++messages_;
+      }
+    }
+    report_->Clear();
+    if (!report_->has_more()) {
+      report_.reset();
+      ++shard_;
+    }
+  }
+  const bool is_over = request_.id.has_value() && shard_ != request_.id->shard;
+  if (messages_left_ == 0 || shard_ >= shared_.desk.shards() || is_over) {
+    return End(out);
+  }
+  if (report_ == nullptr) {
+    report_ =
+        request_.id.has_value()
+            ? std::make_unique<MessageReport>(MessageRef{request_.id->segment, request_.id->block})
+            : std::make_unique<MessageReport>(request_.domains);
+  }
+  shared_.desk.Ask(shard_, *report_);
+  return false;
+}
+
+std::string ListJob::IdText() const {
+  const auto id = request_.id->ToText();
+  return {id.data(), id.size()};
+}
+
+bool ListJob::End(std::string& out) const {
+  if (request_.id.has_value() && messages_ == 0) {
+    out += ResultLine(AdminResult::kUnknown,
+                      fmt::format("{} does not wait here: it is delivered, has failed, or never "
+                                  "was",
+                                  IdText()));
+  } else {
+    out += ResultLine(AdminResult::kOk, "");
+  }
+  return true;
+}
+
+}  // namespace backstay

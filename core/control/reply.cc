@@ -1,0 +1,140 @@
+// core/control/reply.cc -- rows to JSON.
+#include "core/control/reply.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "absl/time/time.h"
+#include "core/base/check.h"
+
+namespace backstay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Line(const Json& json) {
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string_view NameOf(AdminResult result) {
+  switch (result) {
+    case AdminResult::kOk:
+      return "ok";
+    case AdminResult::kUsage:
+      return "usage";
+    case AdminResult::kUnknown:
+      return "unknown";
+    case AdminResult::kNotStored:
+      return "not-stored";
+    case AdminResult::kBusy:
+      return "busy";
+    case AdminResult::kDenied:
+      return "denied";
+    case AdminResult::kFailed:
+      return "failed";
+  }
+  UNREACHABLE();
+}
+
+std::string IsoTime(WallTime time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixNanos(time.nanoseconds()),
+                          absl::UTCTimeZone());
+}
+
+Json IsoTime(const std::optional<WallTime>& time) {
+  return time.has_value() ? Json(IsoTime(*time)) : Json(nullptr);
+}
+
+// Seconds; null when nothing waits.
+Json OldestOf(const DomainRow& row) {
+  return row.queued > 0 ? Json(absl::ToInt64Seconds(row.oldest)) : Json(nullptr);
+}
+
+// To a tenth.
+double PerSecond(uint64_t count, absl::Duration time) {
+  const int64_t milliseconds = absl::ToInt64Milliseconds(time);
+  const uint64_t tenths =
+      milliseconds > 0 ? count * 10'000 / static_cast<uint64_t>(milliseconds) : 0;
+  return static_cast<double>(tenths) / 10;
+}
+
+// The message's state is that of the recipient which is nearest to being delivered.
+std::string_view StateOf(const MessageRow& row) {
+  RecipientRow::State state = RecipientRow::State::kExpiring;
+  for (const RecipientRow& recipient : row.recipients) {
+    state = std::min(state, recipient.state);
+  }
+  return row.recipients.empty() ? "unreadable" : NameOf(state);
+}
+
+}  // namespace
+
+std::string ResultLine(AdminResult result, std::string_view message) {
+  return Line({{"result", NameOf(result)}, {"message", message}});
+}
+
+std::string CountLine(uint64_t recipients) {
+  return Line({{"result", NameOf(AdminResult::kOk)}, {"recipients", recipients}});
+}
+
+std::string DaemonLine(const DaemonRow& row) {
+  const ShardTotals& totals = row.totals;
+  return Line({{"kind", "daemon"},
+               {"ready", totals.is_queue_ready},
+               {"shards", row.shards},
+               {"uptime", absl::ToInt64Seconds(row.uptime)},
+               {"queued", totals.spool.recipients_live},
+               {"messages", totals.spool.messages_live},
+               {"dsn_pending", totals.spool.recipients_dsn_pending},
+               {"quarantined", totals.spool.recipients_quarantined},
+               {"accepted", totals.counters.messages_stored},
+               {"refused", totals.counters.messages_refused},
+               {"delivered", totals.routes.delivered},
+               {"deferred", totals.routes.deferred},
+               {"failed", totals.routes.failed},
+               {"discarded", totals.routes.discarded},
+               {"rate_seconds", absl::ToInt64Seconds(row.sampled)},
+               {"accepted_per_second", PerSecond(row.taken, row.sampled)},
+               {"delivered_per_second", PerSecond(row.handed_on, row.sampled)}});
+}
+
+std::string DomainLine(std::string_view name, const DomainRow& row) {
+  return Line({{"domain", name},
+               {"state", NameOf(row.state)},
+               {"reason", row.reason},
+               {"queued", row.queued},
+               {"oldest", OldestOf(row)},
+               {"held", row.held},
+               {"primary", row.destination}});
+}
+
+std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t domains) {
+  return Line({{"kind", "primary"},
+               {"primary", name},
+               {"state", NameOf(row.state)},
+               {"reason", row.reason},
+               {"domains", domains},
+               {"queued", row.queued},
+               {"oldest", OldestOf(row)},
+               {"held", row.held}});
+}
+
+std::string MessageLine(const MessageRow& row) {
+  Json recipients = Json::array();
+  for (const RecipientRow& recipient : row.recipients) {
+    recipients.push_back({{"address", recipient.address},
+                          {"state", NameOf(recipient.state)},
+                          {"reason", recipient.reason},
+                          {"attempts", recipient.attempts},
+                          {"next_try", IsoTime(recipient.next_try)},
+                          {"expires", IsoTime(recipient.expires)}});
+  }
+  return Line({{"queue_id", row.queue_id},
+               {"arrival", IsoTime(row.arrival)},
+               {"bytes", row.bytes},
+               {"state", StateOf(row)},
+               {"sender", row.sender},
+               {"recipients", recipients}});
+}
+
+}  // namespace backstay

@@ -1,0 +1,45 @@
+// core/control/reply.h -- what the daemon answers: rows, one JSON object a line, then one with
+// `result`.
+//
+// Names and order of the members are stable: programs read them. Text that is not UTF-8 has U+FFFD
+// in its place. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/control/domain_report.h"
+#include "core/control/message_row.h"
+
+namespace backstay {
+
+enum class AdminResult : uint8_t {
+  kOk,
+  kUsage,      // the request is none
+  kUnknown,    // nothing of that name
+  kNotStored,  // in force, and the disk of a shard does not take it
+  kBusy,       // the daemon is ending, or has too many clients
+  kDenied,
+  kFailed  // a reload was refused
+};
+
+std::string ResultLine(AdminResult result, std::string_view message);
+std::string CountLine(uint64_t recipients);  // kOk
+
+// Of all shards, since start; rates over the time since the last sample.
+struct DaemonRow {
+  ShardTotals totals;
+  absl::Duration uptime;
+  absl::Duration sampled;  // the rates are over this long
+  uint64_t taken = 0;      // messages, in that time
+  uint64_t handed_on = 0;  // recipients, in that time
+  uint64_t shards = 0;
+};
+std::string DaemonLine(const DaemonRow& row);
+// `name`: the domain, or the primary list with the sums of its domains.
+std::string DomainLine(std::string_view name, const DomainRow& row);
+std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t domains);
+std::string MessageLine(const MessageRow& row);
+
+}  // namespace backstay

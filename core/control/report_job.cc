@@ -1,0 +1,109 @@
+// core/control/report_job.cc -- sums over shards, and over the domains of a primary.
+#include "core/control/report_job.h"
+
+#include <algorithm>
+
+namespace backstay {
+namespace {
+
+using State = ShardQuestion::State;
+
+// Rates over less are noise, and each status would spoil the next one's.
+constexpr absl::Duration kSampleMin = absl::Seconds(10);
+
+void Add(const ShardTotals& more, ShardTotals& sum) {
+  sum.spool.recipients_live += more.spool.recipients_live;
+  sum.spool.messages_live += more.spool.messages_live;
+  sum.spool.recipients_dsn_pending += more.spool.recipients_dsn_pending;
+  sum.spool.recipients_quarantined += more.spool.recipients_quarantined;
+  sum.counters.messages_stored += more.counters.messages_stored;
+  sum.counters.messages_refused += more.counters.messages_refused;
+  sum.routes.delivered += more.routes.delivered;
+  sum.routes.deferred += more.routes.deferred;
+  sum.routes.failed += more.routes.failed;
+  sum.routes.discarded += more.routes.discarded;
+  sum.is_queue_ready = sum.is_queue_ready && more.is_queue_ready;
+}
+
+}  // namespace
+
+DomainSurvey::Progress DomainSurvey::Step() {
+  bool is_done = true;
+  for (size_t shard = 0; shard < reports_.size(); ++shard) {
+    DomainReport& report = reports_[shard];
+    if (report.state == State::kRefused) {
+      return Progress::kRefused;
+    }
+    if (report.state == State::kDone && report.is_new_answer) {
+      report.is_new_answer = false;
+      Merge(report.rows(), rows_);
+    }
+    if (report.state == State::kNew || (report.state == State::kDone && report.has_more())) {
+      report.is_new_answer = true;
+      desk_.Ask(shard, report);
+    }
+    is_done = is_done && report.state == State::kDone;
+  }
+  return is_done ? Progress::kDone : Progress::kWaiting;
+}
+
+bool DomainSurvey::is_free() const {
+  return std::none_of(reports_.begin(), reports_.end(),
+                      [](const DomainReport& report) { return report.state == State::kAsked; });
+}
+
+bool ReportJob::Step(std::string& out) {
+  switch (survey_.Step()) {
+    case DomainSurvey::Progress::kWaiting:
+      return false;
+    case DomainSurvey::Progress::kRefused:
+      out += ResultLine(AdminResult::kBusy, "the daemon is ending");
+      return true;
+    case DomainSurvey::Progress::kDone:
+      out += is_status_ ? Status() : Domains();
+      out += ResultLine(AdminResult::kOk, "");
+      return true;
+  }
+  UNREACHABLE();
+}
+
+std::string ReportJob::Domains() const {
+  std::string out;
+  for (const auto& [name, row] : survey_.rows()) {
+    out += DomainLine(name, row);
+  }
+  return out;
+}
+
+std::string ReportJob::Status() {
+  DaemonRow daemon;
+  daemon.shards = survey_.reports().size();
+  daemon.totals = survey_.reports().front().totals();
+  for (size_t shard = 1; shard < survey_.reports().size(); ++shard) {
+    Add(survey_.reports()[shard].totals(), daemon.totals);
+  }
+  const RateSample now = {daemon.totals.now, daemon.totals.counters.messages_stored,
+                          daemon.totals.routes.delivered};
+  const RateSample before = shared_.sample.value_or(RateSample{daemon.totals.started, 0, 0});
+  daemon.uptime = now.at - daemon.totals.started;
+  daemon.sampled = now.at - before.at;
+  daemon.taken = now.taken - before.taken;
+  daemon.handed_on = now.handed_on - before.handed_on;
+  if (daemon.sampled >= kSampleMin) {
+    shared_.sample = now;
+  }
+  std::string out = DaemonLine(daemon);
+  // Domains with the same list share one primary; those without a list have none.
+  DomainRows primaries;
+  absl::btree_map<std::string, size_t> domains;
+  for (const auto& [name, row] : survey_.rows()) {
+    Merge({{row.destination, row}}, primaries);
+    ++domains[row.destination];
+  }
+  for (const auto& [name, row] : primaries) {
+    out += PrimaryLine(name, row, domains[name]);
+  }
+  return out;
+}
+
+}  // namespace backstay

@@ -1,0 +1,47 @@
+// core/control/report_job.h -- `status` and `primary list`: every shard is asked, the answers added
+// up.
+#pragma once
+
+#include <vector>
+
+#include "core/control/domain_report.h"
+#include "core/control/job.h"
+#include "core/control/reply.h"
+
+namespace backstay {
+
+// Asks shards 0..count-1, each to the end of its list.
+class DomainSurvey {
+ public:
+  DomainSurvey(RuleDesk& desk, size_t shards) : desk_(desk), reports_(shards) {}
+
+  enum class Progress : uint8_t { kWaiting, kDone, kRefused };
+  Progress Step();
+  bool is_free() const;
+  const DomainRows& rows() const { return rows_; }
+  const std::vector<DomainReport>& reports() const { return reports_; }
+
+ private:
+  RuleDesk& desk_;
+  std::vector<DomainReport> reports_;
+  DomainRows rows_;
+};
+
+class ReportJob final : public AdminJob {
+ public:
+  ReportJob(AdminShared& shared, bool is_status)
+      : shared_(shared), is_status_(is_status), survey_(shared.desk, shared.desk.shards()) {}
+
+  bool Step(std::string& out) override;
+  bool is_free() const override { return survey_.is_free(); }
+
+ private:
+  std::string Status();
+  std::string Domains() const;
+
+  AdminShared& shared_;
+  const bool is_status_;
+  DomainSurvey survey_;
+};
+
+}  // namespace backstay

@@ -1,0 +1,191 @@
+// core/control/request.cc -- types first, then sense.
+#include "core/control/request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+
+namespace backstay {
+namespace {
+
+using Json = nlohmann::json;
+
+// RFC 1035 s3.1; what is longer names nothing.
+constexpr size_t kDomainBytesMax = 255;
+
+struct VerbName {
+  AdminVerb verb;
+  std::string_view name;
+  std::optional<RuleVerb> rule;
+};
+constexpr VerbName kVerbs[] = {{AdminVerb::kReset, "reset", RuleVerb::kReset},
+                               {AdminVerb::kHold, "hold", RuleVerb::kHold},
+                               {AdminVerb::kRelease, "release", RuleVerb::kRelease},
+                               {AdminVerb::kBounce, "bounce", RuleVerb::kExpire},
+                               {AdminVerb::kDelete, "delete", RuleVerb::kDelete},
+                               {AdminVerb::kStatus, "status", {}},
+                               {AdminVerb::kPrimaries, "primaries", {}},
+                               {AdminVerb::kList, "list", {}},
+                               {AdminVerb::kShow, "show", {}},
+                               {AdminVerb::kReload, "reload", {}}};
+
+absl::Status Refused(std::string text) {
+  return absl::InvalidArgumentError(std::move(text));
+}
+
+absl::Status TakeVerb(const Json& value, AdminRequest& request) {
+  const std::string name = value.is_string() ? value.get<std::string>() : "";
+  for (const VerbName& known : kVerbs) {
+    if (name == known.name) {
+      request.verb = known.verb;
+      return absl::OkStatus();
+    }
+  }
+  return Refused(fmt::format("there is no verb '{}'", Escaped(name)));
+}
+
+absl::Status TakeFlag(const std::string& name, const Json& value, bool& flag) {
+  if (!value.is_boolean()) {
+    return Refused(fmt::format("{}: true or false is wanted", name));
+  }
+  flag = value.get<bool>();
+  return absl::OkStatus();
+}
+
+// As the spool has domains.
+std::string Canonical(std::string domain) {
+  absl::AsciiStrToLower(&domain);
+  if (!domain.empty() && domain.back() == '.') {
+    domain.pop_back();
+  }
+  return domain;
+}
+
+absl::Status TakeNames(const std::string& name, const Json& value,
+                       std::vector<std::string>& names) {
+  if (!value.is_array()) {
+    return Refused(fmt::format("{}: an array of names is wanted", name));
+  }
+  for (const Json& item : value) {
+    std::string text = item.is_string() ? Canonical(item.get<std::string>()) : "";
+    if (text.empty() || text.size() > kDomainBytesMax) {
+      return Refused(fmt::format("{}: each is a text of 1 to {} bytes", name, kDomainBytesMax));
+    }
+    names.push_back(std::move(text));
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return absl::OkStatus();
+}
+
+absl::Status TakeId(const Json& value, AdminRequest& request) {
+  const std::string text = value.is_string() ? value.get<std::string>() : "";
+  request.id = QueueId::Parse(text);
+  return request.id.has_value()
+             ? absl::OkStatus()
+             : Refused(fmt::format("'{}' is no queue id: these are 16 of 0-9 and B-Z without "
+                                   "vowels, as in the reply to the client",
+                                   Escaped(text)));
+}
+
+absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest& request) {
+  if (name == "verb") {
+    return TakeVerb(value, request);
+  }
+  if (name == "all") {
+    return TakeFlag(name, value, request.is_all);
+  }
+  if (name == "keep_age") {
+    return TakeFlag(name, value, request.keeps_age);
+  }
+  if (name == "dry_run") {
+    return TakeFlag(name, value, request.is_dry_run);
+  }
+  if (name == "domains") {
+    return TakeNames(name, value, request.domains);
+  }
+  if (name == "destinations") {
+    return TakeNames(name, value, request.destinations);
+  }
+  if (name == "id") {
+    return TakeId(value, request);
+  }
+  if (name == "limit" && value.is_number_unsigned()) {
+    request.messages_max = value.get<uint64_t>();
+    return absl::OkStatus();
+  }
+  return Refused(fmt::format("'{}' is no member of a request, or not of this type", Escaped(name)));
+}
+
+// Nothing happens to mail by a word that was forgotten: everything is asked for by name.
+absl::Status CheckSense(const AdminRequest& request) {
+  const bool has_names = !request.domains.empty() || !request.destinations.empty();
+  if (RuleOf(request.verb).has_value() && request.is_all == has_names) {
+    return Refused("either all, or domains and destinations are wanted");
+  }
+  if (request.keeps_age && request.verb != AdminVerb::kReset) {
+    return Refused("keep_age belongs to reset");
+  }
+  if (request.verb == AdminVerb::kShow && !request.id.has_value()) {
+    return Refused("show wants an id");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string_view NameOf(AdminVerb verb) {
+  for (const VerbName& known : kVerbs) {
+    if (known.verb == verb) {
+      return known.name;
+    }
+  }
+  UNREACHABLE();
+}
+
+std::optional<RuleVerb> RuleOf(AdminVerb verb) {
+  for (const VerbName& known : kVerbs) {
+    if (known.verb == verb) {
+      return known.rule;
+    }
+  }
+  UNREACHABLE();
+}
+
+absl::StatusOr<AdminRequest> ParseRequest(std::string_view line) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("verb")) {
+    return Refused("a request is one JSON object a line, with a verb");
+  }
+  AdminRequest request;
+  for (const auto& [name, value] : json.items()) {
+    RETURN_IF_ERROR(TakeMember(name, value, request));
+  }
+  RETURN_IF_ERROR(CheckSense(request));
+  return request;
+}
+
+std::vector<Rule> RulesOf(RuleVerb verb, bool keeps_age, const std::vector<std::string>& domains) {
+  Rule empty;
+  empty.verb = verb;
+  empty.keeps_age = keeps_age;
+  std::vector<Rule> rules = {empty};
+  for (const std::string& domain : domains) {
+    rules.back().domains.push_back(domain);
+    if (RuleBytes(rules.back()) > kRuleBytesMax) {
+      rules.back().domains.pop_back();
+      rules.push_back(empty);
+      rules.back().domains.push_back(domain);
+    }
+  }
+  return rules;
+}
+
+}  // namespace backstay

@@ -1,0 +1,58 @@
+// core/control/request.h -- one line from the operator's command: what it asks the daemon for.
+//
+// A request is one JSON object: {"verb": "reset", "domains": ["example.com"], "dry_run": true}.
+// Pure. Errors: a sentence that names the member.
+// See: core/control/README.md, which lists the verbs and their members.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/units.h"
+#include "spool/queue_id.h"
+#include "spool/rule.h"
+
+namespace backstay {
+
+enum class AdminVerb : uint8_t {
+  kReset,
+  kHold,
+  kRelease,
+  kBounce,
+  kDelete,
+  kStatus,
+  kPrimaries,  // one row a domain
+  kList,       // one row a message
+  kShow,       // one message
+  kReload
+};
+
+struct AdminRequest {
+  AdminVerb verb = AdminVerb::kStatus;
+  bool is_all = false;                    // of the rules: everything, not the domains below
+  std::vector<std::string> domains;       // lower case; of a list: only these
+  std::vector<std::string> destinations;  // as the operator wrote them: their domains too
+  bool keeps_age = false;                 // kReset
+  bool is_dry_run = false;                // of the rules: only count
+  uint64_t messages_max = UINT64_MAX;     // kList
+  std::optional<QueueId> id;              // kShow
+};
+
+// A line beyond it ends the connection. Room for some thousand domains.
+constexpr size_t kRequestBytesMax = 256_KiB;
+
+std::string_view NameOf(AdminVerb verb);
+// Nothing: the verb asks, it orders nothing.
+std::optional<RuleVerb> RuleOf(AdminVerb verb);
+
+absl::StatusOr<AdminRequest> ParseRequest(std::string_view line);
+
+// As many rules as the domains need, each at most kRuleBytesMax. No domains: one, for all.
+std::vector<Rule> RulesOf(RuleVerb verb, bool keeps_age, const std::vector<std::string>& domains);
+
+}  // namespace backstay

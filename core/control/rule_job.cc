@@ -1,0 +1,148 @@
+// core/control/rule_job.cc -- name, wait for the turn, give rule after rule, tell.
+#include "core/control/rule_job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_join.h"
+#include "core/base/check.h"
+#include "core/base/log.h"
+
+namespace backstay {
+
+// Only the shards' common configuration is wanted, so one of them is asked.
+RuleJob::RuleJob(AdminShared& shared, const AdminRequest& request, std::string who)
+    : shared_(shared), request_(request), who_(std::move(who)), survey_(shared.desk, 1) {}
+
+bool RuleJob::Step(std::string& out) {
+  for (Phase before = Phase::kEnded; before != phase_ && phase_ != Phase::kEnded;) {
+    before = phase_;
+    Advance();
+  }
+  if (phase_ != Phase::kEnded) {
+    return false;
+  }
+  out += result_ == AdminResult::kOk ? CountLine(recipients_) : ResultLine(result_, text_);
+  return true;
+}
+
+void RuleJob::Advance() {
+  switch (phase_) {
+    case Phase::kNaming:
+      return Name();
+    case Phase::kTurn:
+      if (shared_.rule_turn == nullptr) {
+        shared_.rule_turn = this;
+        phase_ = Phase::kReady;
+      }
+      return;
+    case Phase::kReady:
+      if (shared_.desk.ready()) {
+        shared_.desk.Begin(rules_[rule_], request_.is_dry_run);
+        phase_ = Phase::kWorking;
+      }
+      return;
+    case Phase::kWorking:
+      if (shared_.desk.result().has_value()) {
+        OnOutcome(*shared_.desk.result());
+      }
+      return;
+    case Phase::kEnded:
+      break;
+  }
+  UNREACHABLE();
+}
+
+void RuleJob::Name() {
+  if (!request_.destinations.empty()) {
+    switch (survey_.Step()) {
+      case DomainSurvey::Progress::kWaiting:
+        return;
+      case DomainSurvey::Progress::kRefused:
+        return End(AdminResult::kBusy, "the daemon is ending");
+      case DomainSurvey::Progress::kDone:
+        break;
+    }
+    Resolve();
+    if (phase_ == Phase::kEnded) {
+      return;
+    }
+  }
+  ASSERT(request_.is_all == request_.domains.empty());  // no domains would be a rule for all
+  rules_ = RulesOf(*RuleOf(request_.verb), request_.keeps_age, request_.domains);
+  phase_ = Phase::kTurn;
+}
+
+// A destination is named by its list, one of its addresses, or one of its domains.
+void RuleJob::Resolve() {
+  for (const std::string& wanted : request_.destinations) {
+    const auto named = survey_.rows().find(wanted);
+    const std::string list =
+        named != survey_.rows().end() ? named->second.destination : std::string();
+    bool is_known = false;
+    for (const auto& [name, row] : survey_.rows()) {
+      const bool has_address =
+          std::find(row.addresses.begin(), row.addresses.end(), wanted) != row.addresses.end();
+      if (!row.destination.empty() &&
+          (row.destination == list || row.destination == wanted || has_address)) {
+        request_.domains.push_back(name);
+        is_known = true;
+      }
+    }
+    if (!is_known) {
+      return End(AdminResult::kUnknown,
+                 fmt::format("{} is no primary of the configuration, nor a domain of it",
+                             Escaped(wanted)));
+    }
+  }
+  std::sort(request_.domains.begin(), request_.domains.end());
+  request_.domains.erase(std::unique(request_.domains.begin(), request_.domains.end()),
+                         request_.domains.end());
+}
+
+void RuleJob::OnOutcome(const RuleOutcome& outcome) {
+  recipients_ += outcome.recipients;
+  if (!outcome.not_on_disk.empty()) {
+    return End(AdminResult::kNotStored,
+               fmt::format("in force, but the disk takes nothing of shard {}: a restart before it "
+                           "does would forget it; {} of {} rules were given",
+                           absl::StrJoin(outcome.not_on_disk, ", "), rule_ + 1, rules_.size()));
+  }
+  if (++rule_ < rules_.size()) {
+    phase_ = Phase::kReady;
+    return;
+  }
+  End(AdminResult::kOk, "");
+}
+
+void RuleJob::End(AdminResult result, std::string text) {
+  result_ = result;
+  text_ = std::move(text);
+  if (shared_.rule_turn == this) {
+    shared_.rule_turn = nullptr;
+    Log();
+  }
+  phase_ = Phase::kEnded;
+}
+
+// Counting changes nothing, and is not logged.
+void RuleJob::Log() const {
+  if (request_.is_dry_run) {
+    return;
+  }
+  constexpr size_t kNamesMax = 8;
+  std::string names;
+  for (size_t i = 0; i < std::min(request_.domains.size(), kNamesMax); ++i) {
+    names += " " + Escaped(request_.domains[i]);
+  }
+  if (request_.domains.size() > kNamesMax) {
+    names += fmt::format(" and {} more", request_.domains.size() - kNamesMax);
+  }
+  LogInfo("admin: {}: queue {}{}{}: {} recipients{}{}", who_, NameOf(request_.verb),
+          request_.keeps_age ? " --keep-age" : "", names.empty() ? " --all" : names, recipients_,
+          text_.empty() ? "" : ", ", text_);
+}
+
+}  // namespace backstay

@@ -1,0 +1,87 @@
+// tests/core/control/reply_test.cc -- members and their order, which programs rely on.
+#include "core/control/reply.h"
+
+#include <gtest/gtest.h>
+
+#include "core/control/domain_report.h"
+
+namespace backstay {
+namespace {
+
+TEST(Reply, Results) {
+  EXPECT_EQ(CountLine(7), "{\"result\":\"ok\",\"recipients\":7}\n");
+  EXPECT_EQ(ResultLine(AdminResult::kNotStored, "a \"b\"\n\xff"),
+            "{\"result\":\"not-stored\",\"message\":\"a \\\"b\\\"\\n\xef\xbf\xbd\"}\n");
+}
+
+TEST(Reply, ADomainWithoutMailHasNoOldest) {
+  DomainRow row;
+  row.destination = "10.0.0.1:25";
+  EXPECT_EQ(DomainLine("a.example", row),
+            "{\"domain\":\"a.example\",\"state\":\"up\",\"reason\":\"\",\"queued\":0,\"oldest\":"
+            "null,\"held\":0,\"primary\":\"10.0.0.1:25\"}\n");
+  row.queued = 2;
+  row.oldest = absl::Milliseconds(2900);
+  EXPECT_NE(DomainLine("a.example", row).find("\"oldest\":2,"), std::string::npos);
+  EXPECT_EQ(PrimaryLine("10.0.0.1:25", row, 3),
+            "{\"kind\":\"primary\",\"primary\":\"10.0.0.1:25\",\"state\":\"up\",\"reason\":\"\","
+            "\"domains\":3,\"queued\":2,\"oldest\":2,\"held\":0}\n");
+}
+
+TEST(Reply, AMessageHasTheStateOfItsNearestRecipient) {
+  MessageRow row;
+  row.queue_id = "0123456789BCDFGH";
+  row.bytes = 5;
+  EXPECT_NE(MessageLine(row).find("\"state\":\"unreadable\""), std::string::npos);
+  RecipientRow held;
+  held.state = RecipientRow::State::kHeld;
+  held.address = "a@a.example";
+  held.reason = "because";
+  row.recipients = {held};
+  EXPECT_EQ(MessageLine(row),
+            "{\"queue_id\":\"0123456789BCDFGH\",\"arrival\":\"1970-01-01T00:00:00Z\",\"bytes\":5,"
+            "\"state\":\"held\",\"sender\":\"\",\"recipients\":[{\"address\":\"a@a.example\","
+            "\"state\":\"held\",\"reason\":\"because\",\"attempts\":0,\"next_try\":null,"
+            "\"expires\":null}]}\n");
+  RecipientRow deferred;
+  deferred.state = RecipientRow::State::kDeferred;
+  deferred.next_try = WallTime::FromNanoseconds(1'000'000'000);
+  row.recipients.push_back(deferred);
+  EXPECT_NE(MessageLine(row).find("\"bytes\":5,\"state\":\"deferred\""), std::string::npos);
+  EXPECT_NE(MessageLine(row).find("\"next_try\":\"1970-01-01T00:00:01Z\""), std::string::npos);
+}
+
+TEST(Reply, RatesAreToATenth) {
+  DaemonRow row;
+  row.sampled = absl::Milliseconds(3000);
+  row.taken = 10;
+  EXPECT_NE(DaemonLine(row).find("\"accepted_per_second\":3.3,\"delivered_per_second\":0.0}"),
+            std::string::npos)
+      << DaemonLine(row);
+  row.sampled = absl::ZeroDuration();
+  EXPECT_NE(DaemonLine(row).find("\"accepted_per_second\":0.0"), std::string::npos);
+}
+
+TEST(DomainRows, TheWorstStateOfAllShardsCounts) {
+  DomainRows up;
+  up["a"].queued = 1;
+  up["a"].oldest = absl::Seconds(5);
+  DomainRows down;
+  down["a"].state = DomainRow::State::kDown;
+  down["a"].reason = "refused";
+  down["a"].queued = 2;
+  down["b"].held = 1;
+  for (const bool is_up_first : {true, false}) {
+    DomainRows all;
+    Merge(is_up_first ? up : down, all);
+    Merge(is_up_first ? down : up, all);
+    EXPECT_EQ(all["a"].state, DomainRow::State::kDown);
+    EXPECT_EQ(all["a"].reason, "refused");
+    EXPECT_EQ(all["a"].queued, 3u);
+    EXPECT_EQ(all["a"].oldest, absl::Seconds(5));
+    EXPECT_EQ(all["b"].held, 1u);
+  }
+}
+
+}  // namespace
+}  // namespace backstay

@@ -1,0 +1,417 @@
+#!/usr/bin/env python3
+# tests/system/control_test.py -- the operator's verbs against a running daemon, and its socket.
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import threading
+import time
+import unittest
+
+import harness
+import sinks
+import wire
+
+NOBODY = 65534
+BODY = b"Subject: x\r\n\r\nx\r\n"
+
+
+def send(port, recipients, sender=b"s@load.test"):
+    """The queue id."""
+    with wire.Wire(port) as client:
+        client.hello()
+        for command in [b"MAIL FROM:<%s>" % sender, *(b"RCPT TO:<%s>" % name for name in recipients),
+                        b"DATA"]:
+            reply = client.command(command)
+            assert reply[:1] in b"23", reply
+        client.send(BODY + b".\r\n")
+        return harness.QUEUED.search(client.reply())[1].decode()
+
+
+class Control(harness.SystemTest):
+    """Two domains with a primary of their own; both are down until a test says otherwise."""
+
+    def setUp(self):
+        super().setUp()
+        self.sink = self.managed(sinks.RecordingSink())
+        self.other = self.managed(sinks.RecordingSink())
+        self.daemon_ = self.daemon(self.sink.port, {
+            "smtp": {"shards": 2}, "spool": {"segment_size": "4MiB"}})
+        self.daemon_.settings["domain"] = [
+            {"name": "example.com", "primary": [f"127.0.0.1:{self.sink.port}"]},
+            {"name": "example.net", "primary": [f"127.0.0.1:{self.other.port}"]},
+            {"name": "example.org", "primary": [f"127.0.0.1:{self.other.port}"]}]
+        self.daemon_.write_config()
+        self.endpoint = self.daemon_.settings["admin"]["socket"]
+
+    def verb(self, *arguments, expect=0, user=None, endpoint=None):
+        command = [harness.binary("backstay"), "--endpoint", endpoint or self.endpoint, *arguments]
+        if user is not None:
+            command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
+        done = subprocess.run(command, capture_output=True, timeout=60, stdin=subprocess.DEVNULL,
+                              check=False)
+        self.assertEqual(done.returncode, expect, (arguments, done))
+        self.assertNotRegex(done.stderr.decode(), harness.ALARMS)
+        return done
+
+    def rows(self, *arguments):
+        return [json.loads(line) for line in self.verb(*arguments, "--json").stdout.splitlines()]
+
+    def order(self, *arguments):
+        """How many recipients it speaks for."""
+        (row,) = self.rows("queue", *arguments, "--yes")
+        self.assertFalse(row["dry_run"])
+        return row["recipients"]
+
+    def domains(self):
+        return {row["domain"]: row for row in self.rows("primary", "list")}
+
+    def queued(self):
+        return {name: row["queued"] for name, row in self.domains().items()}
+
+    def state(self, queue_id):
+        (row,) = self.rows("queue", "show", queue_id)
+        return row["recipients"][0]["state"], row["recipients"][0]["reason"]
+
+    def fill(self, com=6, net=4):
+        """Queue ids of mail for the two domains, in connections over both shards."""
+        return ([send(self.daemon_.port, [b"a%d@example.com" % i]) for i in range(com)],
+                [send(self.daemon_.port, [b"b%d@example.net" % i]) for i in range(net)])
+
+    def wait_down(self):
+        harness.wait_until(lambda: self.domains()["example.com"]["state"] == "down", 10,
+                           "the primary is seen to be down")
+
+
+class Orders(Control):
+    def test_hold_release_and_new_mail(self):
+        self.daemon_.start()
+        com, net = self.fill()
+        self.assertEqual(self.order("hold", "--domain", "Example.COM."), len(com))
+        self.assertEqual(self.domains()["example.com"]["held"], len(com))
+        self.assertEqual(self.domains()["example.net"]["held"], 0)
+        self.assertEqual(self.state(com[0]), ("held", "held by the operator"))
+        self.sink.up()
+        self.other.up()
+        self.other.wait_for(len(net), 20)
+        send(self.daemon_.port, [b"new@example.com"])  # later than the hold
+        self.sink.wait_for(1, 20)
+        time.sleep(0.5)
+        self.assertEqual(len(self.sink.messages), 1)
+        self.assertEqual(self.queued()["example.com"], len(com))
+        self.assertEqual(self.order("release", "--all"), len(com))
+        self.sink.wait_for(len(com) + 1, 20)
+        harness.wait_until(lambda: sum(self.queued().values()) == 0, 10, "an empty queue")
+
+    def test_delete_by_destination_counts_first_and_asks(self):
+        self.daemon_.start()
+        com, net = self.fill()
+        self.wait_down()
+        self.assertIn(b"--yes", self.verb("queue", "delete", "--all", expect=64).stderr)
+        (row,) = self.rows("queue", "delete", "--all", "--dry-run")
+        self.assertEqual(row, {"verb": "delete", "recipients": len(com) + len(net),
+                               "dry_run": True})
+        self.assertEqual(sum(self.queued().values()), len(com) + len(net))
+        log = self.daemon_.log()
+        self.assertNotIn("queue delete", log)
+        # The primary of example.net is example.org's too.
+        self.assertEqual(self.order("delete", "--destination", "example.org"), len(net))
+        self.assertEqual(self.queued(), {"example.com": len(com), "example.net": 0,
+                                         "example.org": 0})
+        self.assertEqual(self.order("delete", "--destination", f"127.0.0.1:{self.sink.port}"),
+                         len(com))
+        self.assertIn(b"no primary", self.verb("queue", "delete", "--destination", "nowhere.test",
+                                               "--yes", expect=1).stderr)
+        self.assertRegex(self.daemon_.log(), rf"admin: uid {os.getuid()} \(pid \d+\): queue delete "
+                                             rf"example\.net example\.org: {len(net)} recipients")
+
+    def test_bounce_owes_a_report_and_reset_begins_anew(self):
+        self.sink.script = lambda verb, argument, _: \
+            b"450 4.2.2 mailbox full" if verb == "RCPT" and "a0@" in argument else None
+        self.sink.up()
+        self.daemon_.start()
+        com, net = self.fill()
+        self.sink.wait_for(len(com) - 1, 20)
+        harness.wait_until(lambda: self.state(com[0])[0] == "deferred", 10, "its own 4xx")
+        (row,) = self.rows("queue", "show", com[0])
+        self.assertIn("450 4.2.2 mailbox full", row["recipients"][0]["reason"])
+        self.assertEqual(row["recipients"][0]["attempts"], 1)
+        self.assertGreater(row["recipients"][0]["next_try"], row["arrival"])
+        self.assertGreater(row["recipients"][0]["expires"], row["recipients"][0]["next_try"])
+        self.sink.script = None
+        self.assertEqual(self.order("reset", "--domain", "example.com", "--keep-age"), 1)
+        self.sink.wait_for(len(com), 10)  # not in ten minutes
+        self.assertEqual(self.order("bounce", "--domain", "example.net"), len(net))
+        harness.wait_until(lambda: self.rows("status")[0]["dsn_pending"] == len(net), 10,
+                           "reports are owed")
+        self.assertIn(b"does not wait here", self.verb("queue", "show", net[0], expect=1).stderr)
+
+    def test_what_returned_is_in_force_after_a_kill(self):
+        self.daemon_.start()
+        com, net = self.fill()
+        for number in range(3):
+            verb = ("hold", "release", "hold")[number]
+            self.order(verb, "--domain", "example.com")
+            self.daemon_.kill()
+            self.daemon_.start()
+            held = len(com) if verb == "hold" else 0
+            self.assertEqual(self.domains()["example.com"]["held"], held, verb)
+        self.assertEqual(self.order("delete", "--domain", "example.net"), len(net))
+        self.daemon_.kill()
+        self.daemon_.start()
+        self.assertEqual(self.queued(), {"example.com": len(com), "example.net": 0,
+                                         "example.org": 0})
+        self.assertEqual(self.order("reset", "--all"), len(com))
+        self.daemon_.kill()
+        self.sink.up()
+        self.daemon_.start()
+        time.sleep(1)
+        self.assertEqual(self.sink.messages, [])  # still held: a reset releases nothing
+
+    def test_thousands_of_domains_take_several_rules(self):
+        self.daemon_.start()
+        com, _ = self.fill()
+        self.wait_down()
+        names = [name for i in range(2000) for name in ("--domain", f"domain-{i}.example")]
+        self.assertEqual(self.order("hold", *names, "--domain", "example.com"), len(com))
+        self.assertEqual(self.domains()["example.com"]["held"], len(com))
+        self.assertIn("and 1993 more: ", self.daemon_.log())
+        self.daemon_.kill()
+        self.daemon_.start()
+        self.assertEqual(self.domains()["example.com"]["held"], len(com))
+
+
+class Reports(Control):
+    def test_status_and_primary_list(self):
+        self.daemon_.start()
+        self.assertEqual(self.domains()["example.com"], {
+            "domain": "example.com", "state": "up", "reason": "", "queued": 0, "oldest": None,
+            "held": 0, "primary": f"127.0.0.1:{self.sink.port}"})
+        com, net = self.fill()
+        self.wait_down()
+        row = self.domains()["example.com"]
+        self.assertIn("refused", row["reason"])
+        self.assertEqual((row["queued"], row["oldest"] < 60), (len(com), True))
+        daemon, *primaries = self.rows("status")
+        self.assertEqual((daemon["queued"], daemon["messages"], daemon["accepted"],
+                          daemon["shards"], daemon["ready"]),
+                         (len(com) + len(net), len(com) + len(net), len(com) + len(net), 2, True))
+        self.assertEqual({item["primary"]: (item["domains"], item["queued"])
+                          for item in primaries},
+                         {f"127.0.0.1:{self.sink.port}": (1, len(com)),
+                          f"127.0.0.1:{self.other.port}": (2, len(net))})
+        self.assertGreater(daemon["accepted_per_second"], 0)
+        for arguments, words in ((("status",), b"queued 10 recipients in 10 messages"),
+                                 (("primary", "list"), b"example.org"),
+                                 (("queue", "list"), com[0].encode()),
+                                 (("queue", "show", net[0]), b"next try")):
+            done = self.verb(*arguments)
+            self.assertIn(words, done.stdout)
+            self.assertEqual(done.stderr, b"")
+
+    def test_lists_are_whole_limited_and_tell_each_message_once(self):
+        self.daemon_.start()
+        com, net = self.fill(150, 20)
+        both = send(self.daemon_.port, [b"x@example.com", b"y@example.net"], b"")
+        listed = [row["queue_id"] for row in self.rows("queue", "list", "--limit", "0")]
+        self.assertEqual(sorted(listed), sorted(com + net + [both]))
+        of_net = [row["queue_id"] for row in self.rows("queue", "list", "--domain", "example.net")]
+        self.assertEqual(sorted(of_net), sorted(net + [both]))
+        self.assertEqual(len(self.rows("queue", "list", "--limit", "7")), 7)
+        self.wait_down()
+        mailq = {row["queue_id"]: row for row in self.rows("mailq")}
+        self.assertEqual(sorted(mailq), sorted(listed))
+        row = mailq[both]
+        self.assertEqual(list(row), ["queue_name", "queue_id", "arrival_time", "message_size",
+                                     "forced_expire", "sender", "recipients"])
+        self.assertEqual((row["queue_name"], row["sender"], row["forced_expire"]),
+                         ("deferred", "MAILER-DAEMON", False))
+        self.assertTrue(time.time() - 60 < row["arrival_time"] <= time.time())
+        self.assertEqual(sorted(item["address"] for item in row["recipients"]),
+                         ["x@example.com", "y@example.net"])
+        self.assertIn("primary down", row["recipients"][0]["delay_reason"])
+        text = self.verb("mailq").stdout.decode()
+        self.assertRegex(text, rf"(?m)^-- \d+ Kbytes in {len(listed)} Requests\.$")
+        self.order("hold", "--domain", "example.net")
+        self.assertEqual({row["queue_name"] for row in self.rows("mailq")
+                          if row["queue_id"] in net}, {"hold"})
+        self.order("delete", "--all")
+        self.assertEqual(self.verb("mailq").stdout, b"Mail queue is empty\n")
+
+    def test_a_removed_domain_is_told_and_reload_says_what_it_did(self):
+        self.daemon_.start()
+        com, _ = self.fill()
+        removed = self.daemon_.settings["domain"].pop(0)
+        self.daemon_.write_config()
+        self.verb("reload")
+        self.assertEqual((self.domains()["example.com"]["state"],
+                          self.domains()["example.com"]["reason"]), ("held", "removed"))
+        self.assertEqual(self.state(com[0]), ("held", "its domain is not configured"))
+        self.daemon_.write_config("[smtp]\nlisten = 3\nnonsense = 4\n")
+        refused = self.verb("reload", expect=1).stderr.decode()
+        self.assertRegex(refused, r"(?m)^backstay: \S+backstay.toml:2:10: ")
+        self.assertIn("nonsense", refused)
+        self.assertIn(b"nonsense", self.verb("check-config", self.daemon_.config_path,
+                                             expect=78).stderr)
+        self.daemon_.settings["domain"].append(removed)
+        self.daemon_.write_config()
+        self.assertIn(b"is valid", self.verb("check-config", self.daemon_.config_path).stdout)
+        self.verb("reload")
+        self.sink.up()
+        self.sink.wait_for(len(com), 20)
+
+
+class Words(Control):
+    def test_help_and_mistakes(self):
+        for verb in ("queue", "queue reset", "queue hold", "queue release", "queue bounce",
+                     "queue delete", "queue list", "queue show", "status", "primary list", "mailq",
+                     "reload", "check-config"):
+            done = self.verb(*verb.split(), "--help")
+            self.assertEqual(done.stderr, b"")
+            self.assertLessEqual(max(map(len, done.stdout.decode().splitlines())), 100, verb)
+        self.daemon_.start()
+        for arguments, words in (
+                (("queue",), b"--help"), (("queue", "explode"), b"--help"),
+                (("queue", "show"), b"QUEUE_ID"), (("queue", "show", "AEIOU"), b"no queue id"),
+                (("queue", "delete", "--yes"), b"either all"),
+                (("queue", "delete", "--all", "--domain", "example.com", "--yes"), b"either all"),
+                (("queue", "hold", "--all", "--keep-age"), b"keep-age"),
+                (("queue", "hold", "--domain", "x" * 300, "--yes"), b"255 bytes")):
+            self.assertIn(words, self.verb(*arguments, expect=64).stderr, arguments)
+        missing = self.verb("status", endpoint=f"{self.directory}/none", expect=69)
+        self.assertIn(b"BACKSTAY_ENDPOINT", missing.stderr)
+        done = subprocess.run([harness.binary("backstay"), "status"], capture_output=True,
+                              timeout=20, check=False, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "BACKSTAY_ENDPOINT": self.endpoint})
+        self.assertEqual(done.returncode, 0, done)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([harness.binary("backstay"), "--endpoint", self.endpoint,
+                                   "status"], stdout=full, stderr=subprocess.PIPE, timeout=20,
+                                  check=False)
+        self.assertEqual(done.returncode, 74)
+
+
+class Socket(Control):
+    def connect(self):
+        client = self.managed(socket.socket(socket.AF_UNIX))
+        client.settimeout(20)
+        client.connect(self.endpoint)
+        return client
+
+    def answer(self, client):
+        """The lines up to the result, or to the end."""
+        data = b""
+        while b'"result"' not in data or not data.endswith(b"\n"):
+            piece = client.recv(65536)
+            if not piece:
+                break
+            data += piece
+        return [json.loads(line) for line in data.splitlines()]
+
+    def ask(self, line):
+        client = self.connect()
+        client.sendall(line)
+        return self.answer(client)[-1]["result"]
+
+    def test_junk_is_answered_and_harms_nobody(self):
+        self.daemon_.start()
+        self.fill()
+        for junk in (b"\n", b"GET / HTTP/1.1\r\n\r\n", b"{}\n", b"[]\n", b"null\n", b"[" * 100000 +
+                     b"\n", b'{"verb":"explode"}\n', b'{"verb":"delete"}\n', b"\x00\xff\n",
+                     b'{"verb":"delete","all":"yes"}\n', b'{"verb":"delete","all":true,"x":1}\n',
+                     b'{"verb":"delete","domains":[1]}\n', b'{"verb":"show","id":"AEIOU"}\n',
+                     b'{"verb":"delete","all":true,"domains":["example.com"]}\n'):
+            self.assertEqual(self.ask(junk), "usage", junk[:80])
+        self.assertEqual(self.ask(b"x" * 300000), "usage")
+        for number in range(100):  # half a request, or several, and gone
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(self.endpoint)
+                client.sendall((b'{"verb":"list"', b'{"verb":"list"}\n' * 3, b"")[number % 3])
+        harness.wait_until(lambda: self.ask(b'{"verb":"status"}\n') == "ok", 10, "free clients")
+        self.assertEqual(sum(self.queued().values()), 10)
+
+    def test_two_clients_and_too_many(self):
+        self.daemon_.start()
+        com, net = self.fill(40, 4)
+        slow = self.connect()  # asks and does not read
+        slow.sendall(b'{"verb":"list"}\n')
+        counts = []
+
+        def count():
+            for _ in range(20):
+                counts.append(self.order("reset", "--domain", "example.com"))
+        threads = [threading.Thread(target=count) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(counts, [len(com)] * 40)
+        self.assertEqual(len(self.answer(slow)), len(com) + len(net) + 1)
+        slow.sendall(b'{"verb":"list","limit":3}\n')  # the connection goes on
+        self.assertEqual(len(self.answer(slow)), 4)
+        clients = [self.connect() for _ in range(20)]
+        answers = []
+        for client in clients[15:]:
+            answers += self.answer(client)
+        self.assertEqual({item["result"] for item in answers}, {"busy"})
+        for client in clients:
+            client.close()
+        harness.wait_until(lambda: self.ask(b'{"verb":"status"}\n') == "ok", 10, "free clients")
+
+    @unittest.skipUnless(os.getuid() == 0, "only root may become somebody else")
+    def test_permissions(self):
+        self.daemon_.start()
+        mode = os.stat(self.endpoint).st_mode
+        self.assertTrue(stat.S_ISSOCK(mode))
+        self.assertEqual(stat.S_IMODE(mode), 0o660)
+        os.chmod(self.daemon_.directory, 0o755)
+        binary = shutil.copy(harness.binary("backstay"), self.directory)
+        os.chmod(binary, 0o755)
+        bin_directory, harness.BIN = harness.BIN, self.directory
+        self.addCleanup(setattr, harness, "BIN", bin_directory)
+        self.verb("status", user=NOBODY, expect=77)
+        # The mode is not all that stands between: the kernel says who asks.
+        os.chmod(self.endpoint, 0o666)
+        done = self.verb("queue", "delete", "--all", "--yes", user=NOBODY, expect=77)
+        self.assertIn(b"only root", done.stderr)
+        self.assertIn(f"admin: uid {NOBODY} (pid ", self.daemon_.log())
+        self.verb("status")
+
+    def test_a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not(self):
+        self.daemon_.start()
+        self.daemon_.kill()
+        self.assertTrue(os.path.exists(self.endpoint))
+        self.assertIn(b"no daemon answers", self.verb("status", expect=69).stderr)
+        self.daemon_.start()
+        self.verb("status")
+        second = self.daemon(self.sink.port, {"admin": {"socket": self.endpoint, "listen": ""}})
+        second.start()
+        self.assertIn("another daemon listens there", second.log())
+        second.stop()
+        self.assertEqual(self.rows("status")[0]["shards"], 2)  # the first one answers
+        self.assertEqual(self.daemon_.stop(), 0)
+        self.assertFalse(os.path.exists(self.endpoint))
+        with open(self.endpoint, "w", encoding="ascii") as file:
+            file.write("precious")
+        self.daemon_.start()
+        self.assertIn("is no socket", self.daemon_.log())
+        with open(self.endpoint, encoding="ascii") as file:
+            self.assertEqual(file.read(), "precious")
+
+    def test_a_stop_in_the_middle_of_requests(self):
+        self.daemon_.start()
+        self.fill(100, 10)
+        for _ in range(3):
+            clients = [self.connect() for _ in range(8)]
+            for client in clients:
+                client.sendall(b'{"verb":"list"}\n' * 20 + b'{"verb":"reset","all":true}\n')
+            self.assertEqual(self.daemon_.stop(), 0)
+            for client in clients:
+                client.close()
+            self.daemon_.start()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,133 @@
+// tools/backstay/daemon_verbs.cc -- flags to options, options to functions.
+#include "tools/backstay/daemon_verbs.h"
+
+#include "tools/backstay/status.h"
+
+namespace backstay {
+namespace {
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0; 1 nothing of that name, or refused; 64 usage; 69 no daemon answers;\n"
+    "74 stdout; 75 not now: try again; 77 not permitted.";
+
+struct OrderText {
+  const char* verb;
+  const char* promise;
+  const char* footer;
+};
+constexpr OrderText kOrders[] = {
+    {"reset", "schedule and age begin again, due now",
+     "What waits begins anew as if it had just arrived; what is held stays held."},
+    {"hold", "no attempts, and no expiry, until it is released",
+     "Mail that arrives later is not held."},
+    {"release", "what was held is reset", "It begins anew as if it had just arrived."},
+    {"bounce", "given up now: the senders are told",
+     "What is held stays. Until reports are made the mail stays in the spool as dsn-pending."},
+    {"delete", "gone, and nobody is told", "This cannot be undone."}};
+
+}  // namespace
+
+DaemonVerbs::DaemonVerbs(CLI::App& app) {
+  app.add_option("--endpoint", endpoint_, "the daemon's socket (admin.socket)")
+      ->envname("BACKSTAY_ENDPOINT")
+      ->type_name("SOCKET")
+      ->capture_default_str();
+  CLI::App* queue = app.add_subcommand("queue", "what waits in a running daemon");
+  queue->require_subcommand(1);
+  AddOrders(*queue);
+  AddQueue(*queue);
+  AddStatus(app);
+  mailq_ = app.add_subcommand("mailq", "the queue as Postfix tells it");
+  mailq_->add_flag("--json", list_.is_json, "as postqueue -j");
+  mailq_->footer(kExitCodes);
+}
+
+void DaemonVerbs::AddOrders(CLI::App& queue) {
+  for (const OrderText& text : kOrders) {
+    CLI::App* verb = queue.add_subcommand(text.verb, text.promise);
+    verb->add_flag("--all", order_.is_all, "everything that waits");
+    verb->add_option("--domain", order_.domains, "recipients in this domain (repeatable)")
+        ->type_name("D")
+        ->allow_extra_args(false);
+    verb->add_option("--destination", order_.destinations,
+                     "in domains of this primary: its list, an address, or a domain")
+        ->type_name("P")
+        ->allow_extra_args(false);
+    if (std::string_view(text.verb) == "reset") {
+      verb->add_flag("--keep-age", order_.keeps_age, "the age runs on: expiry is left alone");
+    }
+    verb->add_flag("--dry-run", order_.is_dry_run, "only count");
+    verb->add_flag("--yes", order_.is_sure, "do not ask");
+    verb->add_flag("--json", order_.is_json, "one JSON object");
+    verb->footer(std::string(text.footer) +
+                 "\nIt is done when every shard has it on disk, however much waits.\n" +
+                 kExitCodes);
+    orders_.push_back(verb);
+  }
+}
+
+void DaemonVerbs::AddQueue(CLI::App& queue) {
+  queue_list_ = queue.add_subcommand("list", "one line a message, oldest first in each domain");
+  queue_list_->add_option("--domain", list_.domains, "with a recipient there (repeatable)")
+      ->type_name("D")
+      ->allow_extra_args(false);
+  queue_list_->add_option("--limit", list_.messages_max, "at most so many; 0 for all")
+      ->type_name("N")
+      ->capture_default_str();
+  queue_list_->add_flag("--json", list_.is_json, "one JSON object a message");
+  queue_list_->footer(kExitCodes);
+  queue_show_ = queue.add_subcommand("show", "why a message waits, and until when");
+  queue_show_->add_option("QUEUE_ID", list_.queue_id, "as in the reply to the client")
+      ->required()
+      ->type_name("");
+  queue_show_->add_flag("--json", list_.is_json, "one JSON object");
+  queue_show_->footer(kExitCodes);
+}
+
+void DaemonVerbs::AddStatus(CLI::App& app) {
+  status_ = app.add_subcommand("status", "the daemon and its primaries");
+  status_->add_flag("--json", list_.is_json, "one JSON object for the daemon, one a primary");
+  status_->footer(kExitCodes);
+  CLI::App* primary = app.add_subcommand("primary", "the domains and their primaries");
+  primary->require_subcommand(1);
+  primary_list_ = primary->add_subcommand("list", "one line a domain");
+  primary_list_->add_flag("--json", list_.is_json, "one JSON object a domain; oldest in seconds");
+  primary_list_->footer(kExitCodes);
+  reload_ = app.add_subcommand("reload", "read the configuration again; a bad one changes nothing");
+  reload_->footer(kExitCodes);
+  check_ = app.add_subcommand("check-config", "name every mistake of a configuration");
+  check_->add_option("FILE", config_path_, "the configuration")
+      ->type_name("")
+      ->capture_default_str();
+  check_->footer("Exit codes: 0; 64 usage; 78 a mistake in it.");
+}
+
+std::optional<int> DaemonVerbs::Run() {
+  for (const CLI::App* verb : orders_) {
+    if (verb->parsed()) {
+      order_.verb = verb->get_name();
+      return Order(endpoint_, order_);
+    }
+  }
+  if (queue_list_->parsed()) {
+    return ListQueue(endpoint_, list_);
+  }
+  if (queue_show_->parsed()) {
+    return ShowQueued(endpoint_, list_);
+  }
+  if (mailq_->parsed()) {
+    return MailQueue(endpoint_, list_.is_json);
+  }
+  if (status_->parsed()) {
+    return ShowStatus(endpoint_, list_.is_json);
+  }
+  if (primary_list_->parsed()) {
+    return ListPrimaries(endpoint_, list_.is_json);
+  }
+  if (reload_->parsed()) {
+    return Reload(endpoint_);
+  }
+  return check_->parsed() ? std::optional(CheckConfig(config_path_)) : std::nullopt;
+}
+
+}  // namespace backstay

@@ -1,0 +1,43 @@
+// tools/backstay/daemon_verbs.h -- the verbs that ask a running daemon, and their flags.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/backstay/order.h"
+#include "tools/backstay/queue.h"
+
+namespace backstay {
+
+class DaemonVerbs {
+ public:
+  // Adds them to `app`, which this outlives.
+  explicit DaemonVerbs(CLI::App& app);
+  DaemonVerbs(const DaemonVerbs&) = delete;
+  DaemonVerbs& operator=(const DaemonVerbs&) = delete;
+
+  // After parsing. Nothing: another verb was named. Otherwise the exit code.
+  std::optional<int> Run();
+
+ private:
+  void AddOrders(CLI::App& queue);
+  void AddQueue(CLI::App& queue);
+  void AddStatus(CLI::App& app);
+
+  std::string endpoint_ = "/run/backstay/admin.sock";
+  std::string config_path_ = "/etc/backstay/backstay.toml";
+  OrderOptions order_;
+  QueueOptions list_;
+  std::vector<CLI::App*> orders_;
+  CLI::App* queue_list_ = nullptr;
+  CLI::App* queue_show_ = nullptr;
+  CLI::App* mailq_ = nullptr;
+  CLI::App* status_ = nullptr;
+  CLI::App* primary_list_ = nullptr;
+  CLI::App* reload_ = nullptr;
+  CLI::App* check_ = nullptr;
+};
+
+}  // namespace backstay

@@ -1,0 +1,23 @@
+// tools/backstay/order.h -- `backstay queue reset|hold|release|bounce|delete`: for whole domains.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace backstay {
+
+struct OrderOptions {
+  std::string verb;
+  bool is_all = false;
+  std::vector<std::string> domains;
+  std::vector<std::string> destinations;
+  bool keeps_age = false;
+  bool is_dry_run = false;
+  bool is_sure = false;  // --yes
+  bool is_json = false;
+};
+
+// Counts first, asks at a terminal. Returns the exit code.
+int Order(const std::string& endpoint, const OrderOptions& options);
+
+}  // namespace backstay

@@ -1,0 +1,23 @@
+// tools/backstay/queue.h -- `backstay queue list|show` and `mailq`: what waits in a running daemon.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace backstay {
+
+struct QueueOptions {
+  std::vector<std::string> domains;  // none: all
+  uint64_t messages_max = 1000;      // 0: no limit
+  std::string queue_id;              // of show
+  bool is_json = false;
+};
+
+// Each returns the exit code.
+int ListQueue(const std::string& endpoint, const QueueOptions& options);
+int ShowQueued(const std::string& endpoint, const QueueOptions& options);
+// As postqueue -p, or with is_json as postqueue -j of Postfix.
+int MailQueue(const std::string& endpoint, bool is_json);
+
+}  // namespace backstay

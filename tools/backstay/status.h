@@ -1,0 +1,14 @@
+// tools/backstay/status.h -- `backstay status`, `primary list`, `reload` and `check-config`.
+#pragma once
+
+#include <string>
+
+namespace backstay {
+
+// Each returns the exit code.
+int ShowStatus(const std::string& endpoint, bool is_json);
+int ListPrimaries(const std::string& endpoint, bool is_json);
+int Reload(const std::string& endpoint);
+int CheckConfig(const std::string& path);
+
+}  // namespace backstay
