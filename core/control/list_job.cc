@@ -29,6 +29,7 @@ bool ListJob::Step(std::string& out) {
         ++messages_;
       }
     }
+    is_queue_ready_ = is_queue_ready_ && report_->is_queue_ready();
     report_->Clear();
     if (!report_->has_more()) {
       report_.reset();
@@ -61,7 +62,7 @@ bool ListJob::End(std::string& out) const {
                                   "was",
                                   IdText()));
   } else {
-    out += ResultLine(AdminResult::kOk, "");
+    out += ReportLine(is_queue_ready_);
   }
   return true;
 }

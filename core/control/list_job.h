@@ -30,6 +30,7 @@ class ListJob final : public AdminJob {
   size_t shard_ = 0;
   uint64_t messages_left_;
   uint64_t messages_ = 0;
+  bool is_queue_ready_ = true;             // of the shards asked so far
   std::unique_ptr<MessageReport> report_;  // to shard_
 };
 

@@ -33,6 +33,7 @@ std::optional<DomainId> MessageReport::Domain(const ShardView& view) const {
 
 std::optional<MessageRef> MessageReport::Next(const ShardView& view) {
   has_more_ = false;
+  is_queue_ready_ = view.is_queue_ready;
   if (only_.has_value()) {
     return messages_read_ == 0 && IsLiveAnywhere(view.spool, *only_) ? only_ : std::nullopt;
   }

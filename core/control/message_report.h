@@ -24,6 +24,7 @@ class MessageReport final : public ShardQuestion {
   // Of the last answer only.
   const std::vector<MessageRow>& rows() const { return rows_; }
   bool has_more() const { return has_more_; }
+  bool is_queue_ready() const { return is_queue_ready_; }
 
   // The next answer's rows.
   void Clear() {
@@ -40,6 +41,7 @@ class MessageReport final : public ShardQuestion {
   std::vector<MessageRow> rows_;
   size_t messages_read_ = 0;
   bool has_more_ = false;
+  bool is_queue_ready_ = false;
   size_t domain_ = 0;                // index into wanted_, or into RouteTable::domains()
   std::optional<MessageRef> after_;  // in that domain
 };

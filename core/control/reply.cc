@@ -73,6 +73,11 @@ std::string ResultLine(AdminResult result, std::string_view message) {
   return Line({{"result", NameOf(result)}, {"message", message}});
 }
 
+std::string ReportLine(bool is_queue_ready) {
+  return ResultLine(AdminResult::kOk,
+                    is_queue_ready ? "" : "the spool is still being read: older mail is missing");
+}
+
 std::string CountLine(uint64_t recipients) {
   return Line({{"result", NameOf(AdminResult::kOk)}, {"recipients", recipients}});
 }

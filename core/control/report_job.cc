@@ -61,7 +61,9 @@ bool ReportJob::Step(std::string& out) {
       return true;
     case DomainSurvey::Progress::kDone:
       out += is_status_ ? Status() : Domains();
-      out += ResultLine(AdminResult::kOk, "");
+      out += ReportLine(
+          std::all_of(survey_.reports().begin(), survey_.reports().end(),
+                      [](const DomainReport& report) { return report.totals().is_queue_ready; }));
       return true;
   }
   UNREACHABLE();

@@ -80,6 +80,12 @@ class Control(harness.SystemTest):
         return ([send(self.daemon_.port, [b"a%d@example.com" % i]) for i in range(com)],
                 [send(self.daemon_.port, [b"b%d@example.net" % i]) for i in range(net)])
 
+    def restart_after_kill(self):
+        """Mail is taken before all that was on disk is known."""
+        self.daemon_.kill()
+        self.daemon_.start()
+        harness.wait_until(lambda: self.rows("status")[0]["ready"], 10, "the whole queue")
+
     def wait_down(self):
         harness.wait_until(lambda: self.domains()["example.com"]["state"] == "down", 10,
                            "the primary is seen to be down")
@@ -154,13 +160,11 @@ class Orders(Control):
         for number in range(3):
             verb = ("hold", "release", "hold")[number]
             self.order(verb, "--domain", "example.com")
-            self.daemon_.kill()
-            self.daemon_.start()
+            self.restart_after_kill()
             held = len(com) if verb == "hold" else 0
             self.assertEqual(self.domains()["example.com"]["held"], held, verb)
         self.assertEqual(self.order("delete", "--domain", "example.net"), len(net))
-        self.daemon_.kill()
-        self.daemon_.start()
+        self.restart_after_kill()
         self.assertEqual(self.queued(), {"example.com": len(com), "example.net": 0,
                                          "example.org": 0})
         self.assertEqual(self.order("reset", "--all"), len(com))
@@ -178,8 +182,7 @@ class Orders(Control):
         self.assertEqual(self.order("hold", *names, "--domain", "example.com"), len(com))
         self.assertEqual(self.domains()["example.com"]["held"], len(com))
         self.assertIn("and 1993 more: ", self.daemon_.log())
-        self.daemon_.kill()
-        self.daemon_.start()
+        self.restart_after_kill()
         self.assertEqual(self.domains()["example.com"]["held"], len(com))
 
 

@@ -124,9 +124,7 @@ DaemonAnswer DaemonClient::Ask(std::string_view request,
     }
     answer.recipients = reply.Number("recipients");
     answer.exit_code = ExitCodeOf(result);
-    if (answer.exit_code != kExitOk) {
-      ComplainOfLines(reply.Text("message"));
-    }
+    ComplainOfLines(reply.Text("message"));  // none when there is nothing to say
     return answer;
   }
   Complain(fmt::format("{}: the daemon ended the connection or says nothing", endpoint_));

@@ -71,8 +71,9 @@ class JobTest : public testing::Test {
     return reply.substr(reply.size() - 16);
   }
   // The lines of the answer.
-  std::vector<std::string> Ask(const std::string& request) {
-    const auto job = MakeJob(shared_, *ParseRequest(request), "uid 0 (pid 1)");
+  std::vector<std::string> Ask(const std::string& request) { return Ask(shared_, request); }
+  std::vector<std::string> Ask(AdminShared& shared, const std::string& request) {
+    const auto job = MakeJob(shared, *ParseRequest(request), "uid 0 (pid 1)");
     std::string out;
     EXPECT_TRUE(world_.RunUntil(
         [&] {
@@ -240,6 +241,20 @@ TEST_F(JobTest, AShardThatDrainsGivesQuestionsBack) {
   EXPECT_FALSE(job->is_free());
   world_.RunFor(absl::Microseconds(200));  // on its way, not at its end
   ASSERT_TRUE(daemon_.Stop());
+}
+
+// Asked before a shard knows what is in its spool.
+TEST_F(JobTest, AReportBehindAStartSaysThatMailIsMissing) {
+  Send({"x@a.example"});
+  daemon_.Crash(CrashMode::kAllUnsynced);
+  ASSERT_TRUE(daemon_.Start().ok());
+  AdminShared shared{daemon_.desk(), reload_, nullptr, std::nullopt};
+  for (const char* request : {R"({"verb":"list"})", R"({"verb":"primaries"})"}) {
+    EXPECT_NE(Ask(shared, request).back().find("older mail is missing"), std::string::npos);
+  }
+  // An order waits until everything is known.
+  EXPECT_EQ(Ask(shared, R"({"verb":"hold","all":true})")[0], R"({"result":"ok","recipients":1})");
+  EXPECT_EQ(Ask(shared, R"({"verb":"list"})").back(), R"({"result":"ok","message":""})");
 }
 
 TEST_F(JobTest, AReloadTellsHowItEnded) {

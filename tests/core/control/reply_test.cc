@@ -14,6 +14,11 @@ TEST(Reply, Results) {
             "{\"result\":\"not-stored\",\"message\":\"a \\\"b\\\"\\n\xef\xbf\xbd\"}\n");
 }
 
+TEST(Reply, AReportSaysWhatIsMissing) {
+  EXPECT_EQ(ReportLine(true), "{\"result\":\"ok\",\"message\":\"\"}\n");
+  EXPECT_NE(ReportLine(false).find("older mail is missing"), std::string::npos);
+}
+
 TEST(Reply, ADomainWithoutMailHasNoOldest) {
   DomainRow row;
   row.destination = "10.0.0.1:25";
