@@ -2,6 +2,7 @@
 #include "spool/spool_impl.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/check.h"
 #include "core/base/log.h"
@@ -21,6 +22,7 @@ const absl::Duration kRollRetry = absl::Seconds(1);
 constexpr int kToldPerTurnMax = 4;
 // 16 MiB of a usual segment: 700,000 settles.
 constexpr uint64_t kSettleShare = 16;
+constexpr uint64_t kSettleBytesMin = 64_KiB;
 constexpr int kClosingFailuresMax = 2;
 
 SpoolOptions Checked(SpoolOptions options) {
@@ -235,15 +237,17 @@ void Spool::Impl::OnRollFailed(IoError error) {
 
 // The disk is full: the end of the open segment is for settles, so that what is delivered meanwhile
 // is known as delivered after a crash.
-bool Spool::Impl::IsForSettlesOnly() const {
+bool Spool::Impl::IsForSettlesOnly(uint64_t payload_bytes) const {
+  const uint64_t kept = std::min(std::max(options_.segment_bytes / kSettleShare, kSettleBytesMin),
+                                 options_.segment_bytes / 4);
   return !roll_.ready() && roll_error_ == IoError::kNoSpace && !commit_.wants_segment() &&
-         commit_.RoomBytes() < options_.segment_bytes / kSettleShare;
+         commit_.RoomBytes() < kept + payload_bytes;
 }
 
 // Messages do not wait for a segment that cannot be had: the client is told to come back.
 void Spool::Impl::RefuseStuck() {
   const bool is_stuck = commit_.wants_segment() && !roll_.ready() && roll_error_ != IoError::kNone;
-  if (is_stuck || IsForSettlesOnly()) {
+  if (is_stuck || std::exchange(has_kept_for_settles_, false)) {
     staging_.RefuseWaiting(roll_error_ == IoError::kNoSpace ? CommitResult::kNoSpace
                                                             : CommitResult::kFailed);
   }
@@ -252,8 +256,14 @@ void Spool::Impl::RefuseStuck() {
 // One half of what may be pending is written and synced while the other half gathers, so neither
 // waits for the whole of the other, and each buffer holds at most its half and one record more.
 bool Spool::Impl::MakeRoom(uint64_t payload_bytes) {
-  return is_running() && commit_.gathered_bytes() < options_.pending_bytes_max / 2 &&
-         !IsForSettlesOnly() && commit_.MakeRoom(payload_bytes);
+  if (!is_running() || commit_.gathered_bytes() >= options_.pending_bytes_max / 2) {
+    return false;
+  }
+  if (IsForSettlesOnly(payload_bytes)) {
+    has_kept_for_settles_ = true;
+    return false;
+  }
+  return commit_.MakeRoom(payload_bytes);
 }
 
 // ---- what a batch became ----

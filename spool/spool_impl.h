@@ -115,7 +115,7 @@ class Spool::Impl final : private CommitEvents,
   void PublishRecovered();
   void PrepareSegment();
   void OpenPrepared();
-  bool IsForSettlesOnly() const;
+  bool IsForSettlesOnly(uint64_t payload_bytes) const;
   void RefuseStuck();
   void TellUncongested();
   void TryToClose();
@@ -153,6 +153,7 @@ class Spool::Impl final : private CommitEvents,
   std::unique_ptr<TailScan> tail_;
   std::unique_ptr<Recovery> recovery_;
   bool has_recovered_ = false;
+  bool has_kept_for_settles_ = false;  // a message had to wait for room that is kept
   List<CongestionWaiter> congestion_waiters_;
   List<LateTeller> late_;
   SpoolTime clock_base_;   // what the clock said when ...
