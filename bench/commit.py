@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import smtplib
+import socket
 import statistics
 import subprocess
 import sys
@@ -83,6 +84,7 @@ class Server:
         """One connection, one message after the other: from the end of data to the 250, in us."""
         times = []
         with smtplib.SMTP("127.0.0.1", self.backstay.port) as client:
+            client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client.ehlo("bench.example")
             for number in range(SINGLE_MESSAGES):
                 client.docmd("MAIL", "FROM:<a@bench.example>")

@@ -3,8 +3,7 @@
 //
 // One ring, one file, `depth` batches in flight at most; each is written and then made durable, as
 // a shard does it. Prints one line a combination: commits/s, MB/s, median and 99th percentile in
-// microseconds, requests that the kernel gave to its workers (per 1,000 commits; needs tracefs).
-// Numbers of one run are comparable, those of two runs are not: the disk is shared.
+// microseconds. Numbers of one run are comparable, those of two runs are not: the disk is shared.
 #include <fcntl.h>
 #include <liburing.h>
 #include <unistd.h>
@@ -14,11 +13,7 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <deque>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -30,10 +25,6 @@ namespace backstay {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
-constexpr const char* kTrigger =
-    "/sys/kernel/tracing/events/io_uring/io_uring_queue_async_work/trigger";
-constexpr const char* kHist = "/sys/kernel/tracing/events/io_uring/io_uring_queue_async_work/hist";
-constexpr const char* kHistKeys = "hist:keys=opcode";
 
 enum class FileState : uint8_t { kAppended, kAllocated, kZeroWritten, kRecycled };
 enum class Way : uint8_t { kBufferedSync, kBufferedDsync, kDirectSync, kDirectDsync };
@@ -51,43 +42,6 @@ struct Result {
   uint64_t commits = 0;
   double seconds = 0;
   std::vector<double> microseconds;
-  double punted = -1;  // per 1,000 commits; below 0: not known
-};
-
-// Requests given to workers since Reset, of all processes: run it alone.
-class Punts {
- public:
-  Punts() { is_known_ = Write(kHistKeys); }
-  ~Punts() {
-    if (is_known_) {
-      Write(std::string("!") + kHistKeys);
-    }
-  }
-  Punts(const Punts&) = delete;
-  Punts& operator=(const Punts&) = delete;
-
-  bool is_known() const { return is_known_; }
-  uint64_t Count() const {
-    std::ifstream file(kHist);
-    std::string word;
-    uint64_t hits = 0;
-    while (file >> word) {
-      if (word == "hitcount:") {
-        uint64_t count = 0;
-        file >> count;
-        hits += count;
-      }
-    }
-    return hits;
-  }
-
- private:
-  static bool Write(const std::string& text) {
-    std::ofstream file(kTrigger);
-    file << text << std::endl;
-    return file.good();
-  }
-  bool is_known_ = false;
 };
 
 class Ladder {
@@ -204,20 +158,14 @@ double Percentile(std::vector<double>& sorted, double share) {
 }
 
 void Measure(const Flags& flags, FileState state, Way way, size_t batch_bytes, unsigned depth) {
-  const Punts punts;
   Ladder ladder(flags, state, way, batch_bytes, depth);
-  const uint64_t before = punts.Count();
   Result result = ladder.Run();
-  if (punts.is_known() && result.commits > 0) {
-    result.punted = 1000.0 * double(punts.Count() - before) / double(result.commits);
-  }
   std::sort(result.microseconds.begin(), result.microseconds.end());
   const double rate = double(result.commits) / result.seconds;
-  std::printf("| %s | %s | %zu | %u | %.0f | %.1f | %.0f | %.0f | %.0f |\n",
+  std::printf("| %s | %s | %zu | %u | %.0f | %.1f | %.0f | %.0f |\n",
               kStates[static_cast<size_t>(state)], kWays[static_cast<size_t>(way)],
               batch_bytes / 1024, depth, rate, rate * double(batch_bytes) / 1e6,
-              Percentile(result.microseconds, 0.5), Percentile(result.microseconds, 0.99),
-              result.punted);
+              Percentile(result.microseconds, 0.5), Percentile(result.microseconds, 0.99));
   std::fflush(stdout);
 }
 
@@ -227,8 +175,8 @@ int Main(int argc, char** argv) {
   app.add_option("--directory", flags.directory, "on the disk of the spool");
   app.add_option("--seconds", flags.seconds, "for each combination");
   CLI11_PARSE(app, argc, argv);
-  std::puts("| file | way | KiB | depth | commits/s | MB/s | median us | p99 us | punted/1000 |");
-  std::puts("|---|---|---|---|---|---|---|---|---|");
+  std::puts("| file | way | KiB | depth | commits/s | MB/s | median us | p99 us |");
+  std::puts("|---|---|---|---|---|---|---|---|");
   for (const size_t batch_bytes : {4_KiB, 64_KiB, 1_MiB}) {
     for (const unsigned depth : {1U, 2U, 4U}) {
       for (uint8_t state = 0; state < kStates.size(); ++state) {
