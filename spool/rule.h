@@ -33,7 +33,7 @@ struct Rule {
 };
 
 // What fits into one record; an order for more domains takes several rules.
-constexpr size_t kRuleBytesMax = 16 * 1024;
+constexpr size_t kRuleBytesMax = 16_KiB;
 
 size_t RuleBytes(const Rule& rule);
 std::vector<uint8_t> EncodeRule(const Rule& rule);

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::string_view kGroup = "backstay";
 constexpr int kBacklog = 128;  // beyond it connect() waits, or says EAGAIN
-constexpr size_t kGroupFileBytesMax = 1024 * 1024;
+constexpr size_t kGroupFileBytesMax = size_t{1024} * 1024;
 constexpr size_t kGroupsOfPeerMax = 1024;
 
 absl::Status Failed(const std::string& path, std::string_view what) {

@@ -36,8 +36,8 @@ constexpr VerbName kVerbs[] = {{AdminVerb::kReset, "reset", RuleVerb::kReset},
                                {AdminVerb::kShow, "show", {}},
                                {AdminVerb::kReload, "reload", {}}};
 
-absl::Status Refused(std::string text) {
-  return absl::InvalidArgumentError(std::move(text));
+absl::Status Refused(const std::string& text) {
+  return absl::InvalidArgumentError(text);
 }
 
 absl::Status TakeVerb(const Json& value, AdminRequest& request) {
