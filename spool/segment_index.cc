@@ -30,22 +30,27 @@ void SegmentIndex::SetOwed(Bits live, Bits pending) {
 // The counts, from the bits.
 void SegmentIndex::Count() {
   for (LocalDomain& domain : domains_) {
-    domain = LocalDomain{0, 0, 0, 0, domain.bytes_ever};
+    const uint64_t bytes = domain.bytes_ever;
+    domain = LocalDomain();
+    domain.bytes_ever = bytes;
   }
+  std::vector<uint32_t> last_live(domains_.size(), UINT32_MAX);  // message counted last, by domain
   live_recipients_ = 0;
   pending_recipients_ = pending_.Count();
   MessageTable::Entry entry;
   for (uint32_t message = 0; message < table_.messages(); ++message) {
     entry = message == 0 ? table_.Get(0) : table_.Next(entry);
     table_.ForEachRecipient(entry, [&](uint32_t recipient, uint32_t local) {
-      const bool is_live = live_.Get(entry.first_bit + recipient);
-      domains_[local].live += is_live ? 1 : 0;
-      live_recipients_ += is_live ? 1 : 0;
+      LocalDomain& domain = domains_[local];
+      domain.messages_ever += domain.last_message != message ? 1 : 0;
+      domain.last_message = message;
+      if (live_.Get(entry.first_bit + recipient)) {
+        ++live_recipients_;
+        ++domain.live;
+        domain.messages += last_live[local] != message ? 1 : 0;
+        last_live[local] = message;
+      }
     });
-    for (const uint32_t local : LocalsOf(entry)) {
-      ++domains_[local].messages_ever;
-      domains_[local].messages += HasLive(entry, local) ? 1 : 0;
-    }
   }
 }
 
@@ -63,13 +68,14 @@ uint32_t SegmentIndex::Add(uint32_t block, uint32_t arrival_seconds,
     // Where it has nothing live looking begins with this message.
     local.first_group = local.live == 0 ? message / MessageTable::kGroup : local.first_group;
     ++local.live;
+    if (local.last_message != message) {  // once, however many recipients
+      local.last_message = message;
+      ++local.messages;
+      ++local.messages_ever;
+      local.bytes_ever += bytes;
+    }
   }
   live_recipients_ += recipients.size();
-  for (const uint32_t local : LocalsOf(At(message))) {
-    ++domains_[local].messages;
-    ++domains_[local].messages_ever;
-    domains_[local].bytes_ever += bytes;
-  }
   if (!parts.empty()) {
     parts_[message].assign(parts.begin(), parts.end());
   }
@@ -190,18 +196,6 @@ DomainLoad SegmentIndex::LoadOf(DomainId domain) const {
   }
   const LocalDomain& of = domains_[local];
   return {of.live, of.messages, of.bytes_ever / of.messages_ever * of.messages};
-}
-
-std::span<const uint32_t> SegmentIndex::LocalsOf(const MessageTable::Entry& entry) const {
-  scratch_.clear();
-  if (entry.list_at == 0) {
-    scratch_.push_back(entry.domain);
-    return scratch_;
-  }
-  table_.ForEachRecipient(entry, [this](uint32_t, uint32_t local) { scratch_.push_back(local); });
-  std::sort(scratch_.begin(), scratch_.end());
-  scratch_.erase(std::unique(scratch_.begin(), scratch_.end()), scratch_.end());
-  return scratch_;
 }
 
 void SegmentIndex::SettlePending(uint32_t message, uint32_t recipient) {

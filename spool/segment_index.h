@@ -111,19 +111,18 @@ class SegmentIndex {
 
  private:
   struct LocalDomain {
-    uint32_t live = 0;                 // recipients
-    uint32_t messages = 0;             // with a live recipient
-    uint32_t messages_ever = 0;        // in this segment
-    mutable uint32_t first_group = 0;  // no live recipient in groups before it
-    uint64_t bytes_ever = 0;           // of messages_ever
+    uint32_t live = 0;                   // recipients
+    uint32_t messages = 0;               // with a live recipient
+    uint32_t messages_ever = 0;          // in this segment
+    mutable uint32_t first_group = 0;    // no live recipient in groups before it
+    uint32_t last_message = UINT32_MAX;  // counted last in messages_ever
+    uint64_t bytes_ever = 0;             // of messages_ever
   };
 
   // Decodes; the last one is remembered, because questions come in rows about the same message.
   const MessageTable::Entry& At(uint32_t message) const;
   void Count();
   bool HasLive(const MessageTable::Entry& entry, uint32_t local) const;
-  // The domains of a message, each once, ascending.
-  std::span<const uint32_t> LocalsOf(const MessageTable::Entry& entry) const;
 
   MessageTable table_;
   Bits live_;
@@ -133,7 +132,6 @@ class SegmentIndex {
   uint64_t live_recipients_ = 0;
   uint64_t pending_recipients_ = 0;
   mutable std::optional<MessageTable::Entry> last_;
-  mutable std::vector<uint32_t> scratch_;
 };
 
 }  // namespace backstay

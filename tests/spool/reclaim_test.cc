@@ -93,6 +93,17 @@ TEST(Reclaim, ARestartedShardWithNothingOwedIsLeftWithOneSegment) {
   }
 }
 
+// Segments with nothing live; the settles become durable with nobody reclaiming.
+void FillAndSettle(SpoolHarness& harness) {
+  for (const MessageRef message : Fill(harness, 40)) {
+    harness.Settle(message, 0);
+  }
+  for (int i = 0; i < 200; ++i) {
+    harness.spool->CommitTurn();
+    harness.io->Turn(harness.io->Now() + absl::Milliseconds(10));
+  }
+}
+
 TEST(Reclaim, AFailedUnlinkOrDirectorySyncStopsTheNextOne) {
   // Two are renamed, with a sync of the directory for each; then files are unlinked.
   struct Case {
@@ -102,15 +113,7 @@ TEST(Reclaim, AFailedUnlinkOrDirectorySyncStopsTheNextOne) {
   for (const auto [operation, gone] : {Case{2, 1}, Case{4, 2}, Case{5, 2}, Case{6, 3}}) {
     SpoolHarness harness;
     harness.Start();
-    const std::vector<MessageRef> messages = Fill(harness, 40);
-    for (const MessageRef message : messages) {
-      harness.Settle(message, 0);
-    }
-    // The settles become durable with nobody reclaiming.
-    for (int i = 0; i < 200; ++i) {
-      harness.spool->CommitTurn();
-      harness.io->Turn(harness.io->Now() + absl::Milliseconds(10));
-    }
+    FillAndSettle(harness);
     const size_t before = harness.SegmentFiles().size();
     harness.world.FailDiskOperation(operation, IoError::kDevice, false);
     harness.Idle(absl::Seconds(5));
@@ -123,14 +126,7 @@ TEST(Reclaim, AFailedUnlinkOrDirectorySyncStopsTheNextOne) {
 TEST(Reclaim, AFailedRenameCostsTheFile) {
   SpoolHarness harness;
   harness.Start();
-  const std::vector<MessageRef> messages = Fill(harness, 40);
-  for (const MessageRef message : messages) {
-    harness.Settle(message, 0);
-  }
-  for (int i = 0; i < 200; ++i) {
-    harness.spool->CommitTurn();
-    harness.io->Turn(harness.io->Now() + absl::Milliseconds(10));
-  }
+  FillAndSettle(harness);
   harness.world.FailDiskOperation(1, IoError::kDevice, false);
   harness.Idle(absl::Seconds(5));
   EXPECT_EQ(harness.SegmentFiles().size(), 2u);
