@@ -15,6 +15,7 @@ constexpr size_t kRetainedBytesMax = 1_MiB;
 // More than a message takes in the table, so that names of domains fit in too. A footer that does
 // not fit is not written.
 constexpr uint64_t kFooterMessageBytes = 12;
+constexpr uint64_t kFooterMovedBytes = sizeof(FooterMoved) + 64;
 
 }  // namespace
 
@@ -104,6 +105,25 @@ void Batch::AddMessage(CommitWaiter* waiter, uint32_t block, uint32_t arrival_se
   messages_.push_back(message);
   segment_->footer_reserve +=
       kFooterMessageBytes + 3 * recipients.size() + sizeof(PartEntry) * parts.size();
+}
+
+void Batch::NoteMoved(MessageRef home, uint32_t payload_bytes, uint32_t payload_crc) {
+  Message& message = messages_.back();
+  message.home = home;
+  message.payload_bytes = payload_bytes;
+  message.payload_crc = payload_crc;
+  segment_->footer_reserve += kFooterMovedBytes;
+}
+
+MovedMessage Batch::Moved(const Message& message) const {
+  const std::span<const DomainId> recipients = Recipients(message);
+  const std::span<const PartEntry> parts = Parts(message);
+  return {message.home,
+          {segment_->number(), message.block, message.payload_bytes, message.payload_crc},
+          message.arrival_seconds,
+          {recipients.begin(), recipients.end()},
+          {parts.begin(), parts.end()},
+          message.bytes};
 }
 
 void Batch::Close(const CommitFields& fields, uint64_t sequence) {

@@ -11,6 +11,7 @@
 
 #include "spool/aligned_buffer.h"
 #include "spool/message_record.h"
+#include "spool/moved_message.h"
 #include "spool/outcome_queue.h"
 #include "spool/segment.h"
 
@@ -48,6 +49,11 @@ class Batch {
     uint32_t first_part = 0;
     uint32_t parts = 0;
     uint64_t bytes = 0;  // with its parts
+    MessageRef home;     // of a message that was moved to here; else segment 0
+    uint32_t payload_bytes = 0;
+    uint32_t payload_crc = 0;
+
+    bool is_moved() const { return home.segment != 0; }
   };
   struct CommitFields {
     uint32_t previous_crc = 0;
@@ -76,6 +82,8 @@ class Batch {
   void AddMessage(CommitWaiter* waiter, uint32_t block, uint32_t arrival_seconds,
                   std::span<const DomainId> recipients, std::span<const PartEntry> parts,
                   uint64_t payload_bytes);
+  // That message was moved to here.
+  void NoteMoved(MessageRef home, uint32_t payload_bytes, uint32_t payload_crc);
   // Appends the commit record and zeros up to the next block.
   void Close(const CommitFields& fields, uint64_t sequence);
   void Reset();
@@ -94,6 +102,7 @@ class Batch {
   std::span<const Message> messages() const { return messages_; }
   std::span<const DomainId> Recipients(const Message& message) const;
   std::span<const PartEntry> Parts(const Message& message) const;
+  MovedMessage Moved(const Message& message) const;
   OutcomeQueue& outcomes() { return outcomes_; }
   // Tells the waiter of one message, if it still waits.
   void Tell(uint32_t message, CommitResult result);

@@ -34,6 +34,20 @@ std::optional<Checkpoint::SegmentState> TakeSegment(Bytes& left) {
                                   *std::move(pending)};
 }
 
+std::optional<Checkpoint::MovedState> TakeMoved(Bytes& left) {
+  const auto fixed = TakeItem<CheckpointMoved>(left);
+  auto states = fixed.has_value() ? TakeItems<RecipientState>(left, fixed->recipients)
+                                  : std::optional<std::vector<RecipientState>>();
+  const bool is_whole =
+      states.has_value() && std::all_of(states->begin(), states->end(), [](RecipientState state) {
+        return state <= RecipientState::kSettled;
+      });
+  if (!is_whole) {
+    return std::nullopt;
+  }
+  return Checkpoint::MovedState{{fixed->segment, fixed->block}, *std::move(states)};
+}
+
 bool TakeNote(Bytes& left, NoteMap& notes) {
   const auto fixed = TakeItem<CheckpointNote>(left);
   if (!fixed.has_value() || fixed->bytes > left.size()) {
@@ -63,6 +77,13 @@ const Checkpoint::SegmentState* Checkpoint::Find(uint32_t number) const {
   return at != segments.end() && at->number == number ? &*at : nullptr;
 }
 
+const Checkpoint::MovedState* Checkpoint::FindMoved(MessageRef home) const {
+  const auto at = std::lower_bound(
+      moved.begin(), moved.end(), home,
+      [](const MovedState& state, MessageRef wanted) { return state.home < wanted; });
+  return at != moved.end() && at->home == home ? &*at : nullptr;
+}
+
 std::vector<uint8_t> Checkpoint::Encode(const Identity& identity) const {
   std::vector<uint8_t> out(sizeof(CheckpointHeader));
   for (const SegmentState& state : segments) {
@@ -75,6 +96,12 @@ std::vector<uint8_t> Checkpoint::Encode(const Identity& identity) const {
     PutItem(out, fixed);
     PutItems(out, std::span(state.live.words()).first(fixed.live_words));
     PutItems(out, std::span(state.pending.words()).first(fixed.pending_words));
+  }
+  for (const MovedState& state : moved) {
+    const CheckpointMoved fixed{state.home.segment, state.home.block,
+                                static_cast<uint32_t>(state.states.size())};
+    PutItem(out, fixed);
+    PutItems(out, std::span<const RecipientState>(state.states));
   }
   for (const auto& [key, note] : notes) {
     const CheckpointNote fixed{key.first.segment, key.first.block, key.second,
@@ -89,6 +116,7 @@ std::vector<uint8_t> Checkpoint::Encode(const Identity& identity) const {
   header.shard = identity.shard;
   header.covers = covers;
   header.segments = static_cast<uint32_t>(segments.size());
+  header.moved = static_cast<uint32_t>(moved.size());
   header.notes = static_cast<uint32_t>(notes.size());
   header.bytes = out.size() - sizeof(header);
   const Bytes body = Bytes(out).subspan(sizeof(header));
@@ -123,6 +151,15 @@ std::optional<Checkpoint> Checkpoint::Decode(Bytes bytes, const Identity& identi
       return std::nullopt;
     }
     checkpoint.segments.push_back(*std::move(state));
+  }
+  for (uint32_t i = 0; i < header.moved; ++i) {
+    auto state = TakeMoved(left);
+    const bool ascends = checkpoint.moved.empty() ||
+                         (state.has_value() && state->home > checkpoint.moved.back().home);
+    if (!state.has_value() || !ascends) {
+      return std::nullopt;
+    }
+    checkpoint.moved.push_back(*std::move(state));
   }
   for (uint32_t i = 0; i < header.notes; ++i) {
     if (!TakeNote(left, checkpoint.notes)) {

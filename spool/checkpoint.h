@@ -16,6 +16,7 @@
 
 #include "core/base/bytes.h"
 #include "spool/bits.h"
+#include "spool/format.h"
 #include "spool/spool.h"
 
 namespace backstay {
@@ -37,13 +38,22 @@ struct Checkpoint {
     Bits pending;
   };
 
+  struct MovedState {
+    MessageRef home;
+    std::vector<RecipientState> states;
+  };
+
   // Every outcome in segments up to this one is in here, and perhaps later ones.
   uint32_t covers = 0;
-  std::vector<SegmentState> segments;  // by number
+  std::vector<SegmentState> segments;  // by number; of those that have a file
+  // Messages that are owed and do not lie at home, by home; a segment's bits know them too while
+  // its file is there.
+  std::vector<MovedState> moved;
   NoteMap notes;
   std::vector<uint8_t> rules;  // of RuleBook::Encode
 
   const SegmentState* Find(uint32_t number) const;
+  const MovedState* FindMoved(MessageRef home) const;
   std::vector<uint8_t> Encode(const Identity& identity) const;
   static std::optional<Checkpoint> Decode(Bytes bytes, const Identity& identity);
 };

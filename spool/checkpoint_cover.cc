@@ -4,6 +4,13 @@
 #include <algorithm>
 
 namespace backstay {
+namespace {
+
+bool IsOwedState(RecipientState state) {
+  return state != RecipientState::kSettled;
+}
+
+}  // namespace
 
 bool CheckpointCover::Fits(const Catalog& catalog) const {
   return std::all_of(catalog.entries().begin(), catalog.entries().end(),
@@ -48,13 +55,22 @@ void CheckpointCover::FindMissing(const Catalog& catalog) {
   if (!checkpoint_.has_value() || entries.empty()) {
     return;
   }
+  const auto is_missing = [&](uint32_t number) {
+    return !catalog.IsLeftAlone(number) &&
+           std::none_of(entries.begin(), entries.end(),
+                        [&](const CatalogEntry& entry) { return entry.number == number; });
+  };
   for (const Checkpoint::SegmentState& state : checkpoint_->segments) {
     const uint64_t owed = state.live.Count() + state.pending.Count();
-    const bool is_there =
-        std::any_of(entries.begin(), entries.end(),
-                    [&](const CatalogEntry& entry) { return entry.number == state.number; });
-    if (!is_there && owed > 0 && !catalog.IsLeftAlone(state.number)) {
+    if (owed > 0 && is_missing(state.number)) {
       missing_[state.number].owed = owed;
+    }
+  }
+  for (const Checkpoint::MovedState& moved : checkpoint_->moved) {
+    const uint32_t number = moved.home.segment;
+    if (checkpoint_->Find(number) == nullptr && is_missing(number)) {
+      missing_[number].owed += static_cast<uint64_t>(
+          std::count_if(moved.states.begin(), moved.states.end(), IsOwedState));
     }
   }
 }
@@ -73,16 +89,25 @@ void CheckpointCover::NoteSettle(const OutcomeEntry& entry) {
     case OutcomeCode::kDiscarded:
     case OutcomeCode::kQuarantined:
       if (found != missing_.end()) {
-        found->second.settled.insert({entry.block, entry.recipient});
+        found->second.known.insert({entry.block, entry.recipient});
       }
       return;
+  }
+}
+
+void CheckpointCover::NoteMoved(MessageRef home, const std::vector<RecipientState>& states) {
+  const auto found = missing_.find(home.segment);
+  for (uint32_t i = 0; i < states.size() && found != missing_.end(); ++i) {
+    if (IsOwedState(states[i])) {
+      found->second.known.insert({home.block, i});
+    }
   }
 }
 
 std::vector<uint32_t> CheckpointCover::Lost() const {
   std::vector<uint32_t> lost;
   for (const auto& [number, missing] : missing_) {
-    if (missing.settled.size() < missing.owed) {
+    if (missing.known.size() < missing.owed) {
       lost.push_back(number);
     }
   }

@@ -43,17 +43,26 @@ class CheckpointCover {
   std::optional<RuleBook> Rules(Index& index) const;
   void Forget() { checkpoint_.reset(); }
 
+  // The message was moved and is owed: the state of each recipient; null: it is not known so.
+  const std::vector<RecipientState>* MovedStates(MessageRef home) const {
+    const Checkpoint::MovedState* moved =
+        checkpoint_.has_value() ? checkpoint_->FindMoved(home) : nullptr;
+    return moved != nullptr ? &moved->states : nullptr;
+  }
+
   // Segments that went back when the last of their mail was settled, or that were lost.
   void FindMissing(const Catalog& catalog);
   // Told behind what is covered.
   void NoteSettle(const OutcomeEntry& entry);
-  // Of those that are missing: not all who were owed have been settled since.
+  // A moved message was found, with these recipients.
+  void NoteMoved(MessageRef home, const std::vector<RecipientState>& states);
+  // Of those that are missing: not all who were owed have been settled since, or were moved.
   std::vector<uint32_t> Lost() const;
 
  private:
   struct Missing {
-    uint64_t owed = 0;                                // recipients
-    std::set<std::pair<uint32_t, uint32_t>> settled;  // block and recipient
+    uint64_t owed = 0;                              // recipients
+    std::set<std::pair<uint32_t, uint32_t>> known;  // block and recipient: settled, or moved
   };
 
   std::optional<Checkpoint> checkpoint_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "spool/items.h"
+#include "spool/message_record.h"
 
 namespace backstay {
 namespace {
@@ -26,9 +27,67 @@ std::optional<std::vector<DomainId>> TakeDomains(
   return domains;
 }
 
+void PutMoved(std::vector<uint8_t>& out, const MovedMessage& message,
+              absl::FunctionRef<std::string_view(DomainId)> name) {
+  std::vector<DomainId> domains;
+  std::vector<uint16_t> recipients;
+  for (const DomainId domain : message.recipients) {
+    const auto at = std::find(domains.begin(), domains.end(), domain);
+    recipients.push_back(static_cast<uint16_t>(at - domains.begin()));
+    if (at == domains.end()) {
+      domains.push_back(domain);
+    }
+  }
+  FooterMoved fixed;
+  fixed.home_segment = message.home.segment;
+  fixed.home_block = message.home.block;
+  fixed.block = message.record.block;
+  fixed.payload_bytes = message.record.bytes;
+  fixed.payload_crc = message.record.crc;
+  fixed.arrival_seconds = message.arrival_seconds;
+  fixed.domains = static_cast<uint32_t>(domains.size());
+  fixed.recipients = static_cast<uint32_t>(recipients.size());
+  fixed.parts = static_cast<uint32_t>(message.parts.size());
+  PutItem(out, fixed);
+  for (const DomainId domain : domains) {
+    PutText(out, name(domain));
+  }
+  PutItems(out, std::span<const uint16_t>(recipients));
+  PutItems(out, std::span<const PartEntry>(message.parts));
+}
+
+std::optional<MovedMessage> TakeMoved(Bytes& left, uint32_t segment,
+                                      absl::FunctionRef<DomainId(std::string_view)> intern) {
+  const auto fixed = TakeItem<FooterMoved>(left);
+  if (!fixed.has_value()) {
+    return std::nullopt;
+  }
+  const auto domains = TakeDomains(left, fixed->domains, intern);
+  const auto recipients = TakeItems<uint16_t>(left, fixed->recipients);
+  auto parts = TakeItems<PartEntry>(left, fixed->parts);
+  if (!domains.has_value() || !recipients.has_value() || !parts.has_value() ||
+      recipients->empty()) {
+    return std::nullopt;
+  }
+  MovedMessage message;
+  message.home = {fixed->home_segment, fixed->home_block};
+  message.record = {segment, fixed->block, fixed->payload_bytes, fixed->payload_crc};
+  message.arrival_seconds = fixed->arrival_seconds;
+  for (const uint16_t domain : *recipients) {
+    if (domain >= domains->size()) {
+      return std::nullopt;
+    }
+    message.recipients.push_back((*domains)[domain]);
+  }
+  message.parts = *std::move(parts);
+  message.bytes = BytesWithParts(fixed->payload_bytes, message.parts);
+  return message;
+}
+
 }  // namespace
 
-std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, uint32_t last_commit_crc,
+std::vector<uint8_t> EncodeFooter(const SegmentIndex& index,
+                                  const std::vector<MovedMessage>& moved, uint32_t last_commit_crc,
                                   absl::FunctionRef<std::string_view(DomainId)> name) {
   const MessageTable& table = index.table();
   FooterFixed fixed;
@@ -39,6 +98,7 @@ std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, uint32_t last_commi
   fixed.groups = table.groups();
   fixed.stream_bytes = static_cast<uint32_t>(table.stream().size());
   fixed.messages_with_parts = static_cast<uint32_t>(index.parts().size());
+  fixed.moved = static_cast<uint32_t>(moved.size());
   for (const MessageTable::Group& group : table.group_heads()) {
     const bool is_first = fixed.arrival_first == 0 || group.arrival_seconds < fixed.arrival_first;
     fixed.arrival_first = is_first ? group.arrival_seconds : fixed.arrival_first;
@@ -59,13 +119,16 @@ std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, uint32_t last_commi
     PutItem(out, head);
     PutItems(out, std::span<const PartEntry>(parts));
   }
+  for (const MovedMessage& message : moved) {
+    PutMoved(out, message, name);
+  }
   if (out.size() > kPayloadBytesMax) {
     out.clear();
   }
   return out;
 }
 
-std::optional<DecodedFooter> DecodeFooter(Bytes payload,
+std::optional<DecodedFooter> DecodeFooter(Bytes payload, uint32_t segment,
                                           absl::FunctionRef<DomainId(std::string_view)> intern) {
   Bytes left = payload;
   const auto fixed = TakeItem<FooterFixed>(left);
@@ -99,11 +162,19 @@ std::optional<DecodedFooter> DecodeFooter(Bytes payload,
     }
     lists[parts_head->message] = *std::move(parts);
   }
+  std::vector<MovedMessage> moved;
+  for (uint32_t i = 0; i < head.moved; ++i) {
+    auto message = TakeMoved(left, segment, intern);
+    if (!message.has_value()) {
+      return std::nullopt;
+    }
+    moved.push_back(*std::move(message));
+  }
   if (!left.empty()) {
     return std::nullopt;
   }
   return DecodedFooter{SegmentIndex(*std::move(table), std::move(lists), *bytes),
-                       head.last_commit_crc};
+                       std::move(moved), head.last_commit_crc};
 }
 
 }  // namespace backstay

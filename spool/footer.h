@@ -13,18 +13,22 @@
 
 #include "absl/functional/function_ref.h"
 #include "core/base/bytes.h"
+#include "spool/moved_message.h"
 #include "spool/segment_index.h"
 
 namespace backstay {
 
 // Empty: it would be larger than a record may be.
-std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, uint32_t last_commit_crc,
+std::vector<uint8_t> EncodeFooter(const SegmentIndex& index,
+                                  const std::vector<MovedMessage>& moved, uint32_t last_commit_crc,
                                   absl::FunctionRef<std::string_view(DomainId)> name);
 struct DecodedFooter {
   SegmentIndex index;  // every recipient is live
+  std::vector<MovedMessage> moved;
   uint32_t last_commit_crc = 0;
 };
-std::optional<DecodedFooter> DecodeFooter(Bytes payload,
+// `segment`: the one that it was read from.
+std::optional<DecodedFooter> DecodeFooter(Bytes payload, uint32_t segment,
                                           absl::FunctionRef<DomainId(std::string_view)> intern);
 
 }  // namespace backstay

@@ -11,7 +11,7 @@
 
 namespace backstay {
 
-constexpr uint32_t kFormatVersion = 3;
+constexpr uint32_t kFormatVersion = 4;
 constexpr uint32_t kFormatOldest = 1;  // read, never written
 
 // Places are counted in these, so that 24 bits of a queue id reach 1 GiB.
@@ -122,8 +122,8 @@ struct MessageFixed {
   int64_t arrival_spool = 0;
   int64_t arrival_wall = 0;
   uint64_t epoch = 0;
-  uint32_t original_segment = 0;
-  uint32_t original_block = 0;
+  uint32_t home_segment = 0;  // of a moved message: where it was stored first; else 0
+  uint32_t home_block = 0;
   uint16_t flags = 0;
   uint16_t zero = 0;
   uint32_t domains = 0;
@@ -132,7 +132,11 @@ struct MessageFixed {
 };
 static_assert(sizeof(MessageFixed) == 64);
 
-// Where a part of a large message lies, and what it must contain.
+// What is known of each recipient of a moved message when its record is written again.
+enum class RecipientState : uint8_t { kLive = 0, kPending = 1, kSettled = 2 };
+
+// Where a part of a large message lies, and what it must contain. Also of the record itself, when
+// the message was moved.
 struct PartEntry {
   uint32_t segment = 0;
   uint32_t block = 0;
@@ -196,9 +200,23 @@ struct FooterFixed {
   uint32_t arrival_first = 0;  // seconds of the spool clock
   uint32_t arrival_last = 0;
   uint32_t last_commit_crc = 0;  // the chain goes on from it
-  uint32_t zero = 0;
+  uint32_t moved = 0;            // messages that were moved to here
 };
 static_assert(sizeof(FooterFixed) == 40);
+
+// A message that was moved to here, at the end of a footer: before the names of its domains.
+struct FooterMoved {
+  uint32_t home_segment = 0;
+  uint32_t home_block = 0;
+  uint32_t block = 0;
+  uint32_t payload_bytes = 0;
+  uint32_t payload_crc = 0;
+  uint32_t arrival_seconds = 0;
+  uint32_t domains = 0;
+  uint32_t recipients = 0;
+  uint32_t parts = 0;
+};
+static_assert(sizeof(FooterMoved) == 36);
 
 // In the block before the second header: where the footer is.
 struct FooterPlace {
@@ -218,11 +236,13 @@ struct CheckpointHeader {
   uint32_t segments = 0;
   uint32_t notes = 0;
   uint32_t body_crc = 0;
-  uint64_t bytes = 0;       // of the body: segments, notes, rules
+  uint64_t bytes = 0;       // of the body: segments, moved messages, notes, rules
   uint32_t rule_bytes = 0;  // at its end
-  uint32_t crc = 0;         // of what stands before it
+  uint32_t moved = 0;
+  uint32_t zero = 0;
+  uint32_t crc = 0;  // of what stands before it
 };
-static_assert(sizeof(CheckpointHeader) == 48);
+static_assert(sizeof(CheckpointHeader) == 56);
 
 struct CheckpointSegment {  // then the words of the live bits and of the pending ones
   uint32_t segment = 0;
@@ -232,6 +252,13 @@ struct CheckpointSegment {  // then the words of the live bits and of the pendin
   uint32_t pending_words = 0;
 };
 static_assert(sizeof(CheckpointSegment) == 20);
+
+struct CheckpointMoved {  // then the state of each recipient, a byte each
+  uint32_t segment = 0;   // home
+  uint32_t block = 0;
+  uint32_t recipients = 0;
+};
+static_assert(sizeof(CheckpointMoved) == 12);
 
 struct CheckpointNote {  // then the note
   uint32_t segment = 0;

@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "core/base/crc32c.h"
+#include "core/base/mark.h"
 
 namespace backstay {
 
@@ -171,6 +172,11 @@ bool Index::IsPending(MessageRef message, uint32_t recipient) const {
   return place.has_value() && place->segment->index.IsPending(place->message, recipient);
 }
 
+bool Index::IsOwed(MessageRef message) const {
+  const std::optional<Place> place = Find(message);
+  return place.has_value() && place->segment->index.IsOwed(place->message);
+}
+
 SpoolTime Index::Arrival(MessageRef message) const {
   const std::optional<Place> place = Find(message);
   if (!place.has_value()) {
@@ -197,6 +203,110 @@ std::span<const DomainId> Index::LiveDomains(const Segment& segment, uint32_t me
   std::sort(scratch_.begin(), scratch_.end());
   scratch_.erase(std::unique(scratch_.begin(), scratch_.end()), scratch_.end());
   return scratch_;
+}
+
+// ---- moved ----
+
+void Index::Move(const MovedMessage& moved, uint64_t outcomes_queued) {
+  const std::optional<Place> place = Find(moved.home);
+  if (!IsOwed(moved.home)) {
+    MARK("settled while it was moved");
+    for (const PartEntry& part : moved.parts) {
+      Unpin(part, outcomes_queued);
+    }
+    return;
+  }
+  Pin(moved.record);
+  SegmentIndex& index = place->segment->index;
+  for (const PartEntry& part : index.Parts(place->message)) {
+    Unpin(part, outcomes_queued);
+  }
+  index.Move(place->message, moved.Holds());
+}
+
+void Index::Repoint(const MovedMessage& moved) {
+  for (const PartEntry& part : moved.parts) {
+    Pin(part);
+  }
+  Move(moved, 0);
+}
+
+void Index::AddMoved(Segment& home, const MovedMessage& moved,
+                     const std::vector<RecipientState>& states) {
+  ASSERT(!home.is_published);
+  SegmentIndex& index = home.index;
+  index.Insert(moved.home.block, moved.arrival_seconds, moved.recipients, {}, moved.bytes);
+  const uint32_t message = *index.Find(moved.home.block);
+  for (uint32_t i = 0; i < states.size(); ++i) {
+    if (states[i] != RecipientState::kLive) {
+      index.Settle(message, i, states[i] == RecipientState::kPending);
+    }
+  }
+  if (index.IsOwed(message)) {
+    index.Move(message, moved.Holds());
+    for (const PartEntry& hold : moved.Holds()) {
+      Pin(hold);
+    }
+  }
+}
+
+MessageRef Index::PlaceOf(MessageRef message) const {
+  const std::optional<Place> place = Find(message);
+  if (!place.has_value() || !place->segment->index.IsMoved(place->message)) {
+    return message;
+  }
+  const PartEntry& record = place->segment->index.Parts(place->message).back();
+  return {record.segment, record.block};
+}
+
+std::optional<MovedMessage> Index::Moved(MessageRef message) const {
+  const std::optional<Place> place = Find(message);
+  if (!place.has_value()) {
+    return std::nullopt;
+  }
+  const SegmentIndex& index = place->segment->index;
+  if (!index.IsMoved(place->message) || !index.IsOwed(place->message)) {
+    return std::nullopt;
+  }
+  MovedMessage moved;
+  moved.home = message;
+  moved.arrival_seconds = index.ArrivalSeconds(place->message);
+  for (uint32_t i = 0; i < index.Recipients(place->message); ++i) {
+    moved.recipients.push_back(index.Domain(place->message, i));
+  }
+  const std::span<const PartEntry> holds = index.Parts(place->message);
+  moved.parts.assign(holds.begin(), holds.end() - 1);
+  moved.record = holds.back();
+  moved.bytes = BytesOf(holds);
+  return moved;
+}
+
+std::span<const PartEntry> Index::Parts(MessageRef message) const {
+  const std::optional<Place> place = Find(message);
+  ASSERT(place.has_value());
+  return place->segment->index.Parts(place->message);
+}
+
+std::vector<RecipientState> Index::StatesOf(MessageRef message) const {
+  const std::optional<Place> place = Find(message);
+  ASSERT(place.has_value());
+  const SegmentIndex& index = place->segment->index;
+  std::vector<RecipientState> states(index.Recipients(place->message));
+  for (uint32_t i = 0; i < states.size(); ++i) {
+    states[i] = index.StateOf(place->message, i);
+  }
+  return states;
+}
+
+void Index::KeepMoved(Segment& segment) {
+  std::vector<std::pair<DomainId, DomainLoad>> before;
+  segment.index.ForEachDomain([&](DomainId domain, uint32_t) {
+    before.emplace_back(domain, segment.index.LoadOf(domain));
+  });
+  segment.index.KeepOwed();
+  for (const auto& [domain, load] : before) {
+    UpdateDomain(segment, domain, load);  // bytes are averages of those that are kept
+  }
 }
 
 void Index::Pin(const PartEntry& part) {

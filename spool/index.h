@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "spool/moved_message.h"
 #include "spool/segment_set.h"
 
 namespace backstay {
@@ -39,11 +40,28 @@ class Index {
   uint64_t LiveRecipientsBefore(DomainId domain, MessageRef cut) const;
   bool IsLive(MessageRef message, uint32_t recipient) const;
   bool IsPending(MessageRef message, uint32_t recipient) const;
+  bool IsOwed(MessageRef message) const;  // a recipient is live or pending
   SpoolTime Arrival(MessageRef message) const;
   uint32_t Recipients(MessageRef message) const;  // 0 for a message that is not there
   DomainId DomainOf(MessageRef message, uint32_t recipient) const;
   // The live domains of a message, each once, in the order in which they were interned.
   std::span<const DomainId> LiveDomains(const Segment& segment, uint32_t message);
+
+  // It was written again elsewhere, durably; its new parts are pinned already.
+  void Move(const MovedMessage& moved, uint64_t outcomes_queued);
+  // The same, found by recovery: nothing of it is pinned.
+  void Repoint(const MovedMessage& moved);
+  // Its record at home is not there any more. Nothing happens when all recipients are settled.
+  void AddMoved(Segment& home, const MovedMessage& moved,
+                const std::vector<RecipientState>& states);
+  // Where the record lies now.
+  MessageRef PlaceOf(MessageRef message) const;
+  // What was moved and is still owed; nothing for any other message.
+  std::optional<MovedMessage> Moved(MessageRef message) const;
+  std::span<const PartEntry> Parts(MessageRef message) const;
+  std::vector<RecipientState> StatesOf(MessageRef message) const;
+  // The file of the segment is gone: what it has moved is all that is kept of it.
+  void KeepMoved(Segment& segment);
 
   void Pin(const PartEntry& part);
   void Unpin(const PartEntry& part, uint64_t outcomes_queued);

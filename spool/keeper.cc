@@ -31,8 +31,33 @@ void Keeper::StartFooter() {
   wants_checkpoint_ = true;
   if (segment != nullptr && segment->phase == SegmentPhase::kSealed && segment->file.valid() &&
       segment->batches_end > 0) {
-    footer_.Start(*segment, EncodeFooter(segment->index, segment->last_commit_crc,
+    footer_.Start(*segment, EncodeFooter(segment->index, MovedTo(*segment), segment->last_commit_crc,
                                          [this](DomainId domain) { return index_.Name(domain); }));
+    segment->moved_here = {};
+  }
+}
+
+// Those that are owed: a checkpoint that covers the segment does not know the others either.
+std::vector<MovedMessage> Keeper::MovedTo(const Segment& segment) const {
+  std::vector<MovedMessage> messages;
+  for (const MessageRef home : segment.moved_here) {
+    std::optional<MovedMessage> moved = index_.Moved(home);
+    if (moved.has_value() && moved->record.segment == segment.number()) {
+      messages.push_back(*std::move(moved));
+    }
+  }
+  return messages;
+}
+
+// In the order of their homes.
+void Keeper::TakeMoved(const Segment& segment, std::vector<Checkpoint::MovedState>& moved) const {
+  std::vector<uint32_t> messages(segment.index.moved().begin(), segment.index.moved().end());
+  std::sort(messages.begin(), messages.end());
+  for (const uint32_t message : messages) {
+    if (segment.index.IsOwed(message)) {
+      const MessageRef home{segment.number(), segment.index.Block(message)};
+      moved.push_back({home, index_.StatesOf(home)});
+    }
   }
 }
 
@@ -44,7 +69,12 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
   for (Segment* segment = segments_.oldest(); segment != nullptr && !commit_.Uses(*segment);
        segment = segments_.FindFrom(segment->number() + 1)) {
     checkpoint.covers = segment->number();
-    if (segment->dead_in_checkpoint == 0 && segment->index.dead() && segment->pins == 0) {
+    TakeMoved(*segment, checkpoint.moved);
+    if (segment->is_gone()) {
+      continue;
+    }
+    if (segment->dead_in_checkpoint == 0 && segment->index.lies_elsewhere() &&
+        segment->pins == 0) {
       segment->dead_in_checkpoint = store_.next_number();
     }
     checkpoint.segments.push_back({segment->number(), segment->header.generation,

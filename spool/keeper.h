@@ -38,6 +38,8 @@ class Keeper {
 
  private:
   void StartFooter();
+  std::vector<MovedMessage> MovedTo(const Segment& segment) const;
+  void TakeMoved(const Segment& segment, std::vector<Checkpoint::MovedState>& moved) const;
   Checkpoint Take(const NoteMap& notes, const RuleBook& rules,
                   const std::optional<Checkpoint::SegmentState>& leaving) const;
 

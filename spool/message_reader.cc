@@ -49,8 +49,10 @@ class MessageReader::Impl final : public LateTeller, public RangeReadEvents {
   MessageReaderEvents& events_;
   Stage stage_ = Stage::kClosed;
   MessageHead head_;
+  MessageRef message_ref_;
   DecodedMessage message_;
   size_t next_part_ = 0;
+  std::vector<PartEntry> held_parts_;  // pinned
 
   // The record being read.
   MessageRef place_;
@@ -73,12 +75,17 @@ void MessageReader::Impl::Open(MessageRef message) {
   Close();
   stage_ = Stage::kHead;
   next_part_ = 0;
-  ReadRecord(message, 0);
+  message_ref_ = message;
+  ReadRecord(spool_.index().PlaceOf(message), 0);
 }
 
 void MessageReader::Impl::Close() {
   stage_ = Stage::kClosed;
   Unlink();
+  for (const PartEntry& part : held_parts_) {
+    spool_.index().Unpin(part, spool_.commit().outcomes_queued());
+  }
+  held_parts_.clear();
   if (!busy()) {
     LeaveSegment();
   }
@@ -217,6 +224,9 @@ bool MessageReader::Impl::TakeHead(const RecordHeader& header, Bytes payload) {
       !DecodeMessage(payload, message_)) {
     return false;
   }
+  if (message_ref_ != (message_.is_moved() ? message_.home() : place_)) {
+    return false;
+  }
   head_.envelope = message_.envelope;
   head_.domains.assign(message_.domains.begin(), message_.domains.end());
   head_.recipient_domains.assign(message_.recipient_domains.begin(),
@@ -225,6 +235,10 @@ bool MessageReader::Impl::TakeHead(const RecordHeader& header, Bytes payload) {
   head_.arrival = SpoolTime::FromNanoseconds(message_.fixed.arrival_spool);
   head_.flags = message_.fixed.flags;
   head_.content_bytes = message_.AllContentBytes();
+  held_parts_ = message_.parts;
+  for (const PartEntry& part : held_parts_) {
+    spool_.index().Pin(part);
+  }
   return true;
 }
 
@@ -254,8 +268,8 @@ void MessageReader::Impl::Damaged(const char* what) {
   Tell(ReadOutcome::kDamaged, Bytes());
 }
 
-MessageReader::MessageReader(Spool& spool, MessageReaderEvents& events)
-    : impl_(std::make_unique<Impl>(spool.impl(), events)) {}
+MessageReader::MessageReader(Spool::Impl& spool, MessageReaderEvents& events)
+    : impl_(std::make_unique<Impl>(spool, events)) {}
 MessageReader::~MessageReader() = default;
 
 void MessageReader::Open(MessageRef message) {

@@ -2,6 +2,7 @@
 //
 // Every byte handed out was covered by a checksum that was verified before.
 // Owns:  one buffer of at most a part and its header.
+//         Its parts stay on disk until Close, even if the message is settled or moved meanwhile.
 // Errors: kDamaged: checksum or structure; kUnreadable: the device failed. The caller decides.
 // Turn:  one operation at a time; each answers by an event in a later turn.
 #pragma once
@@ -38,7 +39,9 @@ class MessageReaderEvents {
 
 class MessageReader {
  public:
-  MessageReader(Spool& spool, MessageReaderEvents& events);
+  MessageReader(Spool& spool, MessageReaderEvents& events)
+      : MessageReader(spool.impl(), events) {}
+  MessageReader(Spool::Impl& spool, MessageReaderEvents& events);
   ~MessageReader();  // closed
   MessageReader(const MessageReader&) = delete;
   MessageReader& operator=(const MessageReader&) = delete;

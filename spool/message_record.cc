@@ -1,6 +1,8 @@
 // spool/message_record.cc -- the message payload, written and read.
 #include "spool/message_record.h"
 
+#include <algorithm>
+
 #include "core/base/check.h"
 #include "spool/record.h"
 
@@ -28,6 +30,16 @@ class Cursor {
   bool ok_ = true;
 };
 
+bool DecodeStates(Cursor& cursor, DecodedMessage& message) {
+  for (const uint8_t state : cursor.Take(message.fixed.recipients)) {
+    if (state > static_cast<uint8_t>(RecipientState::kSettled)) {
+      return false;
+    }
+    message.states.push_back(static_cast<RecipientState>(state));
+  }
+  return cursor.ok();
+}
+
 bool DecodeTables(Cursor& cursor, DecodedMessage& message) {
   const MessageFixed& fixed = message.fixed;
   for (uint32_t i = 0; i < fixed.domains && cursor.ok(); ++i) {
@@ -54,7 +66,7 @@ bool DecodeTables(Cursor& cursor, DecodedMessage& message) {
       return false;
     }
   }
-  return true;
+  return !message.is_moved() || DecodeStates(cursor, message);
 }
 
 }  // namespace
@@ -64,7 +76,8 @@ uint64_t MetaBytes(const MessageMeta& meta) {
   for (const std::string_view domain : meta.domains) {
     bytes += 2 + domain.size();
   }
-  return bytes + 2 * meta.recipient_domains.size() + sizeof(PartEntry) * meta.parts.size();
+  return bytes + 2 * meta.recipient_domains.size() + sizeof(PartEntry) * meta.parts.size() +
+         meta.states.size();
 }
 
 uint64_t MessagePayloadBytes(const MessageMeta& meta) {
@@ -75,6 +88,7 @@ void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload) {
   const uint64_t meta_bytes = MetaBytes(meta);
   ASSERT(payload.size() >= meta_bytes);
   ASSERT(meta.parts.empty() || meta.content_bytes == 0);
+  ASSERT(meta.states.size() == (meta.home.segment != 0 ? meta.recipient_domains.size() : 0));
   MessageFixed fixed;
   fixed.meta_bytes = static_cast<uint32_t>(meta_bytes);
   fixed.envelope_bytes = static_cast<uint32_t>(meta.envelope_bytes);
@@ -82,6 +96,8 @@ void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload) {
   fixed.content_bytes = static_cast<uint32_t>(meta.content_bytes);
   fixed.arrival_spool = meta.arrival.nanoseconds();
   fixed.arrival_wall = meta.arrival_wall.nanoseconds();
+  fixed.home_segment = meta.home.segment;
+  fixed.home_block = meta.home.block;
   fixed.flags = meta.flags;
   fixed.domains = static_cast<uint32_t>(meta.domains.size());
   fixed.recipients = static_cast<uint32_t>(meta.recipient_domains.size());
@@ -105,6 +121,9 @@ void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload) {
     std::memcpy(at, &part, sizeof(part));
     at += sizeof(part);
   }
+  for (const RecipientState state : meta.states) {
+    *at++ = static_cast<uint8_t>(state);
+  }
   ASSERT(at == payload.data() + meta_bytes);
 }
 
@@ -116,10 +135,16 @@ uint64_t DecodedMessage::AllContentBytes() const {
   return bytes;
 }
 
+uint32_t DecodedMessage::ArrivalSeconds() const {
+  const int64_t seconds = fixed.arrival_spool / 1'000'000'000;
+  return static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX));
+}
+
 bool DecodeMessage(Bytes payload, DecodedMessage& message) {
   message.domains.clear();
   message.recipient_domains.clear();
   message.parts.clear();
+  message.states.clear();
   Cursor cursor(payload);
   const Bytes fixed = cursor.Take(sizeof(MessageFixed));
   if (!cursor.ok()) {

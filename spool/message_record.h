@@ -12,6 +12,7 @@
 
 #include "core/base/bytes.h"
 #include "spool/format.h"
+#include "spool/spool.h"
 
 namespace backstay {
 
@@ -26,6 +27,9 @@ struct MessageMeta {
   size_t envelope_bytes = 0;
   size_t prefix_bytes = 0;
   size_t content_bytes = 0;  // in this record
+  // Of a message that is written again elsewhere; segment 0: it is new.
+  MessageRef home;
+  std::span<const RecipientState> states;
 };
 
 uint64_t MetaBytes(const MessageMeta& meta);
@@ -39,11 +43,15 @@ struct DecodedMessage {
   std::vector<std::string_view> domains;
   std::vector<uint16_t> recipient_domains;
   std::vector<PartEntry> parts;
+  std::vector<RecipientState> states;  // of each recipient, when the message was moved
   Bytes envelope;
   Bytes prefix;
   Bytes content;
 
   uint64_t AllContentBytes() const;  // prefix and parts included
+  bool is_moved() const { return fixed.home_segment != 0; }
+  MessageRef home() const { return {fixed.home_segment, fixed.home_block}; }
+  uint32_t ArrivalSeconds() const;
 };
 
 // Fills `message`, keeping the capacity of its vectors. False: not a message payload.

@@ -144,6 +144,11 @@ bool MessageWriter::Impl::AppendMessage() {
   meta.envelope_bytes = description.envelope.size();
   meta.prefix_bytes = description.prefix.size();
   meta.content_bytes = staged_bytes_;
+  if (description.moved.has_value()) {
+    meta.arrival = description.moved->arrival;
+    meta.home = description.moved->home;
+    meta.states = description.moved->states;
+  }
   const uint64_t payload_bytes = MessagePayloadBytes(meta);
   if (payload_bytes > kPayloadBytesMax || !spool_.commit().gathering().HasRoom(payload_bytes)) {
     MARK("envelope too large for the segment");
@@ -171,7 +176,7 @@ void MessageWriter::Impl::WriteMessage(const MessageDescription& description,
   }
   CopyStaged(at, staged_bytes_);
   const auto parts = static_cast<uint32_t>(parts_.size() + 1);
-  commit.EndRecord(RecordKind::kMessage, payload_bytes, parts, parts);
+  const uint32_t crc = commit.EndRecord(RecordKind::kMessage, payload_bytes, parts, parts);
   recipients_.clear();
   for (const uint16_t domain : description.recipient_domains) {
     recipients_.push_back(spool_.index().Intern(description.domains[domain]));
@@ -179,6 +184,9 @@ void MessageWriter::Impl::WriteMessage(const MessageDescription& description,
   const int64_t seconds = meta.arrival.nanoseconds() / 1'000'000'000;
   commit.gathering().AddMessage(this, block, static_cast<uint32_t>(seconds), recipients_, parts_,
                                 payload_bytes);
+  if (meta.home.segment != 0) {
+    commit.gathering().NoteMoved(meta.home, static_cast<uint32_t>(payload_bytes), crc);
+  }
   parts_.clear();  // the pins go with the message
   DropAll();
 }
@@ -250,7 +258,7 @@ void MessageWriter::Impl::DropAll() {
   failed_ = false;
 }
 
-MessageWriter::MessageWriter(Spool& spool) : impl_(std::make_unique<Impl>(spool.impl())) {}
+MessageWriter::MessageWriter(Spool::Impl& spool) : impl_(std::make_unique<Impl>(spool)) {}
 MessageWriter::~MessageWriter() = default;
 
 void MessageWriter::Append(Bytes content) {

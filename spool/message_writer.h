@@ -14,7 +14,8 @@ namespace backstay {
 
 class MessageWriter {
  public:
-  explicit MessageWriter(Spool& spool);
+  explicit MessageWriter(Spool& spool) : MessageWriter(spool.impl()) {}
+  explicit MessageWriter(Spool::Impl& spool);
   ~MessageWriter();  // as Abandon
   MessageWriter(const MessageWriter&) = delete;
   MessageWriter& operator=(const MessageWriter&) = delete;

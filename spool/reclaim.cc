@@ -14,13 +14,21 @@ const absl::Duration kRetryAfter = absl::Seconds(10);
 
 }  // namespace
 
+// Nothing is known of it that anybody will ask for.
+bool Reclaim::IsForgotten(const Segment& segment) {
+  return segment.is_gone() && segment.index.dead();
+}
+
 bool Reclaim::IsDead(const Segment& segment) const {
-  return !segment.is_held() && !commit_.Uses(segment) &&
+  return !segment.is_gone() && !segment.is_held() && !commit_.Uses(segment) &&
          segment.number() != commit_.last_stored_segment() &&  // it has the chain and the clock
          commit_.outcomes_synced() >= segment.outcomes_to_wait_for;
 }
 
 Segment* Reclaim::Candidate() {
+  while (segments_.oldest() != nullptr && IsForgotten(*segments_.oldest())) {
+    segments_.Remove(segments_.oldest()->number());
+  }
   Segment* oldest = segments_.oldest();
   if (oldest != nullptr && commit_.batches() > 0 && IsDead(*oldest) && !segments_.has_gap()) {
     return oldest;
@@ -47,6 +55,7 @@ Segment* Reclaim::YoungerCandidate() {
   if (older == looked_at_checkpoint_ || older == 0 || segments_.has_gap()) {
     return nullptr;
   }
+  segments_.RemoveIf(IsForgotten);
   for (Segment* segment = segments_.oldest(); segment != nullptr;
        segment = segments_.FindFrom(segment->number() + 1)) {
     const bool is_known_dead =
@@ -81,27 +90,41 @@ void Reclaim::Step() {
   if (segment == nullptr) {
     return;
   }
-  Release(*segments_.Remove(segment->number()));
+  Release(segments_.Remove(segment->number()));
 }
 
-void Reclaim::Release(const Segment& segment) {
+void Reclaim::Release(std::unique_ptr<Segment> released) {
+  const Segment& segment = *released;
   name_ = NameOfSegment(segment.number());
   number_ = segment.number();
-  leaving_ = Checkpoint::SegmentState{
-      segment.number(), segment.header.generation, segment.index.table().bits(), {}, {}};
+  leaving_ = Checkpoint::SegmentState{segment.number(), segment.header.generation,
+                                      segment.index.table().bits(), segment.index.live(),
+                                      segment.index.pending()};
   // Of this run and never failed: its descriptor can be written, and what it holds is known.
   const bool can_be_spare = segment.batches_end > 0 && segment.phase == SegmentPhase::kSealed &&
                             segment.header.segment_bytes == segment_bytes_;
-  if (can_be_spare && segment.file.valid() && spares_.has_room()) {
-    spare_ = Spare{segment.file, segment.number(), segment.header.generation};
-    spare_name_ = NameOfSpare(segment.number());
+  const Fd file = std::exchange(released->file, Fd());
+  const Spare spare{file, segment.number(), segment.header.generation};
+  KeepMoved(std::move(released));
+  if (can_be_spare && file.valid() && spares_.has_room()) {
+    spare_ = spare;
+    spare_name_ = NameOfSpare(number_);
     phase_ = Phase::kRenaming;
     return io_.Rename(&rename_, directory_, name_.data(), spare_name_.data());
   }
-  if (segment.file.valid()) {
-    io_.Close(segment.file);
+  if (file.valid()) {
+    io_.Close(file);
   }
   Unlink();
+}
+
+void Reclaim::KeepMoved(std::unique_ptr<Segment> segment) {
+  if (segment->index.dead()) {
+    return;
+  }
+  MARK("segment gone before its messages");
+  segment->phase = SegmentPhase::kGone;
+  index_.KeepMoved(*segments_.Add(std::move(segment)));
 }
 
 void Reclaim::OnRenamed(const IoResult& result) {

@@ -3,7 +3,8 @@
 //
 // A younger segment holds the settles of older ones: without them a restart would meet messages
 // that were delivered long ago. So a segment that is not the oldest goes only when both checkpoints
-// that are kept know it dead: what its settles say is in them. When recovery could not read all,
+// that are kept know it dead: what its settles say is in them. (A segment whose file went before
+// its messages counts as an older one.) When recovery could not read all,
 // nothing goes: it may be readable at the next start. An abandoned segment with nothing good in it
 // holds no settles and goes at once, or each failure would cost a segment of disk space for as long
 // as old mail waits.
@@ -14,9 +15,12 @@
 // See:    FORMAT.md 4.8.
 #pragma once
 
+#include <memory>
+
 #include "io/io.h"
 #include "spool/checkpoint_store.h"
 #include "spool/group_commit.h"
+#include "spool/index.h"
 #include "spool/segment_set.h"
 #include "spool/spare_pool.h"
 
@@ -25,11 +29,12 @@ namespace backstay {
 class Reclaim {
  public:
   // `segment_bytes`: of a file that can be a segment again.
-  Reclaim(Io& io, Fd directory, SegmentSet& segments, const GroupCommit& commit,
+  Reclaim(Io& io, Fd directory, SegmentSet& segments, Index& index, const GroupCommit& commit,
           const CheckpointStore& checkpoints, SparePool& spares, uint64_t segment_bytes)
       : io_(io),
         directory_(directory),
         segments_(segments),
+        index_(index),
         commit_(commit),
         checkpoints_(checkpoints),
         spares_(spares),
@@ -53,7 +58,10 @@ class Reclaim {
 
   Segment* Candidate();
   Segment* YoungerCandidate();
-  void Release(const Segment& segment);
+  // Its file goes. What was moved out of it stays known.
+  void Release(std::unique_ptr<Segment> segment);
+  void KeepMoved(std::unique_ptr<Segment> segment);
+  static bool IsForgotten(const Segment& segment);
   void Unlink();
   bool IsDead(const Segment& segment) const;
   void OnRenamed(const IoResult& result);
@@ -64,6 +72,7 @@ class Reclaim {
   Io& io_;
   const Fd directory_;
   SegmentSet& segments_;
+  Index& index_;
   const GroupCommit& commit_;
   const CheckpointStore& checkpoints_;
   SparePool& spares_;

@@ -31,7 +31,8 @@ Recovery::Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, Segme
       reader_(io, *this),
       footer_(io, *this),
       quarantine_(io, directory, *this),
-      replay_(index) {}
+      replay_(index),
+      messages_(segments, index, cover_) {}
 
 void Recovery::AddSegments() {
   for (const CatalogEntry& entry : catalog_.entries()) {
@@ -48,6 +49,7 @@ void Recovery::Start(std::optional<Checkpoint> checkpoint) {
       segment->pins = 0;
     }
   }
+  segments_.RemoveIf([](const Segment& segment) { return segment.is_gone(); });
   result_.damaged = catalog_.damage();
   for (const uint32_t number : catalog_.unreadable()) {
     segments_.NoteUnreadable(number);
@@ -90,7 +92,7 @@ void Recovery::NextSegment() {
     // Without its start record the segment is damaged: a scan says so.
     const bool is_whole = entry.header.has_value() && entry.start.has_value() &&
                           !catalog_.TrustEnd(entry.number).has_value();
-    if (is_whole && cover_.Covers(entry.number) && entry.header->version >= 3) {
+    if (is_whole && cover_.Covers(entry.number) && entry.header->version >= 4) {
       segment_ = segments_.Find(entry.number);
       return footer_.Start(entry.file, *entry.header);
     }
@@ -108,12 +110,15 @@ void Recovery::OnFooterRead(Bytes payload, bool is_damaged) {
              segment_->number());
     ++result_.damaged;
   }
-  auto footer =
-      DecodeFooter(payload, [this](std::string_view name) { return index_.Intern(name); });
+  auto footer = DecodeFooter(payload, segment_->number(),
+                             [this](std::string_view name) { return index_.Intern(name); });
   if (footer.has_value()) {
     segment_->index = std::move(footer->index);
     if (cover_.Apply(*segment_, index_)) {
       MARK("segment known by its footer");
+      for (const MovedMessage& moved : footer->moved) {
+        messages_.AddNamed(moved);
+      }
       CheckPrevious(catalog_.entries()[current_]);
       NameDamagedFile(catalog_.entries()[current_]);
       with_commit_.push_back(segment_->number());
@@ -287,7 +292,7 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
     case RecordKind::kFooterPlace:
       return;
     case RecordKind::kMessage:
-      return AddMessage(block, payload);
+      return AddMessage(header, block, payload);
     case RecordKind::kPart:
       parts_[PlaceKey(segment_->number(), block)] =
           PartEntry{segment_->number(), block, header.payload_bytes, header.payload_crc};
@@ -319,26 +324,17 @@ bool Recovery::HasParts() const {
   });
 }
 
-void Recovery::AddMessage(uint32_t block, Bytes payload) {
+void Recovery::AddMessage(const RecordHeader& header, uint32_t block, Bytes payload) {
   if (!DecodeMessage(payload, message_) || message_.recipient_domains.empty()) {
     LogError("spool shard={} segment={:08x} offset={} damaged: not a message", shard_,
              segment_->number(), uint64_t{block} * kRecordAlignment);
     ++result_.damaged;
     return;
   }
-  recipients_.clear();
-  for (const uint16_t domain : message_.recipient_domains) {
-    recipients_.push_back(index_.Intern(message_.domains[domain]));
+  const MessageRef home = messages_.Add(*segment_, block, header, message_);
+  if (!message_.is_moved() && !HasParts()) {
+    doubtful_.push_back({home, message_.fixed.recipients});
   }
-  if (!HasParts()) {
-    doubtful_.push_back({{segment_->number(), block}, message_.fixed.recipients});
-  }
-  for (size_t i = 0; i < message_.parts.size() && !cover_.Covers(segment_->number()); ++i) {
-    index_.Pin(message_.parts[i]);
-  }
-  const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
-  index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
-             recipients_, message_.parts, BytesWithParts(payload.size(), message_.parts));
 }
 
 void Recovery::OnCommit(const CommitPayload&, bool continues) {

@@ -22,6 +22,7 @@
 #include "spool/footer_file.h"
 #include "spool/group_commit.h"
 #include "spool/index.h"
+#include "spool/message_replay.h"
 #include "spool/quarantine.h"
 #include "spool/replay.h"
 #include "spool/segment_reader.h"
@@ -98,7 +99,7 @@ class Recovery final : private FooterReaderEvents,
   void NameDamagedFile(const CatalogEntry& entry);
   void EndReading();
   void CheckPrevious(const CatalogEntry& entry);
-  void AddMessage(uint32_t block, Bytes payload);
+  void AddMessage(const RecordHeader& header, uint32_t block, Bytes payload);
   bool HasParts() const;
   bool IsInTail(MessageRef message) const;
   void Damaged(const BrokenRange& broken, const char* what);
@@ -118,6 +119,7 @@ class Recovery final : private FooterReaderEvents,
   Result result_;
   Replay replay_;
   CheckpointCover cover_{std::nullopt};
+  MessageReplay messages_;
 
   bool is_aborted_ = false;
   bool is_misfit_ = false;
@@ -128,7 +130,6 @@ class Recovery final : private FooterReaderEvents,
   std::optional<uint32_t> last_commit_crc_;
   std::vector<uint32_t> with_commit_;  // segments with a valid commit record, ascending
   DecodedMessage message_;
-  std::vector<DomainId> recipients_;
   absl::flat_hash_map<uint64_t, PartEntry> parts_;  // seen whole, by place
   std::vector<BrokenRange> tail_;          // broken, and no valid commit record behind them so far
   std::vector<DoubtfulMessage> doubtful_;  // some part is missing

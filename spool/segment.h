@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "io/fd.h"
 #include "spool/record.h"
@@ -19,6 +20,7 @@ namespace backstay {
 enum class SegmentPhase : uint8_t {
   kOpen,      // appended to
   kSealed,    // read only
+  kGone,      // the file went; what is owed of it was moved, and is known by its old place
   kAbandoned  // after a failed write or sync: read only, around the page cache, up to good_bytes
 };
 
@@ -39,7 +41,8 @@ struct Segment {
   bool holds_nothing_good() const {
     return phase == SegmentPhase::kAbandoned && good_bytes <= kDataStart;
   }
-  bool is_held() const { return !index.dead() || pins > 0 || readers > 0; }
+  bool is_gone() const { return phase == SegmentPhase::kGone; }
+  bool is_held() const { return !index.lies_elsewhere() || pins > 0 || readers > 0; }
 
   const SegmentHeader header;
   const SegmentKey key;
@@ -51,7 +54,9 @@ struct Segment {
   uint32_t last_commit_crc = 0;  // of that batch
   uint64_t footer_reserve = 0;   // room kept for the footer, about
   SegmentIndex index;
-  uint64_t pins = 0;  // parts here of live messages and of open transactions
+  uint64_t pins = 0;  // parts and moved messages here, of live messages and open transactions
+  // Homes of the messages that this run has moved to here, for the footer.
+  std::vector<MessageRef> moved_here;
   // The first checkpoint that knows it dead, of this run; 0: none.
   uint32_t dead_in_checkpoint = 0;
   uint32_t readers = 0;  // MessageReaders with an operation in flight on `file`

@@ -88,6 +88,73 @@ void SegmentIndex::ShrinkToFit() {
   std::vector(domains_).swap(domains_);
 }
 
+// ---- moved ----
+
+RecipientState SegmentIndex::StateOf(uint32_t message, uint32_t recipient) const {
+  return IsLive(message, recipient)      ? RecipientState::kLive
+         : IsPending(message, recipient) ? RecipientState::kPending
+                                         : RecipientState::kSettled;
+}
+
+void SegmentIndex::Move(uint32_t message, std::vector<PartEntry> holds) {
+  ASSERT(IsOwed(message));
+  parts_[message] = std::move(holds);
+  if (!moved_.insert(message).second) {
+    return;
+  }
+  for (uint32_t recipient = 0; recipient < Recipients(message); ++recipient) {
+    moved_owed_ += StateOf(message, recipient) != RecipientState::kSettled ? 1 : 0;
+  }
+}
+
+void SegmentIndex::CopyTo(SegmentIndex& to, uint32_t message) const {
+  const MessageTable::Entry entry = At(message);
+  std::vector<DomainId> recipients;
+  table_.ForEachRecipient(entry, [&](uint32_t, uint32_t local) {
+    recipients.push_back(table_.DomainAt(local));
+  });
+  const LocalDomain& domain = domains_[table_.DomainOf(entry, 0)];
+  const uint32_t copy = to.Add(entry.block, entry.arrival_seconds, recipients, Parts(message),
+                               domain.bytes_ever / domain.messages_ever);
+  for (uint32_t recipient = 0; recipient < entry.recipients; ++recipient) {
+    const RecipientState state = StateOf(message, recipient);
+    if (state != RecipientState::kLive) {
+      to.Settle(copy, recipient, state == RecipientState::kPending);
+    }
+  }
+  if (IsMoved(message) && IsOwed(message)) {
+    const std::span<const PartEntry> parts = Parts(message);
+    to.Move(copy, {parts.begin(), parts.end()});
+  }
+}
+
+void SegmentIndex::KeepOwed() {
+  SegmentIndex kept;
+  for (auto message = NextOwed(0); message.has_value(); message = NextOwed(*message + 1)) {
+    CopyTo(kept, *message);
+  }
+  kept.ShrinkToFit();
+  *this = std::move(kept);
+}
+
+void SegmentIndex::Insert(uint32_t block, uint32_t arrival_seconds,
+                          std::span<const DomainId> recipients, std::span<const PartEntry> parts,
+                          uint64_t bytes) {
+  const uint32_t at = FirstBehind(block);
+  if (at == messages()) {
+    Add(block, arrival_seconds, recipients, parts, bytes);
+    return;
+  }
+  SegmentIndex all;
+  for (uint32_t message = 0; message < messages(); ++message) {
+    if (message == at) {
+      all.Add(block, arrival_seconds, recipients, parts, bytes);
+    }
+    CopyTo(all, message);
+  }
+  *this = std::move(all);
+}
+
 const MessageTable::Entry& SegmentIndex::At(uint32_t message) const {
   if (!last_.has_value() || last_->message != message) {
     last_ = table_.Get(message);
@@ -179,6 +246,7 @@ void SegmentIndex::Settle(uint32_t message, uint32_t recipient, bool dsn_owed) {
   const uint32_t bit = entry.first_bit + recipient;
   live_.Clear(bit);
   --live_recipients_;
+  moved_owed_ -= !dsn_owed && IsMoved(message) ? 1 : 0;
   const uint32_t local = table_.DomainOf(entry, recipient);
   --domains_[local].live;
   domains_[local].messages -= HasLive(entry, local) ? 0 : 1;
@@ -198,10 +266,24 @@ DomainLoad SegmentIndex::LoadOf(DomainId domain) const {
   return {of.live, of.messages, of.bytes_ever / of.messages_ever * of.messages};
 }
 
+uint64_t SegmentIndex::BytesUpToNext(uint32_t message) const {
+  if (message + 1 < messages()) {
+    return uint64_t{Block(message + 1) - Block(message)} * kRecordAlignment;
+  }
+  uint64_t bytes = 0;
+  uint64_t messages = 0;
+  for (const LocalDomain& domain : domains_) {
+    bytes += domain.bytes_ever;
+    messages += domain.messages_ever;
+  }
+  return messages > 0 ? bytes / messages : 0;
+}
+
 void SegmentIndex::SettlePending(uint32_t message, uint32_t recipient) {
   ASSERT(IsPending(message, recipient));
   pending_.Clear(At(message).first_bit + recipient);
   --pending_recipients_;
+  moved_owed_ -= IsMoved(message) ? 1 : 0;
 }
 
 std::optional<uint32_t> SegmentIndex::NextLive(DomainId domain, uint32_t from) const {

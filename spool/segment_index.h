@@ -3,6 +3,8 @@
 // A MessageTable and one bit a recipient; another while DSNs are owed. Per domain a count and where
 // to begin to look. A message never comes back to life.
 //
+// A message can be moved: it lies in another segment then and is known by its home, its place here.
+//
 // Turn:  NextLive skips dead messages by words and groups that do not have the domain, and never
 //        looks again before the first live one.
 #pragma once
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "spool/bits.h"
 #include "spool/format.h"
 #include "spool/message_table.h"
@@ -50,8 +53,13 @@ class SegmentIndex {
   // `bytes`: with its parts.
   uint32_t Add(uint32_t block, uint32_t arrival_seconds, std::span<const DomainId> recipients,
                std::span<const PartEntry> parts, uint64_t bytes);
+  // As Add, before messages that are there already.
+  void Insert(uint32_t block, uint32_t arrival_seconds, std::span<const DomainId> recipients,
+              std::span<const PartEntry> parts, uint64_t bytes);
   // No message comes any more, or few.
   void ShrinkToFit();
+  // Forgets the messages of whom nothing is owed.
+  void KeepOwed();
 
   std::optional<uint32_t> Find(uint32_t block) const;
   uint32_t FirstBehind(uint32_t block) const;  // number of the first message behind this place
@@ -66,6 +74,11 @@ class SegmentIndex {
   bool IsPending(uint32_t message, uint32_t recipient) const;
   // A recipient is live or pending.
   bool IsOwed(uint32_t message) const;
+  // Must be owed. `holds`: its parts, and last its record; none of them need lie here.
+  void Move(uint32_t message, std::vector<PartEntry> holds);
+  bool IsMoved(uint32_t message) const { return moved_.contains(message); }
+  const absl::flat_hash_set<uint32_t>& moved() const { return moved_; }
+  RecipientState StateOf(uint32_t message, uint32_t recipient) const;
   // Live becomes settled, or pending when a DSN is owed.
   void Settle(uint32_t message, uint32_t recipient, bool dsn_owed);
   void SettlePending(uint32_t message, uint32_t recipient);
@@ -90,6 +103,9 @@ class SegmentIndex {
       take(table_.DomainAt(local), domains_[local].live);
     }
   }
+  // Between its place and that of the next message: its record is not larger. Of the last one as
+  // much as messages have here on average.
+  uint64_t BytesUpToNext(uint32_t message) const;
   uint32_t CountOwed() const;  // messages; walks all of them
   // The first message numbered `from` or higher with a live or pending recipient.
   std::optional<uint32_t> NextOwed(uint32_t from) const;
@@ -102,6 +118,10 @@ class SegmentIndex {
   uint64_t live_recipients() const { return live_recipients_; }
   uint64_t pending_recipients() const { return pending_recipients_; }
   bool dead() const { return live_recipients_ == 0 && pending_recipients_ == 0; }
+  // No record here is needed for itself (parts may be).
+  bool lies_elsewhere() const { return live_recipients_ + pending_recipients_ == moved_owed_; }
+  // Recipients owed of messages that lie here.
+  uint64_t owed_here() const { return live_recipients_ + pending_recipients_ - moved_owed_; }
   const MessageTable& table() const { return table_; }
   const PartLists& parts() const { return parts_; }
   const Bits& live() const { return live_; }
@@ -122,6 +142,7 @@ class SegmentIndex {
   // Decodes; the last one is remembered, because questions come in rows about the same message.
   const MessageTable::Entry& At(uint32_t message) const;
   void Count();
+  void CopyTo(SegmentIndex& to, uint32_t message) const;
   bool HasLive(const MessageTable::Entry& entry, uint32_t local) const;
 
   MessageTable table_;
@@ -131,6 +152,8 @@ class SegmentIndex {
   PartLists parts_;
   uint64_t live_recipients_ = 0;
   uint64_t pending_recipients_ = 0;
+  absl::flat_hash_set<uint32_t> moved_;  // messages
+  uint64_t moved_owed_ = 0;              // recipients of theirs, live or pending
   mutable std::optional<MessageTable::Entry> last_;
 };
 

@@ -19,6 +19,10 @@ class SegmentSet {
   Segment* Find(uint32_t number);
   const Segment* Find(uint32_t number) const;
   std::unique_ptr<Segment> Remove(uint32_t number);
+  template <typename Predicate>
+  void RemoveIf(Predicate is_unwanted) {
+    std::erase_if(segments_, [&](const auto& segment) { return is_unwanted(*segment); });
+  }
   // The first segment with this number or a higher one; null at the end.
   Segment* FindFrom(uint32_t number);
   Segment* oldest() { return segments_.empty() ? nullptr : segments_.front().get(); }

@@ -63,12 +63,23 @@ struct SpoolOptions {
   size_t part_bytes = 256_KiB;        // content is appended as a part when so much is staged
   size_t staging_bytes_max = 32_MiB;  // beyond it parts are small and Congested() is true
   size_t pending_bytes_max = 16_MiB;  // appended and not yet synced; beyond it Congested() is true
+  // A mostly dead segment is emptied when nobody has settled anything in it for so long.
+  absl::Duration evacuation_calm = absl::Minutes(1);
 };
 
 enum class CommitResult : uint8_t {
   kStored,  // synced: 250 may leave
   kFailed,  // write or sync failed: 451
   kNoSpace  // 452
+};
+
+enum class RecipientState : uint8_t;
+
+// A message that is not new: it is written again elsewhere and keeps its place in the queue.
+struct MovedFrom {
+  MessageRef home;
+  SpoolTime arrival;
+  std::span<const RecipientState> states;  // of each recipient
 };
 
 // What the owner of a finished message tells the spool when its record is built.
@@ -79,6 +90,7 @@ struct MessageDescription {
   std::span<const uint16_t> recipient_domains;  // per recipient: index into `domains`
   WallTime arrival_wall;
   uint16_t flags = 0;  // opaque, see MessageFlags of core/shard
+  std::optional<MovedFrom> moved = std::nullopt;
 };
 
 // A message on its way into the log; embedded in the transaction that received it.
@@ -146,6 +158,7 @@ struct SpoolStats {
   uint64_t syncs = 0;                // since start, SyncData calls for batches
   uint64_t segments = 0;             // files now
   uint64_t deletions_open = 0;       // rules that were not carried out to their end
+  uint64_t messages_moved = 0;       // since start, out of mostly dead segments
   uint64_t spares = 0;               // files that were segments and will be again
   uint64_t segments_abandoned = 0;   // since start
   uint64_t damaged_records = 0;      // found by recovery or reading

@@ -48,12 +48,13 @@ Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents
       commit_(io, *this),
       roll_(io, directory, {options.node, options.shard, options_.segment_bytes}, spares_, *this),
       checkpoints_(io, directory, {options.node, options.shard}, *this),
-      reclaim_(io, directory, segments_, commit_, checkpoints_, spares_, options_.segment_bytes),
+      reclaim_(io, directory, segments_, index_, commit_, checkpoints_, spares_, options_.segment_bytes),
       keeper_(io, segments_, index_, commit_, checkpoints_),
       sweep_(segments_, index_),
       read_damage_(io, directory),
       space_(io, directory, options_.reserve_bytes, options_.segment_bytes),
-      staging_(options_.part_bytes, options_.staging_bytes_max) {}
+      staging_(options_.part_bytes, options_.staging_bytes_max),
+      evacuation_(io, *this, segments_, index_, commit_, options_) {}
 
 Spool::Impl::~Impl() = default;
 
@@ -274,14 +275,22 @@ void Spool::Impl::OnBatchStored(Batch& batch) {
   }
   Segment& segment = *batch.segment();
   for (const Batch::Message& message : batch.messages()) {
+    if (message.is_moved()) {
+      index_.Move(batch.Moved(message), commit_.outcomes_queued());
+      segment.moved_here.push_back(message.home);
+      continue;
+    }
     index_.Add(segment, message.block, message.arrival_seconds, batch.Recipients(message),
                batch.Parts(message), message.bytes);
+    ++messages_appended_;
   }
-  messages_appended_ += batch.messages().size();
   events_.OnSettlesDecided();
   for (uint32_t i = 0; i < batch.messages().size(); ++i) {
     const uint32_t block = batch.messages()[i].block;
     batch.Tell(i, CommitResult::kStored);
+    if (batch.messages()[i].is_moved()) {
+      continue;
+    }
     const std::optional<uint32_t> number = segment.index.Find(block);
     ASSERT(number.has_value());
     for (const DomainId domain : index_.LiveDomains(segment, *number)) {
@@ -380,6 +389,7 @@ SpoolStats Spool::Impl::Stats() const {
   stats.bytes_written = commit_.written_bytes();
   stats.syncs = commit_.syncs();
   stats.segments = segments_.size() + (roll_.ready() ? 1 : 0);
+  stats.messages_moved = evacuation_.messages_moved();
   stats.spares = spares_.size();
   stats.deletions_open = rules_.deletions().size();
   stats.segments_abandoned = commit_.segments_abandoned();
@@ -398,6 +408,9 @@ void Spool::Impl::ReclaimStep() {
     SweepStep();
     keeper_.Step(notes_, rules_, reclaim_.leaving());
     reclaim_.Step();
+    if (!segments_.has_gap()) {
+      evacuation_.Step(IntakeState() == CommitResult::kNoSpace);
+    }
   }
 }
 
@@ -411,7 +424,8 @@ Instant Spool::Impl::NextDue() const {
   if (IsRecovering() && has_recovered_) {
     return io_.Now();
   }
-  if (!rules_.deletions().empty() && phase_ == Phase::kReady && !IsRecovering()) {
+  const bool works = phase_ == Phase::kReady && !IsRecovering();
+  if (!rules_.deletions().empty() && works) {
     return io_.Now();
   }
   Instant due = commit_.NextDue();
@@ -420,6 +434,9 @@ Instant Spool::Impl::NextDue() const {
   }
   if (IntakeState() == CommitResult::kNoSpace) {
     due = std::min(due, io_.Now() + kRollRetry);
+  }
+  if (works) {
+    due = std::min(due, evacuation_.NextDue());
   }
   const bool can_close = phase_ == Phase::kClosing && is_quiet();
   return can_close ? std::min(due, commit_.gate().retry_at()) : due;
@@ -442,6 +459,7 @@ void Spool::Impl::Close() {
       return;
   }
   phase_ = Phase::kClosing;
+  evacuation_.Stop();
   if (IsRecovering()) {
     recovery_->Abort();
   }

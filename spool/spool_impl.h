@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "spool/evacuation.h"
 #include "spool/group_commit.h"
 #include "spool/index.h"
 #include "spool/keeper.h"
@@ -106,7 +107,7 @@ class Spool::Impl final : private CommitEvents,
   // None of the parts has an operation under way.
   bool is_quiet() const {
     return commit_.idle() && !roll_.busy() && !reclaim_.busy() && !keeper_.busy() &&
-           !read_damage_.busy() && !IsRecovering();
+           !read_damage_.busy() && !evacuation_.busy() && !IsRecovering();
   }
   void BecomeReady();
   bool IsRecovering() const { return recovery_ != nullptr; }
@@ -156,6 +157,7 @@ class Spool::Impl final : private CommitEvents,
   bool has_kept_for_settles_ = false;  // a message had to wait for room that is kept
   List<CongestionWaiter> congestion_waiters_;
   List<LateTeller> late_;
+  Evacuation evacuation_;  // it writes and reads as others do, and goes before what they need
   SpoolTime clock_base_;   // what the clock said when ...
   Instant clock_started_;  // ... it was started
   bool close_when_ready_ = false;

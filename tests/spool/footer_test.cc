@@ -36,7 +36,7 @@ SegmentIndex ThreeMessages() {
 
 TEST(Footer, TellsWhatTheScanWouldTell) {
   const SegmentIndex index = ThreeMessages();
-  const auto footer = DecodeFooter(EncodeFooter(index, 0xabcd, NameOf), InternAnew);
+  const auto footer = DecodeFooter(EncodeFooter(index, {}, 0xabcd, NameOf), 7, InternAnew);
   ASSERT_TRUE(footer.has_value());
   EXPECT_EQ(footer->last_commit_crc, 0xabcdu);
   const SegmentIndex& back = footer->index;
@@ -59,28 +59,28 @@ TEST(Footer, TellsWhatTheScanWouldTell) {
 }
 
 TEST(Footer, OfNothingIsOneToo) {
-  const auto footer = DecodeFooter(EncodeFooter(SegmentIndex(), 1, NameOf), InternAnew);
+  const auto footer = DecodeFooter(EncodeFooter(SegmentIndex(), {}, 1, NameOf), 7, InternAnew);
   ASSERT_TRUE(footer.has_value());
   EXPECT_EQ(footer->index.messages(), 0u);
 }
 
 TEST(Footer, CutAnywhereIsNone) {
-  const std::vector<uint8_t> whole = EncodeFooter(ThreeMessages(), 1, NameOf);
+  const std::vector<uint8_t> whole = EncodeFooter(ThreeMessages(), {}, 1, NameOf);
   for (size_t bytes = 0; bytes < whole.size(); ++bytes) {
-    EXPECT_FALSE(DecodeFooter(Bytes(whole).first(bytes), InternAnew).has_value()) << bytes;
+    EXPECT_FALSE(DecodeFooter(Bytes(whole).first(bytes), 7, InternAnew).has_value()) << bytes;
   }
   std::vector<uint8_t> longer = whole;
   longer.push_back(0);
-  EXPECT_FALSE(DecodeFooter(longer, InternAnew).has_value());
+  EXPECT_FALSE(DecodeFooter(longer, 7, InternAnew).has_value());
 }
 
 // The checksum of its record is checked before; behind it nothing may be read out of bounds.
 TEST(Footer, ChangedBytesAreRefusedOrWalkable) {
-  const std::vector<uint8_t> whole = EncodeFooter(ThreeMessages(), 1, NameOf);
+  const std::vector<uint8_t> whole = EncodeFooter(ThreeMessages(), {}, 1, NameOf);
   for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
     std::vector<uint8_t> bytes = whole;
     bytes[bit / 8] ^= static_cast<uint8_t>(1u << (bit % 8));
-    const auto footer = DecodeFooter(bytes, InternAnew);
+    const auto footer = DecodeFooter(bytes, 7, InternAnew);
     for (uint32_t i = 0; footer.has_value() && i < footer->index.messages(); ++i) {
       EXPECT_GT(footer->index.Recipients(i), 0u) << bit;
     }

@@ -9,6 +9,7 @@
 #include "core/smtp/envelope.h"
 #include "spool/queue_id.h"
 #include "tools/backstay/message_file.h"
+#include "tools/backstay/shard_walk.h"
 #include "tools/backstay/text.h"
 #include "tools/backstay/verb.h"
 
@@ -106,6 +107,22 @@ int Print(MessageFile& message, const CatOptions& options) {
   return status.ok() ? kExitOk : Refuse(options, status);
 }
 
+class NoFindings final : public FindingEvents {
+ public:
+  void OnFinding(const Finding&) override {}
+};
+
+// Usually at home. When the segment is gone, the log knows what was moved out of it.
+MessageRef PlaceOf(ShardFiles& files, MessageRef home, bool is_in_use) {
+  if (files.Find(home.segment) != nullptr) {
+    return home;
+  }
+  NoFindings findings;
+  ShardWalk walk(files, is_in_use, findings, nullptr);
+  walk.Run();
+  return walk.index().PlaceOf(home);
+}
+
 }  // namespace
 
 int Cat(Io& io, const CatOptions& options) {
@@ -135,7 +152,8 @@ int Cat(Io& io, const CatOptions& options) {
   if (!opened.ok()) {
     return ComplainOfSpool(fmt::format("{}: shard {:03}", options.path, id->shard), opened);
   }
-  MessageFile message(files, {id->segment, id->block});
+  const MessageRef home{id->segment, id->block};
+  MessageFile message(files, home, PlaceOf(files, home, view->IsInUse()));
   exit_code = Print(message, options);
   view->Close(io);
   return exit_code;

@@ -81,6 +81,9 @@ absl::Status MessageFile::Open() {
   if (!DecodeMessage(record.payload, message_)) {
     return absl::DataLossError(fmt::format("{}: not a message record", Name(place_)));
   }
+  if ((message_.is_moved() ? message_.home() : place_) != home_) {
+    return absl::NotFoundError(fmt::format("{} is the place of another message", Name(place_)));
+  }
   return absl::OkStatus();
 }
 

@@ -19,7 +19,9 @@ namespace backstay {
 
 class MessageFile {
  public:
-  MessageFile(ShardFiles& files, MessageRef place) : files_(files), place_(place) {}
+  // `home`: as in its queue id; `place`: where it lies.
+  MessageFile(ShardFiles& files, MessageRef home, MessageRef place)
+      : files_(files), home_(home), place_(place) {}
   MessageFile(const MessageFile&) = delete;
   MessageFile& operator=(const MessageFile&) = delete;
 
@@ -37,6 +39,7 @@ class MessageFile {
   absl::StatusOr<Bytes> ReadPart(const PartEntry& part);
 
   ShardFiles& files_;
+  const MessageRef home_;
   const MessageRef place_;
   AlignedBuffer record_;  // message_ is of views into it
   AlignedBuffer part_;

@@ -66,10 +66,9 @@ void ShardWalk::Run() {
   Sweep(segments_, index_).Step(replay_.rules(), UINT32_MAX, 0, [](MessageRef, uint32_t) {});
   JudgeMessages();
   JudgeTail();
-  for (const CatalogEntry& entry : entries) {
-    if (entry.header.has_value()) {
-      index_.Publish(*segments_.Find(entry.number));
-    }
+  for (Segment* segment = segments_.FindFrom(0); segment != nullptr;
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    index_.Publish(*segment);
   }
 }
 
@@ -225,7 +224,7 @@ void ShardWalk::OnRecord(const RecordHeader& header, uint32_t block, Bytes paylo
     case RecordKind::kFooterPlace:
       return;
     case RecordKind::kMessage:
-      return AddMessage(block, payload);
+      return AddMessage(header, block, payload);
     case RecordKind::kPart:
       parts_.push_back({segment_->number(), block, header.payload_bytes, header.payload_crc});
       return;
@@ -261,25 +260,19 @@ const PartEntry* ShardWalk::FindMissingPart() const {
   return nullptr;
 }
 
-void ShardWalk::AddMessage(uint32_t block, Bytes payload) {
+void ShardWalk::AddMessage(const RecordHeader& header, uint32_t block, Bytes payload) {
   if (!DecodeMessage(payload, message_) || message_.recipient_domains.empty()) {
     return Tell(FindingKind::kDamaged, segment_->number(), RangeOfRecord(block, payload.size()),
                 "not a message");
   }
-  ++counts_.messages;
-  counts_.recipients += message_.fixed.recipients;
-  recipients_.clear();
-  for (const uint16_t domain : message_.recipient_domains) {
-    recipients_.push_back(index_.Intern(message_.domains[domain]));
-  }
+  const MessageRef home = messages_.Add(*segment_, block, header, message_);
+  counts_.messages += message_.is_moved() ? 0 : 1;
+  counts_.recipients += message_.is_moved() ? 0 : message_.fixed.recipients;
   const PartEntry* missing = FindMissingPart();
   if (missing != nullptr) {
-    incomplete_.push_back({{segment_->number(), block}, message_.fixed.recipients, *missing});
+    incomplete_.push_back(
+        {home, {segment_->number(), block}, message_.fixed.recipients, *missing});
   }
-  const int64_t seconds = message_.fixed.arrival_spool / 1'000'000'000;
-  // No parts: nothing is given back here, so nothing has to be held.
-  index_.Add(*segment_, block, static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, UINT32_MAX)),
-             recipients_, {}, BytesWithParts(payload.size(), message_.parts));
 }
 
 void ShardWalk::OnCommit(const CommitPayload&, bool continues) {
@@ -341,10 +334,11 @@ void ShardWalk::JudgeMessages() {
     const MessageRef message = missing.message;
     // A segment that a running daemon has given back had nothing owed in it.
     const bool is_gone = is_in_use_ && files_.Find(missing.part.segment) == nullptr;
-    if (is_gone || !IsOwed(missing)) {
+    const bool lies_elsewhere = index_.PlaceOf(message) != missing.place;
+    if (is_gone || lies_elsewhere || !IsOwed(missing)) {
       continue;
     }
-    if (IsInTail(message)) {
+    if (IsInTail(missing.place)) {
       for (uint32_t recipient = 0; recipient < missing.recipients; ++recipient) {
         if (index_.IsLive(message, recipient)) {
           replay_.Discard(message, recipient);

@@ -15,7 +15,7 @@
 
 #include "spool/checkpoint_cover.h"
 #include "spool/index.h"
-#include "spool/message_record.h"
+#include "spool/message_replay.h"
 #include "spool/replay.h"
 #include "spool/segment_scan.h"
 #include "spool/segment_set.h"
@@ -59,6 +59,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   };
   struct MissingPart {
     MessageRef message;
+    MessageRef place;  // of the record that names the part
     uint32_t recipients;
     PartEntry part;
   };
@@ -76,7 +77,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   void CheckPrevious(const CatalogEntry& entry);
   void CheckFile(const CatalogEntry& entry);
   bool SecondHeaderIsWhole(const CatalogEntry& entry);
-  void AddMessage(uint32_t block, Bytes payload);
+  void AddMessage(const RecordHeader& header, uint32_t block, Bytes payload);
   const PartEntry* FindMissingPart() const;
   bool IsInTail(MessageRef message) const;
   bool IsOwed(const MissingPart& missing) const;
@@ -92,6 +93,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   Index index_{segments_};
   Replay replay_{index_};
   CheckpointCover cover_{std::nullopt};
+  MessageReplay messages_{segments_, index_, cover_};
   WalkCounts counts_;
   std::vector<uint64_t> ends_;
 
@@ -101,7 +103,6 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   std::optional<uint32_t> last_commit_crc_;
   std::vector<uint32_t> with_commit_;  // segments with a valid commit record, ascending
   DecodedMessage message_;
-  std::vector<DomainId> recipients_;
   std::vector<PartEntry> parts_;         // seen whole, by place
   std::vector<BrokenRange> tail_;        // broken, and no valid commit record behind them so far
   std::vector<MissingPart> incomplete_;  // messages

@@ -48,7 +48,7 @@ class Reader : public FindingEvents {
   }
   // What cat would print; nothing when it is damaged.
   std::optional<std::string> Content(MessageRef place) {
-    MessageFile message(*files, place);
+    MessageFile message(*files, place, place);
     std::string content;
     absl::Status status = message.Open();
     if (status.ok()) {

@@ -1,0 +1,78 @@
+// spool/message_replay.cc -- at home, known by the checkpoint, or as its record says.
+#include "spool/message_replay.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/mark.h"
+
+namespace backstay {
+
+MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHeader& header,
+                              const DecodedMessage& message) {
+  const MessageRef place{segment.number(), block};
+  moved_.recipients.clear();
+  for (const uint16_t domain : message.recipient_domains) {
+    moved_.recipients.push_back(index_.Intern(message.domains[domain]));
+  }
+  const uint64_t bytes = BytesWithParts(header.payload_bytes, message.parts);
+  if (!message.is_moved()) {
+    // What a checkpoint covers is pinned when it has said who is owed.
+    for (size_t i = 0; i < message.parts.size() && !cover_.Covers(place.segment); ++i) {
+      index_.Pin(message.parts[i]);
+    }
+    index_.Add(segment, block, message.ArrivalSeconds(), moved_.recipients, message.parts, bytes);
+    return place;
+  }
+  moved_.home = message.home();
+  moved_.record = {place.segment, block, header.payload_bytes, header.payload_crc};
+  moved_.arrival_seconds = message.ArrivalSeconds();
+  moved_.parts = message.parts;
+  moved_.bytes = bytes;
+  AddMoved(moved_, message.states);
+  return moved_.home;
+}
+
+void MessageReplay::AddMoved(const MovedMessage& moved, const std::vector<RecipientState>& states) {
+  if (moved.home >= MessageRef{moved.record.segment, moved.record.block}) {
+    return;  // not ours
+  }
+  const bool is_covered = cover_.Covers(moved.record.segment);
+  if (index_.Recipients(moved.home) > 0) {
+    // What is not covered may not have reached the disk: the record that is known is as good, and
+    // its file goes only when the message has been moved once more. If something of that went
+    // already, this record was on the disk before.
+    if (is_covered || !HasFiles(moved.home)) {
+      index_.Repoint(moved);
+    }
+    return;
+  }
+  const std::vector<RecipientState>* known = is_covered ? cover_.MovedStates(moved.home) : &states;
+  if (known == nullptr || known->size() != moved.recipients.size()) {
+    return;  // settled before the checkpoint
+  }
+  MARK("moved message known by its new record");
+  cover_.NoteMoved(moved.home, *known);
+  Segment* home = segments_.Find(moved.home.segment);
+  index_.AddMoved(home != nullptr ? *home : GoneSegment(moved.home.segment), moved, *known);
+}
+
+bool MessageReplay::HasFiles(MessageRef message) const {
+  const std::span<const PartEntry> parts = index_.Parts(message);
+  return std::all_of(parts.begin(), parts.end(), [this](const PartEntry& part) {
+    const Segment* segment = segments_.Find(part.segment);
+    return segment != nullptr && !segment->is_gone();
+  });
+}
+
+Segment& MessageReplay::GoneSegment(uint32_t number) {
+  SegmentHeader header;
+  header.segment = number;
+  header.segment_bytes = kSegmentBytesMax;
+  Segment* segment = segments_.Add(std::make_unique<Segment>(header, Fd()));
+  segment->phase = SegmentPhase::kGone;
+  segment->is_published = false;
+  return *segment;
+}
+
+}  // namespace backstay

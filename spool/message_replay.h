@@ -1,0 +1,43 @@
+// spool/message_replay.h -- message records, new and moved, applied to an index in the order of the
+// log.
+//
+// Moving changes nothing of who is owed, so each record of a message is as good as the one before
+// it: what matters is that the one that is used is whole and on the disk.
+//
+// Pure. What recovery and the offline tools know of messages.
+// Turn: nothing waits.
+// See:  FORMAT.md 2 "message".
+#pragma once
+
+#include "spool/checkpoint_cover.h"
+#include "spool/index.h"
+#include "spool/message_record.h"
+
+namespace backstay {
+
+class MessageReplay {
+ public:
+  MessageReplay(SegmentSet& segments, Index& index, CheckpointCover& cover)
+      : segments_(segments), index_(index), cover_(cover) {}
+  MessageReplay(const MessageReplay&) = delete;
+  MessageReplay& operator=(const MessageReplay&) = delete;
+
+  // A record that was read. Returns the home of the message.
+  MessageRef Add(Segment& segment, uint32_t block, const RecordHeader& header,
+                 const DecodedMessage& message);
+  // A moved message that a footer names; the checkpoint covers the segment where it lies.
+  void AddNamed(const MovedMessage& moved) { AddMoved(moved, {}); }
+
+ private:
+  // `states`: what its record says of each recipient.
+  void AddMoved(const MovedMessage& moved, const std::vector<RecipientState>& states);
+  bool HasFiles(MessageRef message) const;
+  Segment& GoneSegment(uint32_t number);
+
+  SegmentSet& segments_;
+  Index& index_;
+  CheckpointCover& cover_;
+  MovedMessage moved_;
+};
+
+}  // namespace backstay

@@ -1,0 +1,266 @@
+// tests/spool/evacuation_test.cc -- mostly dead segments are emptied: what waits stays the message
+// that it was, wherever its record lies and whenever the machine stops.
+#include "spool/evacuation.h"
+
+#include "core/base/mark.h"
+#include "tests/spool/spool_harness.h"
+
+namespace backstay {
+namespace {
+
+class EvacuationTest : public testing::Test {
+ protected:
+  static SpoolOptions Options() {
+    SpoolOptions options = SpoolHarness::SmallOptions();
+    options.evacuation_calm = absl::Seconds(1);
+    return options;
+  }
+
+  // Messages that come and go.
+  static void GoRound(SpoolHarness& harness, uint64_t messages) {
+    for (uint64_t i = 0; i < messages && !harness.world.crash_due(); ++i) {
+      Sent& sent = harness.SendAndWait(TestContent(5000 + i, 12_KiB));
+      if (sent.committed == 1) {
+        harness.Settle(sent.message, 0);
+      }
+    }
+  }
+
+  // Until its segment is not there any more.
+  static void LetItMove(SpoolHarness& harness, MessageRef message) {
+    GoRound(harness, 70);
+    const std::string home = SpoolHarness::SegmentPath(message.segment);
+    EXPECT_TRUE(harness.TurnUntil([&] { return !harness.disk().Exists(home); }));
+    harness.Idle(absl::Seconds(1));
+  }
+
+  static std::string WholeOf(const Sent& sent) { return sent.prefix + sent.content; }
+
+  SpoolHarness harness_{1, Options()};
+};
+
+TEST_F(EvacuationTest, AWaitingMessageDoesNotHoldItsSegment) {
+  harness_.Start();
+  const Sent& sent = harness_.SendAndWait(TestContent(1, 5_KiB));
+  const MessageRef message = sent.message;
+  const std::string content = WholeOf(sent);
+  const QueueId id = harness_.spool->Id(message);
+  const SpoolTime arrival = harness_.spool->Arrival(message);
+  LetItMove(harness_, message);
+  EXPECT_EQ(harness_.spool->Stats().messages_moved, 1U);
+  for (const CrashMode mode : {CrashMode::kNothingUnsynced, CrashMode::kAllUnsynced}) {
+    ASSERT_EQ(harness_.Live(), std::vector{message});
+    EXPECT_TRUE(harness_.Read(message).content == content);
+    EXPECT_EQ(harness_.spool->Id(message), id);
+    EXPECT_EQ(harness_.spool->Arrival(message), arrival);
+    harness_.Restart(mode);
+    EXPECT_EQ(harness_.spool->Stats().damaged_records, 0U);
+  }
+  harness_.Settle(message, 0);
+  harness_.Idle(absl::Seconds(5));
+  EXPECT_EQ(harness_.SegmentFiles().size(), 2U);
+  harness_.Restart(CrashMode::kNothingUnsynced);
+  EXPECT_TRUE(harness_.Live().empty());
+}
+
+TEST_F(EvacuationTest, NeedsNoCheckpoint) {
+  harness_.Start();
+  const Sent& sent = harness_.SendAndWait(TestContent(1, 5_KiB), {"a.example", "b.example"});
+  const MessageRef message = sent.message;
+  const std::string content = WholeOf(sent);
+  harness_.Settle(message, 1);
+  LetItMove(harness_, message);
+  harness_.Crash(CrashMode::kNothingUnsynced);
+  harness_.DeleteCheckpoints();
+  harness_.Start();
+  ASSERT_EQ(harness_.Live("a.example"), std::vector{message});
+  EXPECT_TRUE(harness_.Live("b.example").empty());
+  EXPECT_TRUE(harness_.Read(message).content == content);
+}
+
+TEST_F(EvacuationTest, ALargeMessageMovesWithItsParts) {
+  harness_.Start();
+  Sent& large = harness_.Begin(TestContent(1, 28_KiB));
+  large.writer.Append(AsBytes(large.content).first(20_KiB));
+  GoRound(harness_, 20);  // its record comes to lie in another segment
+  large.writer.Append(AsBytes(large.content).subspan(20_KiB));
+  large.writer.Finish(large);
+  ASSERT_TRUE(harness_.TurnUntil([&] { return large.committed == 1; }));
+  const MessageRef message = large.message;
+  const std::string content = WholeOf(large);
+  ASSERT_GT(message.segment, 1U);
+  LetItMove(harness_, message);
+  EXPECT_FALSE(harness_.disk().Exists(SpoolHarness::SegmentPath(1)));
+  for (int run = 0; run < 2; ++run) {
+    ASSERT_EQ(harness_.Live(), std::vector{message});
+    EXPECT_TRUE(harness_.Read(message).content == content);
+    harness_.Restart(CrashMode::kNothingUnsynced);
+  }
+}
+
+TEST_F(EvacuationTest, NotesDebtsAndRulesStayWithTheMessage) {
+  harness_.Start();
+  const MessageRef message =
+      harness_.SendAndWait(TestContent(1, 5_KiB), {"a.example", "b.example", "c.example"}).message;
+  const DomainId domain = harness_.spool->Intern("a.example");
+  harness_.spool->Defer(message, 0, domain, AsBytes(std::string_view("451 later")));
+  harness_.Settle(message, 1, SettleKind::kFailed, "550 no");
+  harness_.Settle(message, 2);
+  Rule hold;
+  hold.verb = RuleVerb::kHold;
+  hold.epoch = 1;
+  hold.domains = {"a.example"};
+  harness_.spool->ApplyRule(hold);
+  harness_.Idle(absl::Seconds(1));
+  LetItMove(harness_, message);
+  for (int run = 0; run < 3; ++run) {
+    const Spool& spool = *harness_.spool;
+    EXPECT_TRUE(spool.StandingOf(message, domain).is_held);
+    EXPECT_TRUE(spool.IsLive(message, 0));
+    EXPECT_FALSE(spool.IsLive(message, 2));
+    EXPECT_EQ(spool.Stats().recipients_live, 1U);
+    EXPECT_EQ(spool.Stats().recipients_dsn_pending, 1U);
+    EXPECT_EQ(spool.Stats().messages_live, 1U);
+    harness_.Restart(CrashMode::kNothingUnsynced);
+    EXPECT_EQ((harness_.deferrals[{message, 0}]), "451 later");
+  }
+}
+
+TEST_F(EvacuationTest, MovesAgainAndAgain) {
+  harness_.Start();
+  std::vector<MessageRef> waiting;
+  std::vector<std::string> contents;
+  for (uint64_t i = 0; i < 4; ++i) {
+    const Sent& sent = harness_.SendAndWait(TestContent(i, 3_KiB));
+    waiting.push_back(sent.message);
+    contents.push_back(WholeOf(sent));
+    GoRound(harness_, 22);
+  }
+  for (int round = 0; round < 4; ++round) {
+    GoRound(harness_, 90);
+    harness_.Idle(absl::Seconds(20));
+    // Those that died behind them wait for checkpoints.
+    EXPECT_LE(harness_.SegmentFiles().size(), 8U) << round;
+    if (round % 2 == 1) {
+      harness_.Restart(CrashMode::kNothingUnsynced);
+      EXPECT_EQ(harness_.spool->Stats().damaged_records, 0U);
+    }
+  }
+  ASSERT_EQ(harness_.Live(), waiting);
+  for (size_t i = 0; i < waiting.size(); ++i) {
+    EXPECT_TRUE(harness_.Read(waiting[i]).content == contents[i]) << i;
+  }
+}
+
+TEST_F(EvacuationTest, MuchThatWaitsStaysWhereItIs) {
+  harness_.Start();
+  const MessageRef message = harness_.SendAndWait(TestContent(1, 40_KiB)).message;
+  GoRound(harness_, 70);
+  harness_.Idle(absl::Minutes(1));
+  EXPECT_TRUE(harness_.disk().Exists(SpoolHarness::SegmentPath(message.segment)));
+  EXPECT_EQ(harness_.spool->Stats().messages_moved, 0U);
+}
+
+// A primary that takes the rest of a segment just now empties it better.
+TEST_F(EvacuationTest, WaitsForACalm) {
+  harness_.Start();
+  std::vector<MessageRef> waiting;
+  for (uint64_t i = 0; i < 12; ++i) {
+    waiting.push_back(harness_.SendAndWait(TestContent(i, 1_KiB)).message);
+  }
+  GoRound(harness_, 50);
+  for (const MessageRef message : waiting) {
+    harness_.Idle(absl::Milliseconds(900));
+    EXPECT_EQ(harness_.spool->Stats().messages_moved, 0U);
+    harness_.Settle(message, 0);
+  }
+}
+
+TEST_F(EvacuationTest, AMessageThatCannotBeReadIsLeftAlone) {
+  harness_.Start();
+  const MessageRef message = harness_.SendAndWait(TestContent(1, 5_KiB)).message;
+  harness_.Idle(absl::Seconds(1));
+  harness_.disk().FlipBit(SpoolHarness::SegmentPath(message.segment),
+                          (uint64_t{message.block} * kRecordAlignment + 1000) * 8);
+  GoRound(harness_, 70);
+  harness_.Idle(absl::Minutes(1));
+  EXPECT_TRUE(harness_.disk().Exists(SpoolHarness::SegmentPath(message.segment)));
+  EXPECT_EQ(harness_.spool->Stats().messages_moved, 0U);
+  EXPECT_EQ(harness_.Read(message).outcome, ReadOutcome::kDamaged);
+}
+
+TEST_F(EvacuationTest, AReaderKeepsWhatItReads) {
+  class Slow : public MessageReaderEvents {
+   public:
+    explicit Slow(Spool& spool) : reader(spool, *this) {}
+    void OnHead(ReadOutcome outcome) override { last = outcome; }
+    void OnContent(ReadOutcome outcome, Bytes content) override {
+      last = outcome;
+      text += AsText(content);
+      is_told = true;
+      is_over = content.empty();
+    }
+    MessageReader reader;
+    ReadOutcome last = ReadOutcome::kDamaged;
+    std::string text;
+    bool is_told = false;
+    bool is_over = false;
+  };
+  harness_.Start();
+  Sent& large = harness_.SendAndWait(TestContent(1, 31_KiB));
+  const MessageRef message = large.message;
+  const std::string content = WholeOf(large);
+  Slow slow(*harness_.spool);
+  slow.reader.Open(message);
+  harness_.Idle(absl::Milliseconds(100));
+  harness_.Settle(message, 0);
+  GoRound(harness_, 70);
+  harness_.Idle(absl::Seconds(10));
+  while (!slow.is_over) {
+    slow.is_told = false;
+    slow.reader.NextContent();
+    ASSERT_TRUE(harness_.TurnUntil([&] { return slow.is_told; }));
+    ASSERT_EQ(slow.last, ReadOutcome::kOk);
+  }
+  EXPECT_TRUE(slow.text == content);
+  EXPECT_TRUE(harness_.disk().Exists(SpoolHarness::SegmentPath(message.segment)));
+  slow.reader.Close();
+  harness_.Idle(absl::Seconds(1));
+  EXPECT_FALSE(harness_.disk().Exists(SpoolHarness::SegmentPath(message.segment)));
+}
+
+// One power cut after another while segments are being emptied.
+TEST_F(EvacuationTest, ACrashAtAnyMomentLeavesOneMessage) {
+  uint64_t moved = 0;
+  for (uint64_t event = 1; event < 160; event += 2) {
+    SpoolHarness harness(event, Options());
+    harness.Start();
+    std::vector<MessageRef> waiting;
+    std::vector<std::string> contents;
+    for (uint64_t i = 0; i < 3; ++i) {
+      const Sent& sent = harness.SendAndWait(TestContent(i, i == 0 ? 18_KiB : 2_KiB));
+      waiting.push_back(sent.message);
+      contents.push_back(WholeOf(sent));
+    }
+    GoRound(harness, 70);
+    harness.Idle(absl::Milliseconds(200));  // what is settled is known as settled
+    harness.world.CrashAfterEvent(event);
+    harness.Idle(absl::Seconds(3));
+    for (const CrashMode mode :
+         {event % 2 == 0 ? CrashMode::kRandom : CrashMode::kNothingUnsynced, CrashMode::kRandom}) {
+      moved += harness.spool->Stats().messages_moved;
+      harness.Restart(mode);
+      EXPECT_EQ(harness.spool->Stats().damaged_records, 0U) << event;
+      ASSERT_EQ(harness.Live(), waiting) << event;
+      for (size_t i = 0; i < waiting.size(); ++i) {
+        EXPECT_TRUE(harness.Read(waiting[i]).content == contents[i]) << event;
+      }
+      harness.world.CrashAfterEvent(event);
+      harness.Idle(absl::Seconds(5));
+    }
+  }
+  EXPECT_GT(moved, 100U);
+}
+
+}  // namespace
+}  // namespace backstay
