@@ -79,6 +79,7 @@ void CheckpointCover::NoteSettle(const OutcomeEntry& entry) {
   const auto found = missing_.find(entry.segment);
   switch (static_cast<OutcomeCode>(entry.code)) {
     case OutcomeCode::kDeferred:
+    case OutcomeCode::kMark:
       return;
     case OutcomeCode::kRule:
       // It may have been a deletion of just those who were owed.

@@ -151,7 +151,8 @@ enum class OutcomeCode : uint8_t {
   kDiscarded = 3,
   kQuarantined = 4,
   kDeferred = 5,
-  kRule = 6  // of whole domains; the place is its cut, the detail the rule
+  kRule = 6,  // of whole domains; the place is its cut, the detail the rule
+  kMark = 7   // a rule for this one message, with all its recipients
 };
 
 struct OutcomeEntry {
@@ -176,16 +177,18 @@ struct RuleFixed {
 static_assert(sizeof(RuleFixed) == 24);
 constexpr uint8_t kRuleKeepsAge = 1;
 
+enum class RuleScope : uint8_t { kDomain = 0, kAll = 1, kMessage = 2 };
+
 // Where one rule of one kind stands, in a checkpoint: before the name of its domain.
 struct RuleMarkFixed {
   uint64_t epoch = 0;
   int64_t at = 0;
-  uint32_t segment = 0;  // cut
+  uint32_t segment = 0;  // cut; of a mark the message
   uint32_t block = 0;
   uint8_t kind = 0;
-  uint8_t is_for_all = 0;
+  uint8_t scope = 0;  // RuleScope
   uint16_t zero = 0;
-  uint32_t zero_too = 0;
+  uint32_t serial = 0;
 };
 static_assert(sizeof(RuleMarkFixed) == 32);
 

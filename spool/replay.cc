@@ -12,6 +12,8 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
   switch (code) {
     case OutcomeCode::kRule:
       return ApplyRule(message, detail);
+    case OutcomeCode::kMark:
+      return ApplyMark(message, detail);
     case OutcomeCode::kDeferred:
       if (is_live) {
         notes_[{message, entry.recipient}] = std::string(AsText(detail));
@@ -47,6 +49,17 @@ bool Replay::ApplyRule(MessageRef cut, Bytes detail) {
     domains.push_back(index_.Intern(domain));
   }
   rules_.Apply(*rule, cut, domains);
+  return true;
+}
+
+bool Replay::ApplyMark(MessageRef message, Bytes detail) {
+  const std::optional<Rule> rule = DecodeRule(detail);
+  if (!rule.has_value() || rule->verb == RuleVerb::kDelete) {
+    return false;
+  }
+  if (index_.IsOwed(message)) {
+    rules_.ApplyToMessage(*rule, message);
+  }
   return true;
 }
 

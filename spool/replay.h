@@ -30,6 +30,7 @@ class Replay {
 
  private:
   bool ApplyRule(MessageRef cut, Bytes detail);
+  bool ApplyMark(MessageRef message, Bytes detail);
 
   Index& index_;
   NoteMap notes_;  // the last of each live recipient

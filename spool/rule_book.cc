@@ -22,9 +22,13 @@ const RuleBook::Mark& RuleBook::Latest(Kind kind, DomainId domain, MessageRef me
   const auto found = of_domain_.find(domain);
   for (const Marks* marks : {&all_, found == of_domain_.end() ? nullptr : &found->second}) {
     if (marks != nullptr && message < At(*marks, kind).cut &&
-        At(*marks, kind).epoch > latest->epoch) {
+        At(*marks, kind).order() > latest->order()) {
       latest = &At(*marks, kind);
     }
+  }
+  const auto own = of_message_.find(message);
+  if (own != of_message_.end() && At(own->second, kind).order() > latest->order()) {
+    latest = &At(own->second, kind);
   }
   return *latest;
 }
@@ -36,10 +40,10 @@ Standing RuleBook::StandingOf(DomainId domain, MessageRef message) const {
   const Mark& release = Latest(Kind::kRelease, domain, message);
   const Mark& expire = Latest(Kind::kExpire, domain, message);
   Standing standing;
-  standing.is_held = hold.epoch > std::max(release.epoch, expire.epoch);
+  standing.is_held = hold.order() > std::max(release.order(), expire.order());
   // Whatever came later saves what was not given up yet.
   standing.is_expired =
-      expire.epoch > std::max({schedule.epoch, age.epoch, hold.epoch, release.epoch});
+      expire.order() > std::max({schedule.order(), age.order(), hold.order(), release.order()});
   standing.schedule_from = std::max(schedule.at, release.at);
   standing.age_from = std::max(age.at, release.at);
   return standing;
@@ -65,6 +69,12 @@ MessageRef RuleBook::HeldBefore(DomainId domain) const {
   return InForceBefore(Kind::kHold, domain);
 }
 
+bool RuleBook::IsDeleted(DomainId domain, MessageRef message) const {
+  return std::any_of(deletions_.begin(), deletions_.end(), [&](const Deletion& deletion) {
+    return message < deletion.cut && (!deletion.domain.has_value() || *deletion.domain == domain);
+  });
+}
+
 MessageRef RuleBook::DeliverableFrom(DomainId domain) const {
   MessageRef from =
       std::max(InForceBefore(Kind::kHold, domain), InForceBefore(Kind::kExpire, domain));
@@ -78,7 +88,7 @@ MessageRef RuleBook::DeliverableFrom(DomainId domain) const {
 
 void RuleBook::Apply(const Rule& rule, MessageRef cut, std::span<const DomainId> domains) {
   last_ = rule;
-  const Mark mark{rule.epoch, cut, rule.at};
+  const Mark mark{rule.epoch, 0, cut, rule.at};
   if (rule.verb == RuleVerb::kRelease && domains.empty()) {
     return ReleaseAll(mark);
   }
@@ -95,7 +105,22 @@ void RuleBook::Apply(const Rule& rule, const Mark& mark, std::optional<DomainId>
     deletions_.push_back({domain, mark.cut});
     return;
   }
-  Marks& marks = domain.has_value() ? of_domain_[*domain] : all_;
+  Mark here = mark;
+  if (rule.verb == RuleVerb::kRelease) {
+    here.cut = HeldBefore(*domain);  // what is not held is not reset
+    if (here.cut == MessageRef()) {
+      return;
+    }
+  }
+  Set(domain.has_value() ? of_domain_[*domain] : all_, rule, here);
+}
+
+void RuleBook::ApplyToMessage(const Rule& rule, MessageRef message) {
+  const MessageRef behind{message.segment, message.block + 1};
+  Set(of_message_[message], rule, {last_.epoch, ++serial_, behind, rule.at});
+}
+
+void RuleBook::Set(Marks& marks, const Rule& rule, const Mark& mark) {
   switch (rule.verb) {
     case RuleVerb::kReset:
       At(marks, Kind::kScheduleReset) = mark;
@@ -107,10 +132,7 @@ void RuleBook::Apply(const Rule& rule, const Mark& mark, std::optional<DomainId>
       At(marks, Kind::kHold) = mark;
       return;
     case RuleVerb::kRelease:
-      // What is not held is not reset.
-      if (const MessageRef held = HeldBefore(*domain); held > MessageRef()) {
-        At(marks, Kind::kRelease) = {mark.epoch, held, mark.at};
-      }
+      At(marks, Kind::kRelease) = mark;
       return;
     case RuleVerb::kExpire:
       At(marks, Kind::kExpire) = mark;
@@ -124,12 +146,12 @@ void RuleBook::Apply(const Rule& rule, const Mark& mark, std::optional<DomainId>
 void RuleBook::ReleaseAll(const Mark& mark) {
   for (auto& [domain, marks] : of_domain_) {
     if (const MessageRef held = HeldBefore(domain); held > MessageRef()) {
-      At(marks, Kind::kRelease) = {mark.epoch, held, mark.at};
+      At(marks, Kind::kRelease) = {mark.epoch, 0, held, mark.at};
     }
   }
   const Mark& hold = At(all_, Kind::kHold);
-  if (hold.epoch > std::max(At(all_, Kind::kRelease).epoch, At(all_, Kind::kExpire).epoch)) {
-    At(all_, Kind::kRelease) = {mark.epoch, hold.cut, mark.at};
+  if (hold.order() > std::max(At(all_, Kind::kRelease).order(), At(all_, Kind::kExpire).order())) {
+    At(all_, Kind::kRelease) = {mark.epoch, 0, hold.cut, mark.at};
   }
 }
 
@@ -140,30 +162,37 @@ std::vector<uint8_t> RuleBook::Encode(NameOf name_of) const {
   const std::vector<uint8_t> last = EncodeRule(last_);
   PutItem(out, static_cast<uint32_t>(last.size()));
   PutItems(out, std::span(last));
-  const auto put = [&](uint8_t kind, const Mark& mark, std::optional<DomainId> domain) {
+  const auto put = [&](uint8_t kind, const Mark& mark, RuleScope scope, std::string_view name) {
     RuleMarkFixed fixed;
     fixed.epoch = mark.epoch;
     fixed.at = mark.at.nanoseconds();
     fixed.segment = mark.cut.segment;
     fixed.block = mark.cut.block;
+    fixed.serial = mark.serial;
     fixed.kind = kind;
-    fixed.is_for_all = domain.has_value() ? 0 : 1;
+    fixed.scope = static_cast<uint8_t>(scope);
     PutItem(out, fixed);
-    PutText(out, domain.has_value() ? name_of(*domain) : std::string_view());
+    PutText(out, name);
   };
-  const auto put_marks = [&](const Marks& marks, std::optional<DomainId> domain) {
+  const auto put_marks = [&](const Marks& marks, RuleScope scope, std::string_view name) {
     for (uint8_t kind = 0; kind < kKinds; ++kind) {
-      if (marks[kind].epoch > 0) {
-        put(kind, marks[kind], domain);
+      if (marks[kind].order() > Mark().order()) {
+        put(kind, marks[kind], scope, name);
       }
     }
   };
-  put_marks(all_, std::nullopt);
+  put_marks(all_, RuleScope::kAll, "");
   for (const auto& [domain, marks] : of_domain_) {
-    put_marks(marks, domain);
+    put_marks(marks, RuleScope::kDomain, name_of(domain));
+  }
+  for (const auto& [message, marks] : of_message_) {
+    put_marks(marks, RuleScope::kMessage, "");
   }
   for (const Deletion& deletion : deletions_) {
-    put(kDeletionKind, Mark{0, deletion.cut, SpoolTime()}, deletion.domain);
+    const bool is_for_all = !deletion.domain.has_value();
+    put(kDeletionKind, Mark{0, 0, deletion.cut, SpoolTime()},
+        is_for_all ? RuleScope::kAll : RuleScope::kDomain,
+        is_for_all ? std::string_view() : name_of(*deletion.domain));
   }
   return out;
 }
@@ -175,17 +204,21 @@ bool RuleBook::DecodeMark(Bytes& left, Intern intern) {
     return false;
   }
   const MessageRef cut{fixed->segment, fixed->block};
+  const auto scope = static_cast<RuleScope>(fixed->scope);
   const std::optional<DomainId> domain =
-      fixed->is_for_all != 0 ? std::nullopt : std::optional(intern(*name));
+      scope == RuleScope::kDomain ? std::optional(intern(*name)) : std::nullopt;
   if (fixed->kind == kDeletionKind) {
     deletions_.push_back({domain, cut});
     return true;
   }
-  if (fixed->kind >= kKinds) {
+  if (fixed->kind >= kKinds || scope > RuleScope::kMessage) {
     return false;
   }
-  Marks& marks = domain.has_value() ? of_domain_[*domain] : all_;
-  marks[fixed->kind] = {fixed->epoch, cut, SpoolTime::FromNanoseconds(fixed->at)};
+  Marks& marks = scope == RuleScope::kMessage ? of_message_[JustBefore(cut)]
+                 : domain.has_value()         ? of_domain_[*domain]
+                                              : all_;
+  marks[fixed->kind] = {fixed->epoch, fixed->serial, cut, SpoolTime::FromNanoseconds(fixed->at)};
+  serial_ = std::max(serial_, fixed->serial);
   return true;
 }
 

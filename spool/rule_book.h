@@ -2,9 +2,11 @@
 //
 // A rule speaks for the messages before its cut, a place in the shard's log. Cuts grow with epochs,
 // so of each kind only the newest rule counts, once for all domains and once for each that has its
-// own: what a rule says of ten million messages is one comparison.
+// own: what a rule says of ten million messages is one comparison. What is ordered for one message
+// is kept for that message; it is newer than the last rule and older than the next.
 //
-// Owns:  a few marks for each domain that ever had a rule; the deletions not carried out yet.
+// Owns:  a few marks for each domain that ever had a rule, and for each of kMessagesMax messages;
+//        the deletions not carried out yet.
 // Turn:  pure; nothing waits.
 // See:   DESIGN 5 "Bulk operations"; FORMAT.md 2 "rules".
 #pragma once
@@ -13,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -30,13 +33,18 @@ struct Deletion {
 
 // Where the newest rule of one kind stands.
 struct RuleMark {
-  uint64_t epoch = 0;  // 0: there is no such rule
+  uint64_t epoch = 0;
+  uint32_t serial =
+      0;  // of what was ordered for one message since that rule; both 0: there is none
   MessageRef cut;
   SpoolTime at;
+
+  std::pair<uint64_t, uint32_t> order() const { return {epoch, serial}; }
 };
 
 class RuleBook {
  public:
+  static constexpr size_t kMessagesMax = 65'536;
   using Intern = absl::FunctionRef<DomainId(std::string_view)>;
   using NameOf = absl::FunctionRef<std::string_view(DomainId)>;
 
@@ -44,14 +52,38 @@ class RuleBook {
   // once more, with a later cut.
   void Apply(const Rule& rule, MessageRef cut, std::span<const DomainId> domains);
 
+  // The same for one message; its epoch and domains do not matter. kDelete is not for here.
+  void ApplyToMessage(const Rule& rule, MessageRef message);
+  bool TakesMessages() const { return of_message_.size() < kMessagesMax; }
+  bool HasOwn(MessageRef message) const { return of_message_.contains(message); }
+  // Calls `take(message)` for those with a word of their own in (after, before).
+  template <typename Take>
+  void ForEachOwn(std::optional<MessageRef> after, MessageRef before, Take take) const {
+    auto at = after.has_value() ? of_message_.upper_bound(*after) : of_message_.begin();
+    for (; at != of_message_.end() && at->first < before; ++at) {
+      if (!take(at->first)) {
+        return;
+      }
+    }
+  }
+  // Those that nobody will ask for any more.
+  template <typename Predicate>
+  void ForgetMessages(Predicate is_over) {
+    for (auto at = of_message_.begin(); at != of_message_.end();) {
+      at = is_over(at->first) ? of_message_.erase(at) : std::next(at);
+    }
+  }
+
   Standing StandingOf(DomainId domain, MessageRef message) const;
-  // No message of the domain before it may be delivered.
+  // No message of the domain before it may be delivered, but for those with a word of their own.
   MessageRef DeliverableFrom(DomainId domain) const;
-  // The cut of the hold in force: nothing of the domain at or behind it is held.
+  // The cut of the hold in force: nothing of the domain at or behind it is held by a rule.
   MessageRef HeldBefore(DomainId domain) const;
   // The newest rule, for shards that do not have it; epoch 0: there is none.
   const Rule& last() const { return last_; }
 
+  // A deletion that is not carried out to its end speaks for it.
+  bool IsDeleted(DomainId domain, MessageRef message) const;
   std::vector<Deletion>& deletions() { return deletions_; }
   const std::vector<Deletion>& deletions() const { return deletions_; }
 
@@ -70,11 +102,14 @@ class RuleBook {
   static Mark& At(Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
   static const Mark& At(const Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
   void Apply(const Rule& rule, const Mark& mark, std::optional<DomainId> domain);
+  static void Set(Marks& marks, const Rule& rule, const Mark& mark);
   void ReleaseAll(const Mark& mark);
   bool DecodeMark(Bytes& left, Intern intern);
 
   Marks all_;
   absl::btree_map<DomainId, Marks> of_domain_;
+  absl::btree_map<MessageRef, Marks> of_message_;
+  uint32_t serial_ = 0;  // the last one
   std::vector<Deletion> deletions_;
   Rule last_;
 };

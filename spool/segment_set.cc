@@ -1,11 +1,11 @@
 // spool/segment_set.cc -- lookups by number; names of segment files.
 #include "spool/segment_set.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <string>
 
 #include "core/base/check.h"
+#include "core/base/text.h"
 #include "spool/numbered_name.h"
 
 namespace backstay {
@@ -14,18 +14,23 @@ namespace {
 constexpr std::string_view kPrefix = "segment-";
 constexpr std::string_view kSparePrefix = "spare-";
 
-}  // namespace
-
-SegmentName NameOfSegment(uint32_t number) {
+SegmentName NameOf(std::string_view prefix, uint32_t number) {
+  std::string text(prefix);
+  AppendNumber(text, number, 8, 16);
   SegmentName name{};
-  fmt::format_to_n(name.data(), name.size() - 1, "{}{:08x}", kPrefix, number);
+  ASSERT(text.size() < name.size());
+  std::copy(text.begin(), text.end(), name.begin());
   return name;
 }
 
+}  // namespace
+
+SegmentName NameOfSegment(uint32_t number) {
+  return NameOf(kPrefix, number);
+}
+
 SegmentName NameOfSpare(uint32_t number) {
-  SegmentName name{};
-  fmt::format_to_n(name.data(), name.size() - 1, "{}{:08x}", kSparePrefix, number);
-  return name;
+  return NameOf(kSparePrefix, number);
 }
 
 std::optional<uint32_t> ParseSegmentName(std::string_view name) {

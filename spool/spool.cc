@@ -66,6 +66,12 @@ bool Spool::IsLive(MessageRef message, uint32_t recipient) const {
 uint32_t Spool::Recipients(MessageRef message) const {
   return impl_->index().Recipients(message);
 }
+bool Spool::IsOwed(MessageRef message) const {
+  return impl_->index().IsOwed(message);
+}
+DomainId Spool::DomainOf(MessageRef message, uint32_t recipient) const {
+  return impl_->index().DomainOf(message, recipient);
+}
 QueueId Spool::Id(MessageRef message) const {
   const SpoolOptions& options = impl_->options();
   return {options.node, options.shard, message.segment, message.block};
@@ -92,6 +98,15 @@ uint64_t Spool::CountRule(const Rule& rule) {
 }
 uint64_t Spool::OutcomesSynced() const {
   return impl_->OutcomesSynced();
+}
+std::optional<uint64_t> Spool::ApplyToMessage(const Rule& rule, MessageRef message) {
+  return impl_->ApplyToMessage(rule, message);
+}
+uint64_t Spool::CountInMessage(const Rule& rule, MessageRef message) const {
+  return impl_->CountInMessage(rule, message);
+}
+std::optional<MessageRef> Spool::NextExpired(std::optional<MessageRef> after) const {
+  return impl_->NextExpired(after);
 }
 Standing Spool::StandingOf(MessageRef message, DomainId domain) const {
   return impl_->rules().StandingOf(domain, message);

@@ -210,7 +210,9 @@ class Spool {
   uint64_t LiveBytes(DomainId domain) const;
   SpoolTime Arrival(MessageRef message) const;                // to the second
   bool IsLive(MessageRef message, uint32_t recipient) const;  // neither settled nor dsn pending
+  bool IsOwed(MessageRef message) const;                      // a recipient is live or dsn pending
   uint32_t Recipients(MessageRef message) const;              // settled ones included
+  DomainId DomainOf(MessageRef message, uint32_t recipient) const;
   QueueId Id(MessageRef message) const;
 
   // Not waited for: a crash may undo it, which costs a duplicate, never a loss. Re-appended by the
@@ -235,9 +237,16 @@ class Spool {
   // The strict sense of SettlesDecided().
   uint64_t OutcomesSynced() const;
   Standing StandingOf(MessageRef message, DomainId domain) const;
+  // A rule for one message that is owed; durable in the same way. Returns how many of its
+  // recipients it speaks for; nothing: too many messages have a word of their own.
+  std::optional<uint64_t> ApplyToMessage(const Rule& rule, MessageRef message);
+  // What it would return; nothing changes.
+  uint64_t CountInMessage(const Rule& rule, MessageRef message) const;
+  // Messages that are to be given up by a rule of their own, after `after`.
+  std::optional<MessageRef> NextExpired(std::optional<MessageRef> after) const;
   // As NextLive, without those that are held, deleted or to be given up by a rule.
   std::optional<MessageRef> NextDeliverable(DomainId domain, std::optional<MessageRef> after) const;
-  // Nothing of the domain at or behind it is held.
+  // Nothing of the domain at or behind it is held by a rule for the domain.
   MessageRef HeldBefore(DomainId domain) const;
   // The newest rule, for shards that do not have it; epoch 0: there is none. After OnQueueReady.
   const Rule& LastRule() const;

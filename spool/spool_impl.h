@@ -60,6 +60,9 @@ class Spool::Impl final : private CommitEvents,
   void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
   uint64_t OutcomesSynced() const { return commit_.outcomes_synced(); }
   uint64_t ApplyRule(const Rule& rule, std::optional<MessageRef> cut);
+  std::optional<uint64_t> ApplyToMessage(const Rule& rule, MessageRef message);
+  uint64_t CountInMessage(const Rule& rule, MessageRef message) const;
+  std::optional<MessageRef> NextExpired(std::optional<MessageRef> after) const;
   uint64_t CountRule(const Rule& rule) {
     return CountMatches(rule.verb, Frontier(), DomainsOf(rule));
   }
@@ -123,6 +126,10 @@ class Spool::Impl final : private CommitEvents,
   void SweepStep();
   std::vector<DomainId> DomainsOf(const Rule& rule);
   uint64_t CountMatches(RuleVerb verb, MessageRef cut, std::span<const DomainId> domains) const;
+  template <typename Take>
+  void ForEachOwnRecipient(std::span<const DomainId> domains, MessageRef before, Take take) const;
+  uint64_t LiveIn(MessageRef message, DomainId domain) const;
+  std::vector<MessageRef> HeldByOwn(std::span<const DomainId> domains, MessageRef cut) const;
   MessageRef Frontier() const;
 
   Io& io_;

@@ -1,4 +1,6 @@
 // spool/spool_queue.cc -- what is said of messages in the log: settled, deferred, under a rule.
+#include <algorithm>
+
 #include "core/base/check.h"
 #include "spool/spool_impl.h"
 
@@ -51,6 +53,23 @@ uint64_t Spool::Impl::SettlesDecided() const {
 
 // ---- rules ----
 
+// Each live recipient in these domains of a message that has a word of its own.
+template <typename Take>
+void Spool::Impl::ForEachOwnRecipient(std::span<const DomainId> domains, MessageRef before,
+                                      Take take) const {
+  rules_.ForEachOwn(std::nullopt, before, [&](MessageRef message) {
+    for (uint32_t i = 0; i < index_.Recipients(message); ++i) {
+      const DomainId domain = index_.DomainOf(message, i);
+      const bool is_meant =
+          domains.empty() || std::find(domains.begin(), domains.end(), domain) != domains.end();
+      if (is_meant && index_.IsLive(message, i)) {
+        take(message, domain);
+      }
+    }
+    return true;
+  });
+}
+
 uint64_t Spool::Impl::ApplyRule(const Rule& rule, std::optional<MessageRef> cut) {
   ASSERT(!IsRecovering());
   ASSERT(RuleBytes(rule) <= kRuleBytesMax);
@@ -63,8 +82,14 @@ uint64_t Spool::Impl::ApplyRule(const Rule& rule, std::optional<MessageRef> cut)
   entry.segment = here.segment;
   entry.block = here.block;
   entry.code = static_cast<uint8_t>(OutcomeCode::kRule);
+  // A release speaks for each message that is held, whoever held it.
+  const std::vector<MessageRef> own =
+      rule.verb == RuleVerb::kRelease ? HeldByOwn(domains, here) : std::vector<MessageRef>();
   commit_.QueueOutcome(entry, EncodeRule(stamped));
   rules_.Apply(stamped, here, domains);
+  for (const MessageRef message : own) {
+    ApplyToMessage(rule, message);
+  }
   return matched;
 }
 
@@ -93,7 +118,93 @@ uint64_t Spool::Impl::CountMatches(RuleVerb verb, MessageRef cut,
         verb == RuleVerb::kRelease ? std::min(cut, rules_.HeldBefore(domain)) : cut;
     matched += index_.LiveRecipientsBefore(domain, end);
   }
+  if (verb != RuleVerb::kRelease) {
+    return matched;
+  }
+  ForEachOwnRecipient(domains, cut, [&](MessageRef message, DomainId domain) {
+    const bool is_held = rules_.StandingOf(domain, message).is_held;
+    const bool is_counted = message < std::min(cut, rules_.HeldBefore(domain));
+    matched += is_held && !is_counted ? 1 : 0;
+    matched -= !is_held && is_counted ? 1 : 0;
+  });
   return matched;
+}
+
+uint64_t Spool::Impl::LiveIn(MessageRef message, DomainId domain) const {
+  uint64_t live = 0;
+  for (uint32_t i = 0; i < index_.Recipients(message); ++i) {
+    live += index_.IsLive(message, i) && index_.DomainOf(message, i) == domain ? 1 : 0;
+  }
+  return live;
+}
+
+std::vector<MessageRef> Spool::Impl::HeldByOwn(std::span<const DomainId> domains,
+                                               MessageRef cut) const {
+  std::vector<MessageRef> held;
+  ForEachOwnRecipient(domains, cut, [&](MessageRef message, DomainId domain) {
+    const bool is_known = !held.empty() && held.back() == message;
+    if (!is_known && rules_.StandingOf(domain, message).is_held) {
+      held.push_back(message);
+    }
+  });
+  return held;
+}
+
+// ---- rules for one message ----
+
+uint64_t Spool::Impl::CountInMessage(const Rule& rule, MessageRef message) const {
+  uint64_t count = 0;
+  for (uint32_t i = 0; i < index_.Recipients(message); ++i) {
+    const bool is_meant = rule.verb != RuleVerb::kRelease ||
+                          rules_.StandingOf(index_.DomainOf(message, i), message).is_held;
+    count += index_.IsLive(message, i) && is_meant ? 1 : 0;
+  }
+  return count;
+}
+
+std::optional<uint64_t> Spool::Impl::ApplyToMessage(const Rule& rule, MessageRef message) {
+  ASSERT(!IsRecovering());
+  const uint64_t count = CountInMessage(rule, message);
+  if (rule.verb == RuleVerb::kDelete) {
+    for (uint32_t i = 0; i < index_.Recipients(message); ++i) {
+      if (index_.IsLive(message, i) || index_.IsPending(message, i)) {
+        const RecipientSettle settle{i, SettleKind::kDiscarded, Bytes()};
+        Settle(message, {&settle, 1});
+      }
+    }
+    return count;
+  }
+  if (count == 0) {
+    return count;
+  }
+  if (!rules_.TakesMessages()) {
+    rules_.ForgetMessages([this](MessageRef other) { return !index_.IsOwed(other); });
+  }
+  if (!rules_.TakesMessages() && !rules_.HasOwn(message)) {
+    return std::nullopt;
+  }
+  Rule stamped{rule.verb, rule.keeps_age, 0, Clock(), {}};
+  OutcomeEntry entry;
+  entry.segment = message.segment;
+  entry.block = message.block;
+  entry.code = static_cast<uint8_t>(OutcomeCode::kMark);
+  commit_.QueueOutcome(entry, EncodeRule(stamped));
+  rules_.ApplyToMessage(stamped, message);
+  return count;
+}
+
+std::optional<MessageRef> Spool::Impl::NextExpired(std::optional<MessageRef> after) const {
+  std::optional<MessageRef> next;
+  rules_.ForEachOwn(after, Frontier(), [&](MessageRef message) {
+    for (uint32_t i = 0; i < index_.Recipients(message) && !next.has_value(); ++i) {
+      if (index_.IsLive(message, i) &&
+          rules_.StandingOf(index_.DomainOf(message, i), message).is_expired) {
+        next = message;
+      }
+    }
+    return !next.has_value();
+  });
+  return next;
 }
 
 void Spool::Impl::SweepStep() {
@@ -106,10 +217,29 @@ void Spool::Impl::SweepStep() {
 std::optional<MessageRef> Spool::Impl::NextDeliverable(DomainId domain,
                                                        std::optional<MessageRef> after) const {
   const MessageRef from = rules_.DeliverableFrom(domain);
+  const auto is_free = [&](MessageRef message) {
+    const Standing standing = rules_.StandingOf(domain, message);
+    return !standing.is_held && !standing.is_expired;
+  };
   if (from > MessageRef() && (!after.has_value() || *after < from)) {
+    // Before it only those that were released by their own.
+    std::optional<MessageRef> released;
+    rules_.ForEachOwn(after, from, [&](MessageRef message) {
+      if (is_free(message) && LiveIn(message, domain) > 0 && !rules_.IsDeleted(domain, message)) {
+        released = message;
+      }
+      return !released.has_value();
+    });
+    if (released.has_value()) {
+      return released;
+    }
     after = JustBefore(from);
   }
-  return index_.NextLive(domain, after);
+  std::optional<MessageRef> next = index_.NextLive(domain, after);
+  while (next.has_value() && rules_.HasOwn(*next) && !is_free(*next)) {
+    next = index_.NextLive(domain, next);
+  }
+  return next;
 }
 
 }  // namespace backstay

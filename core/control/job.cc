@@ -4,6 +4,7 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/control/list_job.h"
+#include "core/control/message_order_job.h"
 #include "core/control/report_job.h"
 #include "core/control/rule_job.h"
 
@@ -42,6 +43,9 @@ std::unique_ptr<AdminJob> MakeJob(AdminShared& shared, const AdminRequest& reque
     case AdminVerb::kRelease:
     case AdminVerb::kBounce:
     case AdminVerb::kDelete:
+      if (!request.ids.empty()) {
+        return std::make_unique<MessageOrderJob>(shared, request, who);
+      }
       return std::make_unique<RuleJob>(shared, request, who);
     case AdminVerb::kStatus:
     case AdminVerb::kPrimaries:

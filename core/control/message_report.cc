@@ -11,15 +11,6 @@ constexpr size_t kMessagesMax = 64;
 // Look-ups in one turn, when there are many domains without mail.
 constexpr size_t kDomainsMax = 4096;
 
-bool IsLiveAnywhere(const Spool& spool, MessageRef message) {
-  for (uint32_t recipient = 0; recipient < spool.Recipients(message); ++recipient) {
-    if (spool.IsLive(message, recipient)) {
-      return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 std::optional<DomainId> MessageReport::Domain(const ShardView& view) const {

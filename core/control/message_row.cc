@@ -94,6 +94,15 @@ std::string_view NameOf(RecipientRow::State state) {
   UNREACHABLE();
 }
 
+bool IsLiveAnywhere(const Spool& spool, MessageRef message) {
+  for (uint32_t recipient = 0; recipient < spool.Recipients(message); ++recipient) {
+    if (spool.IsLive(message, recipient)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 MessageRow DescribeMessage(const ShardView& view, MessageRef message, const MessageHead& head) {
   MessageRow row;
   const auto id = view.spool.Id(message).ToText();

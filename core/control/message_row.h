@@ -37,6 +37,9 @@ struct MessageRow {
 
 std::string_view NameOf(RecipientRow::State state);
 
+// A recipient of it waits.
+bool IsLiveAnywhere(const Spool& spool, MessageRef message);
+
 MessageRow DescribeMessage(const ShardView& view, MessageRef message, const MessageHead& head);
 
 }  // namespace backstay

@@ -78,8 +78,12 @@ std::string ReportLine(bool is_queue_ready) {
                     is_queue_ready ? "" : "the spool is still being read: older mail is missing");
 }
 
-std::string CountLine(uint64_t recipients) {
-  return Line({{"result", NameOf(AdminResult::kOk)}, {"recipients", recipients}});
+std::string CountLine(uint64_t recipients, std::string_view message) {
+  Json line = {{"result", NameOf(AdminResult::kOk)}, {"recipients", recipients}};
+  if (!message.empty()) {
+    line["message"] = std::string(message);
+  }
+  return Line(line);
 }
 
 std::string DaemonLine(const DaemonRow& row) {

@@ -27,7 +27,8 @@ enum class AdminResult : uint8_t {
 std::string ResultLine(AdminResult result, std::string_view message);
 // kOk, of a report; what a start has not read yet is not in it, and that is said.
 std::string ReportLine(bool is_queue_ready);
-std::string CountLine(uint64_t recipients);  // kOk
+// kOk. `message`: what was not done; empty: all was.
+std::string CountLine(uint64_t recipients, std::string_view message = "");
 
 // Of all shards, since start; rates over the time since the last sample.
 struct DaemonRow {

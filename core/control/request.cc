@@ -95,6 +95,18 @@ absl::Status TakeId(const Json& value, AdminRequest& request) {
                                    Escaped(text)));
 }
 
+absl::Status TakeIds(const Json& value, AdminRequest& request) {
+  if (!value.is_array()) {
+    return Refused("ids: an array of queue ids is wanted");
+  }
+  for (const Json& item : value) {
+    AdminRequest one;
+    RETURN_IF_ERROR(TakeId(item, one));
+    request.ids.push_back(*one.id);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest& request) {
   if (name == "verb") {
     return TakeVerb(value, request);
@@ -117,6 +129,9 @@ absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest
   if (name == "id") {
     return TakeId(value, request);
   }
+  if (name == "ids") {
+    return TakeIds(value, request);
+  }
   if (name == "limit" && value.is_number_unsigned()) {
     request.messages_max = value.get<uint64_t>();
     return absl::OkStatus();
@@ -127,8 +142,9 @@ absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest
 // Nothing happens to mail by a word that was forgotten: everything is asked for by name.
 absl::Status CheckSense(const AdminRequest& request) {
   const bool has_names = !request.domains.empty() || !request.destinations.empty();
-  if (RuleOf(request.verb).has_value() && request.is_all == has_names) {
-    return Refused("either all, or domains and destinations are wanted");
+  const int ways = (request.is_all ? 1 : 0) + (has_names ? 1 : 0) + (request.ids.empty() ? 0 : 1);
+  if (RuleOf(request.verb).has_value() && ways != 1) {
+    return Refused("either all, or domains and destinations, or ids are wanted");
   }
   if (request.keeps_age && request.verb != AdminVerb::kReset) {
     return Refused("keep_age belongs to reset");

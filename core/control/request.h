@@ -41,6 +41,7 @@ struct AdminRequest {
   bool is_dry_run = false;                // of the rules: only count
   uint64_t messages_max = UINT64_MAX;     // kList
   std::optional<QueueId> id;              // kShow
+  std::vector<QueueId> ids;               // of the rules: these messages alone
 };
 
 // A line beyond it ends the connection. Room for some thousand domains.

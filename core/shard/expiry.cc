@@ -32,8 +32,7 @@ void Expiry::Stop() {
 
 void Expiry::Look() {
   if (!reading_.has_value() && !reader_.busy()) {
-    domain_ = 0;
-    after_.reset();
+    Begin();
     Continue();
   }
   wheel_.Insert(&clock_, io_.Now() + kLookEvery);
@@ -65,13 +64,48 @@ std::optional<MessageRef> Expiry::NextOld(DomainId domain) {
   return is_old ? next : std::nullopt;
 }
 
+void Expiry::Begin() {
+  looks_at_ordered_ = true;
+  domain_ = 0;
+  after_.reset();
+}
+
+void Expiry::Read(MessageRef message) {
+  reading_ = message;
+  reader_.Open(message);
+}
+
+std::optional<MessageRef> Expiry::NextOrdered() {
+  while (looks_at_ordered_) {
+    after_ = spool_.NextExpired(after_);
+    if (!after_.has_value()) {
+      looks_at_ordered_ = false;
+    } else if (IsOverAnywhere(*after_)) {
+      return after_;
+    }
+  }
+  return std::nullopt;
+}
+
+bool Expiry::IsOverAnywhere(MessageRef message) const {
+  for (uint32_t i = 0; i < spool_.Recipients(message); ++i) {
+    if (spool_.IsLive(message, i) && IsOver(spool_.DomainOf(message, i), message)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Goes on until a message must be read or every domain has been looked at.
 void Expiry::Continue() {
   while (!stopped_ && (domain_ < routes_.domains().size() || look_again_)) {
     if (domain_ >= routes_.domains().size()) {
       look_again_ = false;
-      domain_ = 0;
+      Begin();
       continue;
+    }
+    if (const std::optional<MessageRef> ordered = NextOrdered(); ordered.has_value()) {
+      return Read(*ordered);
     }
     const DomainId domain = routes_.domains()[domain_];
     const std::optional<MessageRef> next = NextOld(domain);
@@ -82,9 +116,7 @@ void Expiry::Continue() {
     }
     after_ = next;
     if (IsOver(domain, *next)) {
-      reading_ = next;
-      reader_.Open(*next);
-      return;
+      return Read(*next);
     }
   }
 }

@@ -45,10 +45,15 @@ class Expiry : private MessageReaderEvents {
   void OnHead(ReadOutcome outcome) override;
   void OnContent(ReadOutcome outcome, Bytes content) override;
   void Look();
+  void Begin();
   void Continue();
+  void Read(MessageRef message);
+  // Messages that are given up by a rule of their own come first, whatever their age.
+  std::optional<MessageRef> NextOrdered();
   // The first message of the domain behind `after_` that is old enough to be looked at.
   std::optional<MessageRef> NextOld(DomainId domain);
   bool IsOver(DomainId domain, MessageRef message) const;
+  bool IsOverAnywhere(MessageRef message) const;
   void SettleExpired();
 
   Io& io_;
@@ -58,6 +63,7 @@ class Expiry : private MessageReaderEvents {
   MessageReader reader_;
   Clock clock_{this};
   bool stopped_ = true;
+  bool looks_at_ordered_ = false;    // before the domains
   size_t domain_ = 0;                // index into routes_.domains(): the one looked at
   std::optional<MessageRef> after_;  // in that domain
   std::optional<MessageRef> reading_;

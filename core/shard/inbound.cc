@@ -1,8 +1,8 @@
 // core/shard/inbound.cc -- joins a client's stream, its session and the spool.
 #include "core/shard/inbound.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "core/base/check.h"
@@ -17,6 +17,8 @@ constexpr absl::Duration kGoodbyeMax = absl::Seconds(2);
 
 // From the 220 to the end of the handshake: a few round trips, however bad the line is.
 constexpr absl::Duration kHandshakeMax = absl::Seconds(30);
+
+constexpr std::string_view kQueuedAs = "Ok: queued as ";
 
 }  // namespace
 
@@ -236,9 +238,11 @@ void InboundConnection::OnTransactionStored(CommitResult result, std::string_vie
   home_.OnMessageStored(result);
   switch (result) {
     case CommitResult::kStored: {
-      fmt::memory_buffer text;  // on the stack: no allocation per message
-      fmt::format_to(std::back_inserter(text), "Ok: queued as {}", id);
-      session_.FinishData({250, "2.0.0", std::string_view(text.data(), text.size())});
+      std::array<char, 64> text;  // on the stack: no allocation per message
+      ASSERT(kQueuedAs.size() + id.size() <= text.size());
+      const auto end = std::copy(id.begin(), id.end(),
+                                 std::copy(kQueuedAs.begin(), kQueuedAs.end(), text.begin()));
+      session_.FinishData({250, "2.0.0", std::string_view(text.begin(), end)});
       break;
     }
     case CommitResult::kFailed:

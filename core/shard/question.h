@@ -17,6 +17,8 @@
 
 namespace backstay {
 
+class RuleClerk;
+
 struct ShardCounters {
   uint64_t connections_accepted = 0;
   uint64_t connections_refused = 0;
@@ -34,6 +36,7 @@ struct ShardView {
   const Io& io;
   Spool& spool;
   const RouteTable& routes;
+  RuleClerk& rules;
   const ShardCounters& counters;
   const Snapshot& snapshot;
 };

@@ -1,6 +1,7 @@
 // core/shard/rule_clerk.cc -- into the log, into force, and the answer.
 #include "core/shard/rule_clerk.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/check.h"
@@ -49,6 +50,23 @@ void RuleClerk::Apply(const RuleOrder& order) {
   waiting_.push_back(waiting);
   routes_.OnRule(order.rule);
   if (order.rule.verb == RuleVerb::kExpire) {
+    expiry_.LookNow();
+  }
+}
+
+void RuleClerk::OnMessagesChanged(const Rule& rule, std::span<const MessageRef> messages) {
+  Rule seen = rule;
+  for (const MessageRef message : messages) {
+    for (uint32_t i = 0; i < spool_.Recipients(message); ++i) {
+      seen.domains.emplace_back(spool_.Name(spool_.DomainOf(message, i)));
+    }
+  }
+  std::sort(seen.domains.begin(), seen.domains.end());
+  seen.domains.erase(std::unique(seen.domains.begin(), seen.domains.end()), seen.domains.end());
+  if (!seen.domains.empty()) {  // none would be all
+    routes_.OnRule(seen);
+  }
+  if (rule.verb == RuleVerb::kExpire) {
     expiry_.LookNow();
   }
 }

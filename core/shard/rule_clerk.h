@@ -5,6 +5,7 @@
 // See:   core/shard/rule_desk.h; DESIGN 5 "Bulk operations".
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "core/shard/expiry.h"
@@ -23,6 +24,8 @@ class RuleClerk {
 
   void OnQueueReady();
   void Take(const RuleOrder& order);
+  // The spool has put a rule in force for each of these.
+  void OnMessagesChanged(const Rule& rule, std::span<const MessageRef> messages);
   void Answer();
 
  private:

@@ -346,6 +346,7 @@ ShardView Shard::View() {
           .io = io_,
           .spool = spool_,
           .routes = routes_,
+          .rules = rule_clerk_,
           .counters = counters_,
           .snapshot = *snapshot_};
 }

@@ -1,8 +1,6 @@
 // core/smtp/trace_fields.cc -- composes Received fields and counts them.
 #include "core/smtp/trace_fields.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -11,6 +9,7 @@
 
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
+#include "core/base/text.h"
 #include "core/smtp/ascii.h"
 
 namespace backstay {
@@ -62,9 +61,20 @@ void AppendDate(WallTime time, std::string& output) {
   const absl::CivilSecond second = absl::ToCivilSecond(
       absl::UnixEpoch() + absl::Nanoseconds(time.nanoseconds()), absl::UTCTimeZone());
   const auto day = static_cast<size_t>(absl::GetWeekday(absl::CivilDay(second)));
-  fmt::format_to(std::back_inserter(output), "{}, {:02} {} {:04} {:02}:{:02}:{:02} +0000",
-                 kDays[day], second.day(), kMonths[static_cast<size_t>(second.month() - 1)],
-                 second.year(), second.hour(), second.minute(), second.second());
+  const auto number = [&output](int64_t value, size_t digits) {
+    AppendNumber(output, static_cast<uint64_t>(value), digits);
+  };
+  output.append(kDays[day]).append(", ");
+  number(second.day(), 2);
+  output.append(" ").append(kMonths[static_cast<size_t>(second.month() - 1)]).append(" ");
+  number(second.year(), 4);
+  output.append(" ");
+  number(second.hour(), 2);
+  output.append(":");
+  number(second.minute(), 2);
+  output.append(":");
+  number(second.second(), 2);
+  output.append(" +0000");
 }
 
 constexpr std::string_view kReceived = "received";

@@ -14,7 +14,7 @@
 namespace backstay {
 namespace {
 
-constexpr uint64_t kMessages = 560;
+constexpr uint64_t kMessages = 600;
 constexpr uint64_t kStatesMin = 20'000;
 constexpr size_t kLiveMax = 30;      // so that a check reads no more
 constexpr uint64_t kRandomCuts = 8;  // besides "nothing un-synced survives" and "all survives"

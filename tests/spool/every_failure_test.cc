@@ -51,6 +51,7 @@ SpoolOptions Options() {
   SpoolOptions options = SpoolHarness::SmallOptions();
   options.segment_bytes = 64_KiB;
   options.part_bytes = 4_KiB;
+  options.evacuation_calm = absl::Milliseconds(300);
   return options;
 }
 

@@ -58,6 +58,34 @@ TEST(Footer, TellsWhatTheScanWouldTell) {
   EXPECT_TRUE(back.Parts(0).empty());
 }
 
+std::vector<MovedMessage> OneMoved() {
+  return {{{3, 128},
+           {7, 300, 9000, 0x42},
+           1234,
+           {DomainId{2}, DomainId{1}, DomainId{2}},
+           {{6, 64, 4096, 0x99}},
+           13'096}};
+}
+
+TEST(Footer, TellsWhatWasMovedToThere) {
+  const auto footer =
+      DecodeFooter(EncodeFooter(ThreeMessages(), OneMoved(), 1, NameOf), 7, InternAnew);
+  ASSERT_TRUE(footer.has_value());
+  EXPECT_EQ(footer->index.messages(), 3u);
+  ASSERT_EQ(footer->moved.size(), 1u);
+  const MovedMessage& moved = footer->moved[0];
+  EXPECT_EQ(moved.home, (MessageRef{3, 128}));
+  EXPECT_EQ(moved.record.segment, 7u);
+  EXPECT_EQ(moved.record.block, 300u);
+  EXPECT_EQ(moved.record.crc, 0x42u);
+  EXPECT_EQ(moved.arrival_seconds, 1234u);
+  EXPECT_EQ(moved.recipients, (std::vector{InternAnew("c.example"), InternAnew("b.example"),
+                                           InternAnew("c.example")}));
+  ASSERT_EQ(moved.parts.size(), 1u);
+  EXPECT_EQ(moved.parts[0].crc, 0x99u);
+  EXPECT_EQ(moved.bytes, 13'096u);
+}
+
 TEST(Footer, OfNothingIsOneToo) {
   const auto footer = DecodeFooter(EncodeFooter(SegmentIndex(), {}, 1, NameOf), 7, InternAnew);
   ASSERT_TRUE(footer.has_value());
@@ -65,7 +93,7 @@ TEST(Footer, OfNothingIsOneToo) {
 }
 
 TEST(Footer, CutAnywhereIsNone) {
-  const std::vector<uint8_t> whole = EncodeFooter(ThreeMessages(), {}, 1, NameOf);
+  const std::vector<uint8_t> whole = EncodeFooter(ThreeMessages(), OneMoved(), 1, NameOf);
   for (size_t bytes = 0; bytes < whole.size(); ++bytes) {
     EXPECT_FALSE(DecodeFooter(Bytes(whole).first(bytes), 7, InternAnew).has_value()) << bytes;
   }
@@ -76,7 +104,7 @@ TEST(Footer, CutAnywhereIsNone) {
 
 // The checksum of its record is checked before; behind it nothing may be read out of bounds.
 TEST(Footer, ChangedBytesAreRefusedOrWalkable) {
-  const std::vector<uint8_t> whole = EncodeFooter(ThreeMessages(), {}, 1, NameOf);
+  const std::vector<uint8_t> whole = EncodeFooter(ThreeMessages(), OneMoved(), 1, NameOf);
   for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
     std::vector<uint8_t> bytes = whole;
     bytes[bit / 8] ^= static_cast<uint8_t>(1u << (bit % 8));
@@ -108,6 +136,8 @@ Checkpoint TwoSegments() {
   checkpoint.segments[1].bits = 65;
   checkpoint.notes[{MessageRef{7, 64}, 2}] = "451 later";
   checkpoint.notes[{MessageRef{9, 80}, 0}] = "";
+  checkpoint.moved = {{{2, 64}, {RecipientState::kLive}},
+                      {{7, 64}, {RecipientState::kSettled, RecipientState::kPending}}};
   return checkpoint;
 }
 
@@ -127,6 +157,10 @@ TEST(Checkpoint, ComesBackAsItWas) {
   EXPECT_TRUE(state->live.Get(299));
   EXPECT_TRUE(state->pending.Get(64));
   EXPECT_EQ(back->Find(9)->generation, 3u);
+  ASSERT_EQ(back->moved.size(), 2u);
+  EXPECT_EQ(back->FindMoved({2, 64})->states, checkpoint.moved[0].states);
+  EXPECT_EQ(back->FindMoved({7, 64})->states, checkpoint.moved[1].states);
+  EXPECT_EQ(back->FindMoved({7, 65}), nullptr);
 }
 
 TEST(Checkpoint, OfAnotherShardOrNodeIsNone) {

@@ -13,7 +13,11 @@
 namespace backstay {
 namespace {
 
-std::vector<uint8_t> TestPayload(std::span<const PartEntry> parts, std::string_view content) {
+constexpr RecipientState kStates[] = {RecipientState::kLive, RecipientState::kSettled,
+                                      RecipientState::kPending, RecipientState::kLive};
+
+std::vector<uint8_t> TestPayload(std::span<const PartEntry> parts, std::string_view content,
+                                 MessageRef home = {}) {
   const std::vector<std::string_view> domains = {"a.example", "", "b.example"};
   const std::vector<uint16_t> recipients = {0, 2, 2, 1};
   const std::string_view envelope = "the envelope";
@@ -28,6 +32,8 @@ std::vector<uint8_t> TestPayload(std::span<const PartEntry> parts, std::string_v
   meta.envelope_bytes = envelope.size();
   meta.prefix_bytes = prefix.size();
   meta.content_bytes = content.size();
+  meta.home = home;
+  meta.states = home.segment != 0 ? std::span(kStates) : std::span<const RecipientState>();
   std::vector<uint8_t> payload(MessagePayloadBytes(meta));
   EncodeMessageMeta(meta, payload);
   uint8_t* at = payload.data() + MetaBytes(meta);
@@ -52,6 +58,24 @@ TEST(MessageRecord, DecodesToWhatWasEncoded) {
   EXPECT_EQ(message.fixed.flags, 3);
   EXPECT_EQ(message.fixed.arrival_wall, -2);
   EXPECT_EQ(message.AllContentBytes(), 20u);
+}
+
+TEST(MessageRecord, OfAMovedMessageNamesItsHomeAndWhoIsOwed) {
+  std::vector<uint8_t> payload = TestPayload({}, "content", {3, 77});
+  DecodedMessage message;
+  ASSERT_TRUE(DecodeMessage(payload, message));
+  EXPECT_TRUE(message.is_moved());
+  EXPECT_EQ(message.home(), (MessageRef{3, 77}));
+  EXPECT_EQ(message.states, (std::vector(std::begin(kStates), std::end(kStates))));
+  EXPECT_EQ(AsText(message.content), "content");
+  for (size_t bytes = 0; bytes < payload.size(); ++bytes) {
+    EXPECT_FALSE(DecodeMessage(Bytes(payload).first(bytes), message)) << bytes;
+  }
+  payload[message.fixed.meta_bytes - 1] = 3;  // no such state
+  EXPECT_FALSE(DecodeMessage(payload, message));
+  ASSERT_TRUE(DecodeMessage(TestPayload({}, "content"), message));
+  EXPECT_FALSE(message.is_moved());
+  EXPECT_TRUE(message.states.empty());
 }
 
 TEST(MessageRecord, PartsAreListedAndCounted) {

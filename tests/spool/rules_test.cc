@@ -1,5 +1,6 @@
 // tests/spool/rules_test.cc -- rules in one shard's log: counted, in force, durable, carried out.
 #include "core/base/log.h"
+#include "spool/rule_book.h"
 #include "tests/spool/spool_harness.h"
 
 namespace backstay {
@@ -162,6 +163,82 @@ TEST_F(RulesTest, ReleaseCountsWhatIsHeld) {
   EXPECT_EQ(spool().CountRule(RuleFor(RuleVerb::kRelease, {"a.example"})), held);
   EXPECT_EQ(spool().CountRule(RuleFor(RuleVerb::kRelease)), held);
   EXPECT_EQ(spool().CountRule(RuleFor(RuleVerb::kRelease, {"b.example"})), 0U);
+}
+
+// ---- for one message ----
+
+TEST_F(RulesTest, AMessageIsHeldAndReleasedByItself) {
+  Fill(60);
+  const std::vector<MessageRef> live = harness->Live("a.example");
+  ASSERT_EQ(spool().ApplyToMessage(RuleFor(RuleVerb::kHold), live[0]), 3U);  // with both domains
+  ASSERT_EQ(spool().ApplyToMessage(RuleFor(RuleVerb::kHold), live[2]), 1U);
+  EXPECT_EQ(spool().NextDeliverable(Id("a.example"), std::nullopt), live[1]);
+  EXPECT_EQ(spool().NextDeliverable(Id("a.example"), live[1]), live[3]);
+  ASSERT_TRUE(Sync());
+  harness->Restart(CrashMode::kNothingUnsynced);
+  EXPECT_TRUE(spool().StandingOf(live[0], Id("b.example")).is_held);
+  EXPECT_EQ(spool().NextDeliverable(Id("a.example"), live[1]), live[3]);
+  EXPECT_EQ(spool().ApplyToMessage(RuleFor(RuleVerb::kRelease), live[2]), 1U);
+  EXPECT_EQ(spool().ApplyToMessage(RuleFor(RuleVerb::kRelease), live[2]), 0U);  // not held
+  EXPECT_EQ(spool().NextDeliverable(Id("a.example"), live[1]), live[2]);
+}
+
+TEST_F(RulesTest, AMessageIsTakenOutOfAHold) {
+  Fill(60);
+  const std::vector<MessageRef> live = harness->Live("a.example");
+  const uint64_t of_a = Apply(RuleFor(RuleVerb::kHold, {"a.example"}));
+  EXPECT_FALSE(spool().NextDeliverable(Id("a.example"), std::nullopt).has_value());
+  EXPECT_EQ(spool().ApplyToMessage(RuleFor(RuleVerb::kRelease), live[7]), 1U);
+  ASSERT_TRUE(Sync());
+  for (int run = 0; run < 2; ++run) {
+    EXPECT_EQ(spool().NextDeliverable(Id("a.example"), std::nullopt), live[7]);
+    EXPECT_FALSE(spool().NextDeliverable(Id("a.example"), live[7]).has_value());
+    EXPECT_EQ(spool().CountRule(RuleFor(RuleVerb::kRelease, {"a.example"})), of_a - 1);
+    harness->Restart(CrashMode::kNothingUnsynced);
+  }
+}
+
+// Whoever held it.
+TEST_F(RulesTest, ReleasingADomainReleasesMessagesHeldByThemselves) {
+  Fill(20);
+  const std::vector<MessageRef> live = harness->Live("a.example");
+  spool().ApplyToMessage(RuleFor(RuleVerb::kHold), live[1]);
+  const MessageRef of_b = harness->Live("b.example")[1];
+  spool().ApplyToMessage(RuleFor(RuleVerb::kHold), of_b);
+  const Rule release = RuleFor(RuleVerb::kRelease, {"a.example"});
+  EXPECT_EQ(spool().CountRule(release), 1U);
+  EXPECT_EQ(Apply(release), 1U);
+  ASSERT_TRUE(Sync());
+  harness->Restart(CrashMode::kNothingUnsynced);
+  EXPECT_FALSE(spool().StandingOf(live[1], Id("a.example")).is_held);
+  EXPECT_TRUE(spool().StandingOf(of_b, Id("b.example")).is_held);
+}
+
+TEST_F(RulesTest, AMessageIsDeletedOrGivenUpByItself) {
+  Fill(20);
+  const std::vector<MessageRef> live = harness->Live("a.example");
+  const uint64_t before = spool().Stats().messages_live;
+  EXPECT_EQ(spool().ApplyToMessage(RuleFor(RuleVerb::kDelete), live[0]), 3U);
+  EXPECT_EQ(spool().Stats().messages_live, before - 1);
+  EXPECT_EQ(spool().ApplyToMessage(RuleFor(RuleVerb::kExpire), live[3]), 1U);
+  EXPECT_EQ(spool().NextExpired(std::nullopt), live[3]);
+  EXPECT_FALSE(spool().NextExpired(live[3]).has_value());
+  EXPECT_EQ(spool().ApplyToMessage(RuleFor(RuleVerb::kHold), live[4]), 1U);
+  ASSERT_TRUE(Sync());
+  harness->Restart(CrashMode::kNothingUnsynced);
+  EXPECT_FALSE(spool().IsOwed(live[0]));
+  EXPECT_EQ(spool().NextExpired(std::nullopt), live[3]);
+}
+
+TEST_F(RulesTest, ManyMessagesHaveAWordAndNoneIsLost) {
+  Fill(3);
+  const std::vector<MessageRef> live = harness->Live("b.example");
+  for (size_t i = 0; i < 3 * RuleBook::kMessagesMax; ++i) {
+    ASSERT_TRUE(spool().ApplyToMessage(RuleFor(RuleVerb::kReset), live[i % live.size()]));
+    if (i % 1000 == 0) {
+      ASSERT_TRUE(Sync());
+    }
+  }
 }
 
 }  // namespace

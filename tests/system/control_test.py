@@ -154,6 +154,32 @@ class Orders(Control):
                            "reports are owed")
         self.assertIn(b"does not wait here", self.verb("queue", "show", net[0], expect=1).stderr)
 
+    def test_messages_by_id_and_by_what_they_have_in_common(self):
+        self.daemon_.start()
+        com, net = self.fill()
+        odd = [send(self.daemon_.port, [b"c@example.com"], sender=b"odd@load.test")
+               for _ in range(3)]
+        self.assertEqual(self.order("hold", com[0], net[0], odd[0]), 3)
+        self.assertEqual(self.state(com[0])[0], "held")
+        self.assertNotEqual(self.state(com[1])[0], "held")
+        self.assertEqual(self.order("delete", "--sender", "odd@load.test"), 3)
+        self.assertEqual(self.order("delete", com[1]), 1)
+        self.assertIn(b"1 do not wait here", self.verb(
+            "queue", "reset", com[1], com[2], "--yes").stderr)
+        self.verb("queue", "delete", com[1], "--yes", expect=1)
+        self.verb("queue", "delete", "--sender", "nobody@load.test", "--yes", expect=1)
+        self.verb("queue", "delete", "--older", "1h", "--yes", expect=1)
+        self.verb("queue", "delete", "--older", "soon", "--yes", expect=64)
+        self.verb("queue", "delete", "no-id", "--yes", expect=64)
+        self.restart_after_kill()
+        self.assertEqual(self.state(com[0])[0], "held")
+        self.assertEqual(self.order("release", "--state", "held"), 2)
+        self.sink.up()
+        self.other.up()
+        self.sink.wait_for(len(com) - 1, 20)
+        self.other.wait_for(len(net), 20)
+        harness.wait_until(lambda: sum(self.queued().values()) == 0, 10, "an empty queue")
+
     def test_what_returned_is_in_force_after_a_kill(self):
         self.daemon_.start()
         com, net = self.fill()

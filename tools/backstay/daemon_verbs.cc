@@ -53,15 +53,25 @@ void DaemonVerbs::AddOrders(CLI::App& queue) {
                      "in domains of this primary: its list, an address, or a domain")
         ->type_name("P")
         ->allow_extra_args(false);
+    verb->add_option("QUEUE_ID", order_.ids, "these messages, with all their recipients")
+        ->type_name("");
+    verb->add_option("--sender", order_.sender, "messages from this address; <> for none")
+        ->type_name("S");
+    verb->add_option("--older", order_.older, "messages that wait longer: 36h, 90m")
+        ->type_name("T");
+    verb->add_option("--state", order_.state, "messages in this state, as in `queue list`")
+        ->type_name("X");
     if (std::string_view(text.verb) == "reset") {
       verb->add_flag("--keep-age", order_.keeps_age, "the age runs on: expiry is left alone");
     }
     verb->add_flag("--dry-run", order_.is_dry_run, "only count");
     verb->add_flag("--yes", order_.is_sure, "do not ask");
     verb->add_flag("--json", order_.is_json, "one JSON object");
-    verb->footer(std::string(text.footer) +
-                 "\nIt is done when every shard has it on disk, however much waits.\n" +
-                 kExitCodes);
+    verb->footer(
+        std::string(text.footer) +
+        "\nIt is done when every shard has it on disk, however much waits. With --sender, --older\n"
+        "or --state the queue is read first, and messages are meant with all recipients.\n" +
+        kExitCodes);
     orders_.push_back(verb);
   }
 }

@@ -4,14 +4,23 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <utility>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "tools/backstay/daemon_client.h"
+#include "tools/backstay/row.h"
 #include "tools/backstay/text.h"
 #include "tools/backstay/verb.h"
 
 namespace backstay {
 namespace {
+
+// 19 bytes each: well within a request.
+constexpr size_t kIdsInRequest = 8192;
+constexpr uint64_t kTellEvery = 10'000;
 
 std::string ArrayOf(const std::vector<std::string>& names) {
   std::string json = "[";
@@ -22,15 +31,37 @@ std::string ArrayOf(const std::vector<std::string>& names) {
   return json + "]";
 }
 
-std::string RequestOf(const OrderOptions& options, bool is_dry_run) {
+std::string RequestOf(const OrderOptions& options, bool is_dry_run,
+                      const std::vector<std::string>& ids) {
   JsonObject json;
-  json.Text("verb", options.verb)
-      .Flag("all", options.is_all)
-      .Json("domains", ArrayOf(options.domains))
-      .Json("destinations", ArrayOf(options.destinations))
-      .Flag("keep_age", options.keeps_age)
-      .Flag("dry_run", is_dry_run);
+  json.Text("verb", options.verb);
+  if (!ids.empty()) {
+    json.Json("ids", ArrayOf(ids));
+  } else {
+    json.Flag("all", options.is_all)
+        .Json("domains", ArrayOf(options.domains))
+        .Json("destinations", ArrayOf(options.destinations));
+  }
+  json.Flag("keep_age", options.keeps_age).Flag("dry_run", is_dry_run);
   return std::move(json).Take();
+}
+
+// One request, or as many as the ids need.
+DaemonAnswer Give(DaemonClient& daemon, const OrderOptions& options,
+                  const std::vector<std::string>& ids, bool is_dry_run) {
+  const auto no_rows = [](std::string_view) {};
+  DaemonAnswer sum;
+  size_t at = 0;
+  do {
+    const size_t end = std::min(ids.size(), at + kIdsInRequest);
+    const std::vector<std::string> piece(ids.begin() + static_cast<ptrdiff_t>(at),
+                                         ids.begin() + static_cast<ptrdiff_t>(end));
+    const DaemonAnswer answer = daemon.Ask(RequestOf(options, is_dry_run, piece), no_rows);
+    sum.recipients += answer.recipients;
+    sum.exit_code = answer.exit_code;
+    at = end;
+  } while (at < ids.size() && sum.exit_code == kExitOk);
+  return sum;
 }
 
 void Tell(const OrderOptions& options, uint64_t recipients, bool is_dry_run) {
@@ -51,12 +82,66 @@ bool IsConfirmed(const OrderOptions& options, uint64_t recipients) {
   return answer == 'y' || answer == 'Y';
 }
 
+bool SelectsMessages(const OrderOptions& options) {
+  return !options.sender.empty() || !options.state.empty() || !options.older.empty();
+}
+
+// Reads the queue and keeps the ids of what is meant; says how far it is at a terminal.
+int SelectMessages(DaemonClient& daemon, const OrderOptions& options,
+                   std::vector<std::string>& ids) {
+  absl::Duration older;
+  if (!options.older.empty() && !absl::ParseDuration(options.older, &older)) {
+    Complain(fmt::format("--older: '{}' is no duration: these are as 36h or 90m",
+                         Printable(options.older)));
+    return kExitUsage;
+  }
+  const absl::Time before = absl::Now() - older;
+  const std::string sender = options.sender == "<>" ? "" : options.sender;
+  const std::vector<std::string> named = std::exchange(ids, {});
+  uint64_t read = 0;
+  JsonObject json;
+  json.Text("verb", "list").Json("domains", ArrayOf(options.domains));
+  const DaemonAnswer answer = daemon.Ask(std::move(json).Take(), [&](std::string_view line) {
+    const Row row(line);
+    if (++read % kTellEvery == 0 && isatty(STDERR_FILENO) == 1) {
+      std::fprintf(stderr, "\r%s messages read, %s chosen ", GroupedNumber(read).c_str(),
+                   GroupedNumber(ids.size()).c_str());
+    }
+    absl::Time arrival;
+    std::string error;
+    const bool is_old =
+        options.older.empty() ||
+        (absl::ParseTime(absl::RFC3339_sec, row.Text("arrival"), &arrival, &error) &&
+         arrival <= before);
+    const bool is_named =
+        named.empty() || std::find(named.begin(), named.end(), row.Text("queue_id")) != named.end();
+    if (is_old && is_named && (options.sender.empty() || row.Text("sender") == sender) &&
+        (options.state.empty() || row.Text("state") == options.state)) {
+      ids.push_back(row.Text("queue_id"));
+    }
+  });
+  if (read >= kTellEvery && isatty(STDERR_FILENO) == 1) {
+    std::fprintf(stderr, "\n");
+  }
+  return answer.exit_code;
+}
+
 }  // namespace
 
 int Order(const std::string& endpoint, const OrderOptions& options) {
   DaemonClient daemon(endpoint);
-  const auto no_rows = [](std::string_view) {};
-  const DaemonAnswer counted = daemon.Ask(RequestOf(options, /*is_dry_run=*/true), no_rows);
+  std::vector<std::string> ids = options.ids;
+  if (SelectsMessages(options)) {
+    const int exit_code = SelectMessages(daemon, options, ids);
+    if (exit_code != kExitOk) {
+      return exit_code;
+    }
+    if (ids.empty()) {
+      Complain("no message is like that");
+      return kExitFound;
+    }
+  }
+  const DaemonAnswer counted = Give(daemon, options, ids, /*is_dry_run=*/true);
   if (counted.exit_code != kExitOk) {
     return counted.exit_code;
   }
@@ -75,7 +160,7 @@ int Order(const std::string& endpoint, const OrderOptions& options) {
       return kExitFound;
     }
   }
-  const DaemonAnswer done = daemon.Ask(RequestOf(options, /*is_dry_run=*/false), no_rows);
+  const DaemonAnswer done = Give(daemon, options, ids, /*is_dry_run=*/false);
   if (done.exit_code == kExitOk) {
     Tell(options, done.recipients, /*is_dry_run=*/false);
   }

@@ -1,4 +1,7 @@
-// tools/backstay/order.h -- `backstay queue reset|hold|release|bounce|delete`: for whole domains.
+// tools/backstay/order.h -- `backstay queue reset|hold|release|bounce|delete`: for whole domains, or
+// for messages.
+//
+// Messages are named by their ids, or by what they have in common: then the queue is read first.
 #pragma once
 
 #include <string>
@@ -11,6 +14,10 @@ struct OrderOptions {
   bool is_all = false;
   std::vector<std::string> domains;
   std::vector<std::string> destinations;
+  std::vector<std::string> ids;
+  std::string sender;  // "<>": none
+  std::string state;   // as in `queue list`
+  std::string older;   // waits longer than this: "36h"
   bool keeps_age = false;
   bool is_dry_run = false;
   bool is_sure = false;  // --yes

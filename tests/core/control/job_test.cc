@@ -261,5 +261,37 @@ TEST_F(JobTest, AReloadTellsHowItEnded) {
   EXPECT_EQ(Ask(R"({"verb":"reload"})")[0], R"({"result":"failed","message":"not in this world"})");
 }
 
+TEST_F(JobTest, MessagesAreOrderedByTheirIds) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 12; ++i) {
+    ids.push_back(Send({"x@a.example"}));
+  }
+  const auto order = [&](const std::string& verb, const std::vector<std::string>& some) {
+    std::string text;
+    for (const std::string& id : some) {
+      text += (text.empty() ? "\"" : ",\"") + id + "\"";
+    }
+    return Ask("{\"verb\":\"" + verb + "\",\"ids\":[" + text + "]}").back();
+  };
+  const auto show = [&](const std::string& id) {
+    return Ask("{\"verb\":\"show\",\"id\":\"" + id + "\"}").front();
+  };
+  EXPECT_EQ(order("hold", {ids[0], ids[5], ids[11]}), R"({"result":"ok","recipients":3})");
+  EXPECT_NE(show(ids[5]).find("\"state\":\"held\""), std::string::npos);
+  EXPECT_EQ(show(ids[4]).find("\"state\":\"held\""), std::string::npos);
+  EXPECT_EQ(order("release", {ids[5], ids[6]}), R"({"result":"ok","recipients":1})");
+  EXPECT_EQ(show(ids[5]).find("\"state\":\"held\""), std::string::npos);
+  EXPECT_EQ(order("delete", {ids[4], "0000000000000000"}),
+            R"({"result":"ok","recipients":1,"message":"1 do not wait here"})");
+  EXPECT_EQ(order("delete", {ids[4]}),
+            R"({"result":"unknown","message":"none of them waits here"})");
+  EXPECT_EQ(order("bounce", {ids[2], ids[3]}), R"({"result":"ok","recipients":2})");
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(Ask(R"({"verb":"list"})").size(), 9u + 1);
+  EXPECT_EQ(order("reset", ids),
+            "{\"result\":\"ok\",\"recipients\":9,\"message\":\"3 do not wait "
+            "here\"}");
+}
+
 }  // namespace
 }  // namespace backstay
