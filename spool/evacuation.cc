@@ -38,9 +38,10 @@ void Evacuation::Step(bool is_short) {
       return;
     }
   }
-  const bool is_done = messages_.empty() && std::all_of(movers_.begin(), movers_.end(), [](auto& mover) {
-    return mover == nullptr || mover->state() != Mover::State::kMoving;
-  });
+  const bool is_done =
+      messages_.empty() && std::all_of(movers_.begin(), movers_.end(), [](auto& mover) {
+        return mover == nullptr || mover->state() != Mover::State::kMoving;
+      });
   if (is_done) {
     MARK("segment emptied");
     End("emptied");
@@ -92,9 +93,8 @@ void Evacuation::Stop() {
 }
 
 bool Evacuation::busy() const {
-  return std::any_of(movers_.begin(), movers_.end(), [](const auto& mover) {
-    return mover != nullptr && mover->busy();
-  });
+  return std::any_of(movers_.begin(), movers_.end(),
+                     [](const auto& mover) { return mover != nullptr && mover->busy(); });
 }
 
 Instant Evacuation::NextDue() const {
@@ -150,10 +150,9 @@ uint64_t Evacuation::BytesToMove(const Segment& segment, const Load& load) const
   uint64_t bytes = load.bytes;
   for (auto message = index.NextOwed(0); message.has_value() && bytes <= segment_bytes_;
        message = index.NextOwed(*message + 1)) {
-    bytes += index.IsMoved(*message)
-                 ? 0
-                 : std::min(index.BytesUpToNext(*message), record_bytes_max_) +
-                       BytesOf(index.Parts(*message));
+    bytes += index.IsMoved(*message) ? 0
+                                     : std::min(index.BytesUpToNext(*message), record_bytes_max_) +
+                                           BytesOf(index.Parts(*message));
   }
   return bytes;
 }

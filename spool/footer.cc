@@ -86,8 +86,8 @@ std::optional<MovedMessage> TakeMoved(Bytes& left, uint32_t segment,
 
 }  // namespace
 
-std::vector<uint8_t> EncodeFooter(const SegmentIndex& index,
-                                  const std::vector<MovedMessage>& moved, uint32_t last_commit_crc,
+std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, const std::vector<MovedMessage>& moved,
+                                  uint32_t last_commit_crc,
                                   absl::FunctionRef<std::string_view(DomainId)> name) {
   const MessageTable& table = index.table();
   FooterFixed fixed;
@@ -173,8 +173,8 @@ std::optional<DecodedFooter> DecodeFooter(Bytes payload, uint32_t segment,
   if (!left.empty()) {
     return std::nullopt;
   }
-  return DecodedFooter{SegmentIndex(*std::move(table), std::move(lists), *bytes),
-                       std::move(moved), head.last_commit_crc};
+  return DecodedFooter{SegmentIndex(*std::move(table), std::move(lists), *bytes), std::move(moved),
+                       head.last_commit_crc};
 }
 
 }  // namespace backstay

@@ -19,8 +19,8 @@
 namespace backstay {
 
 // Empty: it would be larger than a record may be.
-std::vector<uint8_t> EncodeFooter(const SegmentIndex& index,
-                                  const std::vector<MovedMessage>& moved, uint32_t last_commit_crc,
+std::vector<uint8_t> EncodeFooter(const SegmentIndex& index, const std::vector<MovedMessage>& moved,
+                                  uint32_t last_commit_crc,
                                   absl::FunctionRef<std::string_view(DomainId)> name);
 struct DecodedFooter {
   SegmentIndex index;  // every recipient is live

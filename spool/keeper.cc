@@ -31,8 +31,9 @@ void Keeper::StartFooter() {
   wants_checkpoint_ = true;
   if (segment != nullptr && segment->phase == SegmentPhase::kSealed && segment->file.valid() &&
       segment->batches_end > 0) {
-    footer_.Start(*segment, EncodeFooter(segment->index, MovedTo(*segment), segment->last_commit_crc,
-                                         [this](DomainId domain) { return index_.Name(domain); }));
+    footer_.Start(*segment,
+                  EncodeFooter(segment->index, MovedTo(*segment), segment->last_commit_crc,
+                               [this](DomainId domain) { return index_.Name(domain); }));
     segment->moved_here = {};
   }
 }
@@ -73,8 +74,7 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
     if (segment->is_gone()) {
       continue;
     }
-    if (segment->dead_in_checkpoint == 0 && segment->index.lies_elsewhere() &&
-        segment->pins == 0) {
+    if (segment->dead_in_checkpoint == 0 && segment->index.lies_elsewhere() && segment->pins == 0) {
       segment->dead_in_checkpoint = store_.next_number();
     }
     checkpoint.segments.push_back({segment->number(), segment->header.generation,

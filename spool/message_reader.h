@@ -39,8 +39,7 @@ class MessageReaderEvents {
 
 class MessageReader {
  public:
-  MessageReader(Spool& spool, MessageReaderEvents& events)
-      : MessageReader(spool.impl(), events) {}
+  MessageReader(Spool& spool, MessageReaderEvents& events) : MessageReader(spool.impl(), events) {}
   MessageReader(Spool::Impl& spool, MessageReaderEvents& events);
   ~MessageReader();  // closed
   MessageReader(const MessageReader&) = delete;

@@ -110,9 +110,8 @@ void SegmentIndex::Move(uint32_t message, std::vector<PartEntry> holds) {
 void SegmentIndex::CopyTo(SegmentIndex& to, uint32_t message) const {
   const MessageTable::Entry entry = At(message);
   std::vector<DomainId> recipients;
-  table_.ForEachRecipient(entry, [&](uint32_t, uint32_t local) {
-    recipients.push_back(table_.DomainAt(local));
-  });
+  table_.ForEachRecipient(
+      entry, [&](uint32_t, uint32_t local) { recipients.push_back(table_.DomainAt(local)); });
   const LocalDomain& domain = domains_[table_.DomainOf(entry, 0)];
   const uint32_t copy = to.Add(entry.block, entry.arrival_seconds, recipients, Parts(message),
                                domain.bytes_ever / domain.messages_ever);

@@ -1,7 +1,7 @@
-// tools/backstay/order.h -- `backstay queue reset|hold|release|bounce|delete`: for whole domains, or
-// for messages.
+// tools/backstay/order.h -- `backstay queue reset|hold|release|bounce|delete`.
 //
-// Messages are named by their ids, or by what they have in common: then the queue is read first.
+// For whole domains, or for messages: these are named by their ids, or by what they have in common,
+// and then the queue is read first.
 #pragma once
 
 #include <string>

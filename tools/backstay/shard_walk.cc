@@ -270,8 +270,7 @@ void ShardWalk::AddMessage(const RecordHeader& header, uint32_t block, Bytes pay
   counts_.recipients += message_.is_moved() ? 0 : message_.fixed.recipients;
   const PartEntry* missing = FindMissingPart();
   if (missing != nullptr) {
-    incomplete_.push_back(
-        {home, {segment_->number(), block}, message_.fixed.recipients, *missing});
+    incomplete_.push_back({home, {segment_->number(), block}, message_.fixed.recipients, *missing});
   }
 }
 
