@@ -189,6 +189,7 @@ Draft Generator::MakeDraft(Instant intended) {
   Draft draft;
   draft.number = next_number_++;
   draft.intended = intended;
+  draft.started = io_.Now();
   draft.cut = plan_.cut_percent > 0 && random_.Chance(plan_.cut_percent, 100);
   ++outstanding_;
   return draft;

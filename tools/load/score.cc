@@ -95,7 +95,7 @@ void Score::OnDraftEnded(const Draft& draft, const Ending& ending, Instant now) 
       return;
     case Ending::Kind::kRefused:
       ++refused_;
-      refusal_.Record(now - draft.intended);
+      refusal_.Record(now - draft.started);
       ++refusals_[NameOf(ending)];
       ++SecondAt(now).refused;
       return;

@@ -1,6 +1,7 @@
 // tools/load/score.h -- what a run has seen: counts, durations, seconds; as JSON and as lines.
 //
-// Units: durations from the intended time (latency), and from the end of data (commit).
+// Units: durations from the intended time (latency), from the end of data (commit), and of refusals
+//        from when a connection began with the message.
 #pragma once
 
 #include <array>
@@ -60,7 +61,7 @@ class Score {
   std::map<std::string, uint64_t> session_errors_;
   Histogram latency_;  // of acknowledged messages
   Histogram commit_;
-  Histogram refusal_;  // from the intended time
+  Histogram refusal_;  // from when it was begun
   std::vector<Second> seconds_;
 };
 

@@ -60,8 +60,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
   SinkPlan& plan = flags.plan;
   app.set_config("--script", "", "TOML with the names of these flags");
   app.add_option("--listen", flags.listen, "addresses with ports (default 127.0.0.1:2526)");
-  app.add_option("--rule", flags.rules, "what happens instead of taking mail")->expected(1);
-  app.add_option("--outage", flags.outages, "FROM UNTIL [every TIME]: nobody answers")->expected(1);
+  app.add_option("--rule", flags.rules, "what happens instead of taking mail")
+      ->allow_extra_args(false);
+  app.add_option("--outage", flags.outages, "FROM UNTIL [every TIME]: nobody answers")
+      ->allow_extra_args(false);
   app.add_option("--seed", plan.seed, "of what happens in N%")->type_name("N");
   app.add_option("--hostname", plan.manners.hostname, "in the greeting")->type_name("NAME");
   app.add_option("--max-connections", plan.connections_max, "beyond it 421; 0: no limit")
