@@ -218,17 +218,40 @@ def children_cpu():
     return usage.ru_utime + usage.ru_stime
 
 
+_others = []  # cores that neither server nor generator had, of each measured run
+
+
+def measured_load(server, *flags, core=None):
+    """load() with the CPU of both sides, and of everybody else on the machine, beside it."""
+    cpu, busy, begin = server.cpu(), busy_seconds(), time.monotonic()
+    result = load(server.port, *flags, core=core)
+    seconds = time.monotonic() - begin
+    result["server_cpu"] = server.cpu() - cpu
+    result["generator_cpu"] = sum(result["cpu_s"].values())
+    ours = result["server_cpu"] + result["generator_cpu"]
+    result["others_cores"] = max(0.0, (busy_seconds() - busy - ours) / seconds)
+    _others.append(result["others_cores"])
+    return result
+
+
+def busy_seconds():
+    """Of all cores, since the machine's start; what the hypervisor took away included."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _idle, _wait, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def flood(server, connections, seconds, *flags, warm_up=1, size=4096, core=None):
     """A closed loop against it: rate, and CPU a message on both sides, in microseconds."""
     load(server.port, "--connections", connections, "--duration", f"{warm_up}s", "--size", size,
          *flags, core=core)
-    before = server.cpu()
-    result = load(server.port, "--connections", connections, "--duration", f"{seconds}s",
-                  "--size", size, *flags, core=core)
+    result = measured_load(server, "--connections", connections, "--duration", f"{seconds}s",
+                           "--size", size, *flags, core=core)
     messages = max(1, result["messages"]["acknowledged"])
     return {"rate": result["rate"], "messages": messages, "seconds": result["seconds"],
-            "cpu_us": (server.cpu() - before) / messages * 1e6,
-            "generator_us": sum(result["cpu_s"].values()) / messages * 1e6,
+            "cpu_us": result["server_cpu"] / messages * 1e6,
+            "generator_us": result["generator_cpu"] / messages * 1e6,
+            "others_cores": result["others_cores"],
             "errors": result["errors"] | result["session_errors"],
             "p50_us": result["commit_us"]["p50"], "p99_us": result["commit_us"]["p99"]}
 
@@ -329,6 +352,9 @@ class Result:
         self.data["plots"].append(plot)
 
     def finish(self):
+        if _others:
+            low, high = round(min(_others), 2), round(max(_others), 2)
+            self.data["machine"]["cores others had meanwhile"] = f"{low} to {high}"
         os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
         with open(self.path, "w", encoding="utf-8") as file:
             json.dump(self.data, file, indent=1)

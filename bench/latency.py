@@ -18,9 +18,9 @@ def measure(side, arguments):
         try:
             peak = common.flood(server, arguments.connections, 3)["rate"]
             rate = peak * arguments.share
-            found = common.load(server.port, "--connections", arguments.connections, "--rate",
-                                rate, "--poisson", "--warm-up", "1s", "--duration",
-                                f"{arguments.seconds}s")
+            found = common.measured_load(server, "--connections", arguments.connections, "--rate",
+                                         rate, "--poisson", "--warm-up", "1s", "--duration",
+                                         f"{arguments.seconds}s")
             return {"peak": peak, "offered": rate, "rate": found["rate"],
                     "unsent": found["unsent"], "errors": found["errors"],
                     "latency_us": found["latency_us"], "commit_us": found["commit_us"],

@@ -23,18 +23,19 @@ def measure(_side, arguments):
             peak = common.flood(server, arguments.limit * 9 // 10, arguments.seconds, *flags,
                                 core=1)
             memory = server.rss()
-            cpu = server.cpu()
-            found = common.load(server.port, "--connections", arguments.connections, "--rate",
-                                peak["rate"] * arguments.times, "--duration",
-                                f"{arguments.seconds}s", "--timeout", "5s", *flags, core=1)
+            found = common.measured_load(server, "--connections", arguments.connections, "--rate",
+                                         peak["rate"] * arguments.times, "--duration",
+                                         f"{arguments.seconds}s", "--timeout", "5s", *flags,
+                                         core=1)
             offered = sum(found["messages"].values()) / found["seconds"]
             return {"peak": peak["rate"], "rate": found["rate"], "offered": offered,
                     "goodput": found["rate"] / peak["rate"],
                     "refusal_p99_ms": found["refusal_us"]["p99"] / 1000,
                     "commit_p99_ms": found["commit_us"]["p99"] / 1000,
                     "growth": (server.rss() - memory) / 2**20,
-                    "server_cores": (server.cpu() - cpu) / found["seconds"],
-                    "generator_cores": sum(found["cpu_s"].values()) / found["seconds"],
+                    "server_cores": found["server_cpu"] / found["seconds"],
+                    "generator_cores": found["generator_cpu"] / found["seconds"],
+                    "others_cores": found["others_cores"],
                     "refused": found["messages"]["refused"], "unsent": found["unsent"],
                     "errors": found["errors"] | found["session_errors"],
                     "series": found["series"][:int(arguments.seconds)]}
