@@ -4,27 +4,19 @@
 # commit.py [--seconds 6] [--rounds 3] [--directory DIR] [--json FILE]
 #
 # fio writes blocks over a file that was written before and syncs each (fdatasync); backstay takes
-# mail from smtp-source with its primary down. Both on the same disk, in turn. Without fio (package
+# mail from backstay-load with its primary down. Both on the same disk, in turn. Without fio (package
 # fio) only our side is printed. Bytes are those the daemon gave to the block layer (/proc/PID/io),
 # flushes those of the whole device.
-import argparse
-import json
 import os
-import shutil
 import smtplib
 import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-import saturate  # noqa: E402
-from saturate import harness  # noqa: E402
+import common
 
 SINGLE_MESSAGES = 1500
-FIO_FILE = "256m"
 
 
 def device_of(directory):
@@ -44,38 +36,23 @@ def written(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("write_bytes"))
 
 
-def fio(directory, block, seconds):
-    """Overwrite and fdatasync of blocks of this size: bytes/s, and the median of one in us."""
-    if not shutil.which("fio"):
-        return None
-    out = subprocess.run(
-        ["fio", "--name=commit", f"--directory={directory}", "--rw=write", f"--bs={block}",
-         f"--size={FIO_FILE}", "--overwrite=1", "--fdatasync=1", "--ioengine=psync",
-         "--time_based", f"--runtime={seconds}", "--output-format=json"],
-        capture_output=True, text=True, check=True).stdout
-    job = json.loads(out[out.index("{"):])["jobs"][0]
-    sync = job["sync"]["lat_ns"]["percentile"]["50.000000"]
-    write = job["write"]["clat_ns"]["percentile"]["50.000000"]
-    return {"bytes_per_second": job["write"]["bw_bytes"], "median_us": (sync + write) / 1000}
-
-
 class Server:
-    def __init__(self, arguments):
-        self.directory = tempfile.mkdtemp(prefix="backstay-bench-", dir=arguments.directory)
-        self.device = device_of(self.directory)
-        self.backstay = saturate.Backstay(self.directory, 0, arguments)
-        self.pid = self.backstay.daemon.process.pid
+    def __init__(self, directory):
+        self.device = device_of(directory)
+        self.backstay = common.Backstay(directory)
+        self.pid = self.backstay.pids()[0]
 
     def flood(self, connections, size, seconds):
-        """Rate, bytes and flushes of a run of about so long, behind a warm-up."""
-        trial = saturate.send(self.backstay.port, connections, 600, size)
-        messages = int(600 / trial * seconds)
+        """Rate, bytes and flushes of a run of so long, behind a warm-up."""
+        flags = ("--connections", connections, "--size", size)
+        common.load(self.backstay.port, *flags, "--messages", 2 * connections)
         before = written(self.pid), flushes(self.device)
-        took = saturate.send(self.backstay.port, connections, messages, size)
+        result = common.load(self.backstay.port, *flags, "--duration", f"{seconds}s")
         time.sleep(0.3)  # the last sync, and the commit record behind it
+        messages = result["messages"]["acknowledged"]
         out = written(self.pid) - before[0]
         flushed = flushes(self.device) - before[1]
-        return {"rate": messages / took, "bytes_per_second": out / took,
+        return {"rate": result["rate"], "bytes_per_second": out / result["seconds"],
                 "bytes_per_message_byte": out / (messages * size),
                 "flushes_per_1000": 1000 * flushed / messages,
                 "bytes_per_flush": out / max(flushed, 1)}
@@ -98,76 +75,63 @@ class Server:
                 assert code == 250, code
         return statistics.median(times[100:])
 
-    def close(self):
-        self.backstay.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
 
 def one_round(arguments):
-    server = Server(arguments)
-    try:
-        large = server.flood(64, 65536, arguments.seconds)
-        small = server.flood(256, 4096, arguments.seconds)
-        single = server.single()
-        block = max(65536, int(large["bytes_per_flush"]) // 4096 * 4096)
-        return {"large": large, "small": small, "single_us": single, "block": block,
-                "fio_large": fio(server.directory, block, arguments.seconds),
-                "fio_single": fio(server.directory, 4096, arguments.seconds)}
-    finally:
-        server.close()
+    with common.scratch(arguments.directory) as directory:
+        server = Server(directory)
+        try:
+            large = server.flood(64, 65536, arguments.seconds)
+            small = server.flood(256, 4096, arguments.seconds)
+            single = server.single()
+            block = max(65536, int(large["bytes_per_flush"]) // 4096 * 4096)
+            return {"large": large, "small": small, "single_us": single, "block": block,
+                    "fio_large": common.fio(directory, arguments.seconds, block),
+                    "fio_single": common.fio(directory, arguments.seconds, 4096)}
+        finally:
+            server.backstay.close()
 
 
-def median(rounds, *path):
-    values = []
+def values(rounds, *path):
+    found = []
     for value in rounds:
         for key in path:
             value = value[key] if value is not None else None
-        values.append(value)
-    return None if None in values else statistics.median(values)
+        found.append(value)
+    return [value for value in found if value is not None]
 
 
-def row(goal, what, ours, theirs, ratio, unit):
-    def text(value):
-        return "" if value is None else f"{value:.2f}" if value < 100 else f"{value:.0f}"
-    print(f"| {goal} | {what} | {text(ours)} {unit} | {text(theirs)} | {text(ratio)} |")
+def middle(rounds, *path):
+    found = values(rounds, *path)
+    return statistics.median(found) if found else None
 
 
-def report(rounds):
-    ours, theirs = median(rounds, "large", "bytes_per_second"), median(
-        rounds, "fio_large", "bytes_per_second")
-    print("| goal | what | backstay | fio | ratio |\n|---|---|---|---|---|")
-    row("P5 0.85", f"64 KiB messages; fio with blocks of {rounds[0]['block']} bytes", ours, theirs,
-        ours / theirs if theirs else None, "B/s")
-    row("P6 10", "flushes per 1,000 messages of 4 KiB, 256 connections",
-        median(rounds, "small", "flushes_per_1000"), None, None, "")
-    ours, theirs = median(rounds, "single_us"), median(rounds, "fio_single", "median_us")
-    row("P7 1.25", "one connection, end of data to 250; fio: write and fdatasync of 4 KiB", ours,
-        theirs, ours / theirs if theirs else None, "us")
-    row("P17 1.03", "bytes to the device per message byte, 64 KiB",
-        median(rounds, "large", "bytes_per_message_byte"), None, None, "")
-    row("P17 1.15", "the same, 4 KiB", median(rounds, "small", "bytes_per_message_byte"), None,
-        None, "")
+def report(result, rounds):
+    def add(goal, what, path, theirs=None, baseline="", unit=""):
+        ours, floor = middle(rounds, *path), middle(rounds, *theirs) if theirs else None
+        found = values(rounds, *path)
+        result.row(goal, what, common.ratio(ours, floor) if theirs else ours, ours=ours,
+                   theirs=floor, unit=unit, baseline=baseline,
+                   spreads={"backstay": [min(found), max(found)]})
+
+    add("P5", f"64 KiB messages, bytes/s; fio with blocks of {rounds[0]['block']} bytes",
+        ("large", "bytes_per_second"), ("fio_large", "bytes_per_second"), "fio", "B/s")
+    add("P6", "flushes per 1,000 messages of 4 KiB, 256 connections", ("small", "flushes_per_1000"))
+    add("P7", "one connection, end of data to 250; fio: write and fdatasync of 4 KiB",
+        ("single_us",), ("fio_single", "median_us"), "fio", "us")
+    add("P17 64 KiB", "bytes to the device per message byte", ("large", "bytes_per_message_byte"))
+    add("P17 4 KiB", "bytes to the device per message byte", ("small", "bytes_per_message_byte"))
 
 
 def main():
-    parser = argparse.ArgumentParser(description="what one commit costs the disk, beside fio")
-    parser.add_argument("--seconds", type=float, default=6, help="of each measured run, about")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--directory", help="on the disk to measure (default: /tmp)")
-    parser.add_argument("--json", metavar="FILE")
-    arguments = parser.parse_args()
-    if not shutil.which("fio"):
-        print("no fio: only our side (apt-get install fio)", file=sys.stderr)
-    about = saturate.machine()
-    print("machine:", ", ".join(f"{key} {value}" for key, value in about.items()))
+    arguments = common.parser("what one commit costs the disk, beside fio", seconds=6).parse_args()
+    result = common.Result("commit", arguments)
     rounds = []
     for number in range(arguments.rounds):
         rounds.append(one_round(arguments))
-        print(f"round {number + 1}: {json.dumps(rounds[-1])}", file=sys.stderr)
-    report(rounds)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": about, "rounds": rounds}, file, indent=1)
+        print(f"round {number + 1}: {rounds[-1]}", file=sys.stderr)
+    result.data["runs"] = rounds
+    report(result, rounds)
+    result.finish()
 
 
 if __name__ == "__main__":

@@ -92,7 +92,10 @@ class Io {
   // kNoDescriptors: nothing was accepted, arm again later.
   void Accept(Op* op, Fd listener);
   // fd() is a connected socket. kRefused, kUnreachable, kTimedOut, kReset, kNoDescriptors.
-  void Connect(Op* op, const SocketAddress& to);
+  void Connect(Op* op, const SocketAddress& to) { ConnectFrom(op, SocketAddress(), to); }
+  // The same from an address of this host, port 0: one is chosen. kUnreachable: the address is not
+  // of this host, or has no port left.
+  void ConnectFrom(Op* op, const SocketAddress& from, const SocketAddress& to);
   // One piece: lent() holds received bytes, valid until the completion returns; count() == 0 with
   // ok() is the peer's orderly end. Waiting holds no buffer; nothing is taken from the socket that
   // was not asked for, so an owner that asks no more stops its peer by the window and holds one

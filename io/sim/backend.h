@@ -46,6 +46,7 @@ struct PendingOp {
   std::string other_name;  // kRename: the new one
   OpenMode mode = OpenMode::kRead;
   SocketAddress to;
+  SocketAddress source;             // kConnect: default-made when it is not asked for
   std::optional<IoError> injected;  // by World::FailDiskOperation
   std::optional<size_t> count_max;  // by World::ShortenDiskOperation
 };

@@ -79,6 +79,11 @@ void Network::Synchronize(const OpToken& token, int attempt) {
     FailConnectAtRandom(token);
     return;
   }
+  if (op->source != SocketAddress() && !op->source.is_loopback() &&
+      !SameAddress(op->source, backend->host().address())) {
+    Fail(token, IoError::kUnreachable);
+    return;
+  }
   Host* target = op->to.is_loopback() ? &backend->host() : world_.FindHost(op->to);
   if (target == nullptr || !world_.Reachable(backend->host(), *target)) {
     if (attempt == 0 && !world_.Draw(world_.plan().silent_when_down)) {
@@ -145,8 +150,9 @@ void Network::Establish(const OpToken& token, Host& target, Listener& listener) 
   Connection connection;
   connection.id = next_id_++;
   connection.ends[0].host = source.id();
+  const SocketAddress chosen = op->to.is_loopback() ? op->to : source.address();
   connection.ends[0].local =
-      (op->to.is_loopback() ? op->to : source.address()).WithPort(source.TakePort());
+      (op->source == SocketAddress() ? chosen : op->source).WithPort(source.TakePort());
   connection.ends[1].host = target.id();
   connection.ends[1].local = op->to;
   world_.Trace(TraceKind::kConnect, backend->id(), connection.id);

@@ -84,9 +84,11 @@ void Io::Accept(Op* op, Fd listener) {
   backend_->world().network().Accept(token, descriptor.object);
 }
 
-void Io::Connect(Op* op, const SocketAddress& to) {
+void Io::ConnectFrom(Op* op, const SocketAddress& from, const SocketAddress& to) {
   OpToken token;
-  backend_->Start(op, IoVerb::kConnect, Fd(), &token).to = to;
+  PendingOp& pending = backend_->Start(op, IoVerb::kConnect, Fd(), &token);
+  pending.to = to;
+  pending.source = from;
   backend_->world().network().Connect(token);
 }
 

@@ -92,11 +92,11 @@ void Io::Backend::Queue(Op* op, const Request& request) {
   Submit(TakeSlot(op, request));
 }
 
-void Io::Backend::Connect(Op* op, const SocketAddress& to) {
+void Io::Backend::Connect(Op* op, const SocketAddress& from, const SocketAddress& to) {
   const uint32_t side = addresses_.Take();
   ConnectAddress& address = addresses_.At(side);
   address.bytes = ToKernelAddress(to, &address.storage);
-  const int made = MakeConnectingSocket(to);
+  const int made = MakeConnectingSocket(from, to);
   const uint32_t index =
       TakeSlot(op, {.kind = OpKind::kConnect, .fd = Fd(std::max(made, -1)), .offset = side});
   if (made < 0) {

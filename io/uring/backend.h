@@ -43,7 +43,7 @@ class Io::Backend {
   absl::Status Create();
 
   void Queue(Op* op, const Request& request);
-  void Connect(Op* op, const SocketAddress& to);
+  void Connect(Op* op, const SocketAddress& from, const SocketAddress& to);
   void Read(Op* op, Fd file, MutableBytes into, Offset at);
   void Truncate(Op* op, Fd file, uint64_t bytes);
   void Cancel(Op* op);

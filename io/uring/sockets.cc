@@ -50,6 +50,17 @@ bool SetListenerOptions(int socket, const SocketAddress& address) {
   return family && SetOption(socket, SOL_SOCKET, SO_REUSEADDR, 1) && SetTcpOptions(socket);
 }
 
+// The port is chosen when the other end is known: a bind would take one for all destinations.
+bool BindConnecting(int socket, const SocketAddress& from) {
+  if (from == SocketAddress()) {
+    return true;
+  }
+  sockaddr_storage storage{};
+  const socklen_t bytes = ToKernelAddress(from, &storage);
+  return SetOption(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) &&
+         bind(socket, reinterpret_cast<sockaddr*>(&storage), bytes) == 0;
+}
+
 bool SharePort(int socket) {
   return SetOption(socket, SOL_SOCKET, SO_REUSEPORT, 1);
 }
@@ -158,12 +169,12 @@ absl::StatusOr<Fd> MakeFirstListener(const SocketAddress& address, int backlog) 
                            StartListening(made, address, backlog) && SharePort(made));
 }
 
-int MakeConnectingSocket(const SocketAddress& to) {
+int MakeConnectingSocket(const SocketAddress& from, const SocketAddress& to) {
   const int made = socket(FamilyOf(to), SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (made < 0) {
     return -errno;
   }
-  if (!SetTcpOptions(made)) {
+  if (!SetTcpOptions(made) || !BindConnecting(made, from)) {
     const int error = errno;
     close(made);
     return -error;

@@ -16,8 +16,8 @@ SocketAddress FromKernelAddress(const sockaddr_storage& address);
 
 absl::StatusOr<Fd> MakeListener(const SocketAddress& address, int backlog);
 absl::StatusOr<Fd> MakeFirstListener(const SocketAddress& address, int backlog);
-// A descriptor, or -errno.
-int MakeConnectingSocket(const SocketAddress& to);
+// A descriptor, or -errno. A default `from` leaves the choice to the kernel.
+int MakeConnectingSocket(const SocketAddress& from, const SocketAddress& to);
 
 // 0.0.0.0:0 when the socket has none (any more).
 SocketAddress LocalAddressOf(Fd socket);

@@ -2,8 +2,9 @@
 //
 // How a turn spends system calls: every queued op is an entry in shared memory; one io_uring_enter
 // hands them over, runs what is due and waits. Calls beyond that: one more enter per
-// `submission_entries` ops queued in a turn, shutdown and close of a socket, four for a connect.
-// Accepted sockets inherit their options from the listener, receiving and sending need none.
+// `submission_entries` ops queued in a turn, shutdown and close of a socket, four for a connect and
+// two more when it comes from an address. Accepted sockets inherit their options from the listener,
+// receiving and sending need none.
 // Linux 6.13 and newer run at most 20 pieces of deferred work at a time, twice an enter, so one
 // turn brings about 40 receives however many sockets are ready; the next turn does not wait.
 //
@@ -130,8 +131,8 @@ void Io::Accept(Op* op, Fd listener) {
   backend_->Queue(op, {.kind = OpKind::kAccept, .fd = listener});
 }
 
-void Io::Connect(Op* op, const SocketAddress& to) {
-  backend_->Connect(op, to);
+void Io::ConnectFrom(Op* op, const SocketAddress& from, const SocketAddress& to) {
+  backend_->Connect(op, from, to);
 }
 
 void Io::Receive(Op* op, Fd socket) {

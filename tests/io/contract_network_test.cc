@@ -85,6 +85,32 @@ TEST_F(ContractNetwork, BothEndsAgreeOnTheirAddresses) {
   EXPECT_EQ(io().PeerAddress(pair.server), peer().LocalAddress(pair.client));
 }
 
+TEST_F(ContractNetwork, ConnectingFromAnAddressOfThisHostShowsIt) {
+  const Fd listener = Listen();
+  const SocketAddress own = SocketAddress::V4({127, 0, 0, 9}, 0);  // not what would be chosen
+  Recorder accept;
+  Recorder connect;
+  io().Accept(accept.op(), listener);
+  io().ConnectFrom(connect.op(), own, io().LocalAddress(listener));
+  EXPECT_TRUE(AwaitEvents(accept, 1));
+  EXPECT_TRUE(Await(connect));
+  ASSERT_TRUE(connect.last().ok());
+  const Fd server = Keep(io(), accept.events().front().fd);
+  const Fd client = Keep(io(), connect.last().fd);
+  EXPECT_EQ(io().PeerAddress(server).WithPort(0), own);
+  EXPECT_EQ(io().PeerAddress(server), io().LocalAddress(client));
+  io().Cancel(accept.op());
+  EXPECT_TRUE(Await(accept));
+}
+
+TEST_F(ContractNetwork, ConnectingFromAForeignAddressFails) {
+  const Fd listener = Listen();
+  const SocketAddress foreign = SocketAddress::V4({192, 0, 2, 1}, 0);
+  const SocketAddress to = io().LocalAddress(listener);
+  const Event result = Run([&](Op* op) { io().ConnectFrom(op, foreign, to); });
+  EXPECT_EQ(result.error, IoError::kUnreachable);
+}
+
 TEST_F(ContractNetwork, AcceptGoesOnUntilItIsCanceled) {
   const Fd listener = Listen();
   Recorder accept;

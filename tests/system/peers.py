@@ -148,6 +148,7 @@ scache    unix  -  -  n  -   1  scache
 
     def __init__(self, directory, port, next_port, settings=None, processes=100):
         self.directory = directory
+        self.port = port
         self.queue = os.path.join(directory, "queue")
         self.config = os.path.join(directory, "etc")
         self.settings = self.base_settings(next_port) | (settings or {})
@@ -157,11 +158,14 @@ scache    unix  -  -  n  -   1  scache
         with open(os.path.join(self.config, "master.cf"), "w", encoding="ascii") as file:
             file.write(self.SERVICES.lstrip() % {"port": port, "processes": processes})
         shutil.copy(f"{ROOT}/usr/share/postfix/dynamicmaps.cf", self.config)
+        self.start()
+
+    def start(self):
         self.process = subprocess.Popen(
             [program("run-postfix"), f"{ROOT}/usr/lib/postfix/sbin/master", "-d", "-c",
              self.config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True)
-        wait_port(port, self.process)
+        wait_port(self.port, self.process)
 
     @staticmethod
     def available():
@@ -209,13 +213,15 @@ scache    unix  -  -  n  -   1  scache
                 os.chmod(path, 0o755 if name == "public" else 0o700)
 
     def processes(self):
-        """All of its pids: master and the children in its process group."""
+        """All of its pids that live: master and the children in its process group."""
         pids = []
-        for name in os.listdir("/proc"):
+        for name in filter(str.isdigit, os.listdir("/proc")):
             try:
-                if name.isdigit() and os.getpgid(int(name)) == self.process.pid:
-                    pids.append(int(name))
-            except ProcessLookupError:
+                if os.getpgid(int(name)) == self.process.pid:
+                    with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
+                        if file.read().rpartition(")")[2].split()[0] != "Z":
+                            pids.append(int(name))
+            except (ProcessLookupError, FileNotFoundError):
                 pass
         return pids
 
@@ -228,8 +234,16 @@ scache    unix  -  -  n  -   1  scache
         end = time.monotonic() + 10
         while self.processes() and time.monotonic() < end:
             time.sleep(0.02)
-        for pid in self.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        self.kill()
+
+    def kill(self):
+        """SIGKILL to every process of it."""
+        end = time.monotonic() + 10
+        while (pids := self.processes()) and time.monotonic() < end:
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.005)
+        self.process.wait(10)

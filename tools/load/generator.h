@@ -1,0 +1,128 @@
+// tools/load/generator.h -- the run: arrivals, connections, the clock; closed loop and open loop.
+//
+// Closed loop: every connection sends its next message when the last one is answered, so a server
+// that stalls is asked less. Open loop: messages become due at a fixed rate whatever the server
+// does, and their latency counts from that moment, whenever a connection was free to send them.
+//
+// Life:     Start(), Turn() until finished().
+// Owns:     all connections.
+// Turn:     one enter of the ring sends all that the turn has queued.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/base/random.h"
+#include "core/queue/timer_wheel.h"
+#include "io/io.h"
+#include "io/tls/context.h"
+#include "tools/load/message_maker.h"
+#include "tools/load/nuisance.h"
+#include "tools/load/score.h"
+#include "tools/load/sender.h"
+#include "tools/traffic/ledger_file.h"
+
+namespace backstay {
+
+struct LoadPlan {
+  SenderPlan sender;
+  MessageMaker::Plan messages;
+  size_t connections = 1;
+  uint64_t messages_max = 0;  // 0: no limit
+  double rate = 0;            // messages/s that become due; 0: closed loop
+  bool poisson = false;       // at random moments instead of even ones
+  absl::Duration warm_up = absl::ZeroDuration();
+  absl::Duration duration = absl::InfiniteDuration();  // behind the warm-up
+  size_t idle = 0;
+  size_t slow_drips = 0;
+  size_t unread = 0;
+  uint32_t cut_percent = 0;
+  uint32_t sources = 0;  // 0: the kernel chooses; else 127.1.0.1 and so many that follow it
+  std::string ledger;
+};
+
+class Generator : private SenderHome {
+ public:
+  Generator(Io& io, LoadPlan plan);
+  Generator(const Generator&) = delete;
+  Generator& operator=(const Generator&) = delete;
+  ~Generator();
+
+  absl::Status Start();
+  void Turn();
+  // No new message; what is on its way is waited for, then the connections end.
+  void Stop();
+  bool finished() const { return phase_ == Phase::kDone; }
+
+  const Score& score() const { return score_; }
+  uint64_t unsent() const { return unsent_ + arrivals_.size(); }
+  size_t ready() const { return ready_; }  // sessions that are past their greeting
+  std::string ExtraJson() const;
+
+ private:
+  enum class Phase : uint8_t {
+    kWarmUp,
+    kRunning,
+    kAwaiting,  // answers to what was sent
+    kClosing,
+    kDone
+  };
+  Supply NextDraft(Sender& sender, Draft& draft) override;
+  void OnSenderIdle(Sender& sender) override;
+  void OnSenderReady(Sender& sender) override;
+  void OnDraftEnded(const Draft& draft, const Ending& ending) override;
+  void OnSenderClosed(Sender& sender, const Ending& ending) override;
+  std::unique_ptr<TlsSession> MakeTlsSession() override;
+
+  bool open_loop() const { return plan_.rate > 0; }
+  bool issuing() const { return phase_ == Phase::kWarmUp || phase_ == Phase::kRunning; }
+  bool exhausted() const;
+  SocketAddress SourceOf(size_t index) const;
+  void MakeClients();
+  void AdvancePhase();
+  void TakeArrivals();
+  void AssignArrivals();
+  void StartCold();
+  Draft MakeDraft(Instant intended);
+  Instant NextWake() const;
+  void CloseAll();
+  bool AllClosed() const;
+
+  Io& io_;
+  const LoadPlan plan_;
+  const SenderPlan staying_;
+  MessageMaker maker_;
+  TimerWheel wheel_;
+  Random random_;
+  std::unique_ptr<const TlsContext> tls_;
+  LedgerFile ledger_;
+  Score score_;
+  Phase phase_ = Phase::kWarmUp;
+  Instant phase_end_;
+  uint64_t next_number_ = 0;
+  uint64_t outstanding_ = 0;  // drafts that have not ended
+  uint64_t unsent_ = 0;
+  size_t connecting_ = 0;
+  size_t ready_ = 0;
+  Instant next_arrival_;
+  std::deque<Instant> arrivals_;  // due, not sent
+  struct Resting {
+    Instant until;
+    Sender* sender;
+  };
+  std::deque<Resting> resting_;  // thrown out, in order
+  List<Sender> cold_;            // closed, may start
+  List<Sender> absent_;          // the same of those that only stay
+  List<Sender> idle_;            // greeted, without a message
+  List<Stream> outbox_;
+  List<PendingHandshake> handshakes_;
+  std::string scratch_;
+  std::vector<std::unique_ptr<Sender>> senders_;
+  std::vector<std::unique_ptr<Nuisance>> nuisances_;
+};
+
+}  // namespace backstay

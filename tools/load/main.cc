@@ -1,0 +1,287 @@
+// tools/load/main.cc -- backstay-load: flags, progress, the result.
+//
+// Exit codes: 0; 1 nothing was acknowledged, or --require-all and something was not; 64 usage; 69
+// the kernel lacks what is needed; 73 a file; 74 the result cannot be written.
+#include <fmt/format.h>
+#include <malloc.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/status_macros.h"
+#include "io/uring/probe.h"
+#include "io/uring/uring_io.h"
+#include "tools/load/generator.h"
+#include "tools/load/replay.h"
+
+namespace backstay {
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 64;
+constexpr int kExitKernel = 69;
+constexpr int kExitFile = 73;
+constexpr int kExitOutput = 74;
+constexpr uint32_t kRunMask = 0xffffff;  // MessageMaker: ids have 24 bits for it
+
+struct Flags {
+  std::string server;
+  std::string pipelining = "off";
+  std::string size = "4KiB";
+  std::string domains = "example.com";
+  std::string replay;
+  std::string duration;
+  std::string warm_up = "0";
+  std::string timeout = "60s";
+  std::string json;
+  bool greet_only = false;
+  bool quiet = false;
+  bool require_all = false;
+  LoadPlan plan;
+};
+
+volatile sig_atomic_t g_stop = 0;
+
+void OnSignal(int) {
+  g_stop = 1;
+}
+
+int Complain(int code, const absl::Status& status) {
+  std::fprintf(stderr, "backstay-load: %s\n", std::string(status.message()).c_str());
+  return code;
+}
+
+absl::StatusOr<absl::Duration> DurationOf(const std::string& flag, const std::string& text) {
+  absl::Duration duration;
+  if (!absl::ParseDuration(text, &duration) || duration < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: \"{}\" is no duration, such as 500ms, 10s or 2m", flag, text));
+  }
+  return duration;
+}
+
+// "example.com,example.org", or a number: domain-0.example and so on.
+std::vector<std::string> DomainsOf(const std::string& text) {
+  std::vector<std::string> domains;
+  if (text.find_first_not_of("0123456789") == std::string::npos && text.size() < 9) {
+    for (int number = 0; number < std::stoi(text); ++number) {
+      domains.push_back(fmt::format("domain-{}.example", number));
+    }
+    return domains;
+  }
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    domains.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return domains;
+}
+
+absl::Status Complete(Flags& flags) {
+  LoadPlan& plan = flags.plan;
+  const std::optional<SocketAddress> server = SocketAddress::Parse(flags.server);
+  if (!server.has_value()) {
+    return absl::InvalidArgumentError(
+        fmt::format("\"{}\" is no address with a port, such as 127.0.0.1:2525", flags.server));
+  }
+  if (plan.sources > 0 && server->is_v6()) {
+    return absl::InvalidArgumentError("--sources: of 127.0.0.0/8, so the server must be IPv4");
+  }
+  plan.sender.server = *server;
+  plan.sender.pipelining = flags.pipelining == "chained"    ? Pipelining::kChained
+                           : flags.pipelining == "envelope" ? Pipelining::kEnvelope
+                                                            : Pipelining::kOff;
+  if (flags.greet_only) {
+    plan.sender.purpose = SenderPlan::Purpose::kLeave;
+  }
+  ASSIGN_OR_RETURN(plan.messages.sizes, SizePlan::Parse(flags.size));
+  plan.messages.domains = DomainsOf(flags.domains);
+  if (plan.messages.domains.empty()) {
+    return absl::InvalidArgumentError("--domains: none");
+  }
+  ASSIGN_OR_RETURN(plan.warm_up, DurationOf("--warm-up", flags.warm_up));
+  ASSIGN_OR_RETURN(plan.sender.reply_timeout, DurationOf("--timeout", flags.timeout));
+  if (!flags.duration.empty()) {
+    ASSIGN_OR_RETURN(plan.duration, DurationOf("--duration", flags.duration));
+  } else if (plan.messages_max == 0) {
+    return absl::InvalidArgumentError("--messages or --duration: without one it would never end");
+  }
+  return absl::OkStatus();
+}
+
+void AddFlags(CLI::App& app, Flags& flags) {
+  LoadPlan& plan = flags.plan;
+  app.add_option("SERVER", flags.server, "address and port: 127.0.0.1:2525")->required();
+  app.add_option("--connections", plan.connections, "at the same time")->type_name("N");
+  app.add_option("--messages", plan.messages_max, "so many in all")->type_name("N");
+  app.add_option("--duration", flags.duration, "so long, behind the warm-up")->type_name("TIME");
+  app.add_option("--warm-up", flags.warm_up, "so long nothing is counted")->type_name("TIME");
+  app.add_option("--per-connection", plan.sender.messages_max, "then QUIT; 0: no limit")
+      ->type_name("N");
+  app.add_option("--rate", plan.rate,
+                 "open loop: messages/s become due, whatever the server does; latency counts from "
+                 "that moment")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  app.add_flag("--poisson", plan.poisson, "due at random moments instead of even ones");
+  app.add_option("--pipelining", flags.pipelining,
+                 "off; envelope: MAIL to DATA in one piece (also without a value); chained: and "
+                 "the next one behind each end of data")
+      ->expected(0, 1)
+      ->default_str("envelope")
+      ->check(CLI::IsMember({"off", "envelope", "chained"}))
+      ->type_name("HOW");
+  app.add_flag("--tls", plan.sender.tls, "STARTTLS, whatever the certificate");
+  app.add_flag("--greet-only", flags.greet_only, "no message: greeting, EHLO, TLS, QUIT, again");
+  app.add_option("--size", flags.size,
+                 "of a message: 4KiB, 1KiB-64KiB, or with weights 2KiB:60,16KiB:30,1MiB:10")
+      ->type_name("SIZES");
+  app.add_option("--replay", flags.replay, "real messages: an mbox, or a folder of .eml files")
+      ->type_name("PATH");
+  app.add_option("--recipients", plan.messages.recipients, "of each message")
+      ->check(CLI::Range(1, 10000))
+      ->type_name("N");
+  app.add_option("--domains", flags.domains, "of the recipients in turn: a list, or how many")
+      ->type_name("NAMES");
+  app.add_option("--sources", plan.sources, "come from so many addresses, 127.1.0.1 and on")
+      ->check(CLI::Range(0, 16'000'000 - 0x10000))
+      ->type_name("N");
+  app.add_option("--idle", plan.idle, "beside them, clients that greet and stay")->type_name("N");
+  app.add_option("--slow-drip", plan.slow_drips, "beside them, clients that send a byte a second")
+      ->type_name("N");
+  app.add_option("--no-read", plan.unread, "beside them, clients that never read")->type_name("N");
+  app.add_option("--cut", plan.cut_percent, "of 100 messages, so many end in a cut connection")
+      ->check(CLI::Range(0, 100))
+      ->type_name("N");
+  app.add_option("--timeout", flags.timeout, "for each reply")->type_name("TIME");
+  app.add_option("--seed", plan.messages.seed, "of sizes, moments and cuts")->type_name("N");
+  app.add_option("--run", plan.messages.run, "the first six digits of every id; default: random")
+      ->type_name("N");
+  app.add_option("--ledger", plan.ledger, "write a line for each acknowledged recipient")
+      ->type_name("FILE");
+  app.add_option("--json", flags.json, "the result as one JSON object; -: stdout")
+      ->type_name("FILE");
+  app.add_flag("--require-all", flags.require_all, "exit 1 unless every message was acknowledged");
+  app.add_flag("--quiet", flags.quiet, "no progress, no text");
+}
+
+// One line a second, over itself.
+void ShowProgress(const Generator& generator, Instant now, Instant& next) {
+  if (now < next) {
+    return;
+  }
+  next = now + absl::Seconds(1);
+  std::fprintf(stderr, "\r\033[K%s",
+               generator.score().ProgressLine(now, generator.unsent()).c_str());
+}
+
+bool WriteJson(const Generator& generator, Io& io, const Flags& flags) {
+  const UringCounters& counters = CountersOf(io);
+  const std::string extra = fmt::format(
+      "{},\"ring\":{{\"turns\":{},\"enters\":{},\"completions\":{}}},\"options\":{{\"server\":"
+      "\"{}\",\"connections\":{},\"pipelining\":\"{}\",\"tls\":{},\"size\":\"{}\",\"recipients\":{}"
+      ","
+      "\"rate\":{},\"run\":{}}}",
+      generator.ExtraJson(), counters.turns, counters.enters, counters.completions, flags.server,
+      flags.plan.connections, flags.pipelining, flags.plan.sender.tls, flags.size,
+      flags.plan.messages.recipients, flags.plan.rate, flags.plan.messages.run);
+  const std::string json = generator.score().Json(extra) + "\n";
+  const bool to_stdout = flags.json == "-";
+  std::FILE* file = to_stdout ? stdout : std::fopen(flags.json.c_str(), "w");
+  if (file == nullptr) {
+    return false;
+  }
+  const bool written = std::fwrite(json.data(), 1, json.size(), file) == json.size();
+  return (to_stdout ? std::fflush(file) : std::fclose(file)) == 0 && written;
+}
+
+int Run(Io& io, const Flags& flags) {
+  Generator generator(io, flags.plan);
+  const absl::Status started = generator.Start();
+  if (!started.ok()) {
+    return Complain(kExitFile, started);
+  }
+  const bool live = !flags.quiet && isatty(STDERR_FILENO) != 0;
+  Instant next_line = io.Now() + absl::Seconds(1);
+  while (!generator.finished()) {
+    generator.Turn();
+    if (g_stop != 0) {
+      generator.Stop();
+    }
+    if (live) {
+      ShowProgress(generator, io.Now(), next_line);
+    }
+  }
+  if (live) {
+    std::fputs("\r\033[K", stderr);
+  }
+  const Score& score = generator.score();
+  if (!flags.quiet) {
+    std::fputs(score.Text().c_str(), flags.json == "-" ? stderr : stdout);
+  }
+  if (!flags.json.empty() && !WriteJson(generator, io, flags)) {
+    return Complain(kExitOutput, absl::DataLossError("cannot write " + flags.json));
+  }
+  const bool none = score.acknowledged() == 0 &&
+                    flags.plan.sender.purpose == SenderPlan::Purpose::kSend &&
+                    flags.plan.connections > 0;
+  const bool missing =
+      flags.require_all &&
+      (score.errors() > 0 || generator.unsent() > 0 ||
+       (flags.plan.messages_max > 0 && score.acknowledged() < flags.plan.messages_max));
+  return none || missing ? kExitFailed : 0;
+}
+
+int Main(int argc, char** argv) {
+  // Buffers come and go; the heap need not be given back and faulted in again for each message.
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  mallopt(M_TOP_PAD, 1 << 20);
+  Flags flags;
+  CLI::App app{"backstay-load: sends mail as fast, as evenly or as badly as it is told.",
+               "backstay-load"};
+  app.set_version_flag("--version", "backstay-load " BACKSTAY_VERSION);
+  app.get_formatter()->label("REQUIRED", "");
+  AddFlags(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  const absl::Status complete = Complete(flags);
+  if (!complete.ok()) {
+    return Complain(kExitUsage, complete);
+  }
+  if (!flags.replay.empty()) {
+    absl::StatusOr<std::vector<std::string>> replay = LoadReplay(flags.replay);
+    if (!replay.ok()) {
+      return Complain(kExitFile, replay.status());
+    }
+    flags.plan.messages.replay = std::move(replay).value();
+  }
+  static_cast<void>(RaiseLimits());
+  const absl::StatusOr<std::unique_ptr<Io>> io = MakeUringIo(UringOptions{});
+  if (!io.ok()) {
+    return Complain(kExitKernel, io.status());
+  }
+  if (flags.plan.messages.run == 0) {
+    flags.plan.messages.run = static_cast<uint32_t>((*io)->random().Next() & kRunMask);
+  }
+  struct sigaction action {};
+  action.sa_handler = &OnSignal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  return Run(**io, flags);
+}
+
+}  // namespace
+}  // namespace backstay
+
+int main(int argc, char** argv) {
+  return backstay::Main(argc, argv);
+}

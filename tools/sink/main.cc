@@ -1,0 +1,178 @@
+// tools/sink/main.cc -- backstay-sink: flags or a script file, signals, the result.
+//
+// SIGUSR1 writes the result so far, SIGTERM and SIGINT the last one. Exit codes: 0; 64 usage; 69
+// the kernel lacks what is needed; 73 a file or an address; 74 the result cannot be written.
+#include <fmt/format.h>
+#include <malloc.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/uring/probe.h"
+#include "io/uring/uring_io.h"
+#include "tools/sink/sink_server.h"
+
+namespace backstay {
+namespace {
+
+constexpr int kExitUsage = 64;
+constexpr int kExitKernel = 69;
+constexpr int kExitFile = 73;
+constexpr int kExitOutput = 74;
+
+constexpr const char* kFooter =
+    "A rule is PHASE [N%] [from TIME] [until TIME] [only TEXT] ACTION:\n"
+    "  phases   connect ehlo mail rcpt data content end\n"
+    "  actions  delay TIME | stall | cut | CODE TEXT\n"
+    "  --rule 'rcpt 10% 450 4.2.1 try later' --rule 'end delay 200ms' --outage '10s 20s every "
+    "60s'\n"
+    "A script (--script FILE) is TOML with the same names: rule = [\"...\", \"...\"].\n"
+    "SIGUSR1 writes the result so far, SIGTERM the last one.";
+
+struct Flags {
+  std::vector<std::string> listen = {"127.0.0.1:2526"};
+  std::vector<std::string> rules;
+  std::vector<std::string> outages;
+  std::string certificate;
+  std::string private_key;
+  std::string json = "-";
+  bool no_pipelining = false;
+  SinkPlan plan;
+};
+
+volatile sig_atomic_t g_stop = 0;
+volatile sig_atomic_t g_report = 0;
+
+void OnSignal(int signal) {
+  (signal == SIGUSR1 ? g_report : g_stop) = 1;
+}
+
+int Complain(int code, const std::string& text) {
+  std::fprintf(stderr, "backstay-sink: %s\n", text.c_str());
+  return code;
+}
+
+void AddFlags(CLI::App& app, Flags& flags) {
+  SinkPlan& plan = flags.plan;
+  app.set_config("--script", "", "TOML with the names of these flags");
+  app.add_option("--listen", flags.listen, "addresses with ports (default 127.0.0.1:2526)");
+  app.add_option("--rule", flags.rules, "what happens instead of taking mail")
+      ->allow_extra_args(false);
+  app.add_option("--outage", flags.outages, "FROM UNTIL [every TIME]: nobody answers")
+      ->allow_extra_args(false);
+  app.add_option("--seed", plan.seed, "of what happens in N%")->type_name("N");
+  app.add_option("--hostname", plan.manners.hostname, "in the greeting")->type_name("NAME");
+  app.add_option("--max-connections", plan.connections_max, "beyond it 421; 0: no limit")
+      ->type_name("N");
+  app.add_option("--max-messages", plan.manners.messages_max,
+                 "of a connection, then 421; 0: no limit")
+      ->type_name("N");
+  app.add_flag("--no-pipelining", flags.no_pipelining, "do not offer it");
+  app.add_option("--certificate", flags.certificate, "PEM; offers STARTTLS")->type_name("FILE");
+  app.add_option("--private-key", flags.private_key, "PEM")->type_name("FILE");
+  app.add_option("--ledger", plan.ledger, "write a line for each delivery that was taken")
+      ->type_name("FILE");
+  app.add_option("--json", flags.json, "where the result goes (default -: stdout)")
+      ->type_name("FILE");
+  app.footer(kFooter);
+}
+
+absl::Status Complete(Flags& flags) {
+  for (const std::string& text : flags.listen) {
+    const std::optional<SocketAddress> address = SocketAddress::Parse(text);
+    if (!address.has_value()) {
+      return absl::InvalidArgumentError(fmt::format("\"{}\" is no address with a port", text));
+    }
+    flags.plan.listen.push_back(*address);
+  }
+  absl::Status status;
+  for (const std::string& rule : flags.rules) {
+    status.Update(flags.plan.script.AddRule(rule));
+  }
+  for (const std::string& outage : flags.outages) {
+    status.Update(flags.plan.script.AddOutage(outage));
+  }
+  flags.plan.manners.pipelining = !flags.no_pipelining;
+  if (flags.certificate.empty() != flags.private_key.empty()) {
+    status.Update(absl::InvalidArgumentError("--certificate and --private-key go together"));
+  } else if (!flags.certificate.empty()) {
+    flags.plan.certificate = {.certificate = flags.certificate, .private_key = flags.private_key};
+  }
+  return status;
+}
+
+bool WriteJson(const std::string& json, const std::string& path) {
+  const bool to_stdout = path == "-";
+  std::FILE* file = to_stdout ? stdout : std::fopen((path + ".new").c_str(), "w");
+  if (file == nullptr) {
+    return false;
+  }
+  const bool written = std::fprintf(file, "%s\n", json.c_str()) > 0;
+  const bool closed = (to_stdout ? std::fflush(file) : std::fclose(file)) == 0;
+  return written && closed &&
+         (to_stdout || std::rename((path + ".new").c_str(), path.c_str()) == 0);
+}
+
+int Run(Io& io, Flags& flags) {
+  SinkServer server(io, std::move(flags.plan));
+  const absl::Status started = server.Start();
+  if (!started.ok()) {
+    return Complain(kExitFile, std::string(started.message()));
+  }
+  int code = 0;
+  while (!server.finished()) {
+    server.Turn();
+    if (g_stop != 0) {
+      server.Stop();
+    }
+    if (g_report != 0) {
+      g_report = 0;
+      server.FlushLedger();
+      code = WriteJson(server.Json(), flags.json) ? code : kExitOutput;
+    }
+  }
+  return WriteJson(server.Json(), flags.json) ? code
+                                              : Complain(kExitOutput, "cannot write " + flags.json);
+}
+
+int Main(int argc, char** argv) {
+  // Buffers come and go; the heap need not be given back and faulted in again for each message.
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  mallopt(M_TOP_PAD, 1 << 20);
+  Flags flags;
+  CLI::App app{"backstay-sink: a primary that does what it is told.", "backstay-sink"};
+  app.set_version_flag("--version", "backstay-sink " BACKSTAY_VERSION);
+  AddFlags(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  const absl::Status complete = Complete(flags);
+  if (!complete.ok()) {
+    return Complain(kExitUsage, std::string(complete.message()));
+  }
+  static_cast<void>(RaiseLimits());
+  const absl::StatusOr<std::unique_ptr<Io>> io = MakeUringIo(UringOptions{});
+  if (!io.ok()) {
+    return Complain(kExitKernel, std::string(io.status().message()));
+  }
+  struct sigaction action {};
+  action.sa_handler = &OnSignal;
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
+    sigaction(signal, &action, nullptr);
+  }
+  ::signal(SIGPIPE, SIG_IGN);
+  return Run(**io, flags);
+}
+
+}  // namespace
+}  // namespace backstay
+
+int main(int argc, char** argv) {
+  return backstay::Main(argc, argv);
+}
