@@ -41,6 +41,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
   }
 
   void OnCommand(const std::string& line) {
+    owner_.heard_.push_back(line);
     const std::string verb = line.substr(0, 4);
     const std::string path =
         line.find('<') == std::string::npos
@@ -65,6 +66,11 @@ class ScriptedPrimary::Connection : private StreamEvents {
           "DATA", "", mail_.recipients.empty() ? "503 5.5.1 no recipients" : "354 go on");
       in_data_ = reply.starts_with("3");
       Say(reply);
+    } else if (line.starts_with("XCLIENT ")) {
+      mail_ = ReceivedMail();
+      Say(owner_.ReplyTo("XCLIENT", "", "220 primary.example ESMTP"));
+    } else if (line.starts_with("XFORWARD ")) {
+      Say(owner_.ReplyTo("XFORWARD", "", "250 2.0.0 ok"));
     } else if (verb == "QUIT") {
       Say("221 2.0.0 bye");
       stream_.CloseAfterSend();
