@@ -396,9 +396,12 @@ std::string Dialogue::ConfigText() const {
   std::string domain;
   std::string retry;
   std::string name = "example.com";
+  std::string shards = "1";
   for (const auto& [key, value] : settings_) {
     if (key == "domain") {
       name = value;
+    } else if (key == "shards") {
+      shards = value;
     } else if (key == "recipients") {
       domain += fmt::format("recipients = \"{}\"\n", value);
     } else if (key == "profile") {
@@ -411,11 +414,11 @@ std::string Dialogue::ConfigText() const {
     }
   }
   return fmt::format(
-      "hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = 1\n{}"
+      "hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = {}\n{}"
       "[spool]\ndirectory = \"/spool\"\nsegment_size = \"4MiB\"\nreserve = \"8MiB\"\n"
       "{}[retry]\n{}[admin]\nlisten = \"\"\n[[domain]]\nname = \"{}\"\nprimary = "
       "[\"10.0.0.3:25\"]\n{}",
-      smtp, tls_, retry, name, domain);
+      shards, smtp, tls_, retry, name, domain);
 }
 
 void Dialogue::EnsureStarted() {

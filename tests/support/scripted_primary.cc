@@ -31,7 +31,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
       mail_.content += (line.starts_with(".") ? line.substr(1) : line) + "\r\n";
       return;
     }
-    in_data_ = false;
+    in_data_ = mail_taken_ = false;
     const std::string reply = owner_.ReplyTo("EOD", mail_.reverse_path, "250 2.0.0 stored");
     if (reply.starts_with("2")) {
       owner_.mails_.push_back(mail_);
@@ -54,9 +54,12 @@ class ScriptedPrimary::Connection : private StreamEvents {
     } else if (verb == "MAIL") {
       mail_ = ReceivedMail();
       mail_.reverse_path = path;
-      Say(owner_.ReplyTo("MAIL", path, "250 2.1.0 ok"));
+      const std::string reply = owner_.ReplyTo("MAIL", path, "250 2.1.0 ok");
+      mail_taken_ = reply.starts_with("2");
+      Say(reply);
     } else if (verb == "RCPT") {
-      const std::string reply = owner_.ReplyTo("RCPT", path, "250 2.1.5 ok");
+      const std::string reply =
+          mail_taken_ ? owner_.ReplyTo("RCPT", path, "250 2.1.5 ok") : "503 5.5.1 need MAIL";
       if (reply.starts_with("2")) {
         mail_.recipients.push_back(path);
       }
@@ -92,6 +95,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
   Stream stream_;
   std::string input_;
   ReceivedMail mail_;
+  bool mail_taken_ = false;
   bool in_data_ = false;
   bool closed_ = false;
 };
