@@ -14,10 +14,20 @@ Admission::Client Admission::ClientOf(const std::array<uint8_t, 16>& address, bo
   return client;
 }
 
-Reply Admission::OnConnect(const std::array<uint8_t, 16>& address, bool is_v6) {
+Reply Admission::Enter() {
   if (connections_ >= limits_.connections_max) {
     return replies::kServerFull;
   }
+  ++connections_;
+  return replies::kOk;
+}
+
+void Admission::Leave() {
+  ASSERT(connections_ > 0);
+  --connections_;
+}
+
+Reply Admission::Identify(const std::array<uint8_t, 16>& address, bool is_v6) {
   const Client client = ClientOf(address, is_v6);
   const auto found = clients_.find(client);
   const size_t count = found == clients_.end() ? 0 : found->second;
@@ -25,15 +35,12 @@ Reply Admission::OnConnect(const std::array<uint8_t, 16>& address, bool is_v6) {
     return replies::kTooManyConnections;  // and a refused stranger leaves no entry
   }
   ++clients_[client];
-  ++connections_;
   return replies::kOk;
 }
 
-void Admission::OnDisconnect(const std::array<uint8_t, 16>& address, bool is_v6) {
+void Admission::Forget(const std::array<uint8_t, 16>& address, bool is_v6) {
   const auto found = clients_.find(ClientOf(address, is_v6));
   ASSERT(found != clients_.end());
-  ASSERT(connections_ > 0);
-  --connections_;
   if (--found->second == 0) {
     clients_.erase(found);
   }

@@ -24,9 +24,12 @@ class Admission {
   explicit Admission(const AdmissionLimits& limits) : limits_(limits) {}
   void SetLimits(const AdmissionLimits& limits) { limits_ = limits; }
 
-  // Positive: counted, OnDisconnect is owed. Otherwise the 421 to send.
-  Reply OnConnect(const std::array<uint8_t, 16>& address, bool is_v6);
-  void OnDisconnect(const std::array<uint8_t, 16>& address, bool is_v6);
+  // Two counts, because behind a proxy the client is known later than the connection. Positive:
+  // counted, Leave or Forget is owed. Otherwise the 421 to send.
+  Reply Enter();
+  void Leave();
+  Reply Identify(const std::array<uint8_t, 16>& address, bool is_v6);
+  void Forget(const std::array<uint8_t, 16>& address, bool is_v6);
   size_t connections() const { return connections_; }
   size_t clients() const { return clients_.size(); }
 

@@ -5,6 +5,7 @@
 // See: DESIGN 6 "States", "Down".
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -45,6 +46,8 @@ class Destination {
   bool Feed(DestinationEvent event, Instant now, Random& random);
   // A recipient was delivered: one more connection may be worth it, and a suspicion is over.
   void OnDelivered(Instant now);
+  // Somebody asked: the next probe, if it is down, does not wait.
+  void ProbeNow(Instant now) { next_probe_ = std::min(next_probe_, now); }
   // Operator or reload: look again.
   void Release();
 

@@ -100,6 +100,12 @@ RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   if (name.ends_with('.')) {
     name.remove_suffix(1);
   }
+  // In UTF-8 it has another form, by which it is known.
+  std::string in_ascii;
+  if (std::any_of(name.begin(), name.end(), [](char c) { return c < 0; })) {
+    in_ascii.append(address.substr(0, at + 1)).append(DomainOf(address));
+    name = std::string_view(in_ascii).substr(at + 1);
+  }
   const LowerText domain_name(name);
   const auto found = by_name_.find(domain_name.view());
   if (found == by_name_.end()) {
@@ -109,7 +115,8 @@ RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   if (domain.recipients == DomainPolicy::Recipients::kAny) {
     return {replies::kRcptOk, address, domain.name};
   }
-  const LowerText whole(address.substr(0, at + 1 + name.size()));
+  const LowerText whole(in_ascii.empty() ? address.substr(0, at + 1 + name.size())
+                                         : std::string_view(in_ascii));
   if (whole.view().substr(0, at) == kPostmaster) {
     return {replies::kRcptOk, address, domain.name};
   }

@@ -131,9 +131,6 @@ void ReadListen(ConfigSection& section, SmtpConfig& smtp) {
 void ReadClientLists(ConfigSection& section, SmtpConfig& smtp) {
   const auto read = [&](std::string_view key, std::vector<Network>& networks) {
     section.ReadList(key, kNetworksWanted, &Network::Parse, networks);
-    if (!networks.empty()) {
-      section.NotYet(key);
-    }
   };
   read("proxy_protocol_from", smtp.proxy_protocol_from);
   read("xclient_from", smtp.xclient_from);

@@ -1,6 +1,7 @@
 // core/shard/delivery.cc -- reads a message and sends it, then asks for the next.
 #include "core/shard/delivery.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/check.h"
@@ -55,7 +56,7 @@ void Delivery::OnOutboundReady(OutboundConnection&) {
 }
 
 void Delivery::StartNext() {
-  if (stopping_ || !connection_.ready()) {
+  if (stopping_ || !connection_.ready() || connection_.session().exhausted()) {
     connection_.Quit();
     return;
   }
@@ -121,7 +122,7 @@ bool Delivery::Select() {
     if (!home_.Eligible(*attempt_, recipient, domain)) {
       continue;
     }
-    if (recipients_.size() == kRecipientsPerTransactionMax) {
+    if (!FitsTransaction(domain)) {
       MARK("recipients_in_next_transaction");
       home_.OnMoreRecipients(*attempt_, recipient);
       break;
@@ -130,6 +131,23 @@ bool Delivery::Select() {
     recipient_domains_.push_back(domain);
   }
   return !recipients_.empty();
+}
+
+// One recipient more, of this domain. A primary may take fewer (RFC 9422).
+bool Delivery::FitsTransaction(DomainId domain) const {
+  const PrimaryExtensions& offered = connection_.session().extensions();
+  if (recipients_.size() >= std::min<uint64_t>(kRecipientsPerTransactionMax,
+                                               offered.recipients_max.value_or(UINT64_MAX))) {
+    return false;
+  }
+  if (!offered.recipient_domains_max.has_value()) {
+    return true;
+  }
+  std::vector<DomainId> domains = recipient_domains_;
+  domains.push_back(domain);
+  std::sort(domains.begin(), domains.end());
+  const auto distinct = std::unique(domains.begin(), domains.end()) - domains.begin();
+  return static_cast<uint64_t>(distinct) <= *offered.recipient_domains_max;
 }
 
 void Delivery::OnOutboundContentWanted(OutboundConnection&) {

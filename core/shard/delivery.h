@@ -76,6 +76,7 @@ class Delivery final : public ListNode, private OutboundEvents, private MessageR
   void OnHead(ReadOutcome outcome) override;
   void OnContent(ReadOutcome outcome, Bytes content) override;
   bool Select();
+  bool FitsTransaction(DomainId domain) const;
   void StartNext();
   void EndAttempt();
   void WantContent();

@@ -20,6 +20,17 @@ constexpr absl::Duration kHandshakeMax = absl::Seconds(30);
 
 constexpr std::string_view kQueuedAs = "Ok: queued as ";
 
+// A proxy has its header ready when it connects.
+constexpr absl::Duration kProxyHeaderMax = absl::Seconds(5);
+
+SocketAddress ToSocketAddress(const NumericAddress& address, uint16_t port) {
+  if (address.is_v6) {
+    return SocketAddress::V6(address.bytes, port);
+  }
+  const auto& bytes = address.bytes;
+  return SocketAddress::V4({bytes[0], bytes[1], bytes[2], bytes[3]}, port);
+}
+
 }  // namespace
 
 InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
@@ -35,33 +46,95 @@ InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, Li
 
 InboundConnection::~InboundConnection() = default;
 
-void InboundConnection::Start(Fd socket, uint32_t listener, const SocketAddress& client,
-                              const Reply& refusal) {
+void InboundConnection::Start(const InboundArrival& arrival) {
   ASSERT(transaction_ == nullptr);
-  listener_ = listener;
-  client_ = client;
-  admitted_ = refusal.positive();
+  listener_ = arrival.listener;
+  client_ = arrival.peer;
+  entered_ = arrival.verdict.positive();
   last_progress_ = io_.Now();
-  stream_.Start(socket);
-  if (refusal.positive()) {
-    session_.Greet();
-  } else {
-    session_.GreetWith(refusal);
+  if (entered_ && arrival.proxied) {
+    proxy_header_ = std::make_unique<ProxyHeader>();
   }
-  wheel_.Insert(&idle_timer_, io_.Now() + home_.IdleTimeout());
+  stream_.Start(arrival.socket);
+  wheel_.Insert(&idle_timer_, io_.Now() + Patience());
+  if (!entered_) {
+    Refuse(arrival.verdict);
+  } else if (proxy_header_ == nullptr) {
+    Welcome();
+  }
+}
+
+// The client is known.
+void InboundConnection::Welcome() {
+  const Reply verdict = home_.Identify(client_);
+  identified_ = verdict.positive();
+  if (!identified_) {
+    Leave();  // its place is for others
+    Refuse(verdict);
+    return;
+  }
+  home_.OnWelcome(/*admitted=*/true);
+  session_.Greet();
   Pump();
+}
+
+void InboundConnection::TakeProxyHeader(Bytes& bytes) {
+  switch (proxy_header_->Consume(bytes)) {
+    case ProxyHeader::Result::kIncomplete:
+      return;
+    case ProxyHeader::Result::kError:
+      MARK("no_proxy_header");
+      Refuse(replies::kNoProxyHeader);
+      bytes = {};
+      return;
+    case ProxyHeader::Result::kDone:
+      break;
+  }
+  if (const std::optional<ProxySource>& source = proxy_header_->source(); source.has_value()) {
+    client_ = ToSocketAddress(source->address, source->port);
+  }
+  proxy_header_.reset();
+  SetDeadline(home_.IdleTimeout());
+  Welcome();
+}
+
+// Instead of a greeting.
+void InboundConnection::Refuse(const Reply& reply) {
+  proxy_header_.reset();
+  home_.OnWelcome(/*admitted=*/false);
+  session_.GreetWith(reply);
+  Pump();
+}
+
+void InboundConnection::Leave() {
+  if (std::exchange(entered_, false)) {
+    home_.OnInboundLeft();
+  }
+}
+
+void InboundConnection::ForgetClient() {
+  if (std::exchange(identified_, false)) {
+    home_.Forget(client_);
+  }
 }
 
 size_t InboundConnection::OnStreamBytes(Bytes bytes) {
   if (closing_) {
     return bytes.size();
   }
+  const size_t given = bytes.size();
+  if (proxy_header_ != nullptr) {
+    TakeProxyHeader(bytes);
+    if (bytes.empty() || closing_) {
+      return given;
+    }
+  }
   last_progress_ = io_.Now();
   if (!greeting_sent_) {
     MARK("early_talker");
     session_.TalkedTooEarly();
     Pump();
-    return bytes.size();
+    return given;
   }
   if (spool_.Congested() && session_.in_data()) {
     MARK("inbound_congested");
@@ -139,7 +212,7 @@ void InboundConnection::OnStreamDrained() {
   greeting_sent_ = true;
   last_progress_ = io_.Now();
   if (closing_) {
-    if (!admitted_) {
+    if (!identified_) {
       stream_.Close();  // who was turned away at the door holds no descriptor of ours
     }
     return;
@@ -175,6 +248,8 @@ void InboundConnection::OnStreamClosed() {
   if (std::exchange(handshake_owed_, false)) {
     home_.OnHandshake(/*completed=*/false);
   }
+  ForgetClient();
+  Leave();
   home_.OnInboundClosed(*this);
 }
 
@@ -191,11 +266,11 @@ Reply InboundConnection::OnMail(std::string_view reverse_path, const MailParams&
   }
   ASSERT(transaction_ == nullptr);
   transaction_ = &home_.TakeTransaction();
-  transaction_->Begin(*this, reverse_path, params.body);
+  transaction_->Begin(*this, reverse_path, params);
   return replies::kMailOk;
 }
 
-Reply InboundConnection::OnRcpt(std::string_view address) {
+Reply InboundConnection::OnRcpt(std::string_view address, const RcptParams& params) {
   const RelayVerdict verdict = home_.Relay().Judge(address);
   if (!verdict.reply.positive()) {
     return verdict.reply;
@@ -204,7 +279,7 @@ Reply InboundConnection::OnRcpt(std::string_view address) {
   if (!room.positive()) {
     return room;
   }
-  transaction_->AddRecipient(verdict.address);
+  transaction_->AddRecipient(verdict.address, params);
   return replies::kRcptOk;
 }
 
@@ -224,13 +299,56 @@ void InboundConnection::OnEndOfData(bool has_dot_lines) {
   client.helo = session_.helo();
   client.address = address;
   client.address_literal = literal;
+  client.port = client_.port();
   client.extended = session_.extended();
   client.secure = session_.secure();
+  if (told_ != nullptr) {
+    client.name = told_->name;
+    client.helo = told_->helo.has_value() ? std::string_view(*told_->helo) : client.helo;
+    client.extended = told_->extended.value_or(client.extended);
+  }
   transaction_->Finish(client, has_dot_lines);
 }
 
 void InboundConnection::OnReset() {
   DropTransaction();
+}
+
+Intake::Rights InboundConnection::ClientRights() const {
+  Rights rights = home_.RightsOf(client_);
+  if (told_ != nullptr) {
+    rights.xclient = home_.RightsOf(told_->proxy).xclient;
+  }
+  return rights;
+}
+
+Reply InboundConnection::OnEtrn(std::string_view domain, bool subdomains) {
+  return home_.StartQueue(domain, subdomains);
+}
+
+// HELO and PROTO are of one session of the client, name and address stay until others are told.
+Reply InboundConnection::OnXclient(const XclientAttributes& attributes) {
+  SocketAddress client = client_.WithPort(attributes.port.value_or(0));
+  if (attributes.address.has_value()) {
+    client = ToSocketAddress(*attributes.address, client.port());
+  }
+  ForgetClient();
+  const Reply verdict = home_.Identify(client);
+  identified_ = verdict.positive();
+  if (!identified_) {
+    return verdict;
+  }
+  if (told_ == nullptr) {
+    told_ = std::make_unique<ToldClient>();
+    told_->proxy = client_;
+  }
+  client_ = client;
+  if (attributes.name.has_value() || attributes.address.has_value()) {
+    told_->name = attributes.name.value_or("");  // the name before was another address's
+  }
+  told_->helo = attributes.helo;
+  told_->extended = attributes.extended;
+  return replies::kOk;
 }
 
 void InboundConnection::OnTransactionStored(CommitResult result, std::string_view id) {
@@ -281,12 +399,19 @@ void InboundConnection::ShutDown(bool now_too) {
   Pump();
 }
 
+absl::Duration InboundConnection::Patience() const {
+  if (closing_) {
+    return kGoodbyeMax;
+  }
+  if (proxy_header_ != nullptr) {
+    return kProxyHeaderMax;
+  }
+  return stream_.handshaking() ? kHandshakeMax : home_.IdleTimeout();
+}
+
 // One timer for the life of the connection: it is not moved at every byte, it looks when it fires.
 void InboundConnection::OnIdle() {
-  const absl::Duration patience = closing_                ? kGoodbyeMax
-                                  : stream_.handshaking() ? kHandshakeMax
-                                                          : home_.IdleTimeout();
-  const Instant due = last_progress_ + patience;
+  const Instant due = last_progress_ + Patience();
   const Instant now = io_.Now();
   if (now < due) {
     wheel_.Insert(&idle_timer_, due);
@@ -307,8 +432,13 @@ void InboundConnection::OnIdle() {
     Close();
     return;
   }
-  session_.TimedOut();
   wheel_.Insert(&idle_timer_, now + home_.IdleTimeout());
+  if (proxy_header_ != nullptr) {
+    MARK("proxy_header_deadline");
+    Refuse(replies::kNoProxyHeader);
+    return;
+  }
+  session_.TimedOut();
   Pump();
 }
 

@@ -2,6 +2,7 @@
 //
 // Life:     Start() once with an accepted socket; InboundHome::OnInboundClosed is the last event,
 //           after which the connection may be destroyed (not from inside that call).
+//           A proxy says first whom it speaks for; until then nobody is greeted.
 // Owns:     the socket, the session; borrows a Transaction from its home from MAIL to the end.
 // Turn:     bytes in and replies out; the shard sends all replies of a turn in Outbox order at its
 //           end.
@@ -10,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +19,7 @@
 #include "core/queue/relay_policy.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/transaction.h"
+#include "core/smtp/proxy_header.h"
 #include "core/smtp/server_session.h"
 #include "io/io.h"
 #include "io/stream.h"
@@ -26,6 +29,14 @@
 namespace backstay {
 
 class InboundConnection;
+
+// What a proxy said beside the address.
+struct ToldClient {
+  SocketAddress proxy;  // who said it, and may say more
+  std::string name;     // empty: unknown
+  std::optional<std::string> helo;
+  std::optional<bool> extended;
+};
 
 // What a connection asks of its shard.
 class InboundHome : public TransactionHome {
@@ -42,10 +53,29 @@ class InboundHome : public TransactionHome {
   virtual std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) = 0;
   virtual List<PendingHandshake>& Handshakes() = 0;
   virtual void OnHandshake(bool completed) = 0;
+  // The greeting was said, or a refusal instead of it.
+  virtual void OnWelcome(bool admitted) = 0;
+  // One more connection of this client: positive, and Forget is owed, or why not.
+  virtual Reply Identify(const SocketAddress& client) = 0;
+  virtual void Forget(const SocketAddress& client) = 0;
+  virtual Intake::Rights RightsOf(const SocketAddress& client) const = 0;
+  // The answer to ETRN, whose text is good until the next one.
+  virtual Reply StartQueue(std::string_view domain, bool subdomains) = 0;
+  // What OnAccepted took at the door is given back.
+  virtual void OnInboundLeft() = 0;
   virtual void OnInboundClosed(InboundConnection& connection) = 0;
 
  protected:
   ~InboundHome() = default;
+};
+
+// An accepted socket.
+struct InboundArrival {
+  Fd socket;
+  uint32_t listener = 0;  // the number of the one that accepted it
+  SocketAddress peer;
+  Reply verdict;         // not positive: sent instead of the greeting, and then the end
+  bool proxied = false;  // it begins with a PROXY header
 };
 
 class InboundConnection final : public ListNode,
@@ -57,14 +87,10 @@ class InboundConnection final : public ListNode,
                     const ServerParams& params, InboundHome& home);
   ~InboundConnection();  // closed, or the simulated host crashed
 
-  // `refusal` not positive: sent instead of the greeting, then closed. `listener` is the number of
-  // the one that accepted it.
-  void Start(Fd socket, uint32_t listener, const SocketAddress& client, const Reply& refusal);
-  const SocketAddress& client() const { return client_; }
+  void Start(const InboundArrival& arrival);
   // 421 and close, unless a message is being received or committed and `now_too` is false.
   void ShutDown(bool now_too);
   void CutOff() { Close(); }
-  bool admitted() const { return admitted_; }
 
  private:
   size_t OnStreamBytes(Bytes bytes) override;
@@ -74,11 +100,14 @@ class InboundConnection final : public ListNode,
   void OnStreamClosed() override;
 
   Reply OnMail(std::string_view reverse_path, const MailParams& params) override;
-  Reply OnRcpt(std::string_view address) override;
+  Reply OnRcpt(std::string_view address, const RcptParams& params) override;
   Reply OnData() override;
   void OnContent(Bytes decoded) override;
   void OnEndOfData(bool has_dot_lines) override;
   void OnReset() override;
+  Rights ClientRights() const override;
+  Reply OnEtrn(std::string_view domain, bool subdomains) override;
+  Reply OnXclient(const XclientAttributes& attributes) override;
 
   void OnTransactionStored(CommitResult result, std::string_view id) override;
   class IdleTimer : public Timer {
@@ -101,6 +130,12 @@ class InboundConnection final : public ListNode,
   void OnUncongested();
   void OnIdle();
 
+  void Welcome();
+  void TakeProxyHeader(Bytes& bytes);
+  void Refuse(const Reply& reply);
+  void Leave();
+  void ForgetClient();
+  absl::Duration Patience() const;
   void Pump();
   void SayGoodbye();
   void StartTls();
@@ -118,11 +153,14 @@ class InboundConnection final : public ListNode,
   Stream stream_;
   IdleTimer idle_timer_{this};
   Uncongested uncongested_{this};
-  SocketAddress client_;
+  SocketAddress client_;                       // the peer, or whom a trusted peer speaks for
+  std::unique_ptr<ProxyHeader> proxy_header_;  // not whole yet
+  std::unique_ptr<ToldClient> told_;           // by XCLIENT
   Transaction* transaction_ = nullptr;
   Instant last_progress_;
   uint32_t listener_ = 0;
-  bool admitted_ = false;
+  bool entered_ = false;     // OnInboundLeft is owed
+  bool identified_ = false;  // Forget(client_) is owed
   bool greeting_sent_ = false;
   bool handshake_owed_ = false;  // OnHandshake
   bool closing_ = false;

@@ -34,6 +34,7 @@ struct ShardMessage {
     kDestinationDown,    // from the home shard: no attempts until kDestinationUp
     kProbeFailed,        // from the home shard: a real failed probe happened now
     kDestinationUp,      // from the home shard
+    kGoNow,              // somebody who may ask wants its mail now
     kRule,               // from the desk: see RuleOrder
     kRuleAnswer,         // to the desk
     kAsk,                // from the desk: answer `question`

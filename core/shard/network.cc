@@ -75,4 +75,9 @@ std::string Network::ToString() const {
   return fmt::format("{}/{}", address_.AddressString(), prefix_bits_);
 }
 
+bool Contains(const std::vector<Network>& networks, const SocketAddress& address) {
+  return std::any_of(networks.begin(), networks.end(),
+                     [&](const Network& network) { return network.Contains(address); });
+}
+
 }  // namespace backstay

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "io/socket_address.h"
@@ -26,5 +27,8 @@ class Network {
   SocketAddress address_;  // port 0; no bit set behind prefix_bits_
   int prefix_bits_ = 0;
 };
+
+// In any of them.
+bool Contains(const std::vector<Network>& networks, const SocketAddress& address);
 
 }  // namespace backstay

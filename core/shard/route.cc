@@ -17,6 +17,9 @@ namespace {
 // After a connection that ended badly while the destination counts as up: no hot loop of connects.
 constexpr absl::Duration kPauseAfterBadEnd = absl::Seconds(1);
 
+// Each is a pass through all that waits.
+constexpr absl::Duration kGoNowEvery = absl::Seconds(10);
+
 }  // namespace
 
 Route::Route(const ShardParts& parts, RouteHome& home, uint64_t key)
@@ -290,6 +293,28 @@ void Route::Feed(DestinationEvent event, std::string_view reason) {
   home_.WantDispatch(*this);
 }
 
+bool Route::GoNow(bool ask_others) {
+  const Instant now = parts_.io.Now();
+  if (retired_ || plan_.addresses.empty() || destination_.state() == DestinationState::kHeld) {
+    return false;
+  }
+  if (went_now_.has_value() && now < *went_now_ + kGoNowEvery) {
+    MARK("asked_to_go_again");
+    return true;
+  }
+  went_now_ = now;
+  if (ask_others) {
+    Broadcast(ShardMessage::Kind::kGoNow, "");
+  }
+  if (destination_.may_deliver()) {
+    queue_.Restart();
+  } else {
+    destination_.ProbeNow(now);
+  }
+  home_.WantDispatch(*this);
+  return true;
+}
+
 void Route::WentDown(std::string_view reason) {
   for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
     delivery->StopWhenIdle();
@@ -354,6 +379,9 @@ void Route::OnShardMessage(const ShardMessage& message) {
       return;
     case ShardMessage::Kind::kDestinationUp:
       Feed(DestinationEvent::kProbeAnswered, "");
+      return;
+    case ShardMessage::Kind::kGoNow:
+      GoNow(/*ask_others=*/false);
       return;
     case ShardMessage::Kind::kStop:
     case ShardMessage::Kind::kReload:

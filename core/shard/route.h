@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,6 +81,9 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   void RestartDomain(DomainId domain);
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
   void OnShardMessage(const ShardMessage& message);
+  // All that waits is due, and a destination that is down is probed at once; charged to no
+  // schedule. Not again within a few seconds, however often it is asked for. False: held.
+  bool GoNow(bool ask_others);
   void Dispatch();
   void Stop(bool now_too);
   bool idle() const;
@@ -156,6 +160,7 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   size_t address_ = 0;           // index into plan_.addresses: the next connection goes there
   size_t addresses_failed_ = 0;  // in a row
   Instant pause_until_;          // after a connection that ended badly while the destination is up
+  std::optional<Instant> went_now_;  // GoNow
   SpoolTime last_failure_;
   std::string last_reason_;
   // Deliveries that a crash would repeat: places of their settles in the spool's order.

@@ -124,6 +124,11 @@ void RouteTable::OnShardMessage(const ShardMessage& message) {
   }
 }
 
+bool RouteTable::GoNow(uint64_t key) {
+  Route* const route = RouteTo(key);
+  return route != nullptr && route->GoNow(/*ask_others=*/true);
+}
+
 void RouteTable::OnRule(const Rule& rule) {
   if (rule.verb != RuleVerb::kReset && rule.verb != RuleVerb::kRelease) {
     return;  // what may not be tried any more is asked for before each attempt

@@ -27,6 +27,8 @@ class RouteTable : private RouteHome {
   // The spool has it in force already.
   void OnRule(const Rule& rule);
   void OnShardMessage(const ShardMessage& message);
+  // What waits for this destination is tried now, on all shards. False: it is held.
+  bool GoNow(uint64_t key);
   void Dispatch();
   // Some route asked for Dispatch() after this turn's: the next turn must not wait.
   bool wanting() const { return !wanting_.empty(); }

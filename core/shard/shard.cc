@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "core/base/status_macros.h"
+#include "core/smtp/address.h"
 
 namespace backstay {
 namespace {
@@ -134,6 +135,7 @@ void Shard::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kDestinationDown:
     case ShardMessage::Kind::kProbeFailed:
     case ShardMessage::Kind::kDestinationUp:
+    case ShardMessage::Kind::kGoNow:
       routes_.OnShardMessage(message);
       return;
     case ShardMessage::Kind::kRule:
@@ -250,22 +252,68 @@ bool Shard::quiet() const {
 // ---- intake ----
 
 void Shard::OnAccepted(Fd socket, uint32_t listener) {
-  const SocketAddress client = io_.PeerAddress(socket);
-  Reply verdict =
-      draining_ ? replies::kShuttingDown : admission_.OnConnect(client.bytes(), client.is_v6());
-  const bool admitted = verdict.positive();
-  (admitted ? counters_.connections_accepted : counters_.connections_refused) += 1;
+  InboundArrival arrival;
+  arrival.socket = socket;
+  arrival.listener = listener;
+  arrival.peer = io_.PeerAddress(socket);
+  arrival.verdict = draining_ ? replies::kShuttingDown : admission_.Enter();
+  arrival.proxied = Contains(snapshot_->config.smtp.proxy_protocol_from, arrival.peer);
   auto* connection = new InboundConnection(io_, wheel_, spool_, outbox_, server_params_, *this);
   inbound_.PushBack(connection);
-  connection->Start(socket, listener, client, verdict);
+  connection->Start(arrival);
 }
 
 void Shard::OnInboundClosed(InboundConnection& connection) {
-  if (connection.admitted()) {
-    admission_.OnDisconnect(connection.client().bytes(), connection.client().is_v6());
-  }
   connection.ListNode::Unlink();
   closed_.PushBack(&connection);
+}
+
+void Shard::OnWelcome(bool admitted) {
+  (admitted ? counters_.connections_accepted : counters_.connections_refused) += 1;
+}
+
+Reply Shard::Identify(const SocketAddress& client) {
+  return admission_.Identify(client.bytes(), client.is_v6());
+}
+
+void Shard::Forget(const SocketAddress& client) {
+  admission_.Forget(client.bytes(), client.is_v6());
+}
+
+Intake::Rights Shard::RightsOf(const SocketAddress& client) const {
+  const SmtpConfig& smtp = snapshot_->config.smtp;
+  return {.etrn = Contains(smtp.etrn_from, client), .xclient = Contains(smtp.xclient_from, client)};
+}
+
+// ETRN. What waits is only known of this shard: numbers are told when there is no other one.
+Reply Shard::StartQueue(std::string_view domain, bool subdomains) {
+  const std::string name = DomainOf(fmt::format("@{}", domain));
+  const std::string suffix = "." + name;
+  bool is_ours = false;
+  bool is_started = false;
+  uint64_t waiting = 0;
+  for (const DomainPlan& plan : snapshot_->domains) {
+    if (plan.name != name && !(subdomains && plan.name.ends_with(suffix))) {
+      continue;
+    }
+    is_ours = true;
+    is_started |= routes_.GoNow(snapshot_->destinations[plan.destination].key);
+    waiting += spool_.LiveMessages(spool_.Intern(plan.name));
+  }
+  if (!is_ours) {
+    return replies::kNodeNotAllowed;
+  }
+  if (!is_started) {
+    return replies::kCannotQueue;
+  }
+  if (post_.shards() > 1 || !queue_ready_) {
+    return replies::kQueuingStarted;
+  }
+  if (waiting == 0) {
+    return replies::kNothingQueued;
+  }
+  queue_answer_ = fmt::format("{} pending messages for {} started", waiting, name);
+  return {253, "2.0.0", queue_answer_};
 }
 
 Transaction& Shard::TakeTransaction() {

@@ -86,7 +86,13 @@ class Shard : private SpoolEvents,
                            Bytes note) override;
 
   void OnAccepted(Fd socket, uint32_t listener) override;
+  void OnInboundLeft() override { admission_.Leave(); }
   void OnInboundClosed(InboundConnection& connection) override;
+  void OnWelcome(bool admitted) override;
+  Reply Identify(const SocketAddress& client) override;
+  void Forget(const SocketAddress& client) override;
+  Intake::Rights RightsOf(const SocketAddress& client) const override;
+  Reply StartQueue(std::string_view domain, bool subdomains) override;
   Transaction& TakeTransaction() override;
   void OnTransactionFree(Transaction& transaction) override;
   const RelayPolicy& Relay() const override;
@@ -134,6 +140,7 @@ class Shard : private SpoolEvents,
   std::vector<Transaction*> transactions_free_;
   DrainLimit drain_limit_{this};
   ShardCounters counters_;
+  std::string queue_answer_;  // the text of the last answer to ETRN
   absl::Status status_;
   bool serving_ = false;
   bool queue_ready_ = false;

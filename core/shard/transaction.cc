@@ -14,34 +14,43 @@ namespace backstay {
 Transaction::Transaction(Io& io, Spool& spool, TransactionHome& home)
     : io_(io), home_(home), writer_(spool) {}
 
-void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path, BodyType body) {
+void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path,
+                        const MailParams& params) {
   ASSERT(owner_ == nullptr);
   ASSERT(!finished_);
   owner_ = &owner;
   envelope_.reverse_path.assign(reverse_path);
-  envelope_.body = body;
+  envelope_.body = params.body;
+  envelope_.smtputf8 = params.smtputf8;
+  envelope_.return_content = params.return_content;
+  envelope_.envelope_id.assign(params.envelope_id);
 }
 
-// A recipient named twice is kept once: one delivery (reliability row 48).
-void Transaction::AddRecipient(std::string_view address) {
+// A recipient named twice is kept once, as named first: one delivery (reliability row 48).
+void Transaction::AddRecipient(std::string_view address, const RcptParams& params) {
   for (const Recipient& recipient : envelope_.recipients) {
     if (recipient.address == address) {
       return;
     }
   }
-  envelope_.AddRecipient().address.assign(address);
+  Recipient& added = envelope_.AddRecipient();
+  added.address.assign(address);
+  added.original_recipient.assign(params.original_recipient);
+  added.notify = params.notify;
 }
 
 void Transaction::Finish(const Client& client, bool has_dot_lines) {
   ASSERT(!finished_);
   finished_ = true;
   has_dot_lines_ = has_dot_lines;
-  extended_ = client.extended;
   secure_ = client.secure;
   hostname_.assign(client.hostname);
   address_literal_.assign(client.address_literal);
   envelope_.client_address.assign(client.address);
   envelope_.client_helo.assign(client.helo);
+  envelope_.client_name.assign(client.name);
+  envelope_.client_port = client.port;
+  envelope_.client_extended = client.extended;
   writer_.Finish(*this);
 }
 
@@ -66,8 +75,10 @@ MessageDescription Transaction::Describe(const QueueId& id) {
   trace.helo = envelope_.client_helo;
   trace.client_address_literal = address_literal_;
   trace.hostname = hostname_;
-  trace.extended = extended_;
+  trace.client_name = envelope_.client_name;
+  trace.extended = envelope_.client_extended;
   trace.secure = secure_;
+  trace.smtputf8 = envelope_.smtputf8;
   trace.queue_id = std::string_view(id_.data(), id_.size());
   if (envelope_.recipients.size() == 1) {
     trace.recipient = envelope_.recipients[0].address;

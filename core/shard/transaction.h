@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/smtp/envelope.h"
+#include "core/smtp/extensions.h"
 #include "io/io.h"
 #include "spool/message_writer.h"
 
@@ -57,12 +58,14 @@ class Transaction final : private MessageSource {
     std::string_view helo;
     std::string_view address;          // SocketAddress::AddressString
     std::string_view address_literal;  // SocketAddress::AddressLiteral
-    bool extended = true;              // EHLO: "with ESMTP"
-    bool secure = false;               // TLS: "with ESMTPS"
+    std::string_view name;             // by DNS; empty: not known
+    uint16_t port = 0;
+    bool extended = true;  // EHLO: "with ESMTP"
+    bool secure = false;   // TLS: "with ESMTPS"
   };
 
-  void Begin(TransactionOwner& owner, std::string_view reverse_path, BodyType body);
-  void AddRecipient(std::string_view address);
+  void Begin(TransactionOwner& owner, std::string_view reverse_path, const MailParams& params);
+  void AddRecipient(std::string_view address, const RcptParams& params);
   size_t recipients() const { return envelope_.recipients.size(); }
   void Append(Bytes content) { writer_.Append(content); }
   // `client` is copied.
@@ -82,7 +85,6 @@ class Transaction final : private MessageSource {
   MessageWriter writer_;
   bool finished_ = false;
   bool has_dot_lines_ = false;
-  bool extended_ = true;
   bool secure_ = false;
   Envelope envelope_;
   std::string hostname_;

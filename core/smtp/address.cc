@@ -1,13 +1,14 @@
 // core/smtp/address.cc -- a scanner over RFC 5321 s4.1.2, one function a rule of the grammar.
 #include "core/smtp/address.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <array>
 #include <cstddef>
+#include <iterator>
 
 #include "core/smtp/ascii.h"
+#include "core/smtp/numeric_address.h"
+#include "core/smtp/punycode.h"
+#include "core/smtp/utf8.h"
 
 namespace backstay {
 namespace {
@@ -145,8 +146,11 @@ class PathScanner {
     while (at_ < text_.size() && (IsLabelByte(text_[at_]) || text_[at_] == '-')) {
       ++at_;
     }
-    too_long_ |= at_ - begin > kLabelBytesMax;
-    return text_[at_ - 1] != '-';
+    // What a U-label is in ASCII is not known here; the limit of the path must do for it.
+    const std::string_view label = text_.substr(begin, at_ - begin);
+    const bool ascii = std::none_of(label.begin(), label.end(), IsEightBit);
+    too_long_ |= ascii && label.size() > kLabelBytesMax;
+    return label.back() != '-';
   }
 
   // No tag but IPv6 was ever registered (RFC 5321 s8), so General-address-literal is refused.
@@ -154,18 +158,12 @@ class PathScanner {
     Take('[');
     const bool is_v6 = TakeWord("IPv6:");
     const size_t close = text_.find(']', at_);
-    std::array<char, INET6_ADDRSTRLEN> address{};
-    if (close == std::string_view::npos || close - at_ >= address.size()) {
+    if (close == std::string_view::npos) {
       return false;
     }
-    text_.copy(address.data(), close - at_, at_);
-    // inet_pton ends at a NUL, the text may not.
-    if (text_.substr(at_, close - at_).find('\0') != std::string_view::npos) {
-      return false;
-    }
+    const std::string_view address = text_.substr(at_, close - at_);
     at_ = close + 1;
-    std::array<unsigned char, sizeof(in6_addr)> parsed;
-    return inet_pton(is_v6 ? AF_INET6 : AF_INET, address.data(), parsed.data()) == 1;
+    return ParseNumericAddress(address, is_v6).has_value();
   }
 
   const std::string_view text_;
@@ -173,35 +171,6 @@ class PathScanner {
   size_t at_ = 0;
   bool too_long_ = false;
 };
-
-// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
-bool IsUtf8(std::string_view text) {
-  size_t at = 0;
-  while (at < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[at]);
-    if (lead < 0x80) {
-      ++at;
-      continue;
-    }
-    const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (lead < 0xc2 || lead > 0xf4 || at + length > text.size()) {
-      return false;
-    }
-    const auto second = static_cast<unsigned char>(text[at + 1]);
-    const unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    const unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (second < low || second > high) {
-      return false;
-    }
-    for (size_t i = 2; i < length; ++i) {
-      if ((static_cast<unsigned char>(text[at + i]) & 0xc0) != 0x80) {
-        return false;
-      }
-    }
-    at += length;
-  }
-  return true;
-}
 
 Path Failed(PathError error) {
   return Path{error, {}, {}};
@@ -232,8 +201,9 @@ Path ParseMailbox(std::string_view text, PathScanner& scanner) {
     return Failed(PathError::kSyntax);
   }
   const PathError error = JudgeAddress(address, scanner.too_long());
-  return error == PathError::kNone ? Path{error, address, text.substr(scanner.at())}
-                                   : Failed(error);
+  return error == PathError::kNone || error == PathError::kUtf8
+             ? Path{error, address, text.substr(scanner.at())}
+             : Failed(error);
 }
 
 // A primary that resolves "v%other@our" or "\"v@other\"@our" after dequoting would relay it: as its
@@ -266,10 +236,25 @@ Path ParseForwardPath(std::string_view text) {
     return Path{PathError::kNone, text.substr(1, kPostmaster.size()), text.substr(scanner.at())};
   }
   Path path = ParseMailbox(text, scanner);
-  if (path.error == PathError::kNone && IsRelayTrick(path.address)) {
+  if (IsRelayTrick(path.address)) {
     return Failed(PathError::kRelayTrick);
   }
   return path;
+}
+
+bool IsHostWord(std::string_view text) {
+  constexpr size_t kBytesMax = 255;
+  constexpr std::string_view kSpecials = " ()<>@,;\\\"";
+  return !text.empty() && text.size() <= kBytesMax &&
+         text.find_first_of(kSpecials) == std::string_view::npos &&
+         std::all_of(text.begin(), text.end(), IsPrintable);
+}
+
+bool IsDomainName(std::string_view text) {
+  PathScanner scanner(text, Side::kForward);
+  return scanner.Peek() != '[' && scanner.TakeDomain() && scanner.at() == text.size() &&
+         !scanner.too_long() && text.size() <= kPathBytesMax &&
+         std::none_of(text.begin(), text.end(), IsEightBit);
 }
 
 void AssignDomainOf(std::string_view address, std::string& domain) {
@@ -278,12 +263,25 @@ void AssignDomainOf(std::string_view address, std::string& domain) {
     domain.clear();
     return;
   }
-  domain.assign(address.substr(at_sign + 1));
-  if (!domain.empty() && domain.back() == '.') {
-    domain.pop_back();
+  std::string_view labels = address.substr(at_sign + 1);
+  if (labels.ends_with('.')) {
+    labels.remove_suffix(1);
   }
-  for (char& c : domain) {
-    c = ToLower(c);
+  if (std::none_of(labels.begin(), labels.end(), IsEightBit)) {
+    domain.assign(labels);
+    std::transform(domain.begin(), domain.end(), domain.begin(), ToLower);
+    return;
+  }
+  domain.clear();
+  while (!labels.empty()) {
+    const std::string_view label = labels.substr(0, labels.find('.'));
+    labels.remove_prefix(std::min(label.size() + 1, labels.size()));
+    if (std::any_of(label.begin(), label.end(), IsEightBit) && IsUtf8(label)) {
+      AppendAsciiLabel(label, domain);
+    } else {
+      std::transform(label.begin(), label.end(), std::back_inserter(domain), ToLower);
+    }
+    domain.append(labels.empty() ? "" : ".");
   }
 }
 

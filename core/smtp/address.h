@@ -17,7 +17,7 @@ enum class PathError : uint8_t {
   kNone,
   kSyntax,
   kTooLong,    // local part, label or whole path
-  kUtf8,       // well formed, but only under SMTPUTF8 (RFC 6531)
+  kUtf8,       // good under SMTPUTF8 only (RFC 6531); address and rest are there
   kEightBit,   // bytes above 0x7f that are not UTF-8
   kRelayTrick  // forward-path only: '%', '!' or '@' in the local part asks the primary to relay
 };
@@ -33,7 +33,14 @@ Path ParseReversePath(std::string_view text);
 // As above; "<Postmaster>" in any case is taken without a domain (RFC 5321 s4.5.1), "<>" is not.
 Path ParseForwardPath(std::string_view text);
 
-// What stands behind the last @, in lower case and without a trailing dot; without an @ empty.
+// A host name, an address literal, or what clients take for one: any word that cannot be mistaken
+// for something else in a header field. Whether it is a true name does not matter.
+bool IsHostWord(std::string_view text);
+// A domain in ASCII, with one trailing dot allowed; no literal.
+bool IsDomainName(std::string_view text);
+
+// What stands behind the last @, in lower case, without a trailing dot, and in ASCII (RFC 5890):
+// the name by which a domain is known here. Without an @ empty.
 std::string DomainOf(std::string_view address);
 // The same into `domain`, whose capacity is kept.
 void AssignDomainOf(std::string_view address, std::string& domain);

@@ -5,48 +5,68 @@
 
 #include "core/base/check.h"
 #include "core/smtp/address.h"
+#include "core/smtp/dsn_parameters.h"
 
 namespace backstay {
 namespace {
 
 // `text` is the address in brackets.
-PathFault FaultOf(const Path& path, std::string_view text) {
-  if (path.error == PathError::kUtf8) {
-    return PathFault::kNeedsUtf8;
+PathFault FaultOf(const Path& path, std::string_view text, bool utf8) {
+  const bool taken = path.error == PathError::kNone || path.error == PathError::kUtf8;
+  if (!taken || !path.rest.empty() || path.address.size() + 2 != text.size()) {
+    return PathFault::kInvalid;
   }
-  const bool whole =
-      path.error == PathError::kNone && path.rest.empty() && path.address.size() + 2 == text.size();
-  return whole ? PathFault::kNone : PathFault::kInvalid;
+  return path.error == PathError::kUtf8 && !utf8 ? PathFault::kNeedsUtf8 : PathFault::kNone;
 }
 
 }  // namespace
 
-PathFault CheckReversePath(std::string_view address) {
+PathFault CheckReversePath(std::string_view address, bool utf8) {
   const std::string text = fmt::format("<{}>", address);
-  return FaultOf(ParseReversePath(text), text);
+  return FaultOf(ParseReversePath(text), text, utf8);
 }
 
-PathFault CheckForwardPath(std::string_view address) {
+PathFault CheckForwardPath(std::string_view address, bool utf8) {
   const std::string text = fmt::format("<{}>", address);
-  return FaultOf(ParseForwardPath(text), text);
+  return FaultOf(ParseForwardPath(text), text, utf8);
 }
 
-std::string MailCommand::Text() const {
-  ASSERT(CheckReversePath(reverse_path) == PathFault::kNone);
-  std::string text = fmt::format("MAIL FROM:<{}>", reverse_path);
-  if (size_bytes.has_value()) {
-    text += fmt::format(" SIZE={}", *size_bytes);
+std::string MailCommand(const Envelope& envelope, uint64_t content_bytes,
+                        const PrimaryExtensions& offered) {
+  ASSERT(CheckReversePath(envelope.reverse_path, envelope.smtputf8) == PathFault::kNone);
+  ASSERT(offered.smtputf8 || !envelope.smtputf8);
+  std::string text = fmt::format("MAIL FROM:<{}>", envelope.reverse_path);
+  if (offered.size) {
+    text += fmt::format(" SIZE={}", content_bytes);
   }
-  if (eight_bit_mime) {
+  if (offered.eight_bit_mime && envelope.body == BodyType::k8BitMime) {
     text += " BODY=8BITMIME";
+  }
+  if (envelope.smtputf8) {
+    text += " SMTPUTF8";
+  }
+  if (offered.dsn && envelope.return_content != ReturnContent::kUnspecified) {
+    text += envelope.return_content == ReturnContent::kFull ? " RET=FULL" : " RET=HDRS";
+  }
+  if (offered.dsn && IsEnvelopeId(envelope.envelope_id)) {
+    text += fmt::format(" ENVID={}", envelope.envelope_id);
   }
   text += "\r\n";
   return text;
 }
 
-std::string RcptCommand(std::string_view address) {
-  ASSERT(CheckForwardPath(address) == PathFault::kNone);
-  return fmt::format("RCPT TO:<{}>\r\n", address);
+std::string RcptCommand(const Envelope& envelope, const Recipient& recipient,
+                        const PrimaryExtensions& offered) {
+  ASSERT(CheckForwardPath(recipient.address, envelope.smtputf8) == PathFault::kNone);
+  std::string text = fmt::format("RCPT TO:<{}>", recipient.address);
+  if (offered.dsn && recipient.notify != 0) {
+    text += fmt::format(" NOTIFY={}", NotifyText(recipient.notify));
+  }
+  if (offered.dsn && IsOriginalRecipient(recipient.original_recipient, envelope.smtputf8)) {
+    text += fmt::format(" ORCPT={}", recipient.original_recipient);
+  }
+  text += "\r\n";
+  return text;
 }
 
 }  // namespace backstay

@@ -47,7 +47,7 @@ void ClientSession::OnReply() {
     Ended(Failure::kNone);
     return;
   }
-  if (reply.code == kServiceClosingCode) {
+  if (reply.code == kServiceClosingCode && !BecomesAnother()) {
     Fail(Failure::kServiceClosing, /*by_reply=*/true);
     return;
   }
@@ -166,6 +166,7 @@ void ClientSession::ConnectionLost() {
   Outcome outcome;
   outcome.phase = OutcomePhase();
   outcome.text = "The connection was lost";
+  outcome.own = BecomesAnother();
   ledger_.DecideRest(outcome);
   Ended(phase_ == Phase::kQuit ? Failure::kNone : Failure::kConnectionLost);
 }
@@ -223,6 +224,9 @@ Outcome::Phase ClientSession::OutcomePhase() const {
   }
   switch (steps_[next_step_]) {
     case Step::kReset:
+    case Step::kXclient:
+    case Step::kHello:
+    case Step::kXforward:
     case Step::kMail:
       return Outcome::Phase::kMail;
     case Step::kRcpt:

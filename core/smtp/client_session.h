@@ -10,6 +10,9 @@
 // Owns:   commands and content not yet sent; the replies' texts of the current transaction.
 // Errors: strict reply parsing with caps (4 KiB a line, 128 lines a reply); everything a primary
 //         does wrong is kFailed or an outcome, never a crash (reliability rows 126-146).
+// XCLIENT: where it is offered, a session is that of the client whose message it carries; it begins
+//         anew when the next message has another client. What is said to such a client is said of
+//         the message: it is an own outcome, even if the connection ends with it.
 // See:    RFC 5321 s4.2, s4.5.4.1, RFC 2920 (pipelining), RFC 1870, RFC 2034.
 #pragma once
 
@@ -84,8 +87,9 @@ class ClientSession {
   std::string_view last_text() const { return last_text_; }
   // Parallel to the `indexes` of the last transaction; complete when phase() is kReady or kFailed.
   const std::vector<Outcome>& outcomes() const { return ledger_.outcomes(); }
-  bool supports_pipelining() const { return extensions_.pipelining; }
-  std::optional<uint64_t> size_max() const { return extensions_.size_max; }
+  const PrimaryExtensions& extensions() const { return extensions_; }
+  // The primary takes no more mail in this session (RFC 9422 MAILMAX).
+  bool exhausted() const { return mails_ >= extensions_.mails_max.value_or(UINT64_MAX); }
 
   std::string_view output() const { return output_.view(); }  // commands and content not yet sent
   void DropOutput(size_t bytes) { output_.Drop(bytes); }
@@ -94,7 +98,7 @@ class ClientSession {
 
  private:
   // A command that a reply is owed for.
-  enum class Step : uint8_t { kReset, kMail, kRcpt, kData };
+  enum class Step : uint8_t { kReset, kXclient, kHello, kXforward, kMail, kRcpt, kData };
   using Kind = Outcome::Kind;
 
   void OnReply();
@@ -107,7 +111,14 @@ class ClientSession {
   void OnEarlyReply(const PrimaryReply& reply);
   void OnFinalReply(const PrimaryReply& reply);
 
-  bool RefuseUnsent(uint64_t content_bytes);
+  void OnXclientReply(const PrimaryReply& reply);
+  void OnHelloReply(const PrimaryReply& reply);
+  void RefusedAsClient();
+
+  bool BecomesAnother() const;
+  bool TellsOrigin() const;
+  void SendEnvelope();
+  bool RefuseUnsent();
   void RefuseAll(std::string_view enhanced, std::string_view text);
   void SendCommands();
   void SendMail();
@@ -128,6 +139,7 @@ class ClientSession {
   DataWriter data_writer_;
   PrimaryExtensions extensions_;
   bool said_helo_ = false;
+  uint64_t mails_ = 0;         // MAIL commands of this session
   bool reset_needed_ = false;  // the peer may still be in the transaction before
   int last_code_ = 0;
   std::string last_text_;
@@ -139,6 +151,10 @@ class ClientSession {
   uint64_t content_bytes_ = 0;
   bool has_dot_lines_ = false;
   bool reply_was_begun_ = false;  // bytes of a reply had come before the transaction began
+  std::string origin_;            // the XCLIENT command that the session is under; empty: none
+  std::string wanted_origin_;     // of the current transaction
+  bool hello_owed_ = false;       // XCLIENT was taken: the session begins anew
+  bool forward_sent_ = false;
   bool mail_sent_ = false;
   bool mail_taken_ = false;
   size_t recipients_sent_ = 0;      // recipients_ before it were sent, or decided without

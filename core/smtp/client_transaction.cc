@@ -1,8 +1,11 @@
 // core/smtp/client_transaction.cc -- the transaction half of a ClientSession: MAIL to last reply.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "core/base/check.h"
 #include "core/base/mark.h"
+#include "core/smtp/address.h"
 #include "core/smtp/client_command.h"
 #include "core/smtp/client_session.h"
 
@@ -53,8 +56,17 @@ void ClientSession::StartTransaction(const Envelope& envelope, const std::vector
   mail_taken_ = false;
   recipients_sent_ = 0;
   recipients_answered_ = 0;
+  wanted_origin_ = OriginCommand("XCLIENT", envelope, extensions_.xclient);
+  if (envelope.client_address.empty() && origin_.empty()) {
+    wanted_origin_.clear();  // our own mail, in a session that is nobody's yet
+  }
+  forward_sent_ = false;
   phase_ = Phase::kEnvelope;
-  if (RefuseUnsent(content_bytes)) {
+  SendEnvelope();
+}
+
+void ClientSession::SendEnvelope() {
+  if (RefuseUnsent()) {
     EndTransaction();
     return;
   }
@@ -62,15 +74,16 @@ void ClientSession::StartTransaction(const Envelope& envelope, const std::vector
 }
 
 // Decides what needs no question to the peer; true when nobody is left.
-bool ClientSession::RefuseUnsent(uint64_t content_bytes) {
-  if (extensions_.size_max.has_value() && content_bytes > *extensions_.size_max) {
+bool ClientSession::RefuseUnsent() {
+  if (extensions_.size_max.has_value() && content_bytes_ > *extensions_.size_max) {
     MARK("larger_than_the_primary_takes");
-    RefuseAll("5.3.4", fmt::format("The message has {} bytes, the primary takes {}", content_bytes,
+    RefuseAll("5.3.4", fmt::format("The message has {} bytes, the primary takes {}", content_bytes_,
                                    *extensions_.size_max));
     return true;
   }
-  const PathFault sender = CheckReversePath(envelope_->reverse_path);
-  if (envelope_->smtputf8 || sender == PathFault::kNeedsUtf8) {
+  const bool utf8 = envelope_->smtputf8;
+  const PathFault sender = CheckReversePath(envelope_->reverse_path, utf8);
+  if ((utf8 && !extensions_.smtputf8) || sender == PathFault::kNeedsUtf8) {
     RefuseAll("5.6.7", "The message needs SMTPUTF8");
     return true;
   }
@@ -80,15 +93,16 @@ bool ClientSession::RefuseUnsent(uint64_t content_bytes) {
     return true;
   }
   for (size_t position = 0; position < recipients_.size(); ++position) {
-    const PathFault fault = CheckForwardPath(envelope_->recipients[recipients_[position]].address);
-    if (fault == PathFault::kNone) {
+    const PathFault fault =
+        CheckForwardPath(envelope_->recipients[recipients_[position]].address, utf8);
+    if (fault == PathFault::kNone || !ledger_.IsOpen(position)) {
       continue;
     }
     MARK("recipient_is_no_address");
-    const bool utf8 = fault == PathFault::kNeedsUtf8;
+    const bool needs_utf8 = fault == PathFault::kNeedsUtf8;
     ledger_.Decide(position,
-                   {Kind::kFailed, Outcome::Phase::kRcpt, 0, utf8 ? "5.6.7" : "5.1.3",
-                    utf8 ? "The address needs SMTPUTF8" : "The address is not valid", true});
+                   {Kind::kFailed, Outcome::Phase::kRcpt, 0, needs_utf8 ? "5.6.7" : "5.1.3",
+                    needs_utf8 ? "The address needs SMTPUTF8" : "The address is not valid", true});
   }
   return ledger_.complete();
 }
@@ -109,6 +123,25 @@ void ClientSession::SendCommands() {
   if (reset_needed_) {
     steps_.push_back(Step::kReset);
     output_.Append("RSET\r\n");
+    if (!pipelining) {
+      return;
+    }
+  }
+  if (hello_owed_) {
+    // As the client said it: that is what the primary would have heard.
+    const bool is_known = IsHostWord(envelope_->client_helo);
+    steps_.push_back(Step::kHello);
+    output_.Append(fmt::format("EHLO {}\r\n", is_known ? envelope_->client_helo : hostname_));
+    return;
+  }
+  if (wanted_origin_ != origin_) {
+    steps_.push_back(Step::kXclient);
+    output_.Append(wanted_origin_);
+    return;
+  }
+  if (TellsOrigin() && !std::exchange(forward_sent_, true)) {
+    steps_.push_back(Step::kXforward);
+    output_.Append(OriginCommand("XFORWARD", *envelope_, extensions_.xforward));
     if (!pipelining) {
       return;
     }
@@ -145,25 +178,28 @@ void ClientSession::SendCommands() {
 void ClientSession::SendMail() {
   steps_.push_back(Step::kMail);
   mail_sent_ = true;
-  MailCommand command;
-  command.reverse_path = envelope_->reverse_path;
-  if (extensions_.size) {
-    command.size_bytes = content_bytes_;
-  }
-  // Without the extension 8-bit mail goes as it is (DESIGN 8).
-  command.eight_bit_mime = extensions_.eight_bit_mime && envelope_->body == BodyType::k8BitMime;
-  output_.Append(command.Text());
+  ++mails_;
+  output_.Append(MailCommand(*envelope_, content_bytes_, extensions_));
 }
 
 void ClientSession::SendRcpt() {
   steps_.push_back(Step::kRcpt);
-  output_.Append(RcptCommand(envelope_->recipients[recipients_[recipients_sent_]].address));
+  const Recipient& recipient = envelope_->recipients[recipients_[recipients_sent_]];
+  output_.Append(RcptCommand(*envelope_, recipient, extensions_));
 }
 
 void ClientSession::OnEnvelopeReply(const PrimaryReply& reply) {
   const Step step = steps_[next_step_];
   if (step == Step::kData) {
     OnDataReply(reply);
+    return;
+  }
+  if (step == Step::kXclient) {
+    OnXclientReply(reply);
+    return;
+  }
+  if (step == Step::kHello) {
+    OnHelloReply(reply);
     return;
   }
   if (Misplaced(reply) || (step == Step::kReset && !reply.positive())) {
@@ -175,12 +211,16 @@ void ClientSession::OnEnvelopeReply(const PrimaryReply& reply) {
     case Step::kReset:
       reset_needed_ = false;
       break;
+    case Step::kXforward:
+      break;  // whatever the primary says: it was only told
     case Step::kMail:
       OnMailReply(reply);
       break;
     case Step::kRcpt:
       OnRcptReply(reply);
       break;
+    case Step::kXclient:
+    case Step::kHello:
     case Step::kData:
       UNREACHABLE();
   }
@@ -189,6 +229,58 @@ void ClientSession::OnEnvelopeReply(const PrimaryReply& reply) {
     SendCommands();
   }
 }
+
+// ---- the session of another client ----
+
+bool ClientSession::BecomesAnother() const {
+  return phase_ == Phase::kEnvelope && next_step_ < steps_.size() &&
+         (steps_[next_step_] == Step::kXclient || steps_[next_step_] == Step::kHello);
+}
+
+// XFORWARD; under XCLIENT there is nothing left to tell.
+bool ClientSession::TellsOrigin() const {
+  return extensions_.xforward.address && origin_.empty() && !envelope_->client_address.empty();
+}
+
+void ClientSession::OnXclientReply(const PrimaryReply& reply) {
+  if (reply.code == 220) {
+    origin_ = wanted_origin_;
+    hello_owed_ = true;
+    SendCommands();
+    return;
+  }
+  if (reply.permanent() && origin_.empty()) {
+    MARK("xclient_not_for_us");
+    extensions_.xclient = {};
+    wanted_origin_.clear();
+    SendCommands();
+    return;
+  }
+  RefusedAsClient();
+}
+
+// The primary may offer other things to another client. That we may say XCLIENT stays.
+void ClientSession::OnHelloReply(const PrimaryReply& reply) {
+  if (reply.code != 250) {
+    RefusedAsClient();
+    return;
+  }
+  const OriginOffer xclient = extensions_.xclient;
+  extensions_ = ParseEhloReply(reply.lines);
+  extensions_.xclient = xclient;
+  hello_owed_ = false;
+  SendEnvelope();
+}
+
+// A session that is neither the one nor the other's is of no more use; the primary itself is well.
+void ClientSession::RefusedAsClient() {
+  const PrimaryReply& reply = parser_.reply();
+  const Kind kind = reply.permanent() ? Kind::kFailed : Kind::kDeferred;
+  ledger_.DecideRest(OutcomeOf(kind, /*own=*/true));
+  Ended(Failure::kNone);
+}
+
+// ---- MAIL and RCPT ----
 
 void ClientSession::OnMailReply(const PrimaryReply& reply) {
   mail_taken_ = reply.positive();

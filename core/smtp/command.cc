@@ -42,9 +42,10 @@ Verb VerbOfFour(std::string_view word) {
       return Verb::kHelp;
     case Packed("bdat"):
       return Verb::kBdat;
+    case Packed("etrn"):
+      return Verb::kEtrn;
     case Packed("expn"):
     case Packed("auth"):
-    case Packed("etrn"):
     case Packed("turn"):
     case Packed("atrn"):
     case Packed("send"):
@@ -59,30 +60,26 @@ Verb VerbOfFour(std::string_view word) {
   }
 }
 
-bool IsOneOf(std::string_view word, const auto& words) {
-  return std::any_of(words.begin(), words.end(), [word](std::string_view candidate) {
-    return EqualsIgnoringCase(word, candidate);
-  });
-}
-
 Verb VerbOf(std::string_view word) {
   if (word.size() == 4) {
     return VerbOfFour(word);
   }
-  constexpr std::array<std::string_view, 2> kNotImplemented = {"XCLIENT", "XFORWARD"};
   // PRI opens HTTP/2.
   constexpr std::array<std::string_view, 8> kHttp = {"GET",    "PUT",   "CONNECT", "OPTIONS",
                                                      "DELETE", "PATCH", "TRACE",   "PRI"};
   if (EqualsIgnoringCase(word, "STARTTLS")) {
     return Verb::kStartTls;
   }
-  if (IsOneOf(word, kNotImplemented)) {
+  if (EqualsIgnoringCase(word, "XCLIENT")) {
+    return Verb::kXclient;
+  }
+  if (EqualsIgnoringCase(word, "XFORWARD")) {
     return Verb::kNotImplemented;
   }
-  if (IsOneOf(word, kHttp)) {
-    return Verb::kNotSmtp;
-  }
-  return Verb::kUnknown;
+  const bool is_http = std::any_of(kHttp.begin(), kHttp.end(), [word](std::string_view candidate) {
+    return EqualsIgnoringCase(word, candidate);
+  });
+  return is_http ? Verb::kNotSmtp : Verb::kUnknown;
 }
 
 // "Subject: x" or "Host: x": a header, ours or a browser's, has come to the wrong place.

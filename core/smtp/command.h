@@ -26,6 +26,8 @@ enum class Verb : uint8_t {
   kVrfy,
   kHelp,
   kStartTls,
+  kEtrn,
+  kXclient,
   kBdat,            // not offered; its payload would read as commands
   kNotImplemented,  // known to RFCs, not served
   kNotSmtp,         // HTTP, SSH or a header field: somebody else's payload is played to us

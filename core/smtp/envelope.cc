@@ -1,11 +1,15 @@
-// core/smtp/envelope.cc -- the byte encoding of an envelope, version 1.
+// core/smtp/envelope.cc -- the byte encoding of an envelope, version 2.
 //
 //   envelope  = version flags arrival reverse_path envelope_id client_address client_helo
-//               recipient_count *recipient
+//               client_name client_port recipient_count *recipient
 //   recipient = notify address original_recipient
-//   version   = u8 1            flags = u8: bit 0 8BITMIME, bit 1 SMTPUTF8, bits 2-3 RET
+//   version   = u8 2            flags = u8: bit 0 8BITMIME, bit 1 SMTPUTF8, bits 2-3 RET,
+//                                           bit 4 EHLO
 //   arrival   = i64, nanoseconds since the Unix epoch       recipient_count = u32
-//   a string  = u16 length, bytes                           all numbers little-endian
+//   a string  = u16 length, bytes                           client_port = u16
+//   all numbers little-endian
+//
+// Version 1, which is read, had neither client_name nor client_port nor bit 4.
 #include "core/smtp/envelope.h"
 
 #include <algorithm>
@@ -18,11 +22,14 @@
 namespace backstay {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
+constexpr uint8_t kVersionWithoutClientName = 1;
 constexpr uint8_t kFlag8BitMime = 1;
 constexpr uint8_t kFlagSmtpUtf8 = 2;
 constexpr unsigned kReturnShift = 2;
-constexpr uint8_t kFlagsMax = 0x0f;
+constexpr uint8_t kReturnMask = 3;
+constexpr uint8_t kFlagExtended = 0x10;
+constexpr uint8_t kFlagsMax = 0x1f;
 constexpr uint8_t kNotifyMax =
     Notify::kNever | Notify::kSuccess | Notify::kFailure | Notify::kDelay;
 constexpr size_t kRecipientBytesMin = 1 + 2 + 2;
@@ -80,17 +87,22 @@ uint8_t FlagsOf(const Envelope& envelope) {
   if (envelope.smtputf8) {
     flags |= kFlagSmtpUtf8;
   }
+  if (envelope.client_extended) {
+    flags |= kFlagExtended;
+  }
   return static_cast<uint8_t>(flags);
 }
 
-bool SetFlags(uint8_t flags, Envelope& envelope) {
-  const unsigned return_content = unsigned{flags} >> kReturnShift;
-  if (flags > kFlagsMax || return_content > static_cast<unsigned>(ReturnContent::kHeaders)) {
+bool SetFlags(uint8_t flags, uint8_t version, Envelope& envelope) {
+  const unsigned return_content = unsigned{flags} >> kReturnShift & kReturnMask;
+  const uint8_t flags_max = version == kVersion ? kFlagsMax : kFlagExtended - 1;
+  if (flags > flags_max || return_content > static_cast<unsigned>(ReturnContent::kHeaders)) {
     return false;
   }
   envelope.body = (flags & kFlag8BitMime) != 0 ? BodyType::k8BitMime : BodyType::k7Bit;
   envelope.smtputf8 = (flags & kFlagSmtpUtf8) != 0;
   envelope.return_content = static_cast<ReturnContent>(return_content);
+  envelope.client_extended = (flags & kFlagExtended) != 0;
   return true;
 }
 
@@ -118,6 +130,9 @@ void Envelope::Clear() {
   envelope_id.clear();
   client_address.clear();
   client_helo.clear();
+  client_name.clear();
+  client_port = 0;
+  client_extended = false;
   arrival_wall_nanoseconds = 0;
 }
 
@@ -139,6 +154,8 @@ void EncodeEnvelope(const Envelope& envelope, std::string& output) {
   AppendString(envelope.envelope_id, output);
   AppendString(envelope.client_address, output);
   AppendString(envelope.client_helo, output);
+  AppendString(envelope.client_name, output);
+  AppendNumber(envelope.client_port, output);
   AppendNumber(static_cast<uint32_t>(envelope.recipients.size()), output);
   for (const Recipient& recipient : envelope.recipients) {
     ASSERT(recipient.notify <= kNotifyMax);
@@ -151,8 +168,9 @@ void EncodeEnvelope(const Envelope& envelope, std::string& output) {
 std::optional<Envelope> DecodeEnvelope(Bytes bytes) {
   Fields fields(bytes);
   Envelope envelope;
-  if (fields.TakeNumber<uint8_t>() != kVersion ||
-      !SetFlags(fields.TakeNumber<uint8_t>(), envelope)) {
+  const auto version = fields.TakeNumber<uint8_t>();
+  const bool is_known = version == kVersion || version == kVersionWithoutClientName;
+  if (!is_known || !SetFlags(fields.TakeNumber<uint8_t>(), version, envelope)) {
     return std::nullopt;
   }
   envelope.arrival_wall_nanoseconds = fields.TakeNumber<int64_t>();
@@ -160,6 +178,10 @@ std::optional<Envelope> DecodeEnvelope(Bytes bytes) {
   envelope.envelope_id = fields.TakeString();
   envelope.client_address = fields.TakeString();
   envelope.client_helo = fields.TakeString();
+  if (version == kVersion) {
+    envelope.client_name = fields.TakeString();
+    envelope.client_port = fields.TakeNumber<uint16_t>();
+  }
   const size_t count = fields.TakeNumber<uint32_t>();
   // A damaged count must not reserve gigabytes.
   if (!fields.intact() || count > fields.bytes_left() / kRecipientBytesMin) {

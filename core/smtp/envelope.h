@@ -45,9 +45,12 @@ struct Envelope {
   bool smtputf8 = false;
   ReturnContent return_content = ReturnContent::kUnspecified;
   std::string envelope_id;  // ENVID as given (xtext)
-  // The client, for XCLIENT/XFORWARD and DSNs later.
+  // The client, for XCLIENT, XFORWARD and DSNs.
   std::string client_address;  // SocketAddress::AddressString
   std::string client_helo;
+  std::string client_name;       // by DNS, if that is known
+  uint16_t client_port = 0;      // 0: not known
+  bool client_extended = false;  // greeted with EHLO
   int64_t arrival_wall_nanoseconds = 0;
 
   std::vector<Recipient> spare_recipients;  // empty ones with capacity; no part of the value

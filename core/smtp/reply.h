@@ -36,6 +36,12 @@ inline constexpr Reply kNoSpace{452, "4.3.1", "Insufficient system storage"};
 inline constexpr Reply kDomainFull{452, "4.2.2",
                                    "Too much mail waits for this domain, try again later"};
 inline constexpr Reply kIntakeClosed{421, "4.3.2", "Storage is failing, try again later"};
+inline constexpr Reply kNotAuthorized{550, "5.7.0", "Not for this client"};
+inline constexpr Reply kQueuingStarted{250, "2.0.0", "Queuing started"};
+inline constexpr Reply kNothingQueued{251, "2.0.0", "No messages waiting"};
+inline constexpr Reply kCannotQueue{458, "4.3.0", "Unable to queue messages for this node"};
+inline constexpr Reply kNodeNotAllowed{459, "4.7.1", "Node not allowed: not one of our domains"};
+inline constexpr Reply kNoProxyHeader{421, "4.5.2", "A PROXY header was expected"};
 inline constexpr Reply kOverloaded{452, "4.3.2", "System busy, try again later"};
 inline constexpr Reply kTooManyConnections{421, "4.7.0", "Too many connections from your address"};
 inline constexpr Reply kServerFull{421, "4.3.2", "Too many connections, try again later"};
@@ -57,6 +63,8 @@ inline constexpr Reply kNotImplemented{502, "5.5.1", "Command not implemented"};
 inline constexpr Reply kHelloSyntax{501, "5.5.4", "Syntax: EHLO hostname"};
 inline constexpr Reply kMailSyntax{501, "5.5.4", "Syntax: MAIL FROM:<address>"};
 inline constexpr Reply kRcptSyntax{501, "5.5.4", "Syntax: RCPT TO:<address>"};
+inline constexpr Reply kEtrnSyntax{501, "5.5.4", "Syntax: ETRN domain"};
+inline constexpr Reply kBadAttribute{501, "5.5.4", "Bad or repeated attribute"};
 inline constexpr Reply kNoArgument{501, "5.5.4", "This command takes no argument"};
 inline constexpr Reply kArgumentNeeded{501, "5.5.4", "This command needs an argument"};
 inline constexpr Reply kBadParameter{501, "5.5.4", "Bad or repeated parameter"};
@@ -64,14 +72,14 @@ inline constexpr Reply kUnknownParameter{555, "5.5.4", "Parameter not recognized
 inline constexpr Reply kSayHelloFirst{503, "5.5.1", "Send EHLO or HELO first"};
 inline constexpr Reply kTlsIsActive{503, "5.5.1", "TLS is active already"};
 inline constexpr Reply kSayEhloFirst{503, "5.5.1", "Send EHLO first"};
-inline constexpr Reply kTlsInTransaction{503, "5.5.1", "Not inside a mail transaction"};
+inline constexpr Reply kInTransaction{503, "5.5.1", "Not inside a mail transaction"};
 inline constexpr Reply kNestedMail{503, "5.5.1", "Nested MAIL command"};
 inline constexpr Reply kMailFirst{503, "5.5.1", "Need MAIL command"};
 inline constexpr Reply kNoRecipients{554, "5.5.1", "No valid recipients"};
 inline constexpr Reply kTooManyRecipients{452, "4.5.3", "Too many recipients"};
 inline constexpr Reply kBadSender{501, "5.1.7", "Bad sender address syntax"};
 inline constexpr Reply kBadRecipient{501, "5.1.3", "Bad recipient address syntax"};
-inline constexpr Reply kAddressNotAscii{553, "5.6.7", "Address needs SMTPUTF8, not offered here"};
+inline constexpr Reply kAddressNotAscii{553, "5.6.7", "Address needs SMTPUTF8"};
 
 inline constexpr Reply kMessageTooBig{552, "5.3.4", "Message exceeds the size limit"};
 inline constexpr Reply kNulInData{550, "5.6.0", "NUL in message data"};

@@ -17,16 +17,6 @@ namespace {
 // that an idle connection does not keep it.
 constexpr size_t kKeptCapacityMax = 1024;
 
-// A host name, an address literal, or what clients take for one: any word that cannot be mistaken
-// for something else in a header field. Whether it is the client's true name does not matter.
-bool IsHelloArgument(std::string_view text) {
-  constexpr size_t kBytesMax = 255;
-  constexpr std::string_view kSpecials = " ()<>@,;\\\"";
-  return !text.empty() && text.size() <= kBytesMax &&
-         text.find_first_of(kSpecials) == std::string_view::npos &&
-         std::all_of(text.begin(), text.end(), IsPrintable);
-}
-
 // 421 says so (RFC 5321 s3.8), 521 is what a client gets that is not to go on.
 bool EndsConnection(const Reply& reply) {
   return reply.code == 421 || reply.code == 521;
@@ -43,9 +33,13 @@ bool TakeKeyword(std::string_view keyword, std::string_view& argument) {
 }
 
 // Behind the closing bracket comes nothing or a blank; "<a@b>c" names two things.
-PathError ErrorOf(const Path& path) {
+PathError ErrorOf(const Path& path, bool utf8) {
   const bool clean_end = path.rest.empty() || IsBlank(path.rest.front());
-  return path.error == PathError::kNone && !clean_end ? PathError::kSyntax : path.error;
+  const bool taken = path.error == PathError::kNone || (utf8 && path.error == PathError::kUtf8);
+  if (!taken) {
+    return path.error;
+  }
+  return clean_end ? PathError::kNone : PathError::kSyntax;
 }
 
 }  // namespace
@@ -193,6 +187,12 @@ void ServerSession::ExecuteVerb(const Command& command, bool more) {
     case Verb::kStartTls:
       StartTls(command, more);
       return;
+    case Verb::kEtrn:
+      Etrn(command);
+      return;
+    case Verb::kXclient:
+      Xclient(command, more);
+      return;
     case Verb::kRset:
     case Verb::kNoop:
     case Verb::kVrfy:
@@ -218,11 +218,10 @@ void ServerSession::ExecuteVerb(const Command& command, bool more) {
 }
 
 void ServerSession::SayHello(const Command& command) {
-  if (++junk_ > kJunkMax) {
-    CloseWith(replies::kTooManyJunk);
+  if (!CountJunk()) {
     return;
   }
-  if (!IsHelloArgument(command.argument)) {
+  if (!IsHostWord(command.argument)) {
     Answer(command.eight_bit ? replies::kEightBit : replies::kHelloSyntax);
     return;
   }
@@ -230,10 +229,14 @@ void ServerSession::SayHello(const Command& command) {
   helo_.assign(command.argument);
   if (command.verb == Verb::kEhlo) {
     hello_ = Hello::kExtended;
-    AppendEhloReply(
-        params_.hostname,
-        {.message_bytes_max = params_.message_bytes_max, .starttls = params_.starttls && !secure_},
-        output_);
+    const Intake::Rights rights = intake_.ClientRights();
+    AppendEhloReply(params_.hostname,
+                    {.message_bytes_max = params_.message_bytes_max,
+                     .recipients_max = params_.recipients_max,
+                     .starttls = params_.starttls && !secure_,
+                     .etrn = rights.etrn,
+                     .xclient = rights.xclient},
+                    output_);
   } else {
     hello_ = Hello::kPlain;
     Answer(Reply{250, "", params_.hostname});
@@ -254,9 +257,10 @@ void ServerSession::Mail(const Command& command) {
     Answer(command.eight_bit ? replies::kEightBit : replies::kMailSyntax);
     return;
   }
+  // Whether it may be UTF-8 is said behind it.
   const Path path = ParseReversePath(argument);
-  if (ErrorOf(path) != PathError::kNone) {
-    Answer(RefusalOf(ErrorOf(path), replies::kBadSender));
+  if (const PathError error = ErrorOf(path, /*utf8=*/true); error != PathError::kNone) {
+    Answer(RefusalOf(error, replies::kBadSender));
     return;
   }
   MailParams params;
@@ -265,9 +269,14 @@ void ServerSession::Mail(const Command& command) {
     Answer(RefusalOf(fault));
     return;
   }
+  if (const PathError error = ErrorOf(path, params.smtputf8); error != PathError::kNone) {
+    Answer(RefusalOf(error, replies::kBadSender));
+    return;
+  }
   const Reply reply = intake_.OnMail(path.address, params);
   if (reply.positive()) {
     phase_ = Phase::kEnvelope;
+    smtputf8_ = params.smtputf8;
     staged_ = true;
   }
   Answer(reply);
@@ -284,11 +293,12 @@ void ServerSession::Rcpt(const Command& command) {
     return;
   }
   const Path path = ParseForwardPath(argument);
-  if (ErrorOf(path) != PathError::kNone) {
-    Answer(RefusalOf(ErrorOf(path), replies::kBadRecipient));
+  if (const PathError error = ErrorOf(path, smtputf8_); error != PathError::kNone) {
+    Answer(RefusalOf(error, replies::kBadRecipient));
     return;
   }
-  const ParameterFault fault = ParseRcptParams(path.rest);
+  RcptParams params;
+  const ParameterFault fault = ParseRcptParams(path.rest, smtputf8_, params);
   if (fault != ParameterFault::kNone) {
     Answer(RefusalOf(fault));
     return;
@@ -301,7 +311,7 @@ void ServerSession::Rcpt(const Command& command) {
     }
     return;
   }
-  const Reply reply = intake_.OnRcpt(path.address);
+  const Reply reply = intake_.OnRcpt(path.address, params);
   if (reply.positive()) {
     ++recipients_;
   }
@@ -342,59 +352,6 @@ void ServerSession::Data(const Command& command, bool more) {
   Answer(replies::kStartData);
 }
 
-void ServerSession::StartTls(const Command& command, bool more) {
-  if (!params_.starttls) {
-    Answer(replies::kNotImplemented);
-    return;
-  }
-  if (more) {
-    // Commands that whoever sits between us and the client puts there would be read as said inside
-    // TLS, and behind an authentication of the client as the client's own (CVE-2011-0411).
-    MARK("text waiting behind STARTTLS");
-    CloseWith(replies::kNotInSync);
-    return;
-  }
-  if (!command.argument.empty()) {
-    Answer(replies::kNoArgument);
-  } else if (secure_) {
-    Answer(replies::kTlsIsActive);
-  } else if (hello_ != Hello::kExtended) {
-    Answer(replies::kSayEhloFirst);
-  } else if (phase_ != Phase::kIdle) {
-    Answer(replies::kTlsInTransaction);
-  } else {
-    Answer(replies::kReadyForTls);
-    phase_ = Phase::kStartingTls;
-  }
-}
-
-void ServerSession::Junk(const Command& command) {
-  if (++junk_ > kJunkMax) {
-    MARK("too much junk");
-    CloseWith(replies::kTooManyJunk);
-    return;
-  }
-  switch (command.verb) {
-    case Verb::kRset:
-      if (!command.argument.empty()) {
-        Answer(replies::kNoArgument);
-        return;
-      }
-      ResetTransaction();
-      Answer(replies::kOk);
-      return;
-    case Verb::kVrfy:
-      Answer(command.argument.empty() ? replies::kArgumentNeeded : replies::kCannotVerify);
-      return;
-    case Verb::kHelp:
-      Answer(replies::kHelp);
-      return;
-    default:
-      Answer(replies::kOk);
-      return;
-  }
-}
-
 void ServerSession::Quit(const Command& command) {
   if (!command.argument.empty()) {
     Answer(replies::kNoArgument);
@@ -428,6 +385,15 @@ void ServerSession::Answer(const Reply& reply) {
   } else if (reply.permanent()) {
     CountError();
   }
+}
+
+bool ServerSession::CountJunk() {
+  if (++junk_ > kJunkMax) {
+    MARK("too much junk");
+    CloseWith(replies::kTooManyJunk);
+    return false;
+  }
+  return true;
 }
 
 void ServerSession::CountError() {

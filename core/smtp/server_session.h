@@ -3,6 +3,9 @@
 // The owner feeds Consume() with what arrives, sends output(), and obeys wants_close(). The session
 // asks its Intake for every verdict. One function resets a transaction (DESIGN 7).
 //
+// XCLIENT: the owner's Intake takes the new client; what was said before is forgotten as well, but
+// for TLS.
+//
 // STARTTLS: with wants_tls() the owner sends output(), makes the connection secure and calls
 // StartedTls(); what was said before is then forgotten.
 //
@@ -12,7 +15,8 @@
 // Errors:   what a client does wrong is a reply, never a Status; nothing here allocates per message
 //           in steady state.
 // See:      RFC 5321 (s4.1.4 order of commands), RFC 2920 (pipelining), RFC 1870 (SIZE), RFC 6152,
-//           RFC 2034, RFC 3207 (STARTTLS); reliability rows 1-22, 29-38 and 71-73.
+//           RFC 2034, RFC 3207 (STARTTLS), RFC 3461, RFC 6531, RFC 1985 (ETRN),
+//           XCLIENT_README of Postfix; reliability rows 1-22, 29-38 and 71-73.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +31,7 @@
 #include "core/smtp/extensions.h"
 #include "core/smtp/reply.h"
 #include "core/smtp/trace_fields.h"
+#include "core/smtp/xclient.h"
 
 namespace backstay {
 
@@ -47,12 +52,18 @@ namespace backstay {
 // A verdict of 421 or 521 makes the session close after sending it.
 class Intake {
  public:
+  // What only some clients may do, by their addresses; asked each time it matters.
+  struct Rights {
+    bool etrn = false;
+    bool xclient = false;
+  };
+  virtual Rights ClientRights() const { return {}; }
   virtual Reply OnMail(std::string_view reverse_path, const MailParams& params) = 0;
   // `address` has no brackets and no source route; it is a syntactically valid Mailbox, or
   // "postmaster" in the case the client chose. The same address may come again and is passed on
   // each time: whoever stores the message delivers it once, and a repeated RCPT is answered like
   // the first.
-  virtual Reply OnRcpt(std::string_view address) = 0;
+  virtual Reply OnRcpt(std::string_view address, const RcptParams& params) = 0;
   // Asked once per DATA before 354; anything but a positive reply is sent instead and ends the
   // transaction.
   virtual Reply OnData() = 0;
@@ -61,6 +72,13 @@ class Intake {
   virtual void OnEndOfData(bool has_dot_lines) = 0;
   // The transaction is over or abandoned: drop what was staged.
   virtual void OnReset() = 0;
+  // Outside of transactions, from clients with the right to it. `domain` may be a parent of several
+  // that are meant.
+  virtual Reply OnEtrn(std::string_view /*domain*/, bool /*subdomains*/) {
+    return replies::kNodeNotAllowed;
+  }
+  // Positive: from now on the client is the one told, and the session begins anew.
+  virtual Reply OnXclient(const XclientAttributes& /*attributes*/) { return replies::kOk; }
 
  protected:
   ~Intake() = default;
@@ -83,7 +101,7 @@ class ServerSession {
   static_assert(kLineBytesMax > kCommandBytesMax);
   // 5xx replies without a message taken between them.
   static constexpr uint32_t kErrorsMax = 20;
-  // EHLO, HELO, NOOP, RSET, VRFY and HELP without a message taken between them.
+  // EHLO, HELO, NOOP, RSET, VRFY, HELP, ETRN and XCLIENT without a message taken between them.
   static constexpr uint32_t kJunkMax = 100;
   // Recipients beyond recipients_max before each further one is an error: a sender that overshoots
   // must get its first recipients_max through, or it would fail the same way for ever.
@@ -147,7 +165,10 @@ class ServerSession {
   void Rcpt(const Command& command);
   void Data(const Command& command, bool more);
   void StartTls(const Command& command, bool more);
+  void Etrn(const Command& command);
+  void Xclient(const Command& command, bool more);
   void Junk(const Command& command);
+  bool CountJunk();
   void Quit(const Command& command);
   void OnContent(Bytes content);
   void Doom(const Reply& verdict);
@@ -175,7 +196,8 @@ class ServerSession {
   Phase phase_ = Phase::kIdle;
   Hello hello_ = Hello::kNone;
   bool secure_ = false;
-  bool staged_ = false;  // Intake has something that only OnReset or OnEndOfData ends
+  bool smtputf8_ = false;  // of the transaction
+  bool staged_ = false;    // Intake has something that only OnReset or OnEndOfData ends
   uint8_t errors_ = 0;
   uint8_t junk_ = 0;
 };

@@ -39,16 +39,23 @@ void AppendName(std::string_view name, std::string& output) {
   }
 }
 
-// An address may hold anything between quotes; one with a tab is left out rather than altered.
-bool FitsForClause(std::string_view recipient) {
-  return !recipient.empty() && recipient.size() <= kRecipientBytesMax &&
-         std::all_of(recipient.begin(), recipient.end(), IsPrintable);
+// An address may hold anything between quotes; one with a tab is left out rather than altered. Only
+// a message under SMTPUTF8 may have header fields in UTF-8.
+bool FitsForClause(const Trace& trace) {
+  const auto fits = [&](char c) {
+    return IsPrintable(c) || (trace.smtputf8 && static_cast<unsigned char>(c) >= 0x80);
+  };
+  return !trace.recipient.empty() && trace.recipient.size() <= kRecipientBytesMax &&
+         std::all_of(trace.recipient.begin(), trace.recipient.end(), fits);
 }
 
-// RFC 3848. It has no name for HELO over TLS.
+// RFC 3848, RFC 6531 s4.3. There is no name for HELO over TLS.
 std::string_view ProtocolOf(const Trace& trace) {
   if (!trace.extended) {
     return "SMTP";
+  }
+  if (trace.smtputf8) {
+    return trace.secure ? "UTF8SMTPS" : "UTF8SMTP";
   }
   return trace.secure ? "ESMTPS" : "ESMTP";
 }
@@ -106,7 +113,7 @@ void AppendReceived(const Trace& trace, std::string& output) {
   AppendName(trace.hostname, output);
   output.append(" (backstay) with ").append(ProtocolOf(trace)).append(" id ");
   AppendName(trace.queue_id.substr(0, kQueueIdBytesMax), output);
-  if (FitsForClause(trace.recipient)) {
+  if (FitsForClause(trace)) {
     output.append("\r\n\tfor <").append(trace.recipient).append(">");
   }
   output.append(";\r\n\t");

@@ -22,6 +22,7 @@ struct Trace {
   std::string_view hostname;                // ours
   bool extended = false;                    // greeted with EHLO
   bool secure = false;                      // came over TLS
+  bool smtputf8 = false;                    // asked for at MAIL
   std::string_view queue_id;
   std::string_view recipient;  // empty: more than one, which must not see each other
   WallTime time;

@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 #include <fnmatch.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <sstream>
+#include <utility>
 
 namespace backstay {
 namespace {
@@ -74,6 +77,7 @@ Dialogue::Dialogue(uint64_t seed)
     : world_(seed),
       daemon_host_(world_.AddHost("mx2", *SocketAddress::Parse("10.0.0.1:0"))),
       client_host_(world_.AddHost("client", *SocketAddress::Parse("10.0.0.2:0"))),
+      other_host_(world_.AddHost("other", *SocketAddress::Parse("10.0.0.9:0"))),
       primary_host_(world_.AddHost("primary", *SocketAddress::Parse("10.0.0.3:0"))),
       primary_io_(world_.MakeIo(primary_host_)),
       primary_(std::make_unique<ScriptedPrimary>(*primary_io_, kPrimaryAddress)),
@@ -84,10 +88,27 @@ Dialogue::Dialogue(uint64_t seed)
 
 Dialogue::~Dialogue() {
   client_.reset();
+  parked_.clear();
   if (daemon_ != nullptr) {
     daemon_->Crash(CrashMode::kAllUnsynced);
   }
   world_.Crash(primary_host_);
+}
+
+std::vector<Dialogue::Story> Dialogue::Stories(const std::string& file) {
+  std::vector<Story> stories(1);
+  std::istringstream input(file);
+  std::string line;
+  std::string blank;  // so that the lines of a story have the numbers that they have in the file
+  while (std::getline(input, line)) {
+    blank += "\n";
+    if (line.starts_with("== ")) {
+      stories.push_back({line.substr(3), blank});
+    } else {
+      stories.back().text += line + "\n";
+    }
+  }
+  return stories;
 }
 
 std::vector<Dialogue::Line> Dialogue::Expand(const std::string& text) {
@@ -105,6 +126,16 @@ std::vector<Dialogue::Line> Dialogue::Expand(const std::string& text) {
                                    lines.end());
       for (size_t count = 1; count < repeat_count; ++count) {
         lines.insert(lines.end(), body.begin(), body.end());
+      }
+    } else if (line == "greet") {
+      for (const char* said : {"S: 220 *", "C: EHLO client.example", "S: 250-*"}) {
+        lines.push_back({number, said});
+      }
+    } else if (line == "to data") {
+      for (const char* said :
+           {"C| MAIL FROM:<a@example.org>\\r\\nRCPT TO:<b@example.com>\\r\\nDATA\\r\\n",
+            "S: 250 2.1.0 *", "S: 250 2.1.5 *", "S: 354 *"}) {
+        lines.push_back({number, said});
       }
     } else if (!line.empty() && line[0] != '#') {
       lines.push_back({number, line});
@@ -181,6 +212,10 @@ std::string Dialogue::Expect(const std::string& pattern) {
   if (pattern == "close") {
     return client_->WaitClosed(kReplyTime) ? "" : "the server did not close";
   }
+  if (pattern == "nothing") {
+    const std::optional<std::string> reply = client_->NextLine(absl::Seconds(1));
+    return reply.has_value() ? "got: " + *reply : "";
+  }
   // "S: 250-*" stands for all lines of a multi-line reply from here on.
   const bool rest = pattern.size() > 3 && pattern.substr(3) == "-*";
   for (;;) {
@@ -208,11 +243,30 @@ std::string Dialogue::Primary(const std::string& words) {
     return PrimaryReply(rest);
   } else if (TakeWord(rest, "got ")) {
     return PrimaryGot(rest);
+  } else if (TakeWord(rest, "connections ")) {
+    const std::string came = fmt::format("{}", primary_->connections_total());
+    return rest == came ? "" : came + " came";
+  } else if (TakeWord(rest, "heard ")) {
+    const size_t times = rest.find(" times ");
+    const bool counted = std::isdigit(rest[0]) != 0 && times != std::string::npos;
+    const auto heard = PrimaryHeard(counted ? rest.substr(times + 7) : rest);
+    return (counted ? heard == std::atoi(rest.c_str()) : heard > 0)
+               ? ""
+               : fmt::format("heard: {}", fmt::join(primary_->heard(), "|"));
+  } else if (TakeWord(rest, "not heard ")) {
+    return PrimaryHeard(rest) > 0 ? "it was heard" : "";
   } else {
     return "no such statement";
   }
   primary_io_->Wake();
   return "";
+}
+
+std::ptrdiff_t Dialogue::PrimaryHeard(const std::string& pattern) const {
+  const std::vector<std::string>& heard = primary_->heard();
+  return std::count_if(heard.begin(), heard.end(), [&](const std::string& line) {
+    return fnmatch(Unescape(pattern).c_str(), line.c_str(), FNM_NOESCAPE) == 0;
+  });
 }
 
 std::string Dialogue::PrimaryReply(const std::string& words) {
@@ -226,7 +280,7 @@ std::string Dialogue::PrimaryReply(const std::string& words) {
       words.substr(space + 1, only == std::string::npos ? only : only - space - 1);
   const std::string address =
       only == std::string::npos ? "" : words.substr(only + 6, words.size() - only - 7);
-  primary_->SetReply(words.substr(0, space), reply, address);
+  primary_->SetReply(words.substr(0, space), Unescape(reply), address);
   return "";
 }
 
@@ -305,6 +359,10 @@ std::string Dialogue::Control(const std::string& verb, const std::string& words)
   } else if (verb == "disconnect") {
     client_.reset();
   } else if (verb == "connect") {
+    client_ = std::make_unique<LineClient>(world_, words == "other" ? other_host_ : client_host_,
+                                           kDaemonAddress);
+  } else if (verb == "second") {
+    parked_.push_back(std::move(client_));
     client_ = std::make_unique<LineClient>(world_, client_host_, kDaemonAddress);
   } else if (verb == "tls") {
     return StartTls();
@@ -338,25 +396,29 @@ std::string Dialogue::ConfigText() const {
   std::string domain;
   std::string retry;
   std::string name = "example.com";
+  std::string shards = "1";
   for (const auto& [key, value] : settings_) {
     if (key == "domain") {
       name = value;
+    } else if (key == "shards") {
+      shards = value;
     } else if (key == "recipients") {
       domain += fmt::format("recipients = \"{}\"\n", value);
     } else if (key == "profile") {
       retry += fmt::format("profile = \"{}\"\n", value);
     } else {
-      const bool number = value.find_first_not_of("0123456789") == std::string::npos;
+      const bool bare =
+          value[0] == '[' || value.find_first_not_of("0123456789") == std::string::npos;
       (key.starts_with("quota_") ? domain : smtp) +=
-          number ? fmt::format("{} = {}\n", key, value) : fmt::format("{} = \"{}\"\n", key, value);
+          bare ? fmt::format("{} = {}\n", key, value) : fmt::format("{} = \"{}\"\n", key, value);
     }
   }
   return fmt::format(
-      "hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = 1\n{}"
+      "hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = {}\n{}"
       "[spool]\ndirectory = \"/spool\"\nsegment_size = \"4MiB\"\nreserve = \"8MiB\"\n"
       "{}[retry]\n{}[admin]\nlisten = \"\"\n[[domain]]\nname = \"{}\"\nprimary = "
       "[\"10.0.0.3:25\"]\n{}",
-      smtp, tls_, retry, name, domain);
+      shards, smtp, tls_, retry, name, domain);
 }
 
 void Dialogue::EnsureStarted() {

@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <ostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -18,30 +21,72 @@ std::string ReadWhole(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-class DialogueTest : public testing::TestWithParam<std::string> {};
+struct Story {
+  std::string name;  // folder_file_story
+  std::string text;
+};
+
+void PrintTo(const Story& story, std::ostream* output) {
+  *output << story.name;
+}
+
+class DialogueTest : public testing::TestWithParam<Story> {};
 
 TEST_P(DialogueTest, GoesAsWritten) {
   for (const uint64_t seed : {1, 2, 3}) {
     Dialogue dialogue(seed);
-    EXPECT_EQ(dialogue.Run(ReadWhole(GetParam())), "") << "seed " << seed;
+    EXPECT_EQ(dialogue.Run(GetParam().text), "") << "seed " << seed;
   }
 }
 
-std::vector<std::string> Stories() {
-  std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(BACKSTAY_DIALOGUES)) {
-    if (entry.path().extension() == ".smtp") {
-      paths.push_back(entry.path().string());
+bool HasStatement(const std::string& text) {
+  std::istringstream input(text);
+  for (std::string line; std::getline(input, line);) {
+    if (!line.empty() && line[0] != '#') {
+      return true;
     }
   }
-  std::sort(paths.begin(), paths.end());
-  return paths;
+  return false;
 }
 
-INSTANTIATE_TEST_SUITE_P(Stories, DialogueTest, testing::ValuesIn(Stories()),
-                         [](const testing::TestParamInfo<std::string>& story) {
-                           return std::filesystem::path(story.param).stem().string();
+// Of all files below this folder, in order.
+std::vector<Story> AllStories() {
+  const std::filesystem::path folder = BACKSTAY_DIALOGUES;
+  std::vector<Story> stories;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() != ".smtp") {
+      continue;
+    }
+    const std::string file = entry.path().lexically_relative(folder).replace_extension().string();
+    for (const Dialogue::Story& story : Dialogue::Stories(ReadWhole(entry.path()))) {
+      std::string name = story.name.empty() ? file : file + "_" + story.name;
+      std::replace_if(
+          name.begin(), name.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
+      if (HasStatement(story.text)) {
+        stories.push_back({name, story.text});
+      }
+    }
+  }
+  std::sort(stories.begin(), stories.end(),
+            [](const Story& left, const Story& right) { return left.name < right.name; });
+  return stories;
+}
+
+INSTANTIATE_TEST_SUITE_P(Stories, DialogueTest, testing::ValuesIn(AllStories()),
+                         [](const testing::TestParamInfo<Story>& story) {
+                           return story.param.name;
                          });
+
+TEST(Dialogue, OneFileMayHaveSeveralStories) {
+  const auto stories = Dialogue::Stories("# why\nS: 220 *\n== second one\nC: NOOP\nS: 999\n");
+  ASSERT_EQ(stories.size(), 2u);
+  EXPECT_EQ(stories[0].name, "");
+  EXPECT_EQ(stories[1].name, "second one");
+  Dialogue dialogue(1);
+  EXPECT_EQ(dialogue.Run(stories[0].text), "");
+  const std::string problem = Dialogue(1).Run(stories[1].text);
+  EXPECT_TRUE(problem.starts_with("line 5: ")) << problem;
+}
 
 TEST(Dialogue, AWrongExpectationIsFound) {
   Dialogue dialogue(1);

@@ -31,7 +31,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
       mail_.content += (line.starts_with(".") ? line.substr(1) : line) + "\r\n";
       return;
     }
-    in_data_ = false;
+    in_data_ = mail_taken_ = false;
     const std::string reply = owner_.ReplyTo("EOD", mail_.reverse_path, "250 2.0.0 stored");
     if (reply.starts_with("2")) {
       owner_.mails_.push_back(mail_);
@@ -41,6 +41,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
   }
 
   void OnCommand(const std::string& line) {
+    owner_.heard_.push_back(line);
     const std::string verb = line.substr(0, 4);
     const std::string path =
         line.find('<') == std::string::npos
@@ -53,9 +54,12 @@ class ScriptedPrimary::Connection : private StreamEvents {
     } else if (verb == "MAIL") {
       mail_ = ReceivedMail();
       mail_.reverse_path = path;
-      Say(owner_.ReplyTo("MAIL", path, "250 2.1.0 ok"));
+      const std::string reply = owner_.ReplyTo("MAIL", path, "250 2.1.0 ok");
+      mail_taken_ = reply.starts_with("2");
+      Say(reply);
     } else if (verb == "RCPT") {
-      const std::string reply = owner_.ReplyTo("RCPT", path, "250 2.1.5 ok");
+      const std::string reply =
+          mail_taken_ ? owner_.ReplyTo("RCPT", path, "250 2.1.5 ok") : "503 5.5.1 need MAIL";
       if (reply.starts_with("2")) {
         mail_.recipients.push_back(path);
       }
@@ -65,6 +69,11 @@ class ScriptedPrimary::Connection : private StreamEvents {
           "DATA", "", mail_.recipients.empty() ? "503 5.5.1 no recipients" : "354 go on");
       in_data_ = reply.starts_with("3");
       Say(reply);
+    } else if (line.starts_with("XCLIENT ")) {
+      mail_ = ReceivedMail();
+      Say(owner_.ReplyTo("XCLIENT", "", "220 primary.example ESMTP"));
+    } else if (line.starts_with("XFORWARD ")) {
+      Say(owner_.ReplyTo("XFORWARD", "", "250 2.0.0 ok"));
     } else if (verb == "QUIT") {
       Say("221 2.0.0 bye");
       stream_.CloseAfterSend();
@@ -86,6 +95,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
   Stream stream_;
   std::string input_;
   ReceivedMail mail_;
+  bool mail_taken_ = false;
   bool in_data_ = false;
   bool closed_ = false;
 };

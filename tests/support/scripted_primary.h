@@ -29,12 +29,14 @@ class ScriptedPrimary {
   void Up();
   void Down();
   // "RCPT 550 5.1.1 text" for the recipient `only` (empty: all); command "MAIL", "RCPT", "DATA",
-  // "EOD", "EHLO", "BANNER". An empty reply removes every rule.
+  // "EOD", "EHLO", "BANNER", "XCLIENT", "XFORWARD". ClearReplies() removes every rule.
   void SetReply(const std::string& command, const std::string& reply, const std::string& only);
   void ClearReplies() { rules_.clear(); }
   void Turn();
 
   const std::vector<ReceivedMail>& mails() const { return mails_; }
+  // Command lines of all connections, in order.
+  const std::vector<std::string>& heard() const { return heard_; }
   size_t connections_total() const { return connections_total_; }
 
  private:
@@ -57,6 +59,7 @@ class ScriptedPrimary {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<Rule> rules_;
   std::vector<ReceivedMail> mails_;
+  std::vector<std::string> heard_;
   size_t connections_total_ = 0;
   Completion<&ScriptedPrimary::OnAccept> accept_{this};
 };

@@ -52,6 +52,7 @@ void PrintEnvelope(const Envelope& envelope, WallTime arrival) {
   };
   line("arrival", IsoTime(arrival));
   line("client", Printable(envelope.client_address));
+  line("client name", Printable(envelope.client_name));
   line("helo", Printable(envelope.client_helo));
   line("mail from", fmt::format("<{}>", Printable(envelope.reverse_path)));
   line("body", envelope.body == BodyType::k8BitMime ? "8BITMIME" : "7BIT");

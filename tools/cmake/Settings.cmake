@@ -74,7 +74,7 @@ function(backstay_library name)
 endfunction()
 
 # backstay_program(NAME SOURCES ... DEPENDS ...): an executable in bin/, and part of the target that
-# builds all of them and no test.
+# builds all of them, and the one test that needs their optimisation.
 add_custom_target(programs)
 function(backstay_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})

@@ -20,62 +20,94 @@ Address V6(uint8_t network, uint8_t host) {
   return {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, network, 0, 0, 0, 0, 0, 0, 0, host};
 }
 
+// A connection whose client is known at once; one that is refused gives its place back.
+Reply Connect(Admission& admission, const Address& address, bool is_v6) {
+  const Reply entered = admission.Enter();
+  if (!entered.positive()) {
+    return entered;
+  }
+  const Reply identified = admission.Identify(address, is_v6);
+  if (!identified.positive()) {
+    admission.Leave();
+  }
+  return identified;
+}
+
+void Disconnect(Admission& admission, const Address& address, bool is_v6) {
+  admission.Forget(address, is_v6);
+  admission.Leave();
+}
+
 TEST(Admission, TheTotalIsBounded) {
   Admission admission({2, 10});
-  EXPECT_TRUE(admission.OnConnect(kFirst, false).positive());
-  EXPECT_TRUE(admission.OnConnect(kSecond, false).positive());
-  const Reply refused = admission.OnConnect(V6(1, 1), true);
+  EXPECT_TRUE(Connect(admission, kFirst, false).positive());
+  EXPECT_TRUE(Connect(admission, kSecond, false).positive());
+  const Reply refused = Connect(admission, V6(1, 1), true);
   EXPECT_EQ(refused.code, 421);
   EXPECT_EQ(refused.enhanced, "4.3.2");
   EXPECT_EQ(admission.connections(), 2u);
   EXPECT_EQ(admission.clients(), 2u);
-  admission.OnDisconnect(kFirst, false);
-  EXPECT_TRUE(admission.OnConnect(V6(1, 1), true).positive());
+  Disconnect(admission, kFirst, false);
+  EXPECT_TRUE(Connect(admission, V6(1, 1), true).positive());
 }
 
 TEST(Admission, OneClientIsBounded) {
   Admission admission({100, 2});
-  EXPECT_TRUE(admission.OnConnect(kFirst, false).positive());
-  EXPECT_TRUE(admission.OnConnect(kFirst, false).positive());
-  const Reply refused = admission.OnConnect(kFirst, false);
+  EXPECT_TRUE(Connect(admission, kFirst, false).positive());
+  EXPECT_TRUE(Connect(admission, kFirst, false).positive());
+  const Reply refused = Connect(admission, kFirst, false);
   EXPECT_EQ(refused.code, 421);
   EXPECT_EQ(refused.enhanced, "4.7.0");
-  EXPECT_TRUE(admission.OnConnect(kSecond, false).positive());
+  EXPECT_TRUE(Connect(admission, kSecond, false).positive());
   EXPECT_EQ(admission.connections(), 3u);
 }
 
 TEST(Admission, AnIpv6ClientIsItsNetwork) {
   Admission admission({100, 1});
-  EXPECT_TRUE(admission.OnConnect(V6(1, 1), true).positive());
-  EXPECT_FALSE(admission.OnConnect(V6(1, 2), true).positive());
-  EXPECT_TRUE(admission.OnConnect(V6(2, 1), true).positive());
-  admission.OnDisconnect(V6(1, 1), true);
-  EXPECT_TRUE(admission.OnConnect(V6(1, 2), true).positive());
+  EXPECT_TRUE(Connect(admission, V6(1, 1), true).positive());
+  EXPECT_FALSE(Connect(admission, V6(1, 2), true).positive());
+  EXPECT_TRUE(Connect(admission, V6(2, 1), true).positive());
+  Disconnect(admission, V6(1, 1), true);
+  EXPECT_TRUE(Connect(admission, V6(1, 2), true).positive());
 }
 
 TEST(Admission, AnIpv4AddressIsNoIpv6Network) {
   Admission admission({100, 1});
   const Address same_bytes{192, 0, 2, 1, 0, 0, 0, 0, 9};
-  EXPECT_TRUE(admission.OnConnect(kFirst, false).positive());
-  EXPECT_TRUE(admission.OnConnect(same_bytes, true).positive());
+  EXPECT_TRUE(Connect(admission, kFirst, false).positive());
+  EXPECT_TRUE(Connect(admission, same_bytes, true).positive());
 }
 
 TEST(Admission, ARefusedClientLeavesNoTrace) {
   Admission admission({100, 0});
-  EXPECT_FALSE(admission.OnConnect(kFirst, false).positive());
+  EXPECT_FALSE(Connect(admission, kFirst, false).positive());
   EXPECT_EQ(admission.clients(), 0u);
   EXPECT_EQ(admission.connections(), 0u);
 }
 
+TEST(Admission, AConnectionIsCountedBeforeItsClientIsKnown) {
+  Admission admission({1, 1});
+  EXPECT_TRUE(admission.Enter().positive());
+  EXPECT_EQ(admission.Enter().enhanced, "4.3.2");
+  EXPECT_EQ(admission.clients(), 0u);
+  EXPECT_TRUE(admission.Identify(kFirst, false).positive());
+  EXPECT_EQ(admission.Identify(kFirst, false).enhanced, "4.7.0");
+  // The client turns out to be another.
+  EXPECT_TRUE(admission.Identify(kSecond, false).positive());
+  admission.Forget(kFirst, false);
+  EXPECT_EQ(admission.clients(), 1u);
+  EXPECT_EQ(admission.connections(), 1u);
+}
+
 TEST(Admission, LowerLimitsBindTheNextOnly) {
   Admission admission({10, 10});
-  admission.OnConnect(kFirst, false);
-  admission.OnConnect(kFirst, false);
+  Connect(admission, kFirst, false);
+  Connect(admission, kFirst, false);
   admission.SetLimits({1, 1});
-  EXPECT_FALSE(admission.OnConnect(kSecond, false).positive());
-  admission.OnDisconnect(kFirst, false);
-  admission.OnDisconnect(kFirst, false);
-  EXPECT_TRUE(admission.OnConnect(kFirst, false).positive());
+  EXPECT_FALSE(Connect(admission, kSecond, false).positive());
+  Disconnect(admission, kFirst, false);
+  Disconnect(admission, kFirst, false);
+  EXPECT_TRUE(Connect(admission, kFirst, false).positive());
 }
 
 TEST(Admission, CountsComeBackToZero) {
@@ -89,19 +121,19 @@ TEST(Admission, CountsComeBackToZero) {
       address = {10, 0, 0, static_cast<uint8_t>(random.Below(8))};
     }
     if (random.Chance(1, 2)) {
-      if (admission.OnConnect(address, is_v6).positive()) {
+      if (Connect(admission, address, is_v6).positive()) {
         open.emplace_back(address, is_v6);
       }
     } else if (!open.empty()) {
       std::swap(open[random.Below(open.size())], open.back());
-      admission.OnDisconnect(open.back().first, open.back().second);
+      Disconnect(admission, open.back().first, open.back().second);
       open.pop_back();
     }
     ASSERT_EQ(admission.connections(), open.size());
     ASSERT_LE(open.size(), 50u);
   }
   for (const auto& [address, is_v6] : open) {
-    admission.OnDisconnect(address, is_v6);
+    Disconnect(admission, address, is_v6);
   }
   EXPECT_EQ(admission.connections(), 0u);
   EXPECT_EQ(admission.clients(), 0u);

@@ -150,6 +150,14 @@ TEST_F(DestinationTest, OnlyAFailedProbeMovesTheNextOne) {
   EXPECT_EQ(destination_.next_probe(), next);
 }
 
+TEST_F(DestinationTest, AProbeThatIsAskedForDoesNotWait) {
+  Feed(Event::kUnreachable, Second(2000));
+  destination_.ProbeNow(Second(2000));
+  EXPECT_EQ(destination_.next_probe(), Second(2000));
+  destination_.ProbeNow(Second(2001));
+  EXPECT_EQ(destination_.next_probe(), Second(2000));
+}
+
 TEST_F(DestinationTest, EachOutageStartsAnew) {
   Feed(Event::kUnreachable, Second(2000));
   Feed(Event::kProbeFailed, Second(3000));

@@ -1,6 +1,6 @@
 // tests/core/shard/inbound_tls_test.cc -- handshakes of a whole daemon: counted, and cut in time.
 //
-// What a client sees of STARTTLS is in tests/dialogue/starttls_*.smtp.
+// What a client sees of STARTTLS is in tests/dialogue/tls.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

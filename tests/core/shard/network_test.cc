@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 namespace backstay {
 namespace {
 
@@ -41,6 +43,15 @@ TEST(Network, PrintsWhatParsesToItself) {
     EXPECT_EQ(Network::Parse(network->ToString()).value(), *network);
   }
   EXPECT_EQ(Network::Parse("192.0.2.7").value().ToString(), "192.0.2.7/32");
+}
+
+TEST(Network, OneOfManyIsEnough) {
+  const std::vector<Network> networks = {*Network::Parse("192.0.2.0/24"),
+                                         *Network::Parse("2001:db8::/32")};
+  EXPECT_TRUE(Contains(networks, *SocketAddress::Parse("192.0.2.7:4711")));
+  EXPECT_TRUE(Contains(networks, *SocketAddress::Parse("[2001:db8::7]:4711")));
+  EXPECT_FALSE(Contains(networks, *SocketAddress::Parse("192.0.3.7:4711")));
+  EXPECT_FALSE(Contains({}, *SocketAddress::Parse("192.0.2.7:4711")));
 }
 
 TEST(Network, RefusesWhatIsNoBlock) {

@@ -252,17 +252,16 @@ TEST(Address, LengthsHoldToTheByte) {
 TEST(Address, EightBitIsToldApartFromBadSyntax) {
   ExpectCases(
       {
-          {"<\xc3\xbc@our>", kUtf8},
-          {"<v@b\xc3\xbc"
-           "cher.example>",
-           kUtf8},
-          {"<\"\xc3\xbc x\"@our>", kUtf8},
-          {"<v@our\xef\xbc\x8e"
-           "example>",
-           kUtf8},                         // full-width dot
-          {"<v\xe2\x80\xae@our>", kUtf8},  // right-to-left override
-          {"<\xf0\x9f\x93\xa7@our>", kUtf8},
-          {"<\xf4\x8f\xbf\xbf@our>", kUtf8},
+          {"<\xc3\xbc@our> X", kUtf8, "\xc3\xbc@our", " X"},
+          {"<v@b\xc3\xbc.example>", kUtf8, "v@b\xc3\xbc.example"},
+          {"<@x:\"\xc3\xbc x\"@our>", kUtf8, "\"\xc3\xbc x\"@our"},
+          // A full-width dot, a right-to-left override: bytes like others.
+          {"<v@our\xef\xbc\x8e.example>", kUtf8, "v@our\xef\xbc\x8e.example"},
+          {"<v\xe2\x80\xae@our>", kUtf8, "v\xe2\x80\xae@our"},
+          {"<\xf0\x9f\x93\xa7@our>", kUtf8, "\xf0\x9f\x93\xa7@our"},
+          {"<\xf4\x8f\xbf\xbf@our>", kUtf8, "\xf4\x8f\xbf\xbf@our"},
+          {"<\xc3\xbc%other@our>", kRelayTrick},
+          {"<\"\xc3\xbc@other\"@our>", kRelayTrick},
           {"<\xfc@our>", kEightBit},
           {"<\xc3@our>", kEightBit},
           {"<\xc0\xae@our>", kEightBit},  // overlong dot
@@ -277,11 +276,33 @@ TEST(Address, EightBitIsToldApartFromBadSyntax) {
       ParseForwardPath);
 }
 
+TEST(Address, Utf8IsMeasuredInBytes) {
+  const std::string eight = "\xf0\x9f\x93\xa7\xf0\x9f\x93\xa7";
+  std::string local_part;
+  for (int count = 0; count < 8; ++count) {
+    local_part += eight;
+  }
+  ExpectCases(
+      {
+          {"<" + local_part + "@our>", kUtf8, local_part + "@our"},
+          {"<l" + local_part + "@our>", kTooLong},
+          // 63 bytes in ASCII may be more of them in UTF-8.
+          {"<v@" + local_part + ".x>", kUtf8, "v@" + local_part + ".x"},
+          {"<v@" + local_part + local_part + local_part + local_part + ".x>", kTooLong},
+      },
+      ParseForwardPath);
+}
+
 TEST(Address, DomainIsLowerCaseWithoutTheTrailingDot) {
   EXPECT_EQ(DomainOf("v@our.example"), "our.example");
   EXPECT_EQ(DomainOf("v@OUR.Example."), "our.example");
   EXPECT_EQ(DomainOf("\"a@b\"@Our"), "our");
   EXPECT_EQ(DomainOf("v@[IPv6:2001:DB8::1]"), "[ipv6:2001:db8::1]");
+  EXPECT_EQ(DomainOf("v@B\xc3\xbc"
+                     "CHER.Example."),
+            "xn--bcher-kva.example");
+  EXPECT_EQ(DomainOf("v@\xd1\x80\xd1\x84.\xd1\x80\xd1\x84"), "xn--p1ai.xn--p1ai");
+  EXPECT_EQ(DomainOf("v@\xff.x"), "\xff.x");
   EXPECT_EQ(DomainOf("Postmaster"), "");
   EXPECT_EQ(DomainOf(""), "");
   std::string domain = "something else";

@@ -53,10 +53,14 @@ class CollectingIntake : public Intake {
     envelope_.Clear();
     envelope_.reverse_path.assign(reverse_path);
     envelope_.body = params.body;
+    envelope_.envelope_id.assign(params.envelope_id);
     return replies::kMailOk;
   }
-  Reply OnRcpt(std::string_view address) override {
-    envelope_.AddRecipient().address.assign(address);
+  Reply OnRcpt(std::string_view address, const RcptParams& params) override {
+    Recipient& added = envelope_.AddRecipient();
+    added.address.assign(address);
+    added.original_recipient.assign(params.original_recipient);
+    added.notify = params.notify;
     return replies::kRcptOk;
   }
   Reply OnData() override { return replies::kOk; }
@@ -89,8 +93,10 @@ void Take(ServerSession& session, std::string_view text) {
 
 void SendMessage(ServerSession& session) {
   Take(session,
-       "MAIL FROM:<a.sender.with.a.long.address@example.org> SIZE=100 BODY=8BITMIME\r\n"
-       "RCPT TO:<a.recipient.with.a.long.address@our.example>\r\n"
+       "MAIL FROM:<a.sender.with.a.long.address@example.org> SIZE=100 BODY=8BITMIME "
+       "ENVID=an.envelope.id.that.is.long\r\n"
+       "RCPT TO:<a.recipient.with.a.long.address@our.example> NOTIFY=NEVER "
+       "ORCPT=rfc822;a.recipient.with.a.long.address@our.example\r\n"
        "RCPT TO:<another.recipient.with.a.long.address@our.example>\r\nDA");
   Take(session, "TA\r\n");
   Take(session, "Received: from a by b; c\r\nSubject: x\r\n\r\n..text\r\n.");

@@ -20,8 +20,8 @@ TEST(ClientSession, GreetsWithEhlo) {
   EXPECT_EQ(f.session.phase(), Phase::kEhlo);
   EXPECT_EQ(f.Say("250-mx1.example.com\r\n250-PIPELINING\r\n250 SIZE 5000"), "");
   EXPECT_EQ(f.session.phase(), Phase::kReady);
-  EXPECT_TRUE(f.session.supports_pipelining());
-  EXPECT_EQ(f.session.size_max(), 5000u);
+  EXPECT_TRUE(f.session.extensions().pipelining);
+  EXPECT_EQ(f.session.extensions().size_max, 5000u);
 }
 
 TEST(ClientSession, FallsBackToHelo) {
@@ -30,7 +30,7 @@ TEST(ClientSession, FallsBackToHelo) {
   EXPECT_EQ(f.Say("502 what?"), "HELO mx2.example.net\r\n");
   EXPECT_EQ(f.Say("250-mx1\r\n250 PIPELINING"), "");
   EXPECT_EQ(f.session.phase(), Phase::kReady);
-  EXPECT_FALSE(f.session.supports_pipelining());  // HELO offers nothing, whatever its text
+  EXPECT_FALSE(f.session.extensions().pipelining);  // HELO offers nothing, whatever its text
 }
 
 TEST(ClientSession, StepByStepWithoutPipelining) {
@@ -163,6 +163,19 @@ TEST(ClientSession, WhatNeedsSmtpUtf8FailsUnsent) {
   EXPECT_EQ(f.outcome(0).enhanced, "5.6.7");
 }
 
+TEST(ClientSession, Utf8GoesToAPrimaryThatTakesIt) {
+  ClientFixture f;
+  f.Greet({"PIPELINING", "SMTPUTF8", "DSN"});
+  f.envelope.smtputf8 = true;
+  f.envelope.reverse_path = "\xc3\xa9@example.org";
+  f.envelope.recipients = {{"\xc3\xa8@example.com", "utf-8;\xc3\xa8@example.com", Notify::kNever}};
+  f.indexes = {0};
+  EXPECT_EQ(f.StartAgain(),
+            "MAIL FROM:<\xc3\xa9@example.org> SMTPUTF8\r\n"
+            "RCPT TO:<\xc3\xa8@example.com> NOTIFY=NEVER ORCPT=utf-8;\xc3\xa8@example.com\r\n"
+            "DATA\r\n");
+}
+
 TEST(ClientSession, AnAddressThatIsNoneFailsAloneAndUnsent) {
   ClientFixture f;
   f.Greet({});
@@ -220,6 +233,18 @@ TEST(ClientSession, AcceptedTransactionsNeedNoReset) {
     EXPECT_EQ(f.session.phase(), Phase::kReady);
   }
   EXPECT_EQ(f.outcome(0).kind, Kind::kFailed);
+}
+
+TEST(ClientSession, IsExhaustedByTheMailsThatThePrimaryAllows) {
+  ClientFixture f;
+  f.Greet({"PIPELINING", "LIMITS MAILMAX=2"});
+  EXPECT_FALSE(f.session.exhausted());
+  f.Start(1);
+  f.Say("550 no\r\n503 no\r\n503 no");
+  EXPECT_EQ(f.session.phase(), Phase::kReady);
+  EXPECT_FALSE(f.session.exhausted());
+  f.Start(1);
+  EXPECT_TRUE(f.session.exhausted());
 }
 
 TEST(ClientSession, QuitEndsWithoutBlame) {

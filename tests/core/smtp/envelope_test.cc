@@ -21,6 +21,9 @@ Envelope Sample() {
   envelope.envelope_id = "QQ+2B1";
   envelope.client_address = "192.0.2.1";
   envelope.client_helo = "mail.example.org";
+  envelope.client_name = "ptr.example.org";
+  envelope.client_port = 4711;
+  envelope.client_extended = true;
   envelope.arrival_wall_nanoseconds = -5;
   return envelope;
 }
@@ -42,6 +45,9 @@ TEST(Envelope, DecodesToWhatWasEncoded) {
   EXPECT_EQ(decoded->envelope_id, sample.envelope_id);
   EXPECT_EQ(decoded->client_address, sample.client_address);
   EXPECT_EQ(decoded->client_helo, sample.client_helo);
+  EXPECT_EQ(decoded->client_name, sample.client_name);
+  EXPECT_EQ(decoded->client_port, sample.client_port);
+  EXPECT_EQ(decoded->client_extended, sample.client_extended);
   EXPECT_EQ(decoded->arrival_wall_nanoseconds, sample.arrival_wall_nanoseconds);
   ASSERT_EQ(decoded->recipients.size(), 2u);
   for (size_t i = 0; i < 2; ++i) {
@@ -52,15 +58,36 @@ TEST(Envelope, DecodesToWhatWasEncoded) {
 }
 
 // The format is on disk: these bytes must decode for ever, or the version byte must change.
-TEST(Envelope, VersionOneLooksLikeThis) {
+TEST(Envelope, VersionTwoLooksLikeThis) {
   Envelope envelope;
   envelope.reverse_path = "a@b";
   envelope.body = BodyType::k8BitMime;
   envelope.return_content = ReturnContent::kFull;
   envelope.client_helo = "h";
+  envelope.client_name = "n";
+  envelope.client_port = 0x1019;
+  envelope.client_extended = true;
   envelope.arrival_wall_nanoseconds = 0x0102030405060708;
   envelope.recipients = {{"c@d", "x", 3}};
   const std::string expected(
+      "\x02\x15\x08\x07\x06\x05\x04\x03\x02\x01"
+      "\x03\x00"
+      "a@b"
+      "\x00\x00\x00\x00\x01\x00"
+      "h"
+      "\x01\x00"
+      "n"
+      "\x19\x10"
+      "\x01\x00\x00\x00\x03\x03\x00"
+      "c@d"
+      "\x01\x00"
+      "x",
+      10 + 5 + 6 + 1 + 3 + 2 + 4 + 3 + 3 + 3);
+  EXPECT_EQ(Encoded(envelope), expected);
+}
+
+TEST(Envelope, VersionOneIsRead) {
+  const std::string bytes(
       "\x01\x05\x08\x07\x06\x05\x04\x03\x02\x01"
       "\x03\x00"
       "a@b"
@@ -71,7 +98,20 @@ TEST(Envelope, VersionOneLooksLikeThis) {
       "\x01\x00"
       "x",
       10 + 5 + 6 + 1 + 4 + 3 + 3 + 3);
-  EXPECT_EQ(Encoded(envelope), expected);
+  const std::optional<Envelope> envelope = DecodeEnvelope(AsBytes(bytes));
+  ASSERT_TRUE(envelope.has_value());
+  EXPECT_EQ(envelope->reverse_path, "a@b");
+  EXPECT_EQ(envelope->body, BodyType::k8BitMime);
+  EXPECT_EQ(envelope->return_content, ReturnContent::kFull);
+  EXPECT_EQ(envelope->client_helo, "h");
+  EXPECT_EQ(envelope->client_name, "");
+  EXPECT_EQ(envelope->client_port, 0);
+  EXPECT_FALSE(envelope->client_extended);
+  ASSERT_EQ(envelope->recipients.size(), 1u);
+  EXPECT_EQ(envelope->recipients[0].address, "c@d");
+  std::string with_new_flag = bytes;
+  with_new_flag[1] = 0x10;
+  EXPECT_FALSE(DecodeEnvelope(AsBytes(with_new_flag)).has_value());
 }
 
 TEST(Envelope, CutOrLengthenedBytesDecodeToNothing) {
@@ -89,9 +129,9 @@ TEST(Envelope, ValuesThatEncodeNeverWritesDecodeToNothing) {
     return bytes;
   };
   EXPECT_TRUE(DecodeEnvelope(AsBytes(Encoded(Envelope{}))).has_value());
-  EXPECT_FALSE(DecodeEnvelope(AsBytes(with_byte(0, 2))).has_value());
+  EXPECT_FALSE(DecodeEnvelope(AsBytes(with_byte(0, 3))).has_value());
   EXPECT_FALSE(DecodeEnvelope(AsBytes(with_byte(1, 0x0c))).has_value());
-  EXPECT_FALSE(DecodeEnvelope(AsBytes(with_byte(1, 0x10))).has_value());
+  EXPECT_FALSE(DecodeEnvelope(AsBytes(with_byte(1, 0x20))).has_value());
   // A count of 2^32 - 1 without the bytes for it.
   std::string huge = Encoded(Envelope{});
   huge.replace(huge.size() - 4, 4, "\xff\xff\xff\xff");
@@ -112,7 +152,7 @@ TEST(Envelope, FlippedBytesDecodeToNothingOrToWhatTheySay) {
       damaged[random.Below(damaged.size())] = static_cast<char>(random.Next());
     }
     const std::optional<Envelope> decoded = DecodeEnvelope(AsBytes(damaged));
-    if (decoded.has_value()) {
+    if (decoded.has_value() && damaged[0] == bytes[0]) {
       EXPECT_EQ(Encoded(*decoded), damaged);
     }
   }

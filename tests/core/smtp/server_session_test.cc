@@ -29,8 +29,8 @@ TEST(ServerSession, TakesAMessage) {
   EXPECT_EQ(dialogue.intake.calls, "MRDE");
   EXPECT_EQ(dialogue.intake.messages, std::vector<std::string>{"Subject: x\r\n\r\n.dot\r\n"});
   EXPECT_TRUE(dialogue.intake.has_dot_lines);
-  EXPECT_EQ(dialogue.intake.mail_params.size_bytes, 10u);
-  EXPECT_EQ(dialogue.intake.mail_params.body, BodyType::k8BitMime);
+  EXPECT_EQ(dialogue.intake.size_bytes, 10u);
+  EXPECT_EQ(dialogue.intake.body, BodyType::k8BitMime);
   EXPECT_TRUE(dialogue.session.extended());
   EXPECT_EQ(dialogue.session.helo(), "client.example");
 }
@@ -113,27 +113,21 @@ TEST(ServerSession, ArgumentsAreJudged) {
       {"MAIL FROM:a@b\r\n", "501 5.1.7"},
       {"MAIL FROM:<a@b>x\r\n", "501 5.1.7"},
       {"MAIL FROM:<a@b\r\n", "501 5.1.7"},
-      {"MAIL FROM:<\xc3\xbc@b>\r\n", "553 5.6.7"},
-      {"MAIL FROM:<\xfc@b>\r\n", "501 5.5.2"},
       {"MAIL \xc3\xbc\r\n", "501 5.5.2"},
       {"mail from: <a@b>\r\n", "250 2.1.0"},
-      {"MAIL FROM:<a@b> SIZE=1000\r\n", "250 2.1.0"},
-      {"MAIL FROM:<a@b> SIZE=1001\r\n", "552 5.3.4"},
-      {"MAIL FROM:<a@b> SIZE=x\r\n", "501 5.5.4"},
-      {"MAIL FROM:<a@b> SMTPUTF8\r\n", "555 5.5.4"},
       {"RSET x\r\n", "501 5.5.4"},
       {"NOOP x\r\n", "250 2.0.0"},
       {"NOOP \xc3\xbc\r\n", "250 2.0.0"},
       {"VRFY\r\n", "501 5.5.4"},
       {"VRFY root\r\n", "252 2.5.0"},
-      {"VRFY \xc3\xbc\r\n", "252 2.5.0"},
       {"EXPN list\r\n", "502 5.5.1"},
       {"HELP\r\n", "214 2.0.0"},
       {"HELP \xfc\r\n", "214 2.0.0"},
       {"QUIT now\r\n", "501 5.5.4"},
       {"AUTH PLAIN\r\n", "502 5.5.1"},
       {"STARTTLS\r\n", "502 5.5.1"},
-      {"XCLIENT A=b\r\n", "502 5.5.1"},
+      {"XCLIENT NAME=x\r\n", "550 5.7.0"},
+      {"XFORWARD NAME=x\r\n", "502 5.5.1"},
       {"ETRN x\r\n", "502 5.5.1"},
       {"TURN\r\n", "502 5.5.1"},
       {"SAML FROM:<a@b>\r\n", "502 5.5.1"},
@@ -168,7 +162,6 @@ TEST(ServerSession, RecipientsAreJudged) {
       {"RCPT TO:<>\r\n", "501 5.1.3"},
       {"RCPT TO:<v%other@our>\r\n", "550 5.7.1"},
       {"RCPT TO:<\"v@other\"@our>\r\n", "550 5.7.1"},
-      {"RCPT TO:<v@our> NOTIFY=NEVER\r\n", "555 5.5.4"},
       {"RCPT TO:<\xc3\xbc@our>\r\n", "553 5.6.7"},
       {"RCPT TO:<later@our>\r\n", "451 4.3.0"},
       {"RCPT TO:<refused@our>\r\n", "550 5.1.1"},

@@ -1,10 +1,12 @@
 // tests/core/smtp/session_fixture.h -- a ServerSession with an Intake that takes notes.
 #pragma once
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,13 +28,17 @@ class RecordingIntake : public Intake {
     no_data_ = false;
     recipients.clear();
     content.clear();
-    mail_params = params;
+    size_bytes = params.size_bytes;
+    body = params.body;
+    told += fmt::format("ret {} envid {}{}|", static_cast<int>(params.return_content),
+                        params.envelope_id, params.smtputf8 ? " utf8" : "");
     last_reverse_path = reverse_path;
     return reply;
   }
-  Reply OnRcpt(std::string_view address) override {
+  Reply OnRcpt(std::string_view address, const RcptParams& params) override {
     EXPECT_TRUE(open_);
     calls += 'R';
+    told += fmt::format("notify {} orcpt {}|", params.notify, params.original_recipient);
     const Reply reply = VerdictOn(address, replies::kRcptOk);
     if (reply.positive()) {
       recipients.emplace_back(address);
@@ -65,12 +71,29 @@ class RecordingIntake : public Intake {
     open_ = receiving_ = false;
   }
 
-  std::string calls;  // M, R, D, E, X for the calls as they came, without OnContent
+  Rights ClientRights() const override { return rights; }
+  Reply OnEtrn(std::string_view domain, bool subdomains) override {
+    calls += 'T';
+    told += fmt::format("etrn {}{}|", domain, subdomains ? " and below" : "");
+    return domain == "our" ? replies::kQueuingStarted : replies::kNodeNotAllowed;
+  }
+  Reply OnXclient(const XclientAttributes& attributes) override {
+    EXPECT_FALSE(open_);
+    calls += 'C';
+    told += fmt::format("name {} helo {}|", attributes.name.value_or("-"),
+                        attributes.helo.value_or("-"));
+    return attributes.name == "closing" ? replies::kTooManyConnections : replies::kOk;
+  }
+
+  Rights rights;
+  std::string calls;  // M, R, D, E, X, T, C for the calls as they came, without OnContent
   std::vector<std::string> messages;
   std::vector<std::string> recipients;
   std::string content;
   std::string last_reverse_path;
-  MailParams mail_params;
+  std::optional<uint64_t> size_bytes;
+  BodyType body = BodyType::k7Bit;
+  std::string told;  // the parameters of MAIL and RCPT, each followed by "|"
   bool has_dot_lines = false;
 
  private:

@@ -24,14 +24,20 @@ enum class Symbol : int {
   kData,
   kRset,
   kNoop,
+  kVrfy,
+  kEtrn,
+  kXclient,
+  kXclientBad,
   kStartTls,
+  kBdat,
   kQuit,
+  kGone,
   kText,
   kDot,
   kStray,
   kBig
 };
-inline constexpr size_t kSymbols = 18;
+inline constexpr size_t kSymbols = 24;
 
 inline constexpr std::array<std::string_view, kSymbols> kSymbolText = {
     "EHLO c\r\n",
@@ -46,8 +52,14 @@ inline constexpr std::array<std::string_view, kSymbols> kSymbolText = {
     "DATA\r\n",
     "RSET\r\n",
     "NOOP\r\n",
+    "VRFY v\r\n",
+    "ETRN our\r\n",
+    "XCLIENT NAME=x\r\n",
+    "XCLIENT X=y\r\n",
     "STARTTLS\r\n",
+    "BDAT 5\r\n",
     "QUIT\r\n",
+    "",  // the connection is gone
     "text\r\n",
     ".\r\n",
     "a\rb\r\n",
@@ -58,10 +70,15 @@ class SessionModel {
   explicit SessionModel(size_t content_bytes_max) : content_bytes_max_(content_bytes_max) {}
 
   std::string replies;  // "250|354|"
-  std::string calls;    // M R D E X, as RecordingIntake writes them
+  std::string calls;    // M R D E X T C, as RecordingIntake writes them
+  bool closed() const { return closed_; }
 
   void Say(Symbol symbol) {
     if (closed_) {
+      return;
+    }
+    if (symbol == Symbol::kGone) {
+      closed_ = true;  // its owner knows what was staged
       return;
     }
     if (in_data_) {
@@ -91,12 +108,23 @@ class SessionModel {
         return Hear("250");
       case Symbol::kNoop:
         return Hear("250");
+      case Symbol::kVrfy:
+        return Hear("252");
+      case Symbol::kEtrn:
+        calls += greeted_ && !mail_ ? "T" : "";
+        return Hear(greeted_ && !mail_ ? "250" : "503");
+      case Symbol::kXclient:
+      case Symbol::kXclientBad:
+        return SayXclient(symbol);
       case Symbol::kStartTls:
         return SayStartTls();
+      case Symbol::kBdat:
       case Symbol::kQuit:
         Reset();
         closed_ = true;
-        return Hear("221");
+        return Hear(symbol == Symbol::kQuit ? "221" : "502");
+      case Symbol::kGone:
+        return;
       case Symbol::kText:
       case Symbol::kDot:
       case Symbol::kStray:
@@ -145,6 +173,17 @@ class SessionModel {
     content_bytes_ = 0;
     final_reply_ = "250";
     Hear("354");
+  }
+  void SayXclient(Symbol symbol) {
+    if (mail_) {
+      return Hear("503");
+    }
+    if (symbol == Symbol::kXclientBad) {
+      return Hear("501");
+    }
+    calls += 'C';
+    greeted_ = extended_ = false;
+    Hear("220");
   }
   // The handshake follows at once and succeeds.
   void SayStartTls() {

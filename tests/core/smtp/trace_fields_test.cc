@@ -67,6 +67,17 @@ TEST(Received, NamesTheProtocol) {
   }
 }
 
+TEST(Received, SmtpUtf8HasItsOwnProtocolAndMayNameItsRecipient) {
+  Trace trace = Sample();
+  trace.recipient = "\xc3\xbc@our.example";
+  EXPECT_EQ(Received(trace).find(" for "), std::string::npos);
+  trace.smtputf8 = true;
+  EXPECT_NE(Received(trace).find(" with UTF8SMTP id "), std::string::npos);
+  EXPECT_NE(Received(trace).find("\tfor <\xc3\xbc@our.example>;"), std::string::npos);
+  trace.secure = true;
+  EXPECT_NE(Received(trace).find(" with UTF8SMTPS id "), std::string::npos);
+}
+
 TEST(Received, LeapDayAndTimeBeforeTheEpoch) {
   Trace trace = Sample();
   trace.time = WallTime::FromNanoseconds(1709251199LL * 1'000'000'000);

@@ -29,10 +29,16 @@ class Primary {
   explicit Primary(uint8_t options) : options_(options) {
     envelope_.reverse_path = (options & 1) != 0 ? "s@example.org" : "";
     envelope_.body = (options & 2) != 0 ? BodyType::k8BitMime : BodyType::k7Bit;
+    envelope_.smtputf8 = (options & 16) != 0;
+    envelope_.return_content = ReturnContent::kHeaders;
+    envelope_.envelope_id = (options & 32) != 0 ? "id+2B" : "x\r\nRSET";
     const size_t recipients = (options & 4) != 0 ? kRecipientsMax : 1 + (options >> 6);
     for (size_t index = 0; index < recipients; ++index) {
-      envelope_.AddRecipient().address =
+      Recipient& added = envelope_.AddRecipient();
+      added.address =
           index % 7 == 3 ? "x@y>\r\nRSET" : "r" + std::to_string(index) + "@example.com";
+      added.notify = Notify::kDelay;
+      added.original_recipient = "rfc822;r@example.com";
       indexes_.push_back(static_cast<uint32_t>(index));
     }
   }
@@ -62,6 +68,9 @@ class Primary {
       } else {
         ++transactions_;
         ended_ = false;
+        // Two of one client, one of another, whose name for itself is none.
+        envelope_.client_address = transactions_ < 3 ? "192.0.2.7" : "2001:db8::7";
+        envelope_.client_helo = transactions_ < 3 ? "h.example" : "x\r\nRSET";
         session_.StartTransaction(envelope_, indexes_, kContent.size(), /*has_dot_lines=*/true);
         open_ = true;
       }
@@ -154,7 +163,8 @@ class Primary {
       ASSERT(lf == behind_cr);
     }
     ASSERT(wire_.find("RSET") == std::string::npos ||
-           wire_.find("RSET\r\nMAIL") != std::string::npos || wire_.ends_with("RSET\r\n"));
+           wire_.find("RSET\r\nMAIL") != std::string::npos ||
+           wire_.find("RSET\r\nX") != std::string::npos || wire_.ends_with("RSET\r\n"));
     ASSERT(wire_.find("x@y") == std::string::npos);
   }
 

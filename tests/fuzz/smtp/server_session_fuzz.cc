@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/check.h"
+#include "core/smtp/address.h"
 #include "core/smtp/server_session.h"
 #include "tests/fuzz/smtp/fuzz_input.h"
 
@@ -22,16 +23,17 @@ class CheckingIntake : public Intake {
   Reply OnMail(std::string_view reverse_path, const MailParams& params) override {
     ASSERT(!open_);
     ASSERT(params.size_bytes.value_or(0) <= 200);
-    log += "M" + std::string(reverse_path) + "\n";
+    log += "M" + std::string(reverse_path) + " " + std::string(params.envelope_id) + "\n";
     open_ = !reverse_path.starts_with("r");
     accepted_ = 0;
     return open_ ? replies::kMailOk : replies::kUserUnknown;
   }
-  Reply OnRcpt(std::string_view address) override {
+  Reply OnRcpt(std::string_view address, const RcptParams& params) override {
     ASSERT(open_);
     ASSERT(!receiving_);
     ASSERT(!address.empty());
-    log += "R" + std::string(address) + "\n";
+    ASSERT(params.notify < 16);
+    log += "R" + std::string(address) + " " + std::string(params.original_recipient) + "\n";
     if (address.starts_with("r")) {
       return replies::kUserUnknown;
     }
@@ -66,6 +68,21 @@ class CheckingIntake : public Intake {
     log += "X\n";
   }
 
+  Rights ClientRights() const override { return rights; }
+  Reply OnEtrn(std::string_view domain, bool subdomains) override {
+    ASSERT(!open_);
+    ASSERT(IsDomainName(domain));
+    log += "T" + std::string(domain) + (subdomains ? "+\n" : "\n");
+    return domain.starts_with("r") ? replies::kNodeNotAllowed : replies::kQueuingStarted;
+  }
+  Reply OnXclient(const XclientAttributes& attributes) override {
+    ASSERT(!open_);
+    log += "C" + attributes.name.value_or("-") + " " + attributes.helo.value_or("-") + "\n";
+    rights.etrn = !rights.etrn;
+    return attributes.name == "c" ? replies::kTooManyConnections : replies::kOk;
+  }
+
+  Rights rights;
   std::string log;
 
  private:
@@ -80,8 +97,9 @@ struct Played {
   std::string log;
 };
 
-Played Play(Bytes bytes, const ServerParams& params, Cuts cuts) {
+Played Play(Bytes bytes, const ServerParams& params, Intake::Rights rights, Cuts cuts) {
   CheckingIntake intake;
+  intake.rights = rights;
   ServerSession session(params, intake);
   session.Greet();
   Played played;
@@ -123,10 +141,11 @@ void Check(Bytes input) {
   params.recipients_max = 3;
   params.normalize_line_endings = (input[0] & 1) != 0;
   params.starttls = (input[0] & 2) != 0;
+  const Intake::Rights rights = {.etrn = (input[0] & 4) != 0, .xclient = (input[0] & 8) != 0};
   const Bytes sent = input.subspan(1 + kCuts);
   const uint8_t one_by_one[] = {0};
-  const Played apart = Play(sent, params, Cuts(one_by_one));
-  const Played cut = Play(sent, params, Cuts(input.subspan(1, kCuts)));
+  const Played apart = Play(sent, params, rights, Cuts(one_by_one));
+  const Played cut = Play(sent, params, rights, Cuts(input.subspan(1, kCuts)));
   if (cut.transcript == apart.transcript && cut.log == apart.log) {
     return;
   }

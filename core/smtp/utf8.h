@@ -1,0 +1,12 @@
+// core/smtp/utf8.h -- is this UTF-8, the whole of it and nothing else?
+#pragma once
+
+#include <string_view>
+
+namespace backstay {
+
+// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF, nothing cut off. ASCII is
+// UTF-8.
+bool IsUtf8(std::string_view text);
+
+}  // namespace backstay
