@@ -18,6 +18,16 @@ constexpr absl::Duration kGoodbyeMax = absl::Seconds(2);
 // From the 220 to the end of the handshake: a few round trips, however bad the line is.
 constexpr absl::Duration kHandshakeMax = absl::Seconds(30);
 
+// Of "TO:<a@b> NOTIFY=NEVER": a@b. What is no path is shown as it is.
+std::string_view AddressOf(std::string_view argument) {
+  const size_t begin = argument.find('<');
+  const size_t end = argument.rfind('>');
+  if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) {
+    return argument;
+  }
+  return argument.substr(begin + 1, end - begin - 1);
+}
+
 }  // namespace
 
 InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
@@ -39,6 +49,8 @@ void InboundConnection::Start(Fd socket, uint32_t listener, const SocketAddress&
   listener_ = listener;
   client_ = client;
   admitted_ = refusal.positive();
+  number_ = home_.Log().NextConnection();
+  Log(admitted_ ? EventKind::kConnected : EventKind::kTurnedAway, "CONNECT", refusal);
   last_progress_ = io_.Now();
   stream_.Start(socket);
   if (refusal.positive()) {
@@ -173,6 +185,9 @@ void InboundConnection::OnStreamClosed() {
   if (std::exchange(handshake_owed_, false)) {
     home_.OnHandshake(/*completed=*/false);
   }
+  if (admitted_) {
+    Log(EventKind::kDisconnected, "", replies::kOk);
+  }
   home_.OnInboundClosed(*this);
 }
 
@@ -223,8 +238,51 @@ void InboundConnection::OnEndOfData(bool has_dot_lines) {
   client.address = address;
   client.address_literal = literal;
   client.extended = session_.extended();
-  client.secure = session_.secure();
+  client.tls = TlsProtocol();
+  client.connection = number_;
   transaction_->Finish(client, has_dot_lines);
+}
+
+std::string_view InboundConnection::TlsProtocol() const {
+  return stream_.tls() != nullptr ? stream_.tls()->protocol() : std::string_view();
+}
+
+void InboundConnection::OnRefused(const Command* command, const Reply& reply) {
+  Log(EventKind::kRejected,
+      command != nullptr ? NameOf(command->verb)
+      : greeting_sent_   ? "END-OF-MESSAGE"
+                         : "CONNECT",
+      reply, command);
+}
+
+// `command`: the one that `reply` refuses.
+void InboundConnection::Log(EventKind kind, std::string_view name, const Reply& reply,
+                            const Command* command) {
+  EventLog& log = home_.Log();
+  if (!log.is_on()) {
+    return;
+  }
+  Event event;
+  const std::string address = client_.AddressString();
+  event.kind = kind;
+  event.connection = number_;
+  event.client = address;
+  if (kind == EventKind::kTurnedAway || kind == EventKind::kRejected) {
+    event.helo = session_.helo();
+    event.protocol = ProtocolName(session_.extended(), session_.secure());
+    event.tls = TlsProtocol();
+    event.command = name;
+    event.reply = reply;
+  }
+  if (transaction_ != nullptr) {
+    event.sender = transaction_->reverse_path();
+  }
+  if (command != nullptr && command->verb == Verb::kMail) {
+    event.sender = AddressOf(command->argument);
+  } else if (command != nullptr && command->verb == Verb::kRcpt) {
+    event.recipient = AddressOf(command->argument);
+  }
+  log.Add(event);
 }
 
 void InboundConnection::OnReset() {
@@ -232,7 +290,6 @@ void InboundConnection::OnReset() {
 }
 
 void InboundConnection::OnTransactionStored(CommitResult result, std::string_view id) {
-  transaction_ = nullptr;
   home_.OnMessageStored(result);
   switch (result) {
     case CommitResult::kStored: {
@@ -248,6 +305,7 @@ void InboundConnection::OnTransactionStored(CommitResult result, std::string_vie
       session_.FinishData(replies::kNoSpace);
       break;
   }
+  transaction_ = nullptr;
   last_progress_ = io_.Now();
   Pump();
   if (!closing_) {

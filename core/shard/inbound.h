@@ -78,6 +78,7 @@ class InboundConnection final : public ListNode,
   Reply OnData() override;
   void OnContent(Bytes decoded) override;
   void OnEndOfData(bool has_dot_lines) override;
+  void OnRefused(const Command* command, const Reply& reply) override;
   void OnReset() override;
 
   void OnTransactionStored(CommitResult result, std::string_view id) override;
@@ -107,6 +108,9 @@ class InboundConnection final : public ListNode,
   void SetDeadline(absl::Duration delay);
   void Close();
   void DropTransaction();
+  std::string_view TlsProtocol() const;
+  void Log(EventKind kind, std::string_view name, const Reply& reply,
+           const Command* command = nullptr);
 
   Io& io_;
   TimerWheel& wheel_;
@@ -119,6 +123,7 @@ class InboundConnection final : public ListNode,
   IdleTimer idle_timer_{this};
   Uncongested uncongested_{this};
   SocketAddress client_;
+  uint64_t number_ = 0;  // in the log
   Transaction* transaction_ = nullptr;
   Instant last_progress_;
   uint32_t listener_ = 0;

@@ -20,6 +20,12 @@ void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path, 
   owner_ = &owner;
   envelope_.reverse_path.assign(reverse_path);
   envelope_.body = body;
+  message_id_.Start();
+}
+
+void Transaction::Append(Bytes content) {
+  message_id_.Consume(content);
+  writer_.Append(content);
 }
 
 // A recipient named twice is kept once: one delivery (reliability row 48).
@@ -37,7 +43,8 @@ void Transaction::Finish(const Client& client, bool has_dot_lines) {
   finished_ = true;
   has_dot_lines_ = has_dot_lines;
   extended_ = client.extended;
-  secure_ = client.secure;
+  tls_ = client.tls;
+  connection_ = client.connection;
   hostname_.assign(client.hostname);
   address_literal_.assign(client.address_literal);
   envelope_.client_address.assign(client.address);
@@ -67,13 +74,14 @@ MessageDescription Transaction::Describe(const QueueId& id) {
   trace.client_address_literal = address_literal_;
   trace.hostname = hostname_;
   trace.extended = extended_;
-  trace.secure = secure_;
+  trace.secure = !tls_.empty();
   trace.queue_id = std::string_view(id_.data(), id_.size());
   if (envelope_.recipients.size() == 1) {
     trace.recipient = envelope_.recipients[0].address;
   }
   trace.time = arrival;
   AppendReceived(trace, received_);
+  bytes_ = writer_.content_bytes() + received_.size();
 
   MessageDescription description;
   description.envelope = AsBytes(encoded_);
@@ -112,10 +120,30 @@ void Transaction::CollectDomains() {
 
 void Transaction::OnCommitted(CommitResult result, MessageRef) {
   TransactionOwner* owner = std::exchange(owner_, nullptr);
+  if (result == CommitResult::kStored) {
+    LogQueued();
+  }
   if (owner != nullptr) {
     owner->OnTransactionStored(result, std::string_view(id_.data(), id_.size()));
   }
   Reset();
+}
+
+// Also for a client that has gone since: its message is stored.
+void Transaction::LogQueued() {
+  Event event;
+  event.kind = EventKind::kQueued;
+  event.connection = connection_;
+  event.id = std::string_view(id_.data(), id_.size());
+  event.client = envelope_.client_address;
+  event.helo = envelope_.client_helo;
+  event.protocol = ProtocolName(extended_, !tls_.empty());
+  event.tls = tls_;
+  event.sender = envelope_.reverse_path;
+  event.recipients = envelope_.recipients;
+  event.message_id = message_id_.value();
+  event.bytes = bytes_;
+  home_.Log().Add(event);
 }
 
 void Transaction::Reset() {

@@ -46,14 +46,6 @@ bool FitsForClause(std::string_view recipient) {
          std::all_of(recipient.begin(), recipient.end(), IsPrintable);
 }
 
-// RFC 3848. It has no name for HELO over TLS.
-std::string_view ProtocolOf(const Trace& trace) {
-  if (!trace.extended) {
-    return "SMTP";
-  }
-  return trace.secure ? "ESMTPS" : "ESMTP";
-}
-
 void AppendDate(WallTime time, std::string& output) {
   static constexpr std::array<std::string_view, 7> kDays = {"Mon", "Tue", "Wed", "Thu",
                                                             "Fri", "Sat", "Sun"};
@@ -85,6 +77,14 @@ constexpr uint32_t Packed(std::string_view text) {
 
 }  // namespace
 
+// It has no name for HELO over TLS.
+std::string_view ProtocolName(bool extended, bool secure) {
+  if (!extended) {
+    return "SMTP";
+  }
+  return secure ? "ESMTPS" : "ESMTP";
+}
+
 void AppendReceived(const Trace& trace, std::string& output) {
   output.append("Received: from ");
   AppendName(trace.helo, output);
@@ -94,7 +94,9 @@ void AppendReceived(const Trace& trace, std::string& output) {
   AppendName(trace.client_address_literal.substr(0, 64), output);
   output.append("])\r\n\tby ");
   AppendName(trace.hostname, output);
-  output.append(" (backstay) with ").append(ProtocolOf(trace)).append(" id ");
+  output.append(" (backstay) with ")
+      .append(ProtocolName(trace.extended, trace.secure))
+      .append(" id ");
   AppendName(trace.queue_id.substr(0, kQueueIdBytesMax), output);
   if (FitsForClause(trace.recipient)) {
     output.append("\r\n\tfor <").append(trace.recipient).append(">");

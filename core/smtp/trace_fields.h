@@ -27,6 +27,9 @@ struct Trace {
   WallTime time;
 };
 
+// The word behind "with": RFC 3848.
+std::string_view ProtocolName(bool extended, bool secure);
+
 // Appends the field, folded, with its last CRLF. No line is longer than 998 bytes, and nothing in
 // `trace` can end the field or a comment in it.
 void AppendReceived(const Trace& trace, std::string& output);

@@ -21,6 +21,9 @@
 //   repeat N ... end
 //   config KEY VALUE           before the first line, or before reload; "tls on": a certificate
 //   spool empty, spool live N, spool dsn pending N
+//   logged PATTERN, not logged PATTERN
+//                              some line of the log of messages, as with S:; "config log json" or
+//                              "config log postfix" first
 #pragma once
 
 #include <memory>
@@ -57,6 +60,7 @@ class Dialogue {
   std::string PrimaryGot(const std::string& words);
   std::string PrimaryReply(const std::string& words);
   std::string SpoolState(const std::string& words);
+  std::string Logged(const std::string& pattern, bool wanted);
   std::string Control(const std::string& verb, const std::string& words);
   void Set(const std::string& words);
   void EnsureStarted();
