@@ -3,6 +3,7 @@
 // Exit codes (DESIGN 3.3): 0; 64 usage; 69 the kernel lacks what is needed; 73 the spool cannot be
 // opened; 75 another daemon holds it; 76 it was written by a newer format; 78 configuration, or an
 // address of it that cannot be listened on.
+#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -65,6 +66,18 @@ std::string MachineName() {
 
 absl::StatusOr<std::unique_ptr<Io>> MakeIo() {
   return MakeUringIo(UringOptions{});
+}
+
+// A closed descriptor would soon be a file of the spool, with lines of the log in it. Lines of
+// several threads follow each other also when standard error is a file.
+void PrepareStandardFiles() {
+  for (const int file : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(file, F_GETFD) < 0) {
+      (void)open("/dev/null", O_RDWR);  // takes the lowest number that is free
+    }
+  }
+  const int flags = fcntl(STDERR_FILENO, F_GETFL);
+  (void)fcntl(STDERR_FILENO, F_SETFL, flags | O_APPEND);  // refused by what cannot append
 }
 
 int SpoolExitCode(const absl::Status& status) {
@@ -293,9 +306,7 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "backstayd: %s is valid\n", flags.config.c_str());
     return 0;
   }
-  if (!SetLogFile((*snapshot)->config.log.file)) {
-    return Fail(kExitConfig, absl::NotFoundError("cannot open log.file for appending"));
-  }
+  PrepareStandardFiles();
   // Blocked before any thread exists, so that every thread inherits it and only sigwait sees them.
   sigset_t signals;
   sigemptyset(&signals);

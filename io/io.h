@@ -33,11 +33,12 @@
 namespace backstay {
 
 enum class OpenMode : uint8_t {
-  kRead,         // existing, read only
-  kReadDirect,   // existing, read only, around the page cache where the file system can
-  kReadWrite,    // existing
-  kCreateNew,    // read-write; kExists if there is one
-  kCreateOrOpen  // read-write
+  kRead,          // existing, read only
+  kReadDirect,    // existing, read only, around the page cache where the file system can
+  kReadWrite,     // existing
+  kCreateNew,     // read-write; kExists if there is one
+  kCreateOrOpen,  // read-write
+  kAppend         // write only, for Append; made when there is none
 };
 
 struct DirectoryEntry {
@@ -115,9 +116,14 @@ class Io {
 
   // ---- files; names are single components below `directory` ----
   void Open(Op* op, Fd directory, const char* name, OpenMode mode);
+  // The same by a path: a file of the operator's, which may be a link, a pipe or a device.
+  void OpenPath(Op* op, const char* path, OpenMode mode);
   void Read(Op* op, Fd file, MutableBytes into, Offset at);  // may be short; count() 0 at the end
   // may be short. kNoSpace, kDevice, kReadOnly
   void Write(Op* op, Fd file, Bytes from, Offset at);
+  // At the end of a file that was opened with kAppend, whoever else appends to it, or of a pipe.
+  // Waits for room in a pipe. May be short; errors as of Write (kDevice: nobody reads the pipe).
+  void Append(Op* op, Fd file, Bytes from);
   // Makes durable the data (and the size) of every write of this file that has *completed* before.
   // A failure may be reported once only: after one the file's contents are not to be trusted.
   void SyncData(Op* op, Fd file);

@@ -1,11 +1,9 @@
 // core/base/log.cc -- operator log lines by way of spdlog.
 #include "core/base/log.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <cstdio>
 #include <memory>
 
 namespace backstay {
@@ -67,25 +65,6 @@ std::string Escaped(std::string_view text) {
 
 void SetLogSink(LogSink sink) {
   capture = sink;
-}
-
-bool SetLogFile(const std::string& path) {
-  Logger();
-  if (path.empty()) {
-    return true;
-  }
-  // spdlog reports an unopenable file by an exception, which this target does not have.
-  std::FILE* probe = std::fopen(path.c_str(), "a");
-  if (probe == nullptr) {
-    return false;
-  }
-  std::fclose(probe);
-  auto logger = std::make_shared<spdlog::logger>(
-      "backstay-file", std::make_shared<spdlog::sinks::basic_file_sink_mt>(path));
-  logger->set_pattern(kPattern);
-  logger->flush_on(spdlog::level::info);
-  spdlog::set_default_logger(logger);
-  return true;
 }
 
 }  // namespace backstay

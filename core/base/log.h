@@ -1,8 +1,9 @@
 // core/base/log.h -- the operator's log: one line an event, key=value, only what a human can act
 // on.
 //
-// Per-message events do not come here. Foreign text goes through Escaped() first. Lines go to
-// spdlog (stderr by default); the simulator and the tests capture them with SetLogSink.
+// Per-message events do not come here but to core/shard/event_log. Foreign text goes through
+// Escaped() first. spdlog writes the lines to stderr; the simulator and the tests capture them with
+// SetLogSink.
 // Turn:  never waits beyond the write of one line.
 #pragma once
 
@@ -38,9 +39,5 @@ std::string Escaped(std::string_view text);
 // Where lines go instead of spdlog; null restores it. Set before other threads exist.
 using LogSink = void (*)(LogLevel level, std::string_view line);
 void SetLogSink(LogSink sink);
-
-// Opens `path` for appending (empty: stderr). False, with nothing changed, when it cannot be
-// opened.
-bool SetLogFile(const std::string& path);
 
 }  // namespace backstay

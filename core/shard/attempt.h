@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "core/smtp/client_session.h"
+#include "core/smtp/envelope.h"
+#include "io/socket_address.h"
 #include "spool/spool.h"
 
 namespace backstay {
@@ -18,11 +20,15 @@ struct Attempt {
 
 // How an attempt ended; views, for the length of the call that brings them. Vectors are parallel.
 struct AttemptReport {
+  const Envelope& envelope;
   const std::vector<uint32_t>& recipients;
   const std::vector<DomainId>& domains;
   const std::vector<Outcome>& outcomes;
   SpoolTime arrival;
-  bool null_reverse_path = false;
+  const SocketAddress& relay;
+  uint64_t connection = 0;      // its number in the log
+  absl::Duration connecting;    // to EHLO; zero but for the connection's first message
+  absl::Duration transmitting;  // since MAIL
 };
 
 }  // namespace backstay

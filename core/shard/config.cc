@@ -278,11 +278,9 @@ void ReadDsn(ConfigSection section, DsnConfig& dsn) {
 }
 
 void ReadLog(ConfigSection section, LogConfig& log) {
-  if (section.ReadChoice(
-          "format", {{"json", LogConfig::Format::kJson}, {"postfix", LogConfig::Format::kPostfix}},
-          log.format)) {
-    section.NotYet("format", "there is no log of messages, only the operator's");
-  }
+  section.ReadChoice("format",
+                     {{"json", LogConfig::Format::kJson}, {"postfix", LogConfig::Format::kPostfix}},
+                     log.format);
   const ConfigNode* file = section.Find("file");
   if (file != nullptr && !(file->type == ConfigNode::Type::kString && file->text.empty())) {
     section.Read("file", kFileWanted, &ParsePath, log.file);

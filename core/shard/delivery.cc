@@ -19,13 +19,16 @@ constexpr size_t kUnsentBytesMax = 64_KiB;
 }  // namespace
 
 Delivery::Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool,
-                   std::string_view hostname, DeliveryHome& home)
-    : spool_(spool),
+                   std::string_view hostname, uint64_t number, DeliveryHome& home)
+    : io_(io),
+      spool_(spool),
       home_(home),
+      number_(number),
       connection_(io, wheel, outbox, hostname, *this),
       reader_(spool, *this) {}
 
 void Delivery::Connect(const SocketAddress& to) {
+  began_ = io_.Now();
   connection_.Connect(to);
 }
 
@@ -47,6 +50,7 @@ void Delivery::Stop(bool now_too) {
 void Delivery::OnOutboundReady(OutboundConnection&) {
   if (!greeted_) {
     greeted_ = true;
+    connecting_ = io_.Now() - began_;
     home_.OnDeliveryGreeted(*this);
   }
   if (in_transaction_) {
@@ -102,6 +106,7 @@ void Delivery::OnHead(ReadOutcome outcome) {
   }
   in_transaction_ = true;
   content_ended_ = false;
+  began_ = io_.Now();
   const MessageHead& head = reader_.head();
   arrival_ = head.arrival;
   connection_.StartTransaction(envelope_, recipients_, head.content_bytes,
@@ -189,8 +194,15 @@ void Delivery::OnContent(ReadOutcome outcome, Bytes content) {
 void Delivery::EndAttempt() {
   in_transaction_ = false;
   reader_.Close();
-  const AttemptReport report{recipients_, recipient_domains_, connection_.session().outcomes(),
-                             arrival_, envelope_.reverse_path.empty()};
+  const AttemptReport report{.envelope = envelope_,
+                             .recipients = recipients_,
+                             .domains = recipient_domains_,
+                             .outcomes = connection_.session().outcomes(),
+                             .arrival = arrival_,
+                             .relay = connection_.address(),
+                             .connection = number_,
+                             .connecting = std::exchange(connecting_, absl::ZeroDuration()),
+                             .transmitting = io_.Now() - began_};
   home_.OnOutcomes(TakeAttempt(), report);
 }
 

@@ -50,8 +50,9 @@ class DeliveryHome {
 
 class Delivery final : public ListNode, private OutboundEvents, private MessageReaderEvents {
  public:
+  // `number`: of the connection, in the log.
   Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool, std::string_view hostname,
-           DeliveryHome& home);
+           uint64_t number, DeliveryHome& home);
 
   void Connect(const SocketAddress& to);
   // If it is idle: look for work again.
@@ -82,8 +83,12 @@ class Delivery final : public ListNode, private OutboundEvents, private MessageR
   void WantContent();
   Attempt TakeAttempt();
 
+  const Io& io_;
   Spool& spool_;
   DeliveryHome& home_;
+  const uint64_t number_;
+  Instant began_;              // the connection, then each transaction
+  absl::Duration connecting_;  // of the first transaction
   OutboundConnection connection_;
   MessageReader reader_;
   std::optional<Attempt> attempt_;

@@ -13,6 +13,8 @@
 namespace backstay {
 namespace {
 
+constexpr Fd kStandardError{2};
+
 // A shard keeps its core's caches; where it cannot be pinned (cpuset), it runs unpinned.
 void PinToCore(size_t index) {
   cpu_set_t allowed;
@@ -117,7 +119,8 @@ absl::Status Engine::ServeShard(size_t index) {
                    .node = spool_.node(),
                    .post = post_,
                    .snapshot = *snapshot_,
-                   .ticket_keys = *ticket_keys_});
+                   .ticket_keys = *ticket_keys_,
+                   .standard_error = kStandardError});
   post_.Register(index, &io);
   shard.Start();
   bool counted = false;

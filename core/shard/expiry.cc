@@ -15,8 +15,8 @@ constexpr absl::Duration kLookEvery = absl::Minutes(1);
 
 }  // namespace
 
-Expiry::Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes)
-    : io_(io), wheel_(wheel), spool_(spool), routes_(routes), reader_(spool, *this) {}
+Expiry::Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes, EventLog& log)
+    : io_(io), wheel_(wheel), spool_(spool), routes_(routes), log_(log), reader_(spool, *this) {}
 
 void Expiry::Start() {
   stopped_ = false;
@@ -188,7 +188,32 @@ void Expiry::SettleExpired() {
     settles[index].detail = AsBytes(notes[index]);
   }
   if (!settles.empty()) {
+    LogExpired(settles);
     spool_.Settle(message, settles);
+    LogIfRemoved(log_, spool_, message);
+  }
+}
+
+void Expiry::LogExpired(const std::vector<RecipientSettle>& settles) {
+  const std::optional<Envelope> envelope =
+      log_.is_on() ? DecodeEnvelope(reader_.head().envelope) : std::nullopt;
+  if (!envelope.has_value() ||
+      envelope->recipients.size() != reader_.head().recipient_domains.size()) {
+    return;
+  }
+  const auto id = spool_.Id(*reading_).ToText();
+  for (const RecipientSettle& settle : settles) {
+    const std::optional<Deferral> last = DecodeDeferralNote(settle.detail);
+    Event event;
+    event.kind = EventKind::kExpired;
+    event.id = std::string_view(id.data(), id.size());
+    event.sender = envelope->reverse_path;
+    event.recipient = envelope->recipients[settle.recipient].address;
+    event.waited = spool_.Clock() - reader_.head().arrival;
+    if (last.has_value()) {
+      event.reply = {last->code, {}, last->text};
+    }
+    log_.Add(event);
   }
 }
 

@@ -23,7 +23,7 @@ namespace backstay {
 
 class Expiry : private MessageReaderEvents {
  public:
-  Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes);
+  Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes, EventLog& log);
 
   void Start();
   // A rule gives mail up: not in a minute but now.
@@ -55,11 +55,13 @@ class Expiry : private MessageReaderEvents {
   bool IsOver(DomainId domain, MessageRef message) const;
   bool IsOverAnywhere(MessageRef message) const;
   void SettleExpired();
+  void LogExpired(const std::vector<RecipientSettle>& settles);
 
   Io& io_;
   TimerWheel& wheel_;
   Spool& spool_;
   RouteTable& routes_;
+  EventLog& log_;
   MessageReader reader_;
   Clock clock_{this};
   bool stopped_ = true;

@@ -51,6 +51,7 @@ void InboundConnection::Start(const InboundArrival& arrival) {
   listener_ = arrival.listener;
   client_ = arrival.peer;
   entered_ = arrival.verdict.positive();
+  number_ = home_.Log().NextConnection();
   last_progress_ = io_.Now();
   if (entered_ && arrival.proxied) {
     proxy_header_ = std::make_unique<ProxyHeader>();
@@ -73,6 +74,8 @@ void InboundConnection::Welcome() {
     Refuse(verdict);
     return;
   }
+  admitted_ = true;
+  Log(EventKind::kConnected, "CONNECT", verdict);
   home_.OnWelcome(/*admitted=*/true);
   session_.Greet();
   Pump();
@@ -101,6 +104,7 @@ void InboundConnection::TakeProxyHeader(Bytes& bytes) {
 // Instead of a greeting.
 void InboundConnection::Refuse(const Reply& reply) {
   proxy_header_.reset();
+  Log(EventKind::kTurnedAway, "CONNECT", reply);
   home_.OnWelcome(/*admitted=*/false);
   session_.GreetWith(reply);
   Pump();
@@ -248,6 +252,9 @@ void InboundConnection::OnStreamClosed() {
   if (std::exchange(handshake_owed_, false)) {
     home_.OnHandshake(/*completed=*/false);
   }
+  if (admitted_) {
+    Log(EventKind::kDisconnected, "", replies::kOk);
+  }
   ForgetClient();
   Leave();
   home_.OnInboundClosed(*this);
@@ -301,12 +308,13 @@ void InboundConnection::OnEndOfData(bool has_dot_lines) {
   client.address_literal = literal;
   client.port = client_.port();
   client.extended = session_.extended();
-  client.secure = session_.secure();
   if (told_ != nullptr) {
     client.name = told_->name;
     client.helo = told_->helo.has_value() ? std::string_view(*told_->helo) : client.helo;
     client.extended = told_->extended.value_or(client.extended);
   }
+  client.tls = TlsProtocol();
+  client.connection = number_;
   transaction_->Finish(client, has_dot_lines);
 }
 
@@ -352,7 +360,6 @@ Reply InboundConnection::OnXclient(const XclientAttributes& attributes) {
 }
 
 void InboundConnection::OnTransactionStored(CommitResult result, std::string_view id) {
-  transaction_ = nullptr;
   home_.OnMessageStored(result);
   switch (result) {
     case CommitResult::kStored: {
@@ -370,6 +377,7 @@ void InboundConnection::OnTransactionStored(CommitResult result, std::string_vie
       session_.FinishData(replies::kNoSpace);
       break;
   }
+  transaction_ = nullptr;
   last_progress_ = io_.Now();
   Pump();
   if (!closing_) {

@@ -104,6 +104,7 @@ class InboundConnection final : public ListNode,
   Reply OnData() override;
   void OnContent(Bytes decoded) override;
   void OnEndOfData(bool has_dot_lines) override;
+  void OnRefused(const Command* command, const Reply& reply) override;
   void OnReset() override;
   Rights ClientRights() const override;
   Reply OnEtrn(std::string_view domain, bool subdomains) override;
@@ -142,6 +143,9 @@ class InboundConnection final : public ListNode,
   void SetDeadline(absl::Duration delay);
   void Close();
   void DropTransaction();
+  std::string_view TlsProtocol() const;
+  void Log(EventKind kind, std::string_view name, const Reply& reply,
+           const Command* command = nullptr);
 
   Io& io_;
   TimerWheel& wheel_;
@@ -156,11 +160,13 @@ class InboundConnection final : public ListNode,
   SocketAddress client_;                       // the peer, or whom a trusted peer speaks for
   std::unique_ptr<ProxyHeader> proxy_header_;  // not whole yet
   std::unique_ptr<ToldClient> told_;           // by XCLIENT
+  uint64_t number_ = 0;                        // in the log
   Transaction* transaction_ = nullptr;
   Instant last_progress_;
   uint32_t listener_ = 0;
   bool entered_ = false;     // OnInboundLeft is owed
   bool identified_ = false;  // Forget(client_) is owed
+  bool admitted_ = false;    // was greeted; the log has a line of its end, too
   bool greeting_sent_ = false;
   bool handshake_owed_ = false;  // OnHandshake
   bool closing_ = false;

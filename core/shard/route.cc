@@ -118,7 +118,8 @@ void Route::StartDeliveries() {
       parts_.io.Now() >= pause_until_) {
     DeliveryHome& home = *this;
     deliveries_.push_back(std::make_unique<Delivery>(parts_.io, parts_.wheel, parts_.outbox,
-                                                     parts_.spool, hostname_, home));
+                                                     parts_.spool, hostname_,
+                                                     parts_.log.NextConnection(), home));
     deliveries_.back()->Connect(plan_.addresses[address_]);
   }
 }

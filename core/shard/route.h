@@ -24,6 +24,7 @@
 #include "core/queue/retry_policy.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/delivery.h"
+#include "core/shard/event_log.h"
 #include "core/shard/inbox.h"
 #include "core/shard/probe.h"
 #include "core/shard/route_queue.h"
@@ -38,6 +39,7 @@ struct ShardParts {
   List<Stream>& outbox;
   Spool& spool;
   PostOffice& post;
+  EventLog& log;
   size_t index;
 };
 
@@ -128,6 +130,7 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   bool HasRoomForSettles();
   bool RepeatsAtOnce(const Outcome& outcome) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
+  void Log(EventKind kind, const Attempt& attempt, const AttemptReport& report, size_t position);
   void Defer(const Attempt& attempt, uint32_t recipient, DomainId domain, const Outcome& outcome,
              SpoolTime arrival);
   const Deferral* DeferralOf(MessageRef message, uint32_t recipient,

@@ -40,6 +40,10 @@ void Route::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
     }
   }
   counters_.quarantined += settles.size();
+  Event event;
+  event.kind = EventKind::kQuarantined;
+  event.id = name;
+  parts_.log.Add(event);
   if (!settles.empty()) {
     parts_.spool.Settle(attempt.message, settles);
   }
@@ -94,6 +98,7 @@ void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t po
   const Outcome& outcome = report.outcomes[position];
   const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
   if (outcome.kind == Outcome::Kind::kDeferred) {
+    Log(EventKind::kDeferred, attempt, report, position);
     Defer(attempt, recipient, report.domains[position], outcome, report.arrival);
     return;
   }
@@ -101,13 +106,16 @@ void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t po
   RecipientSettle settle;
   settle.recipient = recipient;
   std::string note;
+  EventKind event = EventKind::kDelivered;
   if (outcome.kind == Outcome::Kind::kDelivered) {
     destination_.OnDelivered(parts_.io.Now());
     ++counters_.delivered;
-  } else if (report.null_reverse_path) {
+  } else if (report.envelope.reverse_path.empty()) {
+    event = EventKind::kDiscarded;
     settle.kind = SettleKind::kDiscarded;
     ++counters_.discarded;
   } else {
+    event = EventKind::kFailed;
     settle.kind = SettleKind::kFailed;
     Deferral last;
     last.code = static_cast<uint16_t>(outcome.code);
@@ -116,10 +124,38 @@ void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t po
     settle.detail = AsBytes(note);
     ++counters_.failed;
   }
+  Log(event, attempt, report, position);
   parts_.spool.Settle(attempt.message, {&settle, 1});
+  LogIfRemoved(parts_.log, parts_.spool, attempt.message);
   if (settle.kind == SettleKind::kDelivered) {
     settles_.push_back(parts_.spool.SettlesQueued());
   }
+}
+
+void Route::Log(EventKind kind, const Attempt& attempt, const AttemptReport& report,
+                size_t position) {
+  if (!parts_.log.is_on()) {
+    return;
+  }
+  const auto id = parts_.spool.Id(attempt.message).ToText();
+  const std::string relay = report.relay.AddressString();
+  const Outcome& outcome = report.outcomes[position];
+  Event event;
+  event.kind = kind;
+  event.connection = report.connection;
+  event.id = std::string_view(id.data(), id.size());
+  event.sender = report.envelope.reverse_path;
+  event.recipient = report.envelope.recipients[report.recipients[position]].address;
+  event.relay = relay;
+  event.relay_port = report.relay.port();
+  event.reply = {outcome.code, outcome.enhanced, outcome.text};
+  if (outcome.code == 0 && outcome.text.empty()) {
+    event.reply.text = "connection lost";
+  }
+  event.connecting = report.connecting;
+  event.transmitting = report.transmitting;
+  event.waited = parts_.spool.Clock() - report.arrival - event.connecting - event.transmitting;
+  parts_.log.Add(event);
 }
 
 void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,

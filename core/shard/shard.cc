@@ -53,10 +53,11 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       wheel_(io.Now()),
       ticket_keys_(setup.ticket_keys),
       spool_(io, setup.spool_directory, OptionsOf(setup), *this),
+      event_log_(io, wheel_, setup.standard_error, setup.index, setup.post.shards()),
       intake_shards_(setup.intake_shards),
       admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
-      routes_({io, wheel_, outbox_, spool_, setup.post, setup.index}, setup.snapshot),
-      expiry_(io, wheel_, spool_, routes_),
+      routes_({io, wheel_, outbox_, spool_, setup.post, event_log_, setup.index}, setup.snapshot),
+      expiry_(io, wheel_, spool_, routes_, event_log_),
       rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_),
       question_clerk_(setup.post, setup.index, spool_, *this) {
   ListenerEvents& events = *this;
@@ -72,6 +73,7 @@ Shard::~Shard() {
 }
 
 void Shard::Start() {
+  event_log_.UseSnapshot(*snapshot_);
   spool_.Recover();
 }
 
@@ -189,6 +191,7 @@ void Shard::UseSnapshot(const Snapshot& snapshot) {
   server_params_ = snapshot.server;
   admission_.SetLimits(snapshot.AdmissionLimitsOf(intake_shards_));
   routes_.UseSnapshot(snapshot);
+  event_log_.UseSnapshot(snapshot);
 }
 
 void Shard::BeginDrain() {
@@ -235,6 +238,7 @@ void Shard::ContinueDrain() {
       !expiry_.idle() || !question_clerk_.idle()) {
     return;
   }
+  event_log_.Stop();
   if (!std::exchange(spool_closed_, true)) {
     wheel_.Cancel(&drain_limit_);
     spool_.Close();
@@ -242,7 +246,7 @@ void Shard::ContinueDrain() {
 }
 
 bool Shard::finished() const {
-  return draining_ && spool_closed_ && spool_.idle();
+  return draining_ && spool_closed_ && spool_.idle() && event_log_.idle();
 }
 
 bool Shard::quiet() const {

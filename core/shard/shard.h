@@ -18,6 +18,7 @@
 #include "core/base/list.h"
 #include "core/queue/admission.h"
 #include "core/queue/timer_wheel.h"
+#include "core/shard/event_log.h"
 #include "core/shard/expiry.h"
 #include "core/shard/inbound.h"
 #include "core/shard/inbox.h"
@@ -43,6 +44,7 @@ struct ShardSetup {
   PostOffice& post;
   const Snapshot& snapshot;
   const TicketKeys& ticket_keys;  // copied: the same in every shard
+  Fd standard_error = Fd();       // see EventLog
 };
 
 class Shard : private SpoolEvents,
@@ -63,6 +65,7 @@ class Shard : private SpoolEvents,
   const absl::Status& status() const { return status_; }
 
   const Spool& spool() const { return spool_; }
+  const EventLog& event_log() const { return event_log_; }
   const RouteTable& routes() const { return routes_; }
   const ShardCounters& counters() const { return counters_; }
   // Nothing is being received, sent or delivered; for tests.
@@ -93,6 +96,7 @@ class Shard : private SpoolEvents,
   void Forget(const SocketAddress& client) override;
   Intake::Rights RightsOf(const SocketAddress& client) const override;
   Reply StartQueue(std::string_view domain, bool subdomains) override;
+  EventLog& Log() override { return event_log_; }
   Transaction& TakeTransaction() override;
   void OnTransactionFree(Transaction& transaction) override;
   const RelayPolicy& Relay() const override;
@@ -127,6 +131,7 @@ class Shard : private SpoolEvents,
   TicketKeys ticket_keys_;
   List<PendingHandshake> handshakes_;
   Spool spool_;
+  EventLog event_log_;
   const size_t intake_shards_;
   Admission admission_;
   RouteTable routes_;

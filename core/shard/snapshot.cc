@@ -84,8 +84,8 @@ absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
   UNREACHABLE();
 }
 
-absl::StatusOr<std::unique_ptr<const Snapshot>> Resolve(Config config,
-                                                        const std::string& default_hostname) {
+absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
+                                                  const std::string& default_hostname) {
   auto snapshot = std::make_unique<Snapshot>();
   snapshot->hostname = config.hostname.empty() ? default_hostname : config.hostname;
   std::vector<DomainPolicy> relay;
@@ -153,7 +153,10 @@ absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view t
 absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path,
                                                              const std::string& default_hostname) {
   ASSIGN_OR_RETURN(Config config, LoadConfig(path));
-  return Resolve(std::move(config), default_hostname);
+  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot,
+                   Resolve(std::move(config), default_hostname));
+  snapshot->time_zone = absl::LocalTimeZone();
+  return snapshot;
 }
 
 }  // namespace backstay

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "core/queue/admission.h"
 #include "core/queue/relay_policy.h"
 #include "core/queue/retry_policy.h"
@@ -44,7 +45,8 @@ struct Snapshot {
   ServerParams server;
   std::unique_ptr<const TlsContext> tls;  // null: STARTTLS is not offered
   std::vector<DestinationPlan> destinations;
-  std::vector<DomainPlan> domains;  // sorted by name
+  std::vector<DomainPlan> domains;                 // sorted by name
+  absl::TimeZone time_zone = absl::UTCTimeZone();  // of the log's lines that Postfix would write
 
   // Null: not one of ours (any more).
   const DomainPlan* FindDomain(std::string_view name) const;

@@ -24,6 +24,12 @@ void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path,
   envelope_.smtputf8 = params.smtputf8;
   envelope_.return_content = params.return_content;
   envelope_.envelope_id.assign(params.envelope_id);
+  message_id_.Start();
+}
+
+void Transaction::Append(Bytes content) {
+  message_id_.Consume(content);
+  writer_.Append(content);
 }
 
 // A recipient named twice is kept once, as named first: one delivery (reliability row 48).
@@ -43,7 +49,8 @@ void Transaction::Finish(const Client& client, bool has_dot_lines) {
   ASSERT(!finished_);
   finished_ = true;
   has_dot_lines_ = has_dot_lines;
-  secure_ = client.secure;
+  tls_ = client.tls;
+  connection_ = client.connection;
   hostname_.assign(client.hostname);
   address_literal_.assign(client.address_literal);
   envelope_.client_address.assign(client.address);
@@ -77,7 +84,7 @@ MessageDescription Transaction::Describe(const QueueId& id) {
   trace.hostname = hostname_;
   trace.client_name = envelope_.client_name;
   trace.extended = envelope_.client_extended;
-  trace.secure = secure_;
+  trace.secure = !tls_.empty();
   trace.smtputf8 = envelope_.smtputf8;
   trace.queue_id = std::string_view(id_.data(), id_.size());
   if (envelope_.recipients.size() == 1) {
@@ -85,6 +92,7 @@ MessageDescription Transaction::Describe(const QueueId& id) {
   }
   trace.time = arrival;
   AppendReceived(trace, received_);
+  bytes_ = writer_.content_bytes() + received_.size();
 
   MessageDescription description;
   description.envelope = AsBytes(encoded_);
@@ -123,10 +131,30 @@ void Transaction::CollectDomains() {
 
 void Transaction::OnCommitted(CommitResult result, MessageRef) {
   TransactionOwner* owner = std::exchange(owner_, nullptr);
+  if (result == CommitResult::kStored) {
+    LogQueued();
+  }
   if (owner != nullptr) {
     owner->OnTransactionStored(result, std::string_view(id_.data(), id_.size()));
   }
   Reset();
+}
+
+// Also for a client that has gone since: its message is stored.
+void Transaction::LogQueued() {
+  Event event;
+  event.kind = EventKind::kQueued;
+  event.connection = connection_;
+  event.id = std::string_view(id_.data(), id_.size());
+  event.client = envelope_.client_address;
+  event.helo = envelope_.client_helo;
+  event.protocol = ProtocolName(envelope_.client_extended, !tls_.empty(), envelope_.smtputf8);
+  event.tls = tls_;
+  event.sender = envelope_.reverse_path;
+  event.recipients = envelope_.recipients;
+  event.message_id = message_id_.value();
+  event.bytes = bytes_;
+  home_.Log().Add(event);
 }
 
 void Transaction::Reset() {

@@ -18,8 +18,10 @@
 #include <string_view>
 #include <vector>
 
+#include "core/shard/event_log.h"
 #include "core/smtp/envelope.h"
 #include "core/smtp/extensions.h"
+#include "core/smtp/message_id.h"
 #include "io/io.h"
 #include "spool/message_writer.h"
 
@@ -40,6 +42,7 @@ class TransactionOwner {
 // The pool.
 class TransactionHome {
  public:
+  virtual EventLog& Log() = 0;
   // Nothing is outstanding: it may be used again.
   virtual void OnTransactionFree(Transaction& transaction) = 0;
 
@@ -60,14 +63,16 @@ class Transaction final : private MessageSource {
     std::string_view address_literal;  // SocketAddress::AddressLiteral
     std::string_view name;             // by DNS; empty: not known
     uint16_t port = 0;
-    bool extended = true;  // EHLO: "with ESMTP"
-    bool secure = false;   // TLS: "with ESMTPS"
+    bool extended = true;     // EHLO: "with ESMTP"
+    std::string_view tls;     // "TLSv1.3", static: "with ESMTPS"; empty: clear text
+    uint64_t connection = 0;  // its number in the log
   };
 
   void Begin(TransactionOwner& owner, std::string_view reverse_path, const MailParams& params);
   void AddRecipient(std::string_view address, const RcptParams& params);
   size_t recipients() const { return envelope_.recipients.size(); }
-  void Append(Bytes content) { writer_.Append(content); }
+  std::string_view reverse_path() const { return envelope_.reverse_path; }
+  void Append(Bytes content);
   // `client` is copied.
   void Finish(const Client& client, bool has_dot_lines);
   // The owner is told nothing any more. Gives the transaction back, now or after its commit.
@@ -77,6 +82,7 @@ class Transaction final : private MessageSource {
   MessageDescription Describe(const QueueId& id) override;
   void OnCommitted(CommitResult result, MessageRef message) override;
   void CollectDomains();
+  void LogQueued();
   void Reset();
 
   Io& io_;
@@ -85,7 +91,10 @@ class Transaction final : private MessageSource {
   MessageWriter writer_;
   bool finished_ = false;
   bool has_dot_lines_ = false;
-  bool secure_ = false;
+  std::string_view tls_;
+  uint64_t connection_ = 0;
+  uint64_t bytes_ = 0;
+  MessageIdReader message_id_;
   Envelope envelope_;
   std::string hostname_;
   std::string address_literal_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/base/check.h"
 #include "core/smtp/ascii.h"
 
 namespace backstay {
@@ -88,6 +89,44 @@ bool IsForeign(std::string_view line, std::string_view word) {
 }
 
 }  // namespace
+
+std::string_view NameOf(Verb verb) {
+  switch (verb) {
+    case Verb::kEhlo:
+      return "EHLO";
+    case Verb::kHelo:
+      return "HELO";
+    case Verb::kMail:
+      return "MAIL";
+    case Verb::kRcpt:
+      return "RCPT";
+    case Verb::kData:
+      return "DATA";
+    case Verb::kRset:
+      return "RSET";
+    case Verb::kNoop:
+      return "NOOP";
+    case Verb::kQuit:
+      return "QUIT";
+    case Verb::kVrfy:
+      return "VRFY";
+    case Verb::kHelp:
+      return "HELP";
+    case Verb::kStartTls:
+      return "STARTTLS";
+    case Verb::kEtrn:
+      return "ETRN";
+    case Verb::kXclient:
+      return "XCLIENT";
+    case Verb::kBdat:
+      return "BDAT";
+    case Verb::kNotImplemented:
+    case Verb::kNotSmtp:
+    case Verb::kUnknown:
+      return "?";
+  }
+  UNREACHABLE();
+}
 
 bool IsTlsHello(char first) {
   constexpr char kTlsHandshakeRecord = 0x16;  // RFC 8446 s5.1

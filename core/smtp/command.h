@@ -51,6 +51,9 @@ struct Command {
 // `line` is what came up to and with its LF.
 Command ParseCommand(std::string_view line);
 
+// As a client writes it; "?" for what is none.
+std::string_view NameOf(Verb verb);
+
 // The start of a line that is not SMTP and need not end in a newline ever: a TLS ClientHello.
 bool IsTlsHello(char first);
 

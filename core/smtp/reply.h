@@ -28,7 +28,7 @@ namespace replies {
 inline constexpr Reply kMailOk{250, "2.1.0", "Ok"};
 inline constexpr Reply kRcptOk{250, "2.1.5", "Ok"};
 inline constexpr Reply kOk{250, "2.0.0", "Ok"};
-inline constexpr Reply kRelayDenied{550, "5.7.1", "Relaying denied"};
+inline constexpr Reply kRelayDenied{550, "5.7.1", "Relay access denied"};
 inline constexpr Reply kUserUnknown{550, "5.1.1", "User unknown"};
 inline constexpr Reply kTryPrimary{451, "4.3.0", "Try the primary mail server"};
 inline constexpr Reply kCommitFailed{451, "4.3.0", "Could not store the message, try again later"};

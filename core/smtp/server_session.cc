@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "absl/cleanup/cleanup.h"
 #include "core/base/check.h"
 #include "core/base/mark.h"
 #include "core/smtp/address.h"
@@ -52,7 +53,7 @@ void ServerSession::Greet() {
 }
 
 void ServerSession::GreetWith(const Reply& reply) {
-  CloseWith(reply);
+  EndWith(reply);
 }
 
 void ServerSession::TalkedTooEarly() {
@@ -143,6 +144,8 @@ size_t ServerSession::ConsumeLine(Bytes bytes) {
 // `more`: other bytes arrived together with this line.
 void ServerSession::Execute(std::string_view line, bool more) {
   const Command command = ParseCommand(line);
+  command_ = &command;
+  const auto executed = absl::MakeCleanup([this] { command_ = nullptr; });
   if (command.verb == Verb::kNotSmtp) {
     MARK("not SMTP");
     CloseWith(replies::kNotSmtp);
@@ -340,8 +343,9 @@ void ServerSession::Data(const Command& command, bool more) {
   }
   const Reply reply = intake_.OnData();
   if (!reply.positive()) {
+    Tell(reply);
     ResetTransaction();
-    Answer(reply);
+    Say(reply);
     return;
   }
   phase_ = Phase::kContent;
@@ -378,6 +382,17 @@ void ServerSession::DropStaged() {
 }
 
 void ServerSession::Answer(const Reply& reply) {
+  Tell(reply);
+  Say(reply);
+}
+
+void ServerSession::Tell(const Reply& reply) {
+  if (!reply.positive()) {
+    intake_.OnRefused(command_, reply);
+  }
+}
+
+void ServerSession::Say(const Reply& reply) {
   AppendReply(reply, output_);
   if (EndsConnection(reply)) {
     ResetTransaction();
@@ -404,6 +419,11 @@ void ServerSession::CountError() {
 }
 
 void ServerSession::CloseWith(const Reply& reply) {
+  Tell(reply);
+  EndWith(reply);
+}
+
+void ServerSession::EndWith(const Reply& reply) {
   AppendReply(reply, output_);
   ResetTransaction();
   phase_ = Phase::kClosing;
@@ -413,7 +433,7 @@ void ServerSession::CloseLater(const Reply& reply) {
   if (awaiting_finish()) {
     last_word_ = &reply;
   } else if (!wants_close()) {
-    CloseWith(reply);
+    EndWith(reply);  // nothing of the client's was refused
   }
 }
 

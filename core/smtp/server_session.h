@@ -79,6 +79,12 @@ class Intake {
   }
   // Positive: from now on the client is the one told, and the session begins anew.
   virtual Reply OnXclient(const XclientAttributes& /*attributes*/) { return replies::kOk; }
+  // For the log: `reply`, not positive, is the answer to `command`; null: to the content, or to
+  // what came before the greeting. Said before OnReset.
+  virtual void OnRefused(const Command* command, const Reply& reply) {
+    static_cast<void>(command);
+    static_cast<void>(reply);
+  }
 
  protected:
   ~Intake() = default;
@@ -177,12 +183,16 @@ class ServerSession {
   void ResetTransaction();
   void DropStaged();
   void Answer(const Reply& reply);
+  void Tell(const Reply& reply);
+  void Say(const Reply& reply);
   void CountError();
   void CloseWith(const Reply& reply);
+  void EndWith(const Reply& reply);
   void CloseLater(const Reply& reply);
 
   const ServerParams& params_;
   Intake& intake_;
+  const Command* command_ = nullptr;  // being executed
   const Reply* verdict_ = nullptr;    // of kSwallowing; from the table in reply.h, like the next
   const Reply* last_word_ = nullptr;  // said behind the reply that FinishData brings
   std::string output_;

@@ -19,7 +19,7 @@ size_t ServerSession::ConsumeContent(Bytes bytes) {
       EndSwallowing(more);
     } else if (content_bytes_ > kSwallowedBytesMax) {
       MARK("refused message without an end");
-      CloseWith(*verdict_);
+      EndWith(*verdict_);
     }
     return taken;
   }
@@ -53,6 +53,7 @@ void ServerSession::OnContent(Bytes content) {
 
 // The message cannot be taken any more, but its end must be found: what follows is not commands.
 void ServerSession::Doom(const Reply& verdict) {
+  Tell(verdict);
   phase_ = Phase::kSwallowing;
   verdict_ = &verdict;
   content_bytes_ = 0;
@@ -64,10 +65,10 @@ void ServerSession::EndSwallowing(bool more) {
   ResetTransaction();
   if (reader_.fault() != DataReader::Fault::kNone) {
     MARK("malformed data");
-    CloseWith(*verdict_);  // whose framing is broken once is not believed again
+    EndWith(*verdict_);  // whose framing is broken once is not believed again
     return;
   }
-  Answer(*verdict_);
+  Say(*verdict_);
   if (more && hello_ == Hello::kPlain && !wants_close()) {
     CloseWith(replies::kNotInSync);
   }
@@ -75,14 +76,15 @@ void ServerSession::EndSwallowing(bool more) {
 
 void ServerSession::FinishData(const Reply& reply) {
   ASSERT(awaiting_finish());
+  Tell(reply);
   ResetTransaction();
   if (reply.positive()) {
     errors_ = 0;
     junk_ = 0;
   }
-  Answer(reply);
+  Say(reply);
   if (last_word_ != nullptr && !wants_close()) {
-    CloseWith(*last_word_);
+    EndWith(*last_word_);
   }
 }
 

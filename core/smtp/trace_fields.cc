@@ -49,16 +49,23 @@ bool FitsForClause(const Trace& trace) {
          std::all_of(trace.recipient.begin(), trace.recipient.end(), fits);
 }
 
-// RFC 3848, RFC 6531 s4.3. There is no name for HELO over TLS.
-std::string_view ProtocolOf(const Trace& trace) {
-  if (!trace.extended) {
-    return "SMTP";
-  }
-  if (trace.smtputf8) {
-    return trace.secure ? "UTF8SMTPS" : "UTF8SMTP";
-  }
-  return trace.secure ? "ESMTPS" : "ESMTP";
+constexpr std::string_view kReceived = "received";
+constexpr uint16_t kNoMatch = std::numeric_limits<uint16_t>::max();
+
+// A word of at most four letters as a number; longer ones are all the same.
+constexpr uint32_t kLongWord = std::numeric_limits<uint32_t>::max();
+constexpr uint32_t Extended(uint32_t word, char c) {
+  return word >> 24 != 0 ? kLongWord : word << 8 | static_cast<uint8_t>(ToLower(c));
 }
+constexpr uint32_t Packed(std::string_view text) {
+  uint32_t word = 0;
+  for (const char c : text) {
+    word = Extended(word, c);
+  }
+  return word;
+}
+
+}  // namespace
 
 void AppendDate(WallTime time, std::string& output) {
   static constexpr std::array<std::string_view, 7> kDays = {"Mon", "Tue", "Wed", "Thu",
@@ -84,23 +91,16 @@ void AppendDate(WallTime time, std::string& output) {
   output.append(" +0000");
 }
 
-constexpr std::string_view kReceived = "received";
-constexpr uint16_t kNoMatch = std::numeric_limits<uint16_t>::max();
-
-// A word of at most four letters as a number; longer ones are all the same.
-constexpr uint32_t kLongWord = std::numeric_limits<uint32_t>::max();
-constexpr uint32_t Extended(uint32_t word, char c) {
-  return word >> 24 != 0 ? kLongWord : word << 8 | static_cast<uint8_t>(ToLower(c));
-}
-constexpr uint32_t Packed(std::string_view text) {
-  uint32_t word = 0;
-  for (const char c : text) {
-    word = Extended(word, c);
+// There is no name for HELO over TLS.
+std::string_view ProtocolName(bool extended, bool secure, bool smtputf8) {
+  if (!extended) {
+    return "SMTP";
   }
-  return word;
+  if (smtputf8) {
+    return secure ? "UTF8SMTPS" : "UTF8SMTP";
+  }
+  return secure ? "ESMTPS" : "ESMTP";
 }
-
-}  // namespace
 
 void AppendReceived(const Trace& trace, std::string& output) {
   output.append("Received: from ");
@@ -111,7 +111,9 @@ void AppendReceived(const Trace& trace, std::string& output) {
   AppendName(trace.client_address_literal.substr(0, 64), output);
   output.append("])\r\n\tby ");
   AppendName(trace.hostname, output);
-  output.append(" (backstay) with ").append(ProtocolOf(trace)).append(" id ");
+  output.append(" (backstay) with ")
+      .append(ProtocolName(trace.extended, trace.secure, trace.smtputf8))
+      .append(" id ");
   AppendName(trace.queue_id.substr(0, kQueueIdBytesMax), output);
   if (FitsForClause(trace)) {
     output.append("\r\n\tfor <").append(trace.recipient).append(">");

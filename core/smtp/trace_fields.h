@@ -28,6 +28,12 @@ struct Trace {
   WallTime time;
 };
 
+// The word behind "with": RFC 3848, RFC 6531 s4.3.
+std::string_view ProtocolName(bool extended, bool secure, bool smtputf8);
+
+// RFC 5322 s3.3, in UTC.
+void AppendDate(WallTime time, std::string& output);
+
 // Appends the field, folded, with its last CRLF. No line is longer than 998 bytes, and nothing in
 // `trace` can end the field or a comment in it.
 void AppendReceived(const Trace& trace, std::string& output);

@@ -53,6 +53,8 @@ struct PendingOp {
 
 class Io::Backend {
  public:
+  static constexpr uint64_t kAtTheEnd = UINT64_MAX;  // PendingOp::at of a write: an append
+
   Backend(World& world, Host& host, uint32_t id, Random random);
   ~Backend();
   Backend(const Backend&) = delete;
@@ -117,9 +119,10 @@ class Io::Backend {
   void FinishInFlightAtRandom(CrashMode mode);
   std::optional<IoError> DrawFailure(const PendingOp& op, uint32_t per_million, IoError error);
   IoResult DoDisk(const PendingOp& op);
-  IoResult DoOpen(const PendingOp& op);
+  NodeId DirectoryOf(PendingOp& op);
+  IoResult DoOpen(PendingOp op);
   IoResult DoRead(const PendingOp& op);
-  IoResult DoWrite(const PendingOp& op);
+  IoResult DoWrite(PendingOp op);
   IoResult DoSyncData(const PendingOp& op);
   IoResult DoSyncDirectory(const PendingOp& op);
   IoResult DoResize(const PendingOp& op);

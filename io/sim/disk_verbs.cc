@@ -22,7 +22,9 @@ Fd Io::Backend::AddNode(DescriptorKind kind, NodeId node) {
 PendingOp& Io::Backend::StartDisk(Op* op, IoVerb verb, Fd fd, OpToken* token) {
   const bool on_directory = verb == IoVerb::kOpen || verb == IoVerb::kUnlink ||
                             verb == IoVerb::kRename || verb == IoVerb::kSyncDirectory;
-  Get(fd, on_directory ? DescriptorKind::kDirectory : DescriptorKind::kFile);
+  if (verb != IoVerb::kOpen || fd.valid()) {
+    Get(fd, on_directory ? DescriptorKind::kDirectory : DescriptorKind::kFile);
+  }
   PendingOp& pending = Start(op, verb, fd, token);
   pending.injected = world_.CountDiskOperation(id_, verb);
   pending.count_max = world_.ShortenedTo(verb);
@@ -87,15 +89,31 @@ std::optional<IoError> Io::Backend::DrawFailure(const PendingOp& op, uint32_t pe
   return world_.Draw(per_million) ? std::optional(error) : std::nullopt;
 }
 
-IoResult Io::Backend::DoOpen(const PendingOp& op) {
+// Without a descriptor the name is a path: its last component is left of it.
+NodeId Io::Backend::DirectoryOf(PendingOp& op) {
+  if (op.fd.valid()) {
+    return NodeId{Get(op.fd, DescriptorKind::kDirectory).object};
+  }
+  const size_t slash = op.name.rfind('/');
+  ASSERT(slash != std::string::npos);  // a simulated host has no current directory
+  const NodeId directory = host_.disk().WalkDirectory(op.name.substr(0, slash), /*create=*/false);
+  op.name.erase(0, slash + 1);
+  return directory;
+}
+
+IoResult Io::Backend::DoOpen(PendingOp op) {
   Disk& disk = host_.disk();
-  const NodeId directory{Get(op.fd, DescriptorKind::kDirectory).object};
+  const NodeId directory = DirectoryOf(op);
   const std::optional<IoError> failure =
       DrawFailure(op, world_.plan().open_error, IoError::kDevice);
   if (failure.has_value()) {
     return IoResult::Failure(*failure);
   }
-  const bool create = op.mode == OpenMode::kCreateNew || op.mode == OpenMode::kCreateOrOpen;
+  if (directory == kNoNode) {
+    return IoResult::Failure(IoError::kNotFound);
+  }
+  const bool create = op.mode == OpenMode::kCreateNew || op.mode == OpenMode::kCreateOrOpen ||
+                      op.mode == OpenMode::kAppend;
   const bool writable = create || op.mode == OpenMode::kReadWrite;
   NodeId node = disk.Find(directory, op.name);
   if (node != kNoNode && op.mode == OpenMode::kCreateNew) {
@@ -140,12 +158,15 @@ IoResult Io::Backend::DoRead(const PendingOp& op) {
   return IoResult::Count(descriptor.direct ? file.ReadDirect(op.at, into) : file.Read(op.at, into));
 }
 
-IoResult Io::Backend::DoWrite(const PendingOp& op) {
+IoResult Io::Backend::DoWrite(PendingOp op) {
   const FaultPlan& plan = world_.plan();
   const Descriptor& descriptor = Get(op.fd, DescriptorKind::kFile);
   Disk& disk = host_.disk();
   const NodeId node{descriptor.object};
   ASSERT(descriptor.writable);
+  if (op.at == kAtTheEnd) {
+    op.at = disk.File(node).size();
+  }
   world_.Trace(TraceKind::kContent, id_, Crc32c(0, op.from), op.at);
   std::optional<IoError> failure = DrawFailure(op, plan.write_error, IoError::kDevice);
   if (!failure.has_value()) {

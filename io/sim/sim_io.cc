@@ -215,6 +215,10 @@ void Io::Open(Op* op, Fd directory, const char* name, OpenMode mode) {
   pending.mode = mode;
 }
 
+void Io::OpenPath(Op* op, const char* path, OpenMode mode) {
+  Open(op, Fd(), path, mode);
+}
+
 void Io::Read(Op* op, Fd file, MutableBytes into, Offset at) {
   OpToken token;
   PendingOp& pending = backend_->StartDisk(op, IoVerb::kRead, file, &token);
@@ -227,6 +231,10 @@ void Io::Write(Op* op, Fd file, Bytes from, Offset at) {
   PendingOp& pending = backend_->StartDisk(op, IoVerb::kWrite, file, &token);
   pending.from = from;
   pending.at = Value(at);
+}
+
+void Io::Append(Op* op, Fd file, Bytes from) {
+  Write(op, file, from, Offset{Backend::kAtTheEnd});
 }
 
 void Io::SyncData(Op* op, Fd file) {

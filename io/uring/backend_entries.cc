@@ -13,6 +13,8 @@ namespace backstay {
 namespace {
 
 constexpr mode_t kFileMode = 0600;
+// Of a log: whoever reads logs is of its group, by the directory's set-group-id bit.
+constexpr mode_t kAppendMode = 0640;
 
 int OpenFlagsOf(OpenMode mode) {
   switch (mode) {
@@ -26,6 +28,8 @@ int OpenFlagsOf(OpenMode mode) {
       return O_RDWR | O_CREAT | O_EXCL;
     case OpenMode::kCreateOrOpen:
       return O_RDWR | O_CREAT;
+    case OpenMode::kAppend:
+      return O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY;
   }
   UNREACHABLE();
 }
@@ -97,11 +101,12 @@ void Io::Backend::Prepare(io_uring_sqe* entry, uint32_t index) {
 }
 
 void Io::Backend::PrepareOpen(io_uring_sqe* entry, const Slot& slot) {
-  const int flags = slot.kind == OpKind::kOpenUncached
-                        ? O_RDONLY
-                        : OpenFlagsOf(static_cast<OpenMode>(slot.offset));
-  io_uring_prep_openat(entry, slot.fd, static_cast<const char*>(slot.pointer),
-                       flags | O_CLOEXEC | O_NOFOLLOW, kFileMode);
+  const auto mode = static_cast<OpenMode>(slot.offset);
+  const bool by_path = slot.fd < 0;
+  const int flags = slot.kind == OpKind::kOpenUncached ? O_RDONLY : OpenFlagsOf(mode);
+  io_uring_prep_openat(entry, by_path ? AT_FDCWD : slot.fd, static_cast<const char*>(slot.pointer),
+                       flags | O_CLOEXEC | (by_path ? 0 : O_NOFOLLOW),
+                       mode == OpenMode::kAppend ? kAppendMode : kFileMode);
 }
 
 // No completion when it worked; one that says "not found" otherwise, which OnX ignores: the op

@@ -166,12 +166,25 @@ void Io::Open(Op* op, Fd directory, const char* name, OpenMode mode) {
                        .offset = static_cast<uint64_t>(mode)});
 }
 
+void Io::OpenPath(Op* op, const char* path, OpenMode mode) {
+  ASSERT(*path != '\0');
+  backend_->Queue(
+      op,
+      {.kind = OpKind::kOpen, .fd = Fd(), .pointer = path, .offset = static_cast<uint64_t>(mode)});
+}
+
 void Io::Read(Op* op, Fd file, MutableBytes into, Offset at) {
   backend_->Read(op, file, into, at);
 }
 
 void Io::Write(Op* op, Fd file, Bytes from, Offset at) {
   backend_->Queue(op, {OpKind::kWrite, file, from.data(), from.size(), Value(at)});
+}
+
+void Io::Append(Op* op, Fd file, Bytes from) {
+  // Of all offsets only "where the file stands" is good for a pipe too; O_APPEND overrules it.
+  constexpr uint64_t kCurrent = UINT64_MAX;
+  backend_->Queue(op, {OpKind::kWrite, file, from.data(), from.size(), kCurrent});
 }
 
 void Io::SyncData(Op* op, Fd file) {

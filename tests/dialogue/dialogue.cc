@@ -17,6 +17,7 @@ const SocketAddress kDaemonAddress = *SocketAddress::Parse("10.0.0.1:25");
 const SocketAddress kPrimaryAddress = *SocketAddress::Parse("10.0.0.3:25");
 // Virtual time, so generous: how long a reply may take.
 constexpr absl::Duration kReplyTime = absl::Seconds(8);
+constexpr const char* kLogFile = "/log/mail.log";
 
 std::string Unescape(const std::string& text) {
   std::string bytes;
@@ -172,6 +173,12 @@ std::string Dialogue::Execute(const std::string& line) {
   }
   if (TakeWord(words, "spool ")) {
     return SpoolState(words);
+  }
+  if (TakeWord(words, "logged ")) {
+    return Logged(words, /*wanted=*/true);
+  }
+  if (TakeWord(words, "not logged ")) {
+    return Logged(words, /*wanted=*/false);
   }
   const size_t space = line.find(' ');
   return Control(line.substr(0, space), space == std::string::npos ? "" : line.substr(space + 1));
@@ -339,6 +346,17 @@ std::string Dialogue::SpoolState(const std::string& words) {
   return value == number ? "" : actual;
 }
 
+std::string Dialogue::Logged(const std::string& pattern, bool wanted) {
+  world_.RunFor(absl::Milliseconds(200));  // lines gather
+  const std::string log = daemon_host_.disk().Contents(kLogFile).value_or("");
+  std::istringstream lines(log);
+  bool found = false;
+  for (std::string line; std::getline(lines, line);) {
+    found = found || fnmatch(pattern.c_str(), line.c_str(), FNM_NOESCAPE) == 0;
+  }
+  return found == wanted ? "" : "the log has:\n" + log;
+}
+
 std::string Dialogue::Control(const std::string& verb, const std::string& words) {
   if (verb == "advance") {
     absl::Duration duration;
@@ -395,6 +413,7 @@ std::string Dialogue::ConfigText() const {
   std::string smtp;
   std::string domain;
   std::string retry;
+  std::string log;
   std::string name = "example.com";
   std::string shards = "1";
   for (const auto& [key, value] : settings_) {
@@ -404,6 +423,8 @@ std::string Dialogue::ConfigText() const {
       shards = value;
     } else if (key == "recipients") {
       domain += fmt::format("recipients = \"{}\"\n", value);
+    } else if (key == "log") {
+      log = fmt::format("[log]\nformat = \"{}\"\nfile = \"{}\"\n", value, kLogFile);
     } else if (key == "profile") {
       retry += fmt::format("profile = \"{}\"\n", value);
     } else {
@@ -416,9 +437,9 @@ std::string Dialogue::ConfigText() const {
   return fmt::format(
       "hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = {}\n{}"
       "[spool]\ndirectory = \"/spool\"\nsegment_size = \"4MiB\"\nreserve = \"8MiB\"\n"
-      "{}[retry]\n{}[admin]\nlisten = \"\"\n[[domain]]\nname = \"{}\"\nprimary = "
+      "{}{}[retry]\n{}[admin]\nlisten = \"\"\n[[domain]]\nname = \"{}\"\nprimary = "
       "[\"10.0.0.3:25\"]\n{}",
-      shards, smtp, tls_, retry, name, domain);
+      shards, smtp, tls_, log, retry, name, domain);
 }
 
 void Dialogue::EnsureStarted() {
@@ -426,6 +447,7 @@ void Dialogue::EnsureStarted() {
     return;
   }
   started_ = true;
+  daemon_host_.disk().Put("/log/.keep", {});
   daemon_ = std::make_unique<SimDaemon>(world_, daemon_host_, ConfigText());
   const absl::Status status = daemon_->StartAndServe();
   ASSERT(status.ok());

@@ -31,6 +31,9 @@
 //   config KEY VALUE           before the first line, or before reload; VALUE may be an array;
 //                              "tls on": a certificate
 //   spool empty, spool live N, spool dsn pending N
+//   logged PATTERN, not logged PATTERN
+//                              some line of the log of messages, as with S:; "config log json" or
+//                              "config log postfix" first
 #pragma once
 
 #include <cstddef>
@@ -76,6 +79,7 @@ class Dialogue {
   std::string PrimaryReply(const std::string& words);
   std::ptrdiff_t PrimaryHeard(const std::string& pattern) const;
   std::string SpoolState(const std::string& words);
+  std::string Logged(const std::string& pattern, bool wanted);
   std::string Control(const std::string& verb, const std::string& words);
   void Set(const std::string& words);
   void EnsureStarted();

@@ -192,6 +192,32 @@ TEST_F(ContractFiles, AReadOfAnyPlaceAndLengthWorksAroundTheCache) {
   }
 }
 
+TEST_F(ContractFiles, AppendsOfTwoDescriptorsFollowEachOther) {
+  const Fd scratch = Scratch();
+  const std::string path = world().scratch_directory() + "/log";
+  const auto open = [&] {
+    const Event opened = Run([&](Op* op) { io().OpenPath(op, path.c_str(), OpenMode::kAppend); });
+    EXPECT_TRUE(opened.ok()) << Describe(opened.error);
+    return Keep(io(), opened.fd);
+  };
+  const Fd first = open();
+  const Fd second = open();
+  for (const auto& [file, line] : {std::pair(first, "one\n"), {second, "two\n"}, {first, "3\n"}}) {
+    const std::string text = line;
+    EXPECT_EQ(Run([&, to = file](Op* op) { io().Append(op, to, AsBytes(text)); }).count,
+              text.size());
+  }
+  const Event read = OpenFile(scratch, "log", OpenMode::kRead);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(ReadAll(read.fd, 100, Offset{0}), "one\ntwo\n3\n");
+}
+
+TEST_F(ContractFiles, APathWithoutItsDirectoryIsNotFound) {
+  const std::string path = world().scratch_directory() + "/absent/log";
+  EXPECT_EQ(Run([&](Op* op) { io().OpenPath(op, path.c_str(), OpenMode::kAppend); }).error,
+            IoError::kNotFound);
+}
+
 TEST_F(ContractFiles, ReadsAndWritesOfSeveralFilesRunTogether) {
   const Fd scratch = Scratch();
   const Fd first = MakeFile(scratch, "first", "");

@@ -19,11 +19,11 @@ ROOT = os.path.join(PEERS, "root")
 MAIL_OWNER, SETGID_GROUP = "daemon", "mail"
 
 
-def program(name):
+def program(name, package="postfix"):
     path = os.path.join(PEERS, "bin", name)
     if not os.path.exists(path):
-        subprocess.run([os.path.join(harness.TOP, "tools/peers")], check=True, timeout=600,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run([os.path.join(harness.TOP, "tools/peers"), package], check=True,
+                       timeout=600, stdout=subprocess.DEVNULL)
     return path
 
 

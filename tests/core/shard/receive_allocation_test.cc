@@ -108,9 +108,10 @@ TEST(ReceivePath, DoesNotAllocatePerMessageWhenWarm) {
   // The primary has no address yet, so that nothing but receiving happens.
   const auto snapshot = ParseSnapshot(
       fmt::format("hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"127.0.0.1:{}\"]\n"
-                  "[spool]\ndirectory = \"{}\"\nreserve = \"16MiB\"\n[admin]\nlisten = \"\"\n"
+                  "[spool]\ndirectory = \"{}\"\nreserve = \"16MiB\"\n[log]\nfile = "
+                  "\"{}/mail.log\"\n[admin]\nlisten = \"\"\n"
                   "[[domain]]\nname = \"example.com\"\nprimary = [\"mx1.example.com\"]\n",
-                  port, path),
+                  port, path, path),
       "test.toml");
   ASSERT_TRUE(snapshot.ok()) << snapshot.status().message();
   auto directory = SpoolDirectory::Open(**main_io, {.path = path});
@@ -158,6 +159,7 @@ TEST(ReceivePath, DoesNotAllocatePerMessageWhenWarm) {
   }
   post.Post(post.engine(), 0, {.kind = ShardMessage::Kind::kStop});
   thread.join();
+  EXPECT_GT(std::filesystem::file_size(std::string(path) + "/mail.log"), 100u * kMeasured);
   directory->Close(**main_io);
   std::filesystem::remove_all(path);
   // The index of the log may grow now and then (it doubles); nothing else may.

@@ -63,6 +63,27 @@ TEST_F(UringFiles, WhatIsCreatedIsForItsOwnerOnly) {
   }
 }
 
+TEST_F(UringFiles, AnAppendWaitsForRoomInAPipeAndCanBeCanceled) {
+  const std::string pipe = path() + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  const Event opened = Run([&](Op* op) { io().OpenPath(op, pipe.c_str(), OpenMode::kAppend); });
+  ASSERT_TRUE(opened.ok());
+  const std::string much(1 << 20, 'x');
+  Recorder append;
+  io().Append(append.op(), opened.fd, AsBytes(much));
+  for (int turn = 0; turn < 5; ++turn) {
+    io().Turn(io().Now() + absl::Milliseconds(5));
+  }
+  EXPECT_TRUE(append.events().empty() || append.last().count < much.size());
+  io().Cancel(append.op());
+  EXPECT_TRUE(TurnUntil(io(), [&] { return append.done(); }));
+  close(reader);
+  EXPECT_FALSE(Run([&](Op* op) { io().Append(op, opened.fd, AsBytes(much)); }).ok());
+  io().Close(opened.fd);
+}
+
 TEST_F(UringFiles, ALinkWhereAFileBelongsIsDeniedAndNotFollowed) {
   const Fd scratch = OpenScratch();
   ASSERT_EQ(symlink("/etc/passwd", (path() + "/link").c_str()), 0);

@@ -1,0 +1,24 @@
+// core/event/event_text.h -- numbers and foreign text into a line of the log. Nothing allocates but
+// `out`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/time/time.h"
+
+namespace backstay {
+
+void AppendNumber(uint64_t number, std::string& out);
+// At least `digits` wide.
+void AppendPadded(uint64_t number, size_t digits, char pad, std::string& out);
+// "12.345", rounded down; zero for negative ones. At most three decimals.
+void AppendSeconds(absl::Duration duration, size_t decimals, std::string& out);
+// The inside of a JSON string, whatever the bytes are: what is not UTF-8 becomes U+FFFD, byte by
+// byte.
+void AppendJsonText(std::string_view text, std::string& out);
+// As Postfix shows what is not printable ASCII: "?".
+void AppendPrintable(std::string_view text, std::string& out);
+
+}  // namespace backstay

@@ -1,0 +1,63 @@
+// core/shard/inbound_log.cc -- what a connection says to the log of messages.
+#include <string>
+
+#include "core/shard/inbound.h"
+
+namespace backstay {
+namespace {
+
+// Of "TO:<a@b> NOTIFY=NEVER": a@b. What is no path is shown as it is.
+std::string_view AddressOf(std::string_view argument) {
+  const size_t begin = argument.find('<');
+  const size_t end = argument.rfind('>');
+  if (begin == std::string_view::npos || end == std::string_view::npos || end < begin) {
+    return argument;
+  }
+  return argument.substr(begin + 1, end - begin - 1);
+}
+
+}  // namespace
+
+std::string_view InboundConnection::TlsProtocol() const {
+  return stream_.tls() != nullptr ? stream_.tls()->protocol() : std::string_view();
+}
+
+void InboundConnection::OnRefused(const Command* command, const Reply& reply) {
+  Log(EventKind::kRejected,
+      command != nullptr ? NameOf(command->verb)
+      : greeting_sent_   ? "END-OF-MESSAGE"
+                         : "CONNECT",
+      reply, command);
+}
+
+// `command`: the one that `reply` refuses.
+void InboundConnection::Log(EventKind kind, std::string_view name, const Reply& reply,
+                            const Command* command) {
+  EventLog& log = home_.Log();
+  if (!log.is_on()) {
+    return;
+  }
+  Event event;
+  const std::string address = client_.AddressString();
+  event.kind = kind;
+  event.connection = number_;
+  event.client = address;
+  if (kind == EventKind::kTurnedAway || kind == EventKind::kRejected) {
+    event.helo = session_.helo();
+    event.protocol = ProtocolName(session_.extended(), session_.secure(), /*smtputf8=*/false);
+    event.tls = TlsProtocol();
+    event.command = name;
+    event.reply = reply;
+  }
+  if (transaction_ != nullptr) {
+    event.sender = transaction_->reverse_path();
+  }
+  if (command != nullptr && command->verb == Verb::kMail) {
+    event.sender = AddressOf(command->argument);
+  } else if (command != nullptr && command->verb == Verb::kRcpt) {
+    event.recipient = AddressOf(command->argument);
+  }
+  log.Add(event);
+}
+
+}  // namespace backstay

@@ -1,0 +1,279 @@
+// core/smtp/delivery_report.cc -- three parts, in the order of who reads them.
+#include "core/smtp/delivery_report.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "core/base/text.h"
+#include "core/smtp/ascii.h"
+#include "core/smtp/trace_fields.h"
+#include "core/smtp/xtext.h"
+
+namespace backstay {
+namespace {
+
+constexpr size_t kRecipientsInWords = 20;
+
+bool IsAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<uint8_t>(c) < 128; });
+}
+
+// Of all that fails, delays or was relayed, the gravest word.
+ReportAction WorstOf(const DeliveryReport& report) {
+  ReportAction worst = ReportAction::kRelayed;
+  for (const ReportedRecipient& told : report.recipients) {
+    worst = std::min(worst, told.action);
+  }
+  return worst;
+}
+
+std::string_view NameOf(ReportAction action) {
+  switch (action) {
+    case ReportAction::kFailed:
+      return "failed";
+    case ReportAction::kDelayed:
+      return "delayed";
+    case ReportAction::kRelayed:
+      return "relayed";
+  }
+  UNREACHABLE();
+}
+
+std::string_view SubjectOf(ReportAction action) {
+  switch (action) {
+    case ReportAction::kFailed:
+      return "Undelivered mail: returned to sender";
+    case ReportAction::kDelayed:
+      return "Delayed mail: it is still being tried";
+    case ReportAction::kRelayed:
+      return "Mail was handed on: no further report will come";
+  }
+  UNREACHABLE();
+}
+
+// RFC 3464 s2.3.4; a reply without an enhanced code tells its class only.
+std::string StatusOf(const ReportedRecipient& told) {
+  if (told.action == ReportAction::kRelayed) {
+    return "2.0.0";
+  }
+  const char kind = told.action == ReportAction::kFailed ? '5' : '4';
+  if (!told.enhanced.empty()) {
+    // Given up after a temporary refusal: the subject and detail say why (RFC 3463).
+    return kind + std::string(told.enhanced.substr(1));
+  }
+  return told.code == 0 ? std::string(1, kind) + ".4.1" : std::string(1, kind) + ".0.0";
+}
+
+std::string ReplyOf(const ReportedRecipient& told) {
+  std::string reply;
+  if (told.code != 0) {
+    AppendNumber(reply, static_cast<uint64_t>(told.code));
+    reply += ' ';
+  }
+  if (!told.enhanced.empty()) {
+    reply.append(told.enhanced).append(" ");
+  }
+  return reply.append(told.text);
+}
+
+// Only what a header field may hold; a report must not be bent by what a client sent.
+std::string Clean(std::string_view text) {
+  std::string clean(text);
+  std::replace_if(
+      clean.begin(), clean.end(), [](char c) { return static_cast<uint8_t>(c) < ' ' || c == 0x7f; },
+      '?');
+  return clean;
+}
+
+class Builder {
+ public:
+  explicit Builder(const DeliveryReport& report)
+      : report_(report), worst_(WorstOf(report)), boundary_("=_") {
+    boundary_.append(report.queue_id).append("_");
+    AppendNumber(boundary_, static_cast<uint64_t>(report.now.nanoseconds()));
+    is_utf8_ = !IsAscii(report.envelope->reverse_path) ||
+               std::any_of(report.recipients.begin(), report.recipients.end(),
+                           [](const auto& told) { return !IsAscii(told.recipient->address); });
+  }
+
+  std::string Build() {
+    AddHeader();
+    AddWords();
+    AddFields();
+    AddOriginal();
+    out_.append("--").append(boundary_).append("--\r\n");
+    return std::move(out_);
+  }
+
+ private:
+  void Line(std::string_view text = "") { out_.append(text).append("\r\n"); }
+  void Field(std::string_view name, std::string_view value) {
+    out_.append(name).append(": ").append(Clean(value)).append("\r\n");
+  }
+  void DateField(std::string_view name, WallTime time) {
+    std::string date;
+    AppendDate(time, date);
+    Field(name, date);
+  }
+  void BeginPart(std::string_view type) {
+    Line();
+    out_.append("--").append(boundary_).append("\r\n");
+    Field("Content-Type", type);
+  }
+
+  void AddHeader();
+  void AddWords();
+  void AddRecipientWords(const ReportedRecipient& told);
+  void AddFields();
+  void AddRecipientFields(const ReportedRecipient& told);
+  void AddOriginal();
+
+  const DeliveryReport& report_;
+  const ReportAction worst_;
+  std::string boundary_;
+  bool is_utf8_ = false;
+  std::string out_;
+};
+
+void Builder::AddHeader() {
+  const std::string host(report_.hostname);
+  DateField("Date", report_.now);
+  Field("From", "Mail Delivery System <MAILER-DAEMON@" + host + ">");
+  Field("To", "<" + report_.envelope->reverse_path + ">");
+  Field("Subject", SubjectOf(worst_));
+  Field("Message-ID", "<" + boundary_.substr(2) + "@" + host + ">");
+  Field("Auto-Submitted", "auto-replied");
+  Field("MIME-Version", "1.0");
+  Line("Content-Type: multipart/report; report-type=delivery-status;");
+  Line("\tboundary=\"" + boundary_ + "\"");
+  const bool is_8bit = is_utf8_ || !IsAscii(AsText(report_.headers));
+  Field("Content-Transfer-Encoding", is_8bit ? "8bit" : "7bit");
+  Line();
+  Line("This is a report in MIME format (RFC 3464).");
+}
+
+void Builder::AddWords() {
+  BeginPart(is_utf8_ ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii");
+  Line();
+  Line("This is the mail system at " + std::string(report_.hostname) + ".");
+  Line("It keeps mail for its recipients' mail server while that cannot be reached.");
+  Line();
+  switch (worst_) {
+    case ReportAction::kFailed:
+      Line("Your message could not be delivered to the recipients below. It will not be tried");
+      Line("again; if it matters, please reach them in another way or send it once more.");
+      break;
+    case ReportAction::kDelayed:
+      Line("Your message has not been delivered to the recipients below so far. You need not");
+      Line("send it again: it is tried on.");
+      break;
+    case ReportAction::kRelayed:
+      Line("Your message was handed on to the recipients' mail server, which sends no reports.");
+      break;
+  }
+  const size_t in_words = std::min(report_.recipients.size(), kRecipientsInWords);
+  for (size_t i = 0; i < in_words; ++i) {
+    AddRecipientWords(report_.recipients[i]);
+  }
+  if (in_words < report_.recipients.size()) {
+    std::string rest = "... and ";
+    AppendNumber(rest, report_.recipients.size() - in_words);
+    Line();
+    Line(rest + " more, which are in the list for programs below.");
+  }
+}
+
+void Builder::AddRecipientWords(const ReportedRecipient& told) {
+  Line();
+  Line("<" + Clean(told.recipient->address) + ">:");
+  if (told.action == ReportAction::kRelayed) {
+    Line("    taken by " + std::string(told.remote));
+  } else if (!told.remote.empty() && told.code != 0) {
+    Line("    host " + Clean(told.remote) + " said:");
+    Line("    " + Clean(ReplyOf(told)));
+  } else {
+    Line("    " + Clean(told.text.empty() ? "no mail server answered" : told.text));
+  }
+}
+
+void Builder::AddFields() {
+  const Envelope& envelope = *report_.envelope;
+  BeginPart(is_utf8_ ? "message/global-delivery-status" : "message/delivery-status");
+  Line();
+  if (!envelope.envelope_id.empty()) {
+    Field("Original-Envelope-Id", DecodeXtext(envelope.envelope_id).value_or(""));
+  }
+  Field("Reporting-MTA", "dns; " + std::string(report_.hostname));
+  if (!envelope.client_helo.empty()) {
+    Field("Received-From-MTA", "dns; " + envelope.client_helo);
+  }
+  DateField("Arrival-Date", report_.arrival);
+  for (const ReportedRecipient& told : report_.recipients) {
+    AddRecipientFields(told);
+  }
+}
+
+void Builder::AddRecipientFields(const ReportedRecipient& told) {
+  const Recipient& recipient = *told.recipient;
+  const std::string type = IsAscii(recipient.address) ? "rfc822; " : "utf-8; ";
+  Line();
+  const size_t semicolon = recipient.original_recipient.find(';');
+  if (semicolon != std::string::npos) {
+    const std::string_view original(recipient.original_recipient);
+    const std::optional<std::string> address = DecodeXtext(original.substr(semicolon + 1));
+    Field("Original-Recipient", std::string(original.substr(0, semicolon)) + "; " +
+                                    address.value_or(std::string(original.substr(semicolon + 1))));
+  }
+  Field("Final-Recipient", type + recipient.address);
+  Field("Action", NameOf(told.action));
+  Field("Status", StatusOf(told));
+  if (!told.remote.empty()) {
+    Field("Remote-MTA", "dns; " + std::string(told.remote));
+  }
+  if (told.code != 0) {
+    Field("Diagnostic-Code", "smtp; " + ReplyOf(told));
+  }
+  if (told.last_attempt.has_value()) {
+    DateField("Last-Attempt-Date", *told.last_attempt);
+  }
+  if (told.action == ReportAction::kDelayed && report_.retried_until.has_value()) {
+    DateField("Will-Retry-Until", *report_.retried_until);
+  }
+}
+
+// Whole lines of the header section, as many as there is room for.
+void Builder::AddOriginal() {
+  constexpr std::string_view kCut = "X-Cut-Off: the rest of the header is left away\r\n";
+  const bool is_8bit = !IsAscii(AsText(report_.headers));
+  BeginPart(is_8bit && is_utf8_ ? "message/global-headers" : "text/rfc822-headers");
+  if (is_8bit) {
+    Field("Content-Transfer-Encoding", "8bit");
+  }
+  Line();
+  std::string_view headers = AsText(report_.headers);
+  const size_t used = out_.size() + boundary_.size() + 8 + kCut.size();
+  const size_t room = used < kReportBytesMax ? kReportBytesMax - used : 0;
+  bool is_cut = report_.headers_are_cut;
+  if (headers.size() > room || is_cut) {
+    is_cut = true;
+    headers = headers.substr(0, room);
+    const size_t end = headers.rfind("\r\n");
+    headers = headers.substr(0, end == std::string_view::npos ? 0 : end + 2);
+  }
+  out_.append(headers);
+  if (is_cut) {
+    out_.append(kCut);
+  }
+  Line();
+}
+
+}  // namespace
+
+std::string BuildReport(const DeliveryReport& report) {
+  ASSERT(!report.envelope->reverse_path.empty());
+  ASSERT(!report.recipients.empty());
+  return Builder(report).Build();
+}
+
+}  // namespace backstay

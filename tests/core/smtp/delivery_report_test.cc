@@ -1,0 +1,168 @@
+// tests/core/smtp/delivery_report_test.cc -- reports as a sender and as a program read them.
+#include "core/smtp/delivery_report.h"
+
+#include <gtest/gtest.h>
+
+namespace backstay {
+namespace {
+
+const WallTime kArrival = WallTime::FromNanoseconds(1'700'000'000'000'000'000);
+const WallTime kNow = kArrival + absl::Hours(120);
+constexpr std::string_view kHeaders =
+    "Received: from a\r\n by b\r\nSubject: hello\r\nFrom: s@sender.example\r\n";
+
+class DeliveryReportTest : public testing::Test {
+ protected:
+  DeliveryReportTest() {
+    envelope_.reverse_path = "s@sender.example";
+    envelope_.client_helo = "client.example";
+    Add("a@example.com");
+    report_.hostname = "mx2.example.net";
+    report_.queue_id = "0123456789BCDFGH";
+    report_.envelope = &envelope_;
+    report_.arrival = kArrival;
+    report_.now = kNow;
+    report_.headers = AsBytes(kHeaders);
+  }
+
+  Recipient& Add(std::string_view address) {
+    Recipient& recipient = envelope_.recipients.emplace_back();
+    recipient.address = address;
+    return recipient;
+  }
+  ReportedRecipient& Tell(ReportAction action = ReportAction::kFailed) {
+    ReportedRecipient told;
+    told.recipient = &envelope_.recipients[report_.recipients.size()];
+    told.action = action;
+    told.code = 550;
+    told.enhanced = "5.1.1";
+    told.text = "no such user";
+    told.remote = "mx1.example.com";
+    told.last_attempt = kNow;
+    return report_.recipients.emplace_back(told);
+  }
+  std::string Build() {
+    const std::string text = BuildReport(report_);
+    // Lines end in CRLF, and hold neither of the two otherwise.
+    for (size_t at = 0; at < text.size(); ++at) {
+      const bool is_end = text[at] == '\r' && at + 1 < text.size() && text[at + 1] == '\n';
+      EXPECT_TRUE(is_end || (text[at] != '\r' && (text[at] != '\n' || text[at - 1] == '\r')));
+    }
+    return text;
+  }
+  static bool Has(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+  }
+
+  Envelope envelope_;
+  DeliveryReport report_;
+};
+
+TEST_F(DeliveryReportTest, SaysWhatFailedInWordsAndInFields) {
+  Tell();
+  const std::string text = Build();
+  EXPECT_TRUE(
+      text.starts_with("Date: Sun, 19 Nov 2023 22:13:20 +0000\r\nFrom: Mail Delivery System "
+                       "<MAILER-DAEMON@mx2.example.net>\r\nTo: <s@sender.example>\r\n"))
+      << text;
+  EXPECT_TRUE(Has(text, "\r\nAuto-Submitted: auto-replied\r\n"));
+  EXPECT_TRUE(Has(text, "\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n"));
+  EXPECT_TRUE(Has(text,
+                  "<a@example.com>:\r\n    host mx1.example.com said:\r\n"
+                  "    550 5.1.1 no such user\r\n"));
+  EXPECT_TRUE(Has(text,
+                  "\r\nContent-Type: message/delivery-status\r\n\r\n"
+                  "Reporting-MTA: dns; mx2.example.net\r\n"
+                  "Received-From-MTA: dns; client.example\r\n"
+                  "Arrival-Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\n"
+                  "Final-Recipient: rfc822; a@example.com\r\nAction: failed\r\n"
+                  "Status: 5.1.1\r\nRemote-MTA: dns; mx1.example.com\r\n"
+                  "Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"
+                  "Last-Attempt-Date: Sun, 19 Nov 2023 22:13:20 +0000\r\n"))
+      << text;
+  EXPECT_TRUE(Has(text, "\r\nContent-Type: text/rfc822-headers\r\n\r\nReceived: from a\r\n by b"));
+}
+
+TEST_F(DeliveryReportTest, GivesBackWhatTheSenderAskedFor) {
+  envelope_.envelope_id = "id+2B1";
+  envelope_.recipients[0].original_recipient = "rfc822;old+40a@example.com";
+  Tell();
+  const std::string text = Build();
+  EXPECT_TRUE(Has(text, "\r\nOriginal-Envelope-Id: id+1\r\n"));
+  EXPECT_TRUE(Has(text, "\r\nOriginal-Recipient: rfc822; old@a@example.com\r\n"));
+}
+
+TEST_F(DeliveryReportTest, MergesRecipientsAndSaysTheWorstFirst) {
+  Add("b@example.com");
+  Tell(ReportAction::kRelayed);
+  Tell();
+  const std::string text = Build();
+  EXPECT_TRUE(Has(text, "Subject: Undelivered mail"));
+  EXPECT_TRUE(Has(text, "Action: relayed\r\nStatus: 2.0.0\r\n"));
+  EXPECT_TRUE(Has(text, "Action: failed\r\nStatus: 5.1.1\r\n"));
+}
+
+TEST_F(DeliveryReportTest, ADelaySaysHowLongItIsTriedOn) {
+  ReportedRecipient& told = Tell(ReportAction::kDelayed);
+  told.code = 0;
+  told.enhanced = "";
+  told.text = "primary down";
+  told.remote = "";
+  report_.retried_until = kNow + absl::Hours(1);
+  const std::string text = Build();
+  EXPECT_TRUE(Has(text, "Action: delayed\r\nStatus: 4.4.1\r\nLast-Attempt-Date"));
+  EXPECT_TRUE(Has(text, "Will-Retry-Until: Sun, 19 Nov 2023 23:13:20 +0000\r\n"));
+  EXPECT_TRUE(Has(text, "    primary down\r\n"));
+}
+
+TEST_F(DeliveryReportTest, WhatWasGivenUpAfterA4xxHasAPermanentStatus) {
+  ReportedRecipient& told = Tell();
+  told.code = 450;
+  told.enhanced = "4.2.1";
+  EXPECT_TRUE(Has(Build(), "Status: 5.2.1\r\n"));
+}
+
+TEST_F(DeliveryReportTest, LongHeadersAreCutAtALine) {
+  std::string headers;
+  while (headers.size() < 200'000) {
+    headers += "X-Filler: " + std::string(900, 'x') + "\r\n";
+  }
+  report_.headers = AsBytes(headers);
+  Tell();
+  const std::string text = Build();
+  EXPECT_LE(text.size(), kReportBytesMax);
+  EXPECT_GT(text.size(), kReportBytesMax - 2000);
+  EXPECT_TRUE(Has(text, "x\r\nX-Cut-Off: "));
+}
+
+TEST_F(DeliveryReportTest, ManyRecipientsAreAllInTheFields) {
+  report_.recipients.clear();
+  envelope_.recipients.clear();
+  for (int i = 0; i < 1000; ++i) {
+    Add("user" + std::to_string(i) + "@example.com");
+  }
+  for (int i = 0; i < 1000; ++i) {
+    Tell();
+  }
+  const std::string text = Build();
+  EXPECT_TRUE(Has(text, "... and 980 more"));
+  EXPECT_TRUE(Has(text, "Final-Recipient: rfc822; user999@example.com\r\n"));
+}
+
+TEST_F(DeliveryReportTest, NothingASenderWroteEndsALine) {
+  envelope_.client_helo = "evil\r\nBcc: all@example.com";
+  Tell();
+  EXPECT_TRUE(Has(Build(), "Received-From-MTA: dns; evil??Bcc: all@example.com\r\n"));
+}
+
+TEST_F(DeliveryReportTest, AddressesInUtf8HaveTheirOwnTypes) {
+  envelope_.recipients[0].address = "j\xc3\xb6rg@example.com";
+  Tell();
+  const std::string text = Build();
+  EXPECT_TRUE(Has(text, "Content-Type: message/global-delivery-status\r\n"));
+  EXPECT_TRUE(Has(text, "Final-Recipient: utf-8; j\xc3\xb6rg@example.com\r\n"));
+  EXPECT_TRUE(Has(text, "Content-Transfer-Encoding: 8bit\r\n"));
+}
+
+}  // namespace
+}  // namespace backstay
