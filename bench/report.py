@@ -61,18 +61,20 @@ def bars(plot):
     figure, axes = frame(height=0.6 + 0.42 * max(2, len(values)))
     names, heights = list(values)[::-1], list(values.values())[::-1]
     axes.barh(names, heights, color=[colour_of(name) for name in names], height=0.62)
+    furthest = max(heights)
     for place, name in enumerate(names):
         low_high = (plot.get("spreads") or {}).get(name)
         if low_high and low_high[0] != low_high[1]:
             axes.plot(low_high, [place, place], color=INK, linewidth=1.2, marker="|", markersize=7)
         end = max([values[name]] + (low_high or []))
+        furthest = max(furthest, end)
         axes.annotate(f" {number(values[name])} {plot['unit']}", (end, place), va="center",
                       fontsize=9, color=INK)
     if plot.get("log"):
         axes.set_xscale("log")
-        axes.set_xlim(min(heights) / 3, max(heights) * 4)
+        axes.set_xlim(min(heights) / 3, furthest * 4)
     else:
-        axes.set_xlim(0, max(heights) * 1.28)
+        axes.set_xlim(0, furthest * 1.28)
     axes.set_xlabel(plot["unit"] + (", logarithmic" if plot.get("log") else ""), fontsize=9)
     return figure
 

@@ -379,10 +379,10 @@ void InboundConnection::OnTransactionStored(CommitResult result, std::string_vie
   }
   transaction_ = nullptr;
   last_progress_ = io_.Now();
-  Pump();
   if (!closing_) {
-    stream_.Resume();
+    stream_.Resume();  // replies to what stood behind the end of data leave in the same piece
   }
+  Pump();
 }
 
 void InboundConnection::OnUncongested() {

@@ -122,7 +122,7 @@ void Generator::AdvancePhase() {
       }
       return;
     case Phase::kRunning:
-      if (now >= phase_end_ || (exhausted() && outstanding_ == 0)) {
+      if (now >= phase_end_ || (exhausted() && outstanding_ == 0 && arrivals_.empty())) {
         Stop();
       }
       return;
