@@ -36,6 +36,7 @@ struct ShardView {
   const RouteTable& routes;
   const ShardCounters& counters;
   const Snapshot& snapshot;
+  RecipientClerk& recipients;
 };
 
 class ShardQuestion {

@@ -67,6 +67,9 @@ class Transaction final : private MessageSource {
 
   void Begin(TransactionOwner& owner, std::string_view reverse_path, BodyType body);
   void AddRecipient(std::string_view address);
+  // One that is not decided yet.
+  void SetPending(std::string_view address) { pending_.assign(address); }
+  std::string_view pending() const { return pending_; }
   size_t recipients() const { return envelope_.recipients.size(); }
   std::string_view reverse_path() const { return envelope_.reverse_path; }
   void Append(Bytes content);
@@ -94,6 +97,7 @@ class Transaction final : private MessageSource {
   uint64_t bytes_ = 0;
   MessageIdReader message_id_;
   Envelope envelope_;
+  std::string pending_;
   std::string hostname_;
   std::string address_literal_;
   std::array<char, 16> id_{};

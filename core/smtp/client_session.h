@@ -66,6 +66,9 @@ class ClientSession {
   // is no address.
   void StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                         uint64_t content_bytes, bool has_dot_lines);
+  // As StartTransaction, without a message: the outcomes say who would be taken (kDelivered), and
+  // the phase is kReady again behind the last reply to RCPT.
+  void StartQuestion(const Envelope& envelope, const std::vector<uint32_t>& indexes);
   void Consume(Bytes bytes);
   void ConnectionLost();  // closed, reset or timed out
   // Content as stored (CRLF lines, dot-unstuffed), in order, in pieces of any size. Stuffed on the
@@ -107,6 +110,7 @@ class ClientSession {
   void OnEarlyReply(const PrimaryReply& reply);
   void OnFinalReply(const PrimaryReply& reply);
 
+  void Begin(const Envelope& envelope, const std::vector<uint32_t>& indexes);
   bool RefuseUnsent(uint64_t content_bytes);
   void RefuseAll(std::string_view enhanced, std::string_view text);
   void SendCommands();
@@ -138,6 +142,7 @@ class ClientSession {
   RecipientLedger ledger_;              // parallel to recipients_
   uint64_t content_bytes_ = 0;
   bool has_dot_lines_ = false;
+  bool asks_only_ = false;
   bool reply_was_begun_ = false;  // bytes of a reply had come before the transaction began
   bool mail_sent_ = false;
   bool mail_taken_ = false;

@@ -41,20 +41,31 @@ Outcome::Kind KindOf(const PrimaryReply& reply) {
 
 void ClientSession::StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                                      uint64_t content_bytes, bool has_dot_lines) {
+  content_bytes_ = content_bytes;
+  has_dot_lines_ = has_dot_lines;
+  asks_only_ = false;
+  Begin(envelope, indexes);
+}
+
+void ClientSession::StartQuestion(const Envelope& envelope, const std::vector<uint32_t>& indexes) {
+  content_bytes_ = 0;
+  asks_only_ = true;
+  Begin(envelope, indexes);
+}
+
+void ClientSession::Begin(const Envelope& envelope, const std::vector<uint32_t>& indexes) {
   ASSERT(phase_ == Phase::kReady);
   ASSERT(!indexes.empty());
   envelope_ = &envelope;
   recipients_ = indexes;
   ledger_.Begin(indexes.size());
-  content_bytes_ = content_bytes;
-  has_dot_lines_ = has_dot_lines;
   reply_was_begun_ = parser_.in_reply();
   mail_sent_ = false;
   mail_taken_ = false;
   recipients_sent_ = 0;
   recipients_answered_ = 0;
   phase_ = Phase::kEnvelope;
-  if (RefuseUnsent(content_bytes)) {
+  if (RefuseUnsent(content_bytes_)) {
     EndTransaction();
     return;
   }
@@ -134,8 +145,11 @@ void ClientSession::SendCommands() {
   if (recipients_sent_ < recipients_.size() || (rcpts_in_group && !pipelining)) {
     return;
   }
+  if (asks_only_ && rcpts_in_group) {
+    return;
+  }
   if (!rcpts_in_group && ledger_.accepted() == 0) {
-    EndTransaction();  // everybody was refused: DATA would have nobody to go to
+    EndTransaction();  // DATA would have nobody to go to
     return;
   }
   steps_.push_back(Step::kData);
@@ -147,7 +161,7 @@ void ClientSession::SendMail() {
   mail_sent_ = true;
   MailCommand command;
   command.reverse_path = envelope_->reverse_path;
-  if (extensions_.size) {
+  if (extensions_.size && !asks_only_) {
     command.size_bytes = content_bytes_;
   }
   // Without the extension 8-bit mail goes as it is (DESIGN 8).
@@ -205,6 +219,10 @@ void ClientSession::OnRcptReply(const PrimaryReply& reply) {
     ++recipients_answered_;
   }
   const size_t position = recipients_answered_++;
+  if (reply.positive() && asks_only_) {
+    ledger_.Decide(position, OutcomeOf(Kind::kDelivered, /*own=*/true));
+    return;
+  }
   if (reply.positive()) {
     ledger_.Accept(position);
     return;

@@ -368,7 +368,9 @@ std::string Dialogue::ConfigText() const {
       retry += fmt::format("profile = \"{}\"\n", value);
     } else {
       const bool number = value.find_first_not_of("0123456789") == std::string::npos;
-      (key.starts_with("quota_") ? domain : smtp) +=
+      const bool of_domain =
+          key.starts_with("quota_") || key == "when_primary_up" || key == "store_after";
+      (of_domain ? domain : smtp) +=
           number ? fmt::format("{} = {}\n", key, value) : fmt::format("{} = \"{}\"\n", key, value);
     }
   }

@@ -55,7 +55,7 @@ class CollectingIntake : public Intake {
     envelope_.body = params.body;
     return replies::kMailOk;
   }
-  Reply OnRcpt(std::string_view address) override {
+  std::optional<Reply> OnRcpt(std::string_view address) override {
     envelope_.AddRecipient().address.assign(address);
     return replies::kRcptOk;
   }

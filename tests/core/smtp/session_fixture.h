@@ -30,9 +30,12 @@ class RecordingIntake : public Intake {
     last_reverse_path = reverse_path;
     return reply;
   }
-  Reply OnRcpt(std::string_view address) override {
+  std::optional<Reply> OnRcpt(std::string_view address) override {
     EXPECT_TRUE(open_);
     calls += 'R';
+    if (address.starts_with("pending@")) {
+      return std::nullopt;
+    }
     const Reply reply = VerdictOn(address, replies::kRcptOk);
     if (reply.positive()) {
       recipients.emplace_back(address);
