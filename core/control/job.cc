@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/control/list_job.h"
 #include "core/control/message_order_job.h"
+#include "core/control/recipient_job.h"
 #include "core/control/report_job.h"
 #include "core/control/rule_job.h"
 
@@ -55,6 +56,10 @@ std::unique_ptr<AdminJob> MakeJob(AdminShared& shared, const AdminRequest& reque
       return std::make_unique<ListJob>(shared, request);
     case AdminVerb::kReload:
       return std::make_unique<ReloadJob>(shared.reload, who);
+    case AdminVerb::kRecipients:
+    case AdminVerb::kImport:
+    case AdminVerb::kForget:
+      return std::make_unique<RecipientJob>(shared, request, who);
   }
   UNREACHABLE();
 }

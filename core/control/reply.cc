@@ -146,4 +146,17 @@ std::string MessageLine(const MessageRow& row) {
                {"recipients", recipients}});
 }
 
+std::string KnownLine(const KnownRow& row) {
+  return Line({{"address", row.address},
+               {"state", row.state},
+               {"since", row.state == "unknown" ? Json() : Json(IsoTime(row.since))}});
+}
+
+std::string KnownCountLine(std::string_view domain, const RecipientCounts& counts) {
+  return Line({{"domain", domain},
+               {"known", counts.positive},
+               {"refused", counts.negative},
+               {"bytes", counts.bytes}});
+}
+
 }  // namespace backstay

@@ -11,6 +11,7 @@
 
 #include "core/control/domain_report.h"
 #include "core/control/message_row.h"
+#include "core/shard/recipient_store.h"
 
 namespace backstay {
 
@@ -44,5 +45,14 @@ std::string DaemonLine(const DaemonRow& row);
 std::string DomainLine(std::string_view name, const DomainRow& row);
 std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t domains);
 std::string MessageLine(const MessageRow& row);
+// What is known of one address.
+struct KnownRow {
+  std::string address;
+  std::string_view state = "unknown";  // or "known", "refused"
+  WallTime since;                      // of the primary's answer
+};
+std::string KnownLine(const KnownRow& row);
+// `domain` empty: all that no configured domain accounts for, and the memory of all.
+std::string KnownCountLine(std::string_view domain, const RecipientCounts& counts);
 
 }  // namespace backstay

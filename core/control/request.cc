@@ -11,6 +11,7 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
+#include "core/smtp/address.h"
 
 namespace backstay {
 namespace {
@@ -34,7 +35,10 @@ constexpr VerbName kVerbs[] = {{AdminVerb::kReset, "reset", RuleVerb::kReset},
                                {AdminVerb::kPrimaries, "primaries", {}},
                                {AdminVerb::kList, "list", {}},
                                {AdminVerb::kShow, "show", {}},
-                               {AdminVerb::kReload, "reload", {}}};
+                               {AdminVerb::kReload, "reload", {}},
+                               {AdminVerb::kRecipients, "recipients", {}},
+                               {AdminVerb::kImport, "import", {}},
+                               {AdminVerb::kForget, "forget", {}}};
 
 absl::Status Refused(const std::string& text) {
   return absl::InvalidArgumentError(text);
@@ -85,6 +89,24 @@ absl::Status TakeNames(const std::string& name, const Json& value,
   return absl::OkStatus();
 }
 
+// Lower case, as everything is that is known of recipients.
+absl::Status TakeAddresses(const Json& value, std::vector<std::string>& addresses) {
+  if (!value.is_array()) {
+    return Refused("addresses: an array is wanted");
+  }
+  for (const Json& item : value) {
+    std::string text = item.is_string() ? Canonical(item.get<std::string>()) : "";
+    const std::string path = fmt::format("<{}>", text);
+    const Path parsed = ParseForwardPath(path);
+    if (parsed.error != PathError::kNone || !parsed.rest.empty() || parsed.address != text ||
+        text.find('@') == std::string::npos) {
+      return Refused(fmt::format("'{}' is not an address: local-part@domain", Escaped(text)));
+    }
+    addresses.push_back(std::move(text));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status TakeId(const Json& value, AdminRequest& request) {
   const std::string text = value.is_string() ? value.get<std::string>() : "";
   request.id = QueueId::Parse(text);
@@ -126,6 +148,9 @@ absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest
   if (name == "destinations") {
     return TakeNames(name, value, request.destinations);
   }
+  if (name == "addresses") {
+    return TakeAddresses(value, request.addresses);
+  }
   if (name == "id") {
     return TakeId(value, request);
   }
@@ -148,6 +173,17 @@ absl::Status CheckSense(const AdminRequest& request) {
   }
   if (request.keeps_age && request.verb != AdminVerb::kReset) {
     return Refused("keep_age belongs to reset");
+  }
+  const bool is_about_recipients = request.verb == AdminVerb::kRecipients ||
+                                   request.verb == AdminVerb::kImport ||
+                                   request.verb == AdminVerb::kForget;
+  if (!is_about_recipients && !request.addresses.empty()) {
+    return Refused("addresses belong to recipients, import and forget");
+  }
+  const bool has_object = !request.addresses.empty() ||
+                          (request.verb == AdminVerb::kForget && !request.domains.empty());
+  if (is_about_recipients && request.verb != AdminVerb::kRecipients && !has_object) {
+    return Refused("addresses are wanted");
   }
   if (request.verb == AdminVerb::kShow && !request.id.has_value()) {
     return Refused("show wants an id");

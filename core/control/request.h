@@ -29,7 +29,10 @@ enum class AdminVerb : uint8_t {
   kPrimaries,  // one row a domain
   kList,       // one row a message
   kShow,       // one message
-  kReload
+  kReload,
+  kRecipients,  // what is known of recipients: counts, or of addresses
+  kImport,      // addresses that the primary has
+  kForget       // addresses, or all of a domain
 };
 
 struct AdminRequest {
@@ -42,6 +45,7 @@ struct AdminRequest {
   uint64_t messages_max = UINT64_MAX;     // kList
   std::optional<QueueId> id;              // kShow
   std::vector<QueueId> ids;               // of the rules: these messages alone
+  std::vector<std::string> addresses;     // kRecipients, kImport, kForget
 };
 
 // A line beyond it ends the connection. Room for some thousand domains.

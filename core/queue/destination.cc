@@ -75,6 +75,9 @@ bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
   const State before = state_;
   const bool quiet = now - last_good_ >= kTroubleMin;
   state_ = Next(state_, event, quiet);
+  if (before == State::kUp && state_ != State::kUp) {
+    not_up_since_ = now;
+  }
   if (event == Event::kAnswered || event == Event::kProbeAnswered) {
     last_good_ = now;
   } else if (event == Event::kTrouble) {

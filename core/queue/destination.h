@@ -57,8 +57,10 @@ class Destination {
   }
   size_t connections_max() const { return connections_max_; }
   size_t window() const { return state_ == DestinationState::kSuspect ? 1 : window_; }
-  Instant next_probe() const { return next_probe_; }         // kDown
-  Instant down_since() const { return down_since_; }         // kDown
+  Instant next_probe() const { return next_probe_; }      // kDown
+  Instant down_since() const { return down_since_; }      // kDown
+  Instant not_up_since() const { return not_up_since_; }  // any but kUp
+  Instant last_good() const { return last_good_; }
   uint64_t probes_failed() const { return probes_failed_; }  // in this outage
 
  private:
@@ -69,6 +71,7 @@ class Destination {
   size_t window_ = 1;
   Instant last_good_;
   Instant down_since_;
+  Instant not_up_since_;
   Instant next_probe_;
   uint64_t probes_failed_ = 0;
 };

@@ -120,6 +120,9 @@ RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   if (whole.view().substr(0, at) == kPostmaster) {
     return {replies::kRcptOk, address, domain.name};
   }
+  if (domain.recipients == DomainPolicy::Recipients::kVerify) {
+    return {replies::kRcptOk, address, domain.name, /*is_asked=*/true};
+  }
   if (domain.recipients == DomainPolicy::Recipients::kList && domain.list.contains(whole.view())) {
     return {replies::kRcptOk, address, domain.name};
   }

@@ -28,7 +28,7 @@ struct TextEqual {
 using TextSet = absl::flat_hash_set<std::string, TextHash, TextEqual>;
 
 struct DomainPolicy {
-  enum class Recipients : uint8_t { kAny, kNone, kList };
+  enum class Recipients : uint8_t { kAny, kNone, kList, kVerify };
   std::string name;  // lower case
   Recipients recipients = Recipients::kAny;
   TextSet list;  // kList: whole addresses in lower case
@@ -38,6 +38,7 @@ struct RelayVerdict {
   Reply reply;
   std::string_view address;  // what is stored: as given, but for a bare Postmaster
   std::string_view domain;   // of a positive verdict: as configured
+  bool is_asked = false;     // positive if the primary takes it
 };
 
 class RelayPolicy {

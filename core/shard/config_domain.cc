@@ -120,20 +120,11 @@ void ReadIntakeRules(ConfigSection& section, DomainConfig& domain) {
                recipients);
   domain.recipients = recipients.kind;
   domain.recipients_path = std::move(recipients.path);
-  if (domain.recipients == DomainConfig::Recipients::kVerify) {
-    section.NotYet("recipients", "\"verify\": every recipient is taken");
-  }
   section.ReadChoice("when_primary_up",
                      {{"relay", DomainConfig::WhenPrimaryUp::kRelay},
                       {"defer", DomainConfig::WhenPrimaryUp::kDefer}},
                      domain.when_primary_up);
-  if (domain.when_primary_up == DomainConfig::WhenPrimaryUp::kDefer) {
-    section.NotYet("when_primary_up", "\"defer\": mail is taken");
-  }
-  if (section.Read("store_after", kDurationWanted, &ParseDuration, domain.store_after) &&
-      domain.store_after > absl::ZeroDuration()) {
-    section.NotYet("store_after");
-  }
+  section.Read("store_after", kDurationWanted, &ParseDuration, domain.store_after);
   section.Read("quota_bytes", kSizeWanted, &ParseSize, domain.quota_bytes);
   section.ReadNumber("quota_messages", {0, kQuotaMessagesMax}, domain.quota_messages);
 }

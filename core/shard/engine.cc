@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <cstring>
 #include <utility>
 
 #include "core/base/check.h"
@@ -79,6 +80,7 @@ absl::Status Engine::Start(Io& io) {
   }
   // They stay over a reload, so that clients need no full handshake behind one.
   ticket_keys_.emplace(NewTicketSecret(), io.Now());
+  OpenRecipients(io);
   const size_t shards = post_.shards();
   for (size_t index = 0; index < shards; ++index) {
     threads_.emplace_back([this, index] { RunShard(index); });
@@ -97,6 +99,22 @@ absl::Status Engine::Start(Io& io) {
     RETURN_IF_ERROR(error);
   }
   UNREACHABLE();
+}
+
+// Mail is taken without them as well.
+void Engine::OpenRecipients(Io& io) {
+  SipKey fresh;
+  const TicketSecret random = NewTicketSecret();
+  static_assert(sizeof(fresh) <= sizeof(random));
+  std::memcpy(&fresh, random.data(), sizeof(fresh));
+  const absl::StatusOr<RecipientFiles> files = OpenRecipientFiles(io, spool_.root(), fresh);
+  recipients_.secret = fresh;
+  if (files.ok()) {
+    recipients_ = *files;
+  } else {
+    LogWarning("recipients: {}; what is learned of them is not kept",
+               std::string(files.status().message()));
+  }
 }
 
 void Engine::RunShard(size_t index) {
@@ -120,7 +138,8 @@ absl::Status Engine::ServeShard(size_t index) {
                    .post = post_,
                    .snapshot = *snapshot_,
                    .ticket_keys = *ticket_keys_,
-                   .standard_error = kStandardError});
+                   .standard_error = kStandardError,
+                   .recipients = recipients_});
   post_.Register(index, &io);
   shard.Start();
   bool counted = false;

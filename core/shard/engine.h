@@ -56,12 +56,14 @@ class Engine {
   void RunShard(size_t index);
   absl::Status ServeShard(size_t index);
   absl::Status Listen(Io& io);
+  void OpenRecipients(Io& io);
 
   const MakeIo make_io_;
   std::unique_ptr<const Snapshot> snapshot_;
   const SpoolDirectory& spool_;
   PostOffice post_;
   std::optional<TicketKeys> ticket_keys_;  // made by Start
+  RecipientFiles recipients_;              // the same
   Progress progress_;
   std::vector<std::vector<Fd>> listeners_;  // of each shard, which takes them over
   std::vector<std::unique_ptr<Io>> ios_;    // one a shard, made by its thread; live until all ended

@@ -261,6 +261,7 @@ void InboundConnection::OnStreamClosed() {
 }
 
 void InboundConnection::DropTransaction() {
+  judged_.Unlink();
   if (transaction_ != nullptr) {
     std::exchange(transaction_, nullptr)->Abandon();
   }
@@ -277,7 +278,7 @@ Reply InboundConnection::OnMail(std::string_view reverse_path, const MailParams&
   return replies::kMailOk;
 }
 
-Reply InboundConnection::OnRcpt(std::string_view address, const RcptParams& params) {
+std::optional<Reply> InboundConnection::OnRcpt(std::string_view address, const RcptParams& params) {
   const RelayVerdict verdict = home_.Relay().Judge(address);
   if (!verdict.reply.positive()) {
     return verdict.reply;
@@ -286,8 +287,32 @@ Reply InboundConnection::OnRcpt(std::string_view address, const RcptParams& para
   if (!room.positive()) {
     return room;
   }
+  if (verdict.is_asked) {
+    const std::optional<Reply> known =
+        home_.JudgeRecipient(verdict.address, verdict.domain, judged_);
+    if (!known.has_value()) {
+      transaction_->SetPending(verdict.address, params);
+    }
+    if (!known.has_value() || !known->positive()) {
+      return known;
+    }
+  }
   transaction_->AddRecipient(verdict.address, params);
   return replies::kRcptOk;
+}
+
+void InboundConnection::OnRecipientJudged(const Reply& reply) {
+  ASSERT(transaction_ != nullptr);
+  const std::string_view address = transaction_->pending();
+  if (reply.positive()) {
+    transaction_->AddPending();
+  }
+  session_.FinishRcpt(address, reply);
+  last_progress_ = io_.Now();
+  Pump();
+  if (!closing_) {
+    stream_.Resume();
+  }
 }
 
 Reply InboundConnection::OnData() {
@@ -426,7 +451,8 @@ void InboundConnection::OnIdle() {
     return;
   }
   // The commit has its own end, and a congested spool is our fault, not the client's.
-  if (!closing_ && (session_.awaiting_finish() || uncongested_.linked())) {
+  if (!closing_ &&
+      (session_.awaiting_finish() || session_.awaiting_rcpt() || uncongested_.linked())) {
     wheel_.Insert(&idle_timer_, now + home_.IdleTimeout());
     return;
   }

@@ -18,6 +18,7 @@
 #include "core/base/list.h"
 #include "core/queue/relay_policy.h"
 #include "core/queue/timer_wheel.h"
+#include "core/shard/recipient_clerk.h"
 #include "core/shard/transaction.h"
 #include "core/smtp/proxy_header.h"
 #include "core/smtp/server_session.h"
@@ -48,6 +49,9 @@ class InboundHome : public TransactionHome {
   virtual Reply MayReceive() const = 0;
   // The answer to one more recipient of this domain of ours: positive, or it has its quota waiting.
   virtual Reply MayQueue(std::string_view domain) = 0;
+  // See RecipientClerk::Judge.
+  virtual std::optional<Reply> JudgeRecipient(std::string_view address, std::string_view domain,
+                                              RecipientWaiter& waiter) = 0;
   virtual void OnMessageStored(CommitResult result) = 0;
   // For a client of that listener. Null: the configuration has no certificate any more.
   virtual std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) = 0;
@@ -100,7 +104,7 @@ class InboundConnection final : public ListNode,
   void OnStreamClosed() override;
 
   Reply OnMail(std::string_view reverse_path, const MailParams& params) override;
-  Reply OnRcpt(std::string_view address, const RcptParams& params) override;
+  std::optional<Reply> OnRcpt(std::string_view address, const RcptParams& params) override;
   Reply OnData() override;
   void OnContent(Bytes decoded) override;
   void OnEndOfData(bool has_dot_lines) override;
@@ -128,7 +132,17 @@ class InboundConnection final : public ListNode,
     InboundConnection* const owner_;
   };
 
+  class Judged : public RecipientWaiter {
+   public:
+    explicit Judged(InboundConnection* owner) : owner_(owner) {}
+    void OnRecipientJudged(const Reply& reply) override { owner_->OnRecipientJudged(reply); }
+
+   private:
+    InboundConnection* const owner_;
+  };
+
   void OnUncongested();
+  void OnRecipientJudged(const Reply& reply);
   void OnIdle();
 
   void Welcome();
@@ -157,6 +171,7 @@ class InboundConnection final : public ListNode,
   Stream stream_;
   IdleTimer idle_timer_{this};
   Uncongested uncongested_{this};
+  Judged judged_{this};
   SocketAddress client_;                       // the peer, or whom a trusted peer speaks for
   std::unique_ptr<ProxyHeader> proxy_header_;  // not whole yet
   std::unique_ptr<ToldClient> told_;           // by XCLIENT

@@ -13,11 +13,14 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "core/base/spsc_ring.h"
+#include "core/policy/address_key.h"
+#include "core/policy/recipient_knowledge.h"
 #include "core/shard/rule_order.h"
 #include "io/io.h"
 
@@ -35,6 +38,10 @@ struct ShardMessage {
     kProbeFailed,        // from the home shard: a real failed probe happened now
     kDestinationUp,      // from the home shard
     kGoNow,              // somebody who may ask wants its mail now
+    kProbeWanted,        // to the home shard: is it still up?
+    kRecipientAsk,       // to the shard that answers for `key`: what is known of it?
+    kRecipientKnown,     // the answer, with the same `ticket`
+    kRecipientLearned,   // to the shard that answers for `key`: what the primary said of it
     kRule,               // from the desk: see RuleOrder
     kRuleAnswer,         // to the desk
     kAsk,                // from the desk: answer `question`
@@ -42,6 +49,12 @@ struct ShardMessage {
   };
   Kind kind = Kind::kStop;
   uint64_t destination = 0;                // Route::key
+  AddressKey key{};                        // kRecipient...
+  uint64_t ticket = 0;                     // kRecipientAsk, kRecipientKnown; who asks
+  size_t from = 0;                         // kRecipientAsk: that shard
+  std::optional<Knowledge> known = {};     // kRecipientKnown
+  bool is_taken = false;                   // kRecipientLearned
+  PrimaryHealth health{};                  // kRecipientLearned: when it said so
   std::string reason = {};                 // kDestination..., kProbeFailed: why, for the operator
   const Snapshot* snapshot = nullptr;      // kReload
   std::atomic<uint32_t>* taken = nullptr;  // kReload: counted up and notified when it is in use

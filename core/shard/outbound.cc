@@ -90,6 +90,15 @@ void OutboundConnection::StartTransaction(const Envelope& envelope,
   SetDeadline();
 }
 
+void OutboundConnection::StartQuestion(const Envelope& envelope,
+                                       const std::vector<uint32_t>& indexes) {
+  ASSERT(ready());
+  session_.StartQuestion(envelope, indexes);
+  told_ = Phase::kEnvelope;
+  Pump();
+  SetDeadline();
+}
+
 void OutboundConnection::WriteContent(Bytes stored) {
   session_.WriteContent(stored);
   Pump();

@@ -47,6 +47,8 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   void Connect(const SocketAddress& to);
   void StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                         uint64_t content_bytes, bool has_dot_lines);
+  // See ClientSession; over when OnOutboundReady comes, or at once with ready().
+  void StartQuestion(const Envelope& envelope, const std::vector<uint32_t>& indexes);
   void WriteContent(Bytes stored);
   void EndContent();
   void AbortContent();

@@ -39,6 +39,7 @@ struct ShardView {
   RuleClerk& rules;
   const ShardCounters& counters;
   const Snapshot& snapshot;
+  RecipientClerk& recipients;
 };
 
 class ShardQuestion {

@@ -16,6 +16,10 @@ namespace {
 
 // After a connection that ended badly while the destination counts as up: no hot loop of connects.
 constexpr absl::Duration kPauseAfterBadEnd = absl::Seconds(1);
+// DESIGN 6: how often a gated primary is looked at, and how old what is known of it may be when a
+// client asks.
+constexpr absl::Duration kLookEvery = absl::Seconds(10);
+constexpr absl::Duration kFresh = absl::Seconds(2);
 
 // Each is a pass through all that waits.
 constexpr absl::Duration kGoNowEvery = absl::Seconds(10);
@@ -27,7 +31,8 @@ Route::Route(const ShardParts& parts, RouteHome& home, uint64_t key)
       home_(home),
       key_(key),
       queue_(parts.spool),
-      probe_(parts.io, parts.wheel, parts.outbox, *this) {}
+      probe_(parts.io, parts.wheel, parts.outbox, *this),
+      verifier_(parts.io, parts.wheel, parts.outbox, *this) {}
 
 Route::~Route() = default;
 
@@ -124,11 +129,70 @@ void Route::StartDeliveries() {
   }
 }
 
+bool Route::IsProbeDue() const {
+  if (destination_.state() == DestinationState::kDown) {
+    return parts_.io.Now() >= destination_.next_probe();
+  }
+  return is_gated_ && destination_.may_deliver() && parts_.io.Now() >= next_look_;
+}
+
 void Route::StartProbeIfDue() {
-  if (is_home_ && destination_.state() == DestinationState::kDown && probe_.idle() &&
-      !probe_.running() && parts_.io.Now() >= destination_.next_probe()) {
+  if (is_home_ && probe_.idle() && !probe_.running() && IsProbeDue()) {
+    next_look_ = parts_.io.Now() + kLookEvery;
     probe_.Start(plan_.addresses, hostname_);
   }
+}
+
+// DESIGN 6 "Gated domains". What it says is of a moment ago; a primary that went away since is
+// looked at now, and the next one who asks hears of it.
+bool Route::MustTryPrimary(absl::Duration store_after) {
+  const Instant now = parts_.io.Now();
+  if (destination_.may_deliver() && now - destination_.last_good() >= kFresh &&
+      now - probe_asked_ >= kFresh) {
+    probe_asked_ = now;
+    if (is_home_) {
+      next_look_ = now;
+      home_.WantDispatch(*this);
+    } else {
+      parts_.post.Post(parts_.index, key_ % parts_.post.shards(),
+                       {.kind = ShardMessage::Kind::kProbeWanted, .destination = key_});
+    }
+  }
+  if (retired_ || plan_.addresses.empty()) {
+    return false;
+  }
+  return destination_.state() == DestinationState::kUp ||
+         now - destination_.not_up_since() < store_after;
+}
+
+PrimaryHealth Route::health() const {
+  if (retired_ || stopping_ || plan_.addresses.empty()) {
+    return PrimaryHealth::kAway;
+  }
+  switch (destination_.state()) {
+    case DestinationState::kUp:
+      return PrimaryHealth::kUp;
+    case DestinationState::kSuspect:
+      return PrimaryHealth::kUnsure;
+    case DestinationState::kDown:
+    case DestinationState::kHeld:
+      return PrimaryHealth::kAway;
+  }
+  UNREACHABLE();
+}
+
+const SocketAddress* Route::VerifierAddress() {
+  return health() == PrimaryHealth::kAway ? nullptr : &plan_.addresses[address_];
+}
+
+void Route::OnVerifierGreeted() {
+  addresses_failed_ = 0;
+  Feed(DestinationEvent::kAnswered, "");
+}
+
+void Route::OnVerifierFailed(const OutboundConnection& connection) {
+  OnNotGreeted(connection,
+               fmt::format("{}: {}", connection.address().ToString(), FailureText(connection)));
 }
 
 void Route::SetAlarm() {
@@ -138,6 +202,8 @@ void Route::SetAlarm() {
   }
   if (is_home_ && destination_.state() == DestinationState::kDown && !probe_.running()) {
     next = destination_.next_probe();
+  } else if (is_home_ && is_gated_ && destination_.may_deliver() && !probe_.running()) {
+    next = next_look_;
   }
   if (destination_.may_deliver()) {
     const SpoolTime due = queue_.NextDue();
@@ -157,6 +223,7 @@ void Route::SetAlarm() {
 void Route::Stop(bool now_too) {
   stopping_ = true;
   probe_.Stop();
+  verifier_.Stop();
   parts_.wheel.Cancel(&alarm_);
   for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
     delivery->Stop(now_too);
@@ -165,10 +232,10 @@ void Route::Stop(bool now_too) {
 }
 
 bool Route::idle() const {
-  return probe_.idle() && std::all_of(deliveries_.begin(), deliveries_.end(),
-                                      [](const std::unique_ptr<Delivery>& delivery) {
-                                        return delivery->finished();
-                                      });
+  return probe_.idle() && verifier_.idle() &&
+         std::all_of(
+             deliveries_.begin(), deliveries_.end(),
+             [](const std::unique_ptr<Delivery>& delivery) { return delivery->finished(); });
 }
 
 // ---- what deliveries ask and tell ----
@@ -384,12 +451,19 @@ void Route::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kGoNow:
       GoNow(/*ask_others=*/false);
       return;
+    case ShardMessage::Kind::kProbeWanted:
+      next_look_ = parts_.io.Now();
+      home_.WantDispatch(*this);
+      return;
     case ShardMessage::Kind::kStop:
     case ShardMessage::Kind::kReload:
     case ShardMessage::Kind::kRule:
     case ShardMessage::Kind::kRuleAnswer:
     case ShardMessage::Kind::kAsk:
     case ShardMessage::Kind::kAnswered:
+    case ShardMessage::Kind::kRecipientAsk:
+    case ShardMessage::Kind::kRecipientKnown:
+    case ShardMessage::Kind::kRecipientLearned:
       break;
   }
   UNREACHABLE();

@@ -27,8 +27,10 @@
 #include "core/shard/event_log.h"
 #include "core/shard/inbox.h"
 #include "core/shard/probe.h"
+#include "core/shard/recipient_clerk.h"
 #include "core/shard/route_queue.h"
 #include "core/shard/snapshot.h"
+#include "core/shard/verifier.h"
 
 namespace backstay {
 
@@ -40,6 +42,7 @@ struct ShardParts {
   Spool& spool;
   PostOffice& post;
   EventLog& log;
+  RecipientClerk& recipients;
   size_t index;
 };
 
@@ -60,12 +63,17 @@ class RouteHome {
   // OnSettlesDecided(), once.
   virtual void WaitForSettles(Route& route) = 0;
   virtual const RetryPolicy& PolicyOf(DomainId domain) const = 0;
+  // The primary took this recipient, or does not know it.
+  virtual void Learn(DomainId domain, std::string_view address, bool is_taken) = 0;
 
  protected:
   ~RouteHome() = default;
 };
 
-class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
+class Route final : public ListNode,
+                    private DeliveryHome,
+                    private ProbeEvents,
+                    private VerifierHome {
  public:
   Route(const ShardParts& parts, RouteHome& home, uint64_t key);
   ~Route();
@@ -73,6 +81,12 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   uint64_t key() const { return key_; }
   void UsePlan(const DestinationPlan& plan, std::string_view hostname, size_t connections_max,
                bool is_home);
+  // Some domain of it defers while it is up: it is probed then, too.
+  void SetGated(bool is_gated) { is_gated_ = is_gated; }
+  PrimaryHealth health() const;
+  void Verify(RecipientQuestion& question) { verifier_.Ask(question); }
+  // Whether new mail is to try the primary itself: it is up, or has not been away for so long.
+  bool MustTryPrimary(absl::Duration store_after);
   // No destination of the configuration any more: what is queued is held.
   void Retire();
   void AddDomain(DomainId domain);
@@ -126,6 +140,10 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   void OnDeliveryGreeted(Delivery& delivery) override;
   void OnDeliveryClosed(Delivery& delivery) override;
   void OnProbeOver(int answered, std::string_view reason) override;
+  const SocketAddress* VerifierAddress() override;
+  const std::string& VerifierHostname() override { return hostname_; }
+  void OnVerifierGreeted() override;
+  void OnVerifierFailed(const OutboundConnection& connection) override;
 
   bool HasRoomForSettles();
   bool RepeatsAtOnce(const Outcome& outcome) const;
@@ -139,6 +157,7 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   void Feed(DestinationEvent event, std::string_view reason);
   void WentDown(std::string_view reason);
   void CameUp();
+  bool IsProbeDue() const;
   void StartProbeIfDue();
   void StartDeliveries();
   void BuryFinished();
@@ -151,6 +170,7 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   DestinationPlan plan_;
   std::string hostname_;
   bool is_home_ = false;
+  bool is_gated_ = false;
   bool retired_ = false;
   bool stopping_ = false;
   bool waits_for_settles_ = false;
@@ -158,6 +178,9 @@ class Route final : public ListNode, private DeliveryHome, private ProbeEvents {
   RouteQueue queue_;
   RouteCounters counters_;
   Probe probe_;
+  Verifier verifier_;
+  Instant probe_asked_;  // for a gated domain, here or of the home shard
+  Instant next_look_;    // at a gated one that is up
   Alarm alarm_{this};
   std::vector<std::unique_ptr<Delivery>> deliveries_;
   size_t address_ = 0;           // index into plan_.addresses: the next connection goes there

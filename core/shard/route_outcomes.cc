@@ -18,6 +18,12 @@ std::string AnswerText(const Outcome& outcome) {
                                   : fmt::format("{} {}", outcome.enhanced, outcome.text);
 }
 
+// Said of the recipient itself: 5.1.Y is about the address.
+bool IsUnknownUser(const Outcome& outcome) {
+  return outcome.kind == Outcome::Kind::kFailed && outcome.phase == Outcome::Phase::kRcpt &&
+         outcome.code == 550 && outcome.enhanced.starts_with("5.1.");
+}
+
 }  // namespace
 
 void Route::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
@@ -125,6 +131,10 @@ void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t po
     ++counters_.failed;
   }
   Log(event, attempt, report, position);
+  if (outcome.kind == Outcome::Kind::kDelivered || IsUnknownUser(outcome)) {
+    home_.Learn(report.domains[position], report.envelope.recipients[recipient].address,
+                outcome.kind == Outcome::Kind::kDelivered);
+  }
   parts_.spool.Settle(attempt.message, {&settle, 1});
   LogIfRemoved(parts_.log, parts_.spool, attempt.message);
   if (settle.kind == SettleKind::kDelivered) {

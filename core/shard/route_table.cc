@@ -38,6 +38,9 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
     keys.push_back(plan.key);
     RouteWithKey(plan.key).UsePlan(plan, snapshot.hostname, std::max<size_t>(share, 1),
                                    plan.key % shards == parts_.index);
+    RouteWithKey(plan.key).SetGated(std::any_of(
+        snapshot.domains.begin(), snapshot.domains.end(),
+        [index](const auto& domain) { return domain.defers && domain.destination == index; }));
   }
   for (const std::unique_ptr<Route>& route : routes_) {
     if (std::find(keys.begin(), keys.end(), route->key()) == keys.end()) {
@@ -87,6 +90,17 @@ const RouteTable::Way& RouteTable::WayOf(DomainId domain) {
 Route* RouteTable::RouteOf(DomainId domain) const {
   const auto found = ways_.find(domain);
   return found == ways_.end() ? nullptr : found->second.route;
+}
+
+Route* RouteTable::RouteOf(const DomainPlan& plan) const {
+  return RouteTo(snapshot_->destinations[plan.destination].key);
+}
+
+void RouteTable::Learn(DomainId domain, std::string_view address, bool is_taken) {
+  const auto found = ways_.find(domain);
+  if (found != ways_.end() && found->second.plan != nullptr && found->second.plan->verifies) {
+    parts_.recipients.Learn(address, found->second.plan->name, is_taken);
+  }
 }
 
 Route* RouteTable::RouteTo(uint64_t key) const {

@@ -42,6 +42,8 @@ class RouteTable : private RouteHome {
   // Null: there is no such destination.
   Route* RouteTo(uint64_t key) const;
   const RetryPolicy& PolicyOf(DomainId domain) const override;
+  // Null: not configured.
+  Route* RouteOf(const DomainPlan& plan) const;
   const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }
   RouteCounters totals() const;
 
@@ -52,6 +54,7 @@ class RouteTable : private RouteHome {
   };
   void WantDispatch(Route& route) override;
   void WaitForSettles(Route& route) override { waiting_for_settles_.push_back(&route); }
+  void Learn(DomainId domain, std::string_view address, bool is_taken) override;
   const Way& WayOf(DomainId domain);
   Way Resolve(DomainId domain);
   Route& RouteWithKey(uint64_t key);

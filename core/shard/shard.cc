@@ -56,7 +56,9 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       event_log_(io, wheel_, setup.standard_error, setup.index, setup.post.shards()),
       intake_shards_(setup.intake_shards),
       admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
-      routes_({io, wheel_, outbox_, spool_, setup.post, event_log_, setup.index}, setup.snapshot),
+      recipients_(io, wheel_, setup.post, setup.index, setup.recipients, *this),
+      routes_({io, wheel_, outbox_, spool_, setup.post, event_log_, recipients_, setup.index},
+              setup.snapshot),
       expiry_(io, wheel_, spool_, routes_, event_log_),
       rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_),
       question_clerk_(setup.post, setup.index, spool_, *this) {
@@ -74,6 +76,7 @@ Shard::~Shard() {
 
 void Shard::Start() {
   event_log_.UseSnapshot(*snapshot_);
+  recipients_.Start();
   spool_.Recover();
 }
 
@@ -138,7 +141,13 @@ void Shard::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kProbeFailed:
     case ShardMessage::Kind::kDestinationUp:
     case ShardMessage::Kind::kGoNow:
+    case ShardMessage::Kind::kProbeWanted:
       routes_.OnShardMessage(message);
+      return;
+    case ShardMessage::Kind::kRecipientAsk:
+    case ShardMessage::Kind::kRecipientKnown:
+    case ShardMessage::Kind::kRecipientLearned:
+      recipients_.OnShardMessage(message);
       return;
     case ShardMessage::Kind::kRule:
       rule_clerk_.Take(*message.order);
@@ -239,6 +248,7 @@ void Shard::ContinueDrain() {
     return;
   }
   event_log_.Stop();
+  recipients_.Stop();
   if (!std::exchange(spool_closed_, true)) {
     wheel_.Cancel(&drain_limit_);
     spool_.Close();
@@ -246,7 +256,7 @@ void Shard::ContinueDrain() {
 }
 
 bool Shard::finished() const {
-  return draining_ && spool_closed_ && spool_.idle() && event_log_.idle();
+  return draining_ && spool_closed_ && spool_.idle() && event_log_.idle() && recipients_.idle();
 }
 
 bool Shard::quiet() const {
@@ -362,6 +372,10 @@ Reply Shard::MayReceive() const {
 // Each shard has its share of a quota, so a domain may be full here a little early.
 Reply Shard::MayQueue(std::string_view domain) {
   const DomainPlan* plan = snapshot_->FindDomain(domain);
+  if (plan != nullptr && plan->defers &&
+      routes_.RouteOf(*plan)->MustTryPrimary(plan->store_after)) {
+    return replies::kTryPrimary;
+  }
   if (plan == nullptr || (plan->quota_messages == 0 && plan->quota_bytes == 0)) {
     return replies::kRcptOk;
   }
@@ -389,6 +403,24 @@ void Shard::OnHandshake(bool completed) {
   (completed ? counters_.handshakes_completed : counters_.handshakes_failed) += 1;
 }
 
+Route* Shard::RouteOf(std::string_view domain) const {
+  const DomainPlan* plan = snapshot_->FindDomain(domain);
+  return plan != nullptr ? routes_.RouteOf(*plan) : nullptr;
+}
+
+PrimaryHealth Shard::HealthOf(std::string_view domain) {
+  const Route* route = RouteOf(domain);
+  return route != nullptr ? route->health() : PrimaryHealth::kAway;
+}
+
+void Shard::AskPrimary(std::string_view domain, RecipientQuestion& question) {
+  if (Route* route = RouteOf(domain); route != nullptr) {
+    route->Verify(question);
+  } else {
+    question.OnPrimarySaid(PrimaryVerdict::kNone);
+  }
+}
+
 // ---- queue ----
 
 ShardView Shard::View() {
@@ -400,7 +432,8 @@ ShardView Shard::View() {
           .routes = routes_,
           .rules = rule_clerk_,
           .counters = counters_,
-          .snapshot = *snapshot_};
+          .snapshot = *snapshot_,
+          .recipients = recipients_};
 }
 
 void Shard::OnLiveMessage(DomainId domain, MessageRef message) {

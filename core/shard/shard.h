@@ -24,6 +24,7 @@
 #include "core/shard/inbox.h"
 #include "core/shard/listener.h"
 #include "core/shard/question_clerk.h"
+#include "core/shard/recipient_clerk.h"
 #include "core/shard/route_table.h"
 #include "core/shard/rule_clerk.h"
 #include "core/shard/snapshot.h"
@@ -45,12 +46,14 @@ struct ShardSetup {
   const Snapshot& snapshot;
   const TicketKeys& ticket_keys;  // copied: the same in every shard
   Fd standard_error = Fd();       // see EventLog
+  RecipientFiles recipients = {};
 };
 
 class Shard : private SpoolEvents,
               private InboundHome,
               private ListenerEvents,
-              private QuestionHome {
+              private QuestionHome,
+              private RecipientHome {
  public:
   Shard(Io& io, const ShardSetup& setup);
   ~Shard();
@@ -103,6 +106,13 @@ class Shard : private SpoolEvents,
   absl::Duration IdleTimeout() const override;
   Reply MayReceive() const override;
   Reply MayQueue(std::string_view domain) override;
+  std::optional<Reply> JudgeRecipient(std::string_view address, std::string_view domain,
+                                      RecipientWaiter& waiter) override {
+    return recipients_.Judge(address, domain, waiter);
+  }
+  PrimaryHealth HealthOf(std::string_view domain) override;
+  void AskPrimary(std::string_view domain, RecipientQuestion& question) override;
+  Route* RouteOf(std::string_view domain) const;
   void OnMessageStored(CommitResult result) override;
   std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) override;
   List<PendingHandshake>& Handshakes() override { return handshakes_; }
@@ -134,6 +144,7 @@ class Shard : private SpoolEvents,
   EventLog event_log_;
   const size_t intake_shards_;
   Admission admission_;
+  RecipientClerk recipients_;
   RouteTable routes_;
   Expiry expiry_;
   RuleClerk rule_clerk_;

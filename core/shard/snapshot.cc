@@ -68,8 +68,10 @@ absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
   policy.name = config.name;
   switch (config.recipients) {
     case DomainConfig::Recipients::kAny:
-    case DomainConfig::Recipients::kVerify:  // a notice says that it is not in effect yet
       policy.recipients = DomainPolicy::Recipients::kAny;
+      return policy;
+    case DomainConfig::Recipients::kVerify:
+      policy.recipients = DomainPolicy::Recipients::kVerify;
       return policy;
     case DomainConfig::Recipients::kNone:
       policy.recipients = DomainPolicy::Recipients::kNone;
@@ -91,9 +93,13 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
   std::vector<DomainPolicy> relay;
   for (const DomainConfig& domain : config.domains) {
     ASSIGN_OR_RETURN(DomainPolicy policy, RelayOf(domain));
+    const size_t listed = policy.list.size();
     relay.push_back(std::move(policy));
     snapshot->domains.push_back({domain.name, DestinationIndex(*snapshot, PlanOf(domain)),
-                                 domain.retry.policy, domain.quota_messages, domain.quota_bytes});
+                                 domain.retry.policy, domain.quota_messages, domain.quota_bytes,
+                                 domain.recipients == DomainConfig::Recipients::kVerify,
+                                 domain.when_primary_up == DomainConfig::WhenPrimaryUp::kDefer,
+                                 domain.store_after, listed});
   }
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
   std::sort(snapshot->domains.begin(), snapshot->domains.end(),
@@ -109,6 +115,13 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
   snapshot->server.normalize_line_endings = config.smtp.normalize_line_endings;
   snapshot->config = std::move(config);
   return snapshot;
+}
+
+// A file that is being written when a reload comes refuses everybody it has not reached yet. None
+// at all is another rule for the domain, not a file.
+bool LooksHalfWritten(size_t next, size_t running) {
+  constexpr size_t kSmall = 100;  // lists that a human keeps by hand change as he likes
+  return running >= kSmall && next > 0 && next < running / 2;
 }
 
 }  // namespace
@@ -140,6 +153,15 @@ absl::Status Snapshot::CanReplace(const Snapshot& running) const {
   }
   if (config.admin.socket != old.admin.socket) {
     return absl::FailedPreconditionError("admin.socket needs a restart");
+  }
+  for (const DomainPlan& plan : running.domains) {
+    const DomainPlan* next = FindDomain(plan.name);
+    if (next != nullptr && LooksHalfWritten(next->listed, plan.listed)) {
+      return absl::FailedPreconditionError(fmt::format(
+          "the recipient file of {} names {} addresses, the one in force {}: it looks half "
+          "written; write it anew beside it and rename it, or restart if it is meant",
+          plan.name, next->listed, plan.listed));
+    }
   }
   return absl::OkStatus();
 }

@@ -36,6 +36,10 @@ struct DomainPlan {
   RetryPolicy retry;
   uint64_t quota_messages = 0;  // that wait, in the whole spool; 0: no limit
   uint64_t quota_bytes = 0;
+  bool verifies = false;  // its recipients are asked of the primary
+  bool defers = false;    // while the primary is up, and for `store_after` after that
+  absl::Duration store_after;
+  size_t listed = 0;  // recipients of its file
 };
 
 struct Snapshot {

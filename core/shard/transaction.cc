@@ -45,6 +45,16 @@ void Transaction::AddRecipient(std::string_view address, const RcptParams& param
   added.notify = params.notify;
 }
 
+void Transaction::SetPending(std::string_view address, const RcptParams& params) {
+  pending_.address.assign(address);
+  pending_.original_recipient.assign(params.original_recipient);
+  pending_.notify = params.notify;
+}
+
+void Transaction::AddPending() {
+  AddRecipient(pending_.address, {pending_.notify, pending_.original_recipient});
+}
+
 void Transaction::Finish(const Client& client, bool has_dot_lines) {
   ASSERT(!finished_);
   finished_ = true;

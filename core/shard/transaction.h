@@ -70,6 +70,10 @@ class Transaction final : private MessageSource {
 
   void Begin(TransactionOwner& owner, std::string_view reverse_path, const MailParams& params);
   void AddRecipient(std::string_view address, const RcptParams& params);
+  // One that is not decided yet; then AddPending() or nothing.
+  void SetPending(std::string_view address, const RcptParams& params);
+  std::string_view pending() const { return pending_.address; }
+  void AddPending();
   size_t recipients() const { return envelope_.recipients.size(); }
   std::string_view reverse_path() const { return envelope_.reverse_path; }
   void Append(Bytes content);
@@ -96,6 +100,7 @@ class Transaction final : private MessageSource {
   uint64_t bytes_ = 0;
   MessageIdReader message_id_;
   Envelope envelope_;
+  Recipient pending_;  // not decided yet
   std::string hostname_;
   std::string address_literal_;
   std::array<char, 16> id_{};

@@ -69,6 +69,9 @@ class ClientSession {
   // is no address.
   void StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                         uint64_t content_bytes, bool has_dot_lines);
+  // As StartTransaction, without a message: the outcomes say who would be taken (kDelivered), and
+  // the phase is kReady again behind the last reply to RCPT.
+  void StartQuestion(const Envelope& envelope, const std::vector<uint32_t>& indexes);
   void Consume(Bytes bytes);
   void ConnectionLost();  // closed, reset or timed out
   // Content as stored (CRLF lines, dot-unstuffed), in order, in pieces of any size. Stuffed on the
@@ -115,6 +118,7 @@ class ClientSession {
   void OnHelloReply(const PrimaryReply& reply);
   void RefusedAsClient();
 
+  void Begin(const Envelope& envelope, const std::vector<uint32_t>& indexes);
   bool BecomesAnother() const;
   bool TellsOrigin() const;
   void SendEnvelope();
@@ -150,6 +154,7 @@ class ClientSession {
   RecipientLedger ledger_;              // parallel to recipients_
   uint64_t content_bytes_ = 0;
   bool has_dot_lines_ = false;
+  bool asks_only_ = false;
   bool reply_was_begun_ = false;  // bytes of a reply had come before the transaction began
   std::string origin_;            // the XCLIENT command that the session is under; empty: none
   std::string wanted_origin_;     // of the current transaction

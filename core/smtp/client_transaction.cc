@@ -44,13 +44,24 @@ Outcome::Kind KindOf(const PrimaryReply& reply) {
 
 void ClientSession::StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                                      uint64_t content_bytes, bool has_dot_lines) {
+  content_bytes_ = content_bytes;
+  has_dot_lines_ = has_dot_lines;
+  asks_only_ = false;
+  Begin(envelope, indexes);
+}
+
+void ClientSession::StartQuestion(const Envelope& envelope, const std::vector<uint32_t>& indexes) {
+  content_bytes_ = 0;
+  asks_only_ = true;
+  Begin(envelope, indexes);
+}
+
+void ClientSession::Begin(const Envelope& envelope, const std::vector<uint32_t>& indexes) {
   ASSERT(phase_ == Phase::kReady);
   ASSERT(!indexes.empty());
   envelope_ = &envelope;
   recipients_ = indexes;
   ledger_.Begin(indexes.size());
-  content_bytes_ = content_bytes;
-  has_dot_lines_ = has_dot_lines;
   reply_was_begun_ = parser_.in_reply();
   mail_sent_ = false;
   mail_taken_ = false;
@@ -167,8 +178,11 @@ void ClientSession::SendCommands() {
   if (recipients_sent_ < recipients_.size() || (rcpts_in_group && !pipelining)) {
     return;
   }
+  if (asks_only_ && rcpts_in_group) {
+    return;
+  }
   if (!rcpts_in_group && ledger_.accepted() == 0) {
-    EndTransaction();  // everybody was refused: DATA would have nobody to go to
+    EndTransaction();  // DATA would have nobody to go to
     return;
   }
   steps_.push_back(Step::kData);
@@ -179,7 +193,9 @@ void ClientSession::SendMail() {
   steps_.push_back(Step::kMail);
   mail_sent_ = true;
   ++mails_;
-  output_.Append(MailCommand(*envelope_, content_bytes_, extensions_));
+  PrimaryExtensions offered = extensions_;
+  offered.size = offered.size && !asks_only_;
+  output_.Append(MailCommand(*envelope_, content_bytes_, offered));
 }
 
 void ClientSession::SendRcpt() {
@@ -297,6 +313,10 @@ void ClientSession::OnRcptReply(const PrimaryReply& reply) {
     ++recipients_answered_;
   }
   const size_t position = recipients_answered_++;
+  if (reply.positive() && asks_only_) {
+    ledger_.Decide(position, OutcomeOf(Kind::kDelivered, /*own=*/true));
+    return;
+  }
   if (reply.positive()) {
     ledger_.Accept(position);
     return;

@@ -30,6 +30,8 @@ inline constexpr Reply kRcptOk{250, "2.1.5", "Ok"};
 inline constexpr Reply kOk{250, "2.0.0", "Ok"};
 inline constexpr Reply kRelayDenied{550, "5.7.1", "Relay access denied"};
 inline constexpr Reply kUserUnknown{550, "5.1.1", "User unknown"};
+inline constexpr Reply kRecipientUnsure{451, "4.1.1",
+                                        "The recipient cannot be verified now, try again later"};
 inline constexpr Reply kTryPrimary{451, "4.3.0", "Try the primary mail server"};
 inline constexpr Reply kCommitFailed{451, "4.3.0", "Could not store the message, try again later"};
 inline constexpr Reply kNoSpace{452, "4.3.1", "Insufficient system storage"};

@@ -83,7 +83,7 @@ size_t ServerSession::Consume(Bytes bytes) {
     CloseWith(replies::kNotInSync);
   }
   size_t taken = 0;
-  while (taken < bytes.size() && !wants_close() && !awaiting_finish() &&
+  while (taken < bytes.size() && !wants_close() && !awaiting_finish() && !awaiting_rcpt() &&
          output_.size() < kOutputBytesMax) {
     const Bytes rest = bytes.subspan(taken);
     taken += in_data() ? ConsumeContent(rest) : ConsumeLine(rest);
@@ -168,7 +168,11 @@ void ServerSession::Execute(std::string_view line, bool more) {
   }
   if (more && hello_ == Hello::kPlain && !wants_close()) {
     MARK("pipelining without EHLO");
-    CloseWith(replies::kNotInSync);
+    if (awaiting_rcpt()) {
+      last_word_ = &replies::kNotInSync;
+    } else {
+      CloseWith(replies::kNotInSync);
+    }
   }
 }
 
@@ -314,11 +318,12 @@ void ServerSession::Rcpt(const Command& command) {
     }
     return;
   }
-  const Reply reply = intake_.OnRcpt(path.address, params);
-  if (reply.positive()) {
-    ++recipients_;
+  const std::optional<Reply> reply = intake_.OnRcpt(path.address, params);
+  if (reply.has_value()) {
+    AnswerRcpt(*reply);
+  } else {
+    phase_ = Phase::kAwaitingRcpt;
   }
-  Answer(reply);
 }
 
 void ServerSession::Data(const Command& command, bool more) {
@@ -430,7 +435,7 @@ void ServerSession::EndWith(const Reply& reply) {
 }
 
 void ServerSession::CloseLater(const Reply& reply) {
-  if (awaiting_finish()) {
+  if (awaiting_finish() || awaiting_rcpt()) {
     last_word_ = &reply;
   } else if (!wants_close()) {
     EndWith(reply);  // nothing of the client's was refused

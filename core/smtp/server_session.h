@@ -21,6 +21,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -63,7 +64,9 @@ class Intake {
   // "postmaster" in the case the client chose. The same address may come again and is passed on
   // each time: whoever stores the message delivers it once, and a repeated RCPT is answered like
   // the first.
-  virtual Reply OnRcpt(std::string_view address, const RcptParams& params) = 0;
+  // Nothing: answered later, exactly once, by ServerSession::FinishRcpt, unless OnReset comes
+  // first.
+  virtual std::optional<Reply> OnRcpt(std::string_view address, const RcptParams& params) = 0;
   // Asked once per DATA before 354; anything but a positive reply is sent instead and ends the
   // transaction.
   virtual Reply OnData() = 0;
@@ -122,14 +125,17 @@ class ServerSession {
 
   void Greet();                        // queues "220 <hostname> ESMTP backstay"
   void GreetWith(const Reply& reply);  // a refusal at connect (421): then wants_close()
-  // Returns the bytes taken; fewer than given while an end of data is unanswered or output() has
-  // reached its bound (the caller offers the rest again after FinishData / DropOutput).
+  // Returns the bytes taken; fewer than given while a recipient or an end of data is unanswered or
+  // output() has reached its bound (the caller offers the rest again after FinishRcpt / FinishData
+  // / DropOutput).
   // Bytes behind DATA, or behind any command of a client that said HELO, in the same call were sent
   // before the reply: the caller should not join what arrived separately.
   size_t Consume(Bytes bytes);
   // Answers the end of data that Intake was told of.
   void FinishData(const Reply& reply);
-  // 421 4.4.2 or 421 4.3.2, then wants_close(). While awaiting_finish() that comes first.
+  // Answers the recipient for which OnRcpt had no reply yet; `address` as it was given there.
+  void FinishRcpt(std::string_view address, const Reply& reply);
+  // 421 4.4.2 or 421 4.3.2, then wants_close(). While something is awaited that comes first.
   void TimedOut();
   void ShutDown();
   // The connection is secure: as if it had just been greeted (RFC 3207 s4.2), but for the limits.
@@ -147,6 +153,7 @@ class ServerSession {
   bool in_transaction() const;  // MAIL accepted, not yet over
   bool in_data() const;         // between 354 and the end of data
   bool awaiting_finish() const { return phase_ == Phase::kAwaitingFinish; }  // FinishData owed
+  bool awaiting_rcpt() const { return phase_ == Phase::kAwaitingRcpt; }      // FinishRcpt owed
   bool extended() const { return hello_ == Hello::kExtended; }               // greeted with EHLO
   std::string_view helo() const { return helo_; }  // argument of EHLO/HELO; empty before
 
@@ -154,6 +161,7 @@ class ServerSession {
   enum class Phase : uint8_t {
     kIdle,            // no transaction
     kEnvelope,        // MAIL was accepted
+    kAwaitingRcpt,    // Intake asks somebody about a recipient
     kContent,         // behind 354
     kSwallowing,      // behind 354, the message is doomed: verdict_ is its reply
     kAwaitingFinish,  // Intake has it all
@@ -176,6 +184,8 @@ class ServerSession {
   void Junk(const Command& command);
   bool CountJunk();
   void Quit(const Command& command);
+  void AnswerRcpt(const Reply& reply);
+  void SayLastWord();
   void OnContent(Bytes content);
   void Doom(const Reply& verdict);
   void EndSwallowing(bool more);
@@ -194,7 +204,7 @@ class ServerSession {
   Intake& intake_;
   const Command* command_ = nullptr;  // being executed
   const Reply* verdict_ = nullptr;    // of kSwallowing; from the table in reply.h, like the next
-  const Reply* last_word_ = nullptr;  // said behind the reply that FinishData brings
+  const Reply* last_word_ = nullptr;  // said behind the reply that is awaited
   std::string output_;
   std::string line_;  // begun, its newline not yet seen
   std::string helo_;

@@ -1,4 +1,5 @@
-// core/smtp/server_session_content.cc -- behind 354: content, its limits, and its end.
+// core/smtp/server_session_content.cc -- behind 354: content, its limits, and its end; answers that
+// come late.
 #include <algorithm>
 
 #include "core/base/check.h"
@@ -74,6 +75,25 @@ void ServerSession::EndSwallowing(bool more) {
   }
 }
 
+void ServerSession::AnswerRcpt(const Reply& reply) {
+  if (reply.positive()) {
+    ++recipients_;
+  }
+  Answer(reply);
+}
+
+void ServerSession::FinishRcpt(std::string_view address, const Reply& reply) {
+  ASSERT(awaiting_rcpt());
+  phase_ = Phase::kEnvelope;
+  Command command;
+  command.verb = Verb::kRcpt;
+  command.argument = address;
+  command_ = &command;
+  AnswerRcpt(reply);
+  command_ = nullptr;
+  SayLastWord();
+}
+
 void ServerSession::FinishData(const Reply& reply) {
   ASSERT(awaiting_finish());
   Tell(reply);
@@ -83,6 +103,10 @@ void ServerSession::FinishData(const Reply& reply) {
     junk_ = 0;
   }
   Say(reply);
+  SayLastWord();
+}
+
+void ServerSession::SayLastWord() {
   if (last_word_ != nullptr && !wants_close()) {
     EndWith(*last_word_);
   }

@@ -430,7 +430,9 @@ std::string Dialogue::ConfigText() const {
     } else {
       const bool bare =
           value[0] == '[' || value.find_first_not_of("0123456789") == std::string::npos;
-      (key.starts_with("quota_") ? domain : smtp) +=
+      const bool of_domain =
+          key.starts_with("quota_") || key == "when_primary_up" || key == "store_after";
+      (of_domain ? domain : smtp) +=
           bare ? fmt::format("{} = {}\n", key, value) : fmt::format("{} = \"{}\"\n", key, value);
     }
   }

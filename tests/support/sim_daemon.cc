@@ -73,6 +73,16 @@ absl::Status SimDaemon::Start() {
       Crash(CrashMode::kAllUnsynced);
       return listeners.status();
     }
+    RecipientFiles recipients;
+    const bool verifies = std::any_of(snapshot_->domains.begin(), snapshot_->domains.end(),
+                                      [](const DomainPlan& domain) { return domain.verifies; });
+    if (verifies) {  // the others' histories are as they were
+      const absl::StatusOr<Fd> root = io->OpenDirectory(config.spool.directory, /*create=*/false);
+      ASSERT(root.ok());
+      const absl::StatusOr<RecipientFiles> files = OpenRecipientFiles(*io, *root, SipKey{1, 2});
+      ASSERT(files.ok());
+      recipients = *files;
+    }
     const ShardSetup setup{.index = index,
                            .spool_directory = *shard_directory,
                            .listeners = *listeners,
@@ -80,7 +90,9 @@ absl::Status SimDaemon::Start() {
                            .node = directory_->node(),
                            .post = *post_,
                            .snapshot = *snapshot_,
-                           .ticket_keys = TicketKeys(TicketSecret{}, Instant())};
+                           .ticket_keys = TicketKeys(TicketSecret{}, Instant()),
+                           .standard_error = Fd(),
+                           .recipients = recipients};
     runners_.push_back(std::make_unique<Runner>(std::move(io), setup));
   }
   for (size_t index = 0; index < runners_.size(); ++index) {

@@ -37,6 +37,7 @@ DaemonVerbs::DaemonVerbs(CLI::App& app) {
   AddOrders(*queue);
   AddQueue(*queue);
   AddStatus(app);
+  AddRecipients(app);
   mailq_ = app.add_subcommand("mailq", "the queue as Postfix tells it");
   mailq_->add_flag("--json", list_.is_json, "as postqueue -j");
   mailq_->footer(kExitCodes);
@@ -112,6 +113,29 @@ void DaemonVerbs::AddStatus(CLI::App& app) {
   check_->footer("Exit codes: 0; 64 usage; 78 a mistake in it.");
 }
 
+void DaemonVerbs::AddRecipients(CLI::App& app) {
+  CLI::App* group = app.add_subcommand(
+      "recipients", "what is known of the recipients of domains with recipients = \"verify\"");
+  group->require_subcommand(1);
+  known_list_ = group->add_subcommand("list", "how many are known; of addresses: what");
+  known_list_->add_option("ADDRESS", recipients_.addresses, "only these")->type_name("");
+  known_list_->add_flag("--json", recipients_.is_json, "one JSON object a domain or address");
+  known_list_->footer(std::string("Addresses themselves are not kept: none can be listed.\n") +
+                      kExitCodes);
+  known_import_ =
+      group->add_subcommand("import", "addresses that the primary has, good for 31 days");
+  known_import_->add_option("FILE", recipients_.path, "one address a line; - for stdin")
+      ->required()
+      ->type_name("");
+  known_import_->footer(kExitCodes);
+  known_forget_ = group->add_subcommand("forget", "the primary is asked again");
+  known_forget_->add_option("ADDRESS", recipients_.addresses, "these")->type_name("");
+  known_forget_->add_option("--domain", recipients_.domains, "all of this domain (repeatable)")
+      ->type_name("D")
+      ->allow_extra_args(false);
+  known_forget_->footer(kExitCodes);
+}
+
 std::optional<int> DaemonVerbs::Run() {
   for (const CLI::App* verb : orders_) {
     if (verb->parsed()) {
@@ -133,6 +157,15 @@ std::optional<int> DaemonVerbs::Run() {
   }
   if (primary_list_->parsed()) {
     return ListPrimaries(endpoint_, list_.is_json);
+  }
+  if (known_list_->parsed()) {
+    return ListRecipients(endpoint_, recipients_);
+  }
+  if (known_import_->parsed()) {
+    return ImportRecipients(endpoint_, recipients_);
+  }
+  if (known_forget_->parsed()) {
+    return ForgetRecipients(endpoint_, recipients_);
   }
   if (reload_->parsed()) {
     return Reload(endpoint_);

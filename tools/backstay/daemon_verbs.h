@@ -8,6 +8,7 @@
 
 #include "tools/backstay/order.h"
 #include "tools/backstay/queue.h"
+#include "tools/backstay/recipients.h"
 
 namespace backstay {
 
@@ -25,10 +26,12 @@ class DaemonVerbs {
   void AddOrders(CLI::App& queue);
   void AddQueue(CLI::App& queue);
   void AddStatus(CLI::App& app);
+  void AddRecipients(CLI::App& app);
 
   std::string endpoint_ = "/run/backstay/admin.sock";
   std::string config_path_ = "/etc/backstay/backstay.toml";
   OrderOptions order_;
+  RecipientOptions recipients_;
   QueueOptions list_;
   std::vector<CLI::App*> orders_;
   CLI::App* queue_list_ = nullptr;
@@ -36,6 +39,9 @@ class DaemonVerbs {
   CLI::App* mailq_ = nullptr;
   CLI::App* status_ = nullptr;
   CLI::App* primary_list_ = nullptr;
+  CLI::App* known_list_ = nullptr;
+  CLI::App* known_import_ = nullptr;
+  CLI::App* known_forget_ = nullptr;
   CLI::App* reload_ = nullptr;
   CLI::App* check_ = nullptr;
 };

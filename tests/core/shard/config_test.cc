@@ -422,22 +422,21 @@ dnsbl = ["zen.example:3", "other.example"]
 [[domain]]
 name = "a.example"
 primary = "mx"
-store_after = "15m"
 [[domain]]
 name = "b.example"
-primary = ["192.0.2.1"]
+primary = "mx"
 store_after = "15m"
+when_primary_up = "defer"
 recipients = "verify"
 )");
+  EXPECT_EQ(config.domains.at(1).store_after, absl::Minutes(15));
   EXPECT_EQ(config.smtp.dnsbl.at(0).weight, 3);
   EXPECT_TRUE(config.domains.at(0).primary_by_mx);
   EXPECT_EQ(config.notices,
             (std::vector<std::string>{
                 "f:2:9: not in effect yet: smtp.dnsbl",
-                "f:5:11: not in effect yet: domain.primary (\"mx\": mail is kept)",
-                "f:6:15: not in effect yet: domain.store_after, and 1 more of these",
-                "f:11:14: not in effect yet: domain.recipients (\"verify\": every recipient is "
-                "taken)"}));
+                "f:5:11: not in effect yet: domain.primary (\"mx\": mail is kept), and 1 more of "
+                "these"}));
 }
 
 TEST(Config, LoadingNamesTheFile) {

@@ -56,7 +56,7 @@ class CollectingIntake : public Intake {
     envelope_.envelope_id.assign(params.envelope_id);
     return replies::kMailOk;
   }
-  Reply OnRcpt(std::string_view address, const RcptParams& params) override {
+  std::optional<Reply> OnRcpt(std::string_view address, const RcptParams& params) override {
     Recipient& added = envelope_.AddRecipient();
     added.address.assign(address);
     added.original_recipient.assign(params.original_recipient);

@@ -58,6 +58,44 @@ TEST(ClientSession, StepByStepWithoutPipelining) {
   }
 }
 
+TEST(ClientSession, AQuestionEndsBehindTheLastRcpt) {
+  for (const bool pipelining : {false, true}) {
+    ClientFixture question;
+    question.Greet({pipelining ? "PIPELINING" : "HELP", "SIZE 5000"});
+    question.envelope.AddRecipient().address = "a@example.com";
+    question.envelope.AddRecipient().address = "b@example.com";
+    question.session.StartQuestion(question.envelope, {0, 1});
+    if (pipelining) {
+      question.Say("250 ok\r\n250 2.1.5 yes\r\n550 5.1.1 no");
+    } else {
+      question.Say("250 ok");
+      question.Say("250 2.1.5 yes");
+      question.Say("550 5.1.1 no");
+    }
+    EXPECT_TRUE(
+        question.wire.ends_with("MAIL FROM:<>\r\nRCPT TO:<a@example.com>\r\n"
+                                "RCPT TO:<b@example.com>\r\n"))
+        << question.wire;
+    ASSERT_EQ(question.session.phase(), Phase::kReady);
+    EXPECT_EQ(question.outcome(0).kind, Kind::kDelivered);
+    EXPECT_EQ(question.outcome(0).phase, Outcome::Phase::kRcpt);
+    EXPECT_EQ(question.outcome(1).kind, Kind::kFailed);
+    // The next one begins with RSET, and may be a message.
+    question.session.StartTransaction(question.envelope, {0}, 10, false);
+    EXPECT_TRUE(question.Hear().starts_with("RSET\r\n"));
+  }
+}
+
+TEST(ClientSession, ARefusedNullSenderDecidesNoRecipientOfAQuestion) {
+  ClientFixture f;
+  f.Greet({"PIPELINING"});
+  f.envelope.AddRecipient().address = "a@example.com";
+  f.session.StartQuestion(f.envelope, {0});
+  f.Say("550 5.7.1 no bounces here\r\n503 need MAIL");
+  ASSERT_EQ(f.session.phase(), Phase::kReady);
+  EXPECT_EQ(f.outcome(0).phase, Outcome::Phase::kMail);
+}
+
 TEST(ClientSession, OneWriteWithPipelining) {
   ClientFixture f;
   f.Greet({"PIPELINING"});

@@ -35,10 +35,13 @@ class RecordingIntake : public Intake {
     last_reverse_path = reverse_path;
     return reply;
   }
-  Reply OnRcpt(std::string_view address, const RcptParams& params) override {
+  std::optional<Reply> OnRcpt(std::string_view address, const RcptParams& params) override {
     EXPECT_TRUE(open_);
     calls += 'R';
     told += fmt::format("notify {} orcpt {}|", params.notify, params.original_recipient);
+    if (address.starts_with("pending@")) {
+      return std::nullopt;
+    }
     const Reply reply = VerdictOn(address, replies::kRcptOk);
     if (reply.positive()) {
       recipients.emplace_back(address);

@@ -28,7 +28,7 @@ class CheckingIntake : public Intake {
     accepted_ = 0;
     return open_ ? replies::kMailOk : replies::kUserUnknown;
   }
-  Reply OnRcpt(std::string_view address, const RcptParams& params) override {
+  std::optional<Reply> OnRcpt(std::string_view address, const RcptParams& params) override {
     ASSERT(open_);
     ASSERT(!receiving_);
     ASSERT(!address.empty());

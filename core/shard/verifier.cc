@@ -1,0 +1,149 @@
+// core/shard/verifier.cc -- one transaction after another, none with a message.
+#include "core/shard/verifier.h"
+
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/mark.h"
+
+namespace backstay {
+namespace {
+
+constexpr size_t kQuestionsPerTransactionMax = 50;
+
+PrimaryVerdict VerdictOf(const Outcome& outcome) {
+  if (outcome.phase != Outcome::Phase::kRcpt || outcome.code == 0) {
+    return PrimaryVerdict::kNone;
+  }
+  if (outcome.kind == Outcome::Kind::kDelivered) {
+    return PrimaryVerdict::kTaken;
+  }
+  // 5.7.Y is about who asks.
+  const bool is_policy = outcome.enhanced.starts_with("5.7.");
+  return outcome.kind == Outcome::Kind::kFailed && !is_policy ? PrimaryVerdict::kRefused
+                                                              : PrimaryVerdict::kNone;
+}
+
+}  // namespace
+
+Verifier::Verifier(Io& io, TimerWheel& wheel, List<Stream>& outbox, VerifierHome& home)
+    : io_(io), wheel_(wheel), outbox_(outbox), home_(home) {}
+
+Verifier::~Verifier() = default;
+
+void Verifier::Ask(RecipientQuestion& question) {
+  waiting_.PushBack(&question);
+  Continue();
+}
+
+void Verifier::Stop() {
+  is_stopped_ = true;
+  if (!idle()) {
+    connection_->Close();
+  }
+  AnswerAll(PrimaryVerdict::kNone);
+}
+
+void Verifier::Continue() {
+  if (is_asking_ || waiting_.empty()) {
+    return;
+  }
+  if (is_stopped_) {
+    AnswerAll(PrimaryVerdict::kNone);
+    return;
+  }
+  if (idle()) {
+    Connect();
+    return;
+  }
+  while (connection_->ready() && !waiting_.empty()) {
+    StartTransaction();
+    if (connection_->ready()) {
+      MARK("question_over_before_it_began");  // of what is no address
+      TakeOutcomes();
+    }
+  }
+}
+
+void Verifier::StartTransaction() {
+  envelope_.Clear();
+  std::vector<uint32_t> indexes;
+  while (!waiting_.empty() && indexes.size() < kQuestionsPerTransactionMax) {
+    RecipientQuestion* question = waiting_.PopFront();
+    indexes.push_back(static_cast<uint32_t>(indexes.size()));
+    envelope_.AddRecipient().address.assign(question->address());
+    asked_.PushBack(question);
+  }
+  is_asking_ = true;
+  connection_->StartQuestion(envelope_, indexes);
+}
+
+void Verifier::Connect() {
+  const SocketAddress* address = home_.VerifierAddress();
+  if (address == nullptr) {
+    AnswerAll(PrimaryVerdict::kNone);
+    return;
+  }
+  OutboundEvents& events = *this;
+  previous_ = std::move(connection_);
+  connection_ =
+      std::make_unique<OutboundConnection>(io_, wheel_, outbox_, home_.VerifierHostname(), events);
+  is_closed_ = false;
+  connection_->Connect(*address);
+}
+
+void Verifier::OnOutboundReady(OutboundConnection&) {
+  if (is_asking_) {
+    TakeOutcomes();
+  } else {
+    home_.OnVerifierGreeted();
+  }
+  Continue();
+}
+
+void Verifier::TakeOutcomes() {
+  is_asking_ = false;
+  List<RecipientQuestion> asked;
+  asked.TakeAll(asked_);
+  const std::vector<Outcome> outcomes = connection_->session().outcomes();
+  for (size_t position = 0; position < outcomes.size() && !asked.empty(); ++position) {
+    // One that has gone meanwhile leaves a gap: its address is not the next one's.
+    if (asked.front()->address() == envelope_.recipients[position].address) {
+      asked.PopFront()->OnPrimarySaid(VerdictOf(outcomes[position]));
+    }
+  }
+}
+
+void Verifier::AnswerAll(PrimaryVerdict verdict) {
+  List<RecipientQuestion> all;
+  all.TakeAll(asked_);
+  while (RecipientQuestion* question = waiting_.PopFront()) {
+    all.PushBack(question);
+  }
+  while (RecipientQuestion* question = all.PopFront()) {
+    question->OnPrimarySaid(verdict);
+  }
+}
+
+void Verifier::OnOutboundContentWanted(OutboundConnection&) {
+  UNREACHABLE();  // no message is sent
+}
+
+void Verifier::OnOutboundClosed(OutboundConnection& connection) {
+  is_closed_ = true;
+  const bool was_asking = is_asking_;
+  if (was_asking) {
+    TakeOutcomes();  // what was said before it ended counts
+  }
+  if (!connection.greeted() && !is_stopped_) {
+    home_.OnVerifierFailed(connection);
+    AnswerAll(PrimaryVerdict::kNone);
+    return;
+  }
+  if (was_asking) {
+    AnswerAll(PrimaryVerdict::kNone);  // not again and again to one that hangs up on it
+  }
+  Continue();  // others came while it said QUIT
+}
+
+}  // namespace backstay

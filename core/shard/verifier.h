@@ -1,0 +1,82 @@
+// core/shard/verifier.h -- asks a primary whom it takes: MAIL FROM:<>, RCPT, no DATA.
+//
+// Questions that come together go in one transaction. What the primary says of the null
+// reverse-path is no verdict on anybody, nor is a 4xx, nor a refusal for reasons of policy.
+//
+// Life:     Ask() connects when it must; an idle connection says QUIT by itself. Each question is
+//           answered once, in a later turn, unless it unlinks itself.
+// Owns:     one connection.
+// Turn:     events come from Io::Turn or the wheel.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/list.h"
+#include "core/shard/outbound.h"
+
+namespace backstay {
+
+enum class PrimaryVerdict : uint8_t { kTaken, kRefused, kNone };
+
+// Embedded in whoever asks. Unlinks itself when it dies; a question that is under way is then
+// answered to nobody.
+class RecipientQuestion : public ListNode {
+ public:
+  virtual std::string_view address() const = 0;
+  virtual void OnPrimarySaid(PrimaryVerdict verdict) = 0;
+
+ protected:
+  ~RecipientQuestion() = default;
+};
+
+// What a verifier asks of its route.
+class VerifierHome {
+ public:
+  // Null: there is none to connect to now.
+  virtual const SocketAddress* VerifierAddress() = 0;
+  virtual const std::string& VerifierHostname() = 0;
+  virtual void OnVerifierGreeted() = 0;
+  // It never got so far.
+  virtual void OnVerifierFailed(const OutboundConnection& connection) = 0;
+
+ protected:
+  ~VerifierHome() = default;
+};
+
+class Verifier : private OutboundEvents {
+ public:
+  Verifier(Io& io, TimerWheel& wheel, List<Stream>& outbox, VerifierHome& home);
+  ~Verifier();
+
+  void Ask(RecipientQuestion& question);
+  // Whatever is asked has no answer.
+  void Stop();
+  bool idle() const { return connection_ == nullptr || is_closed_; }
+
+ private:
+  void OnOutboundReady(OutboundConnection& connection) override;
+  void OnOutboundContentWanted(OutboundConnection& connection) override;
+  void OnOutboundClosed(OutboundConnection& connection) override;
+  void Continue();
+  void StartTransaction();
+  void Connect();
+  void TakeOutcomes();
+  void AnswerAll(PrimaryVerdict verdict);
+
+  Io& io_;
+  TimerWheel& wheel_;
+  List<Stream>& outbox_;
+  VerifierHome& home_;
+  List<RecipientQuestion> waiting_;
+  List<RecipientQuestion> asked_;  // in the transaction, in its order; some may be gone
+  Envelope envelope_;
+  bool is_asking_ = false;
+  bool is_stopped_ = false;
+  bool is_closed_ = false;
+  std::unique_ptr<OutboundConnection> connection_;
+  std::unique_ptr<OutboundConnection> previous_;  // destroyed later than from its own last event
+};
+
+}  // namespace backstay
