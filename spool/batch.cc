@@ -115,6 +115,18 @@ void Batch::NoteMoved(MessageRef home, uint32_t payload_bytes, uint32_t payload_
   segment_->footer_reserve += kFooterMovedBytes;
 }
 
+void Batch::NoteReport(const ReportOf& report_of) {
+  Message& message = messages_.back();
+  message.reported = report_of.message;
+  message.first_reported = static_cast<uint32_t>(reported_.size());
+  message.reported_count = static_cast<uint32_t>(report_of.recipients.size());
+  reported_.insert(reported_.end(), report_of.recipients.begin(), report_of.recipients.end());
+}
+
+std::span<const uint32_t> Batch::Reported(const Message& message) const {
+  return std::span(reported_).subspan(message.first_reported, message.reported_count);
+}
+
 MovedMessage Batch::Moved(const Message& message) const {
   const std::span<const DomainId> recipients = Recipients(message);
   const std::span<const PartEntry> parts = Parts(message);
@@ -159,6 +171,7 @@ void Batch::Reset() {
   messages_.clear();
   recipients_.clear();
   parts_.clear();
+  reported_.clear();
   ASSERT(outcomes_.empty());
 }
 

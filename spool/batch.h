@@ -53,6 +53,10 @@ class Batch {
     uint32_t payload_bytes = 0;
     uint32_t payload_crc = 0;
 
+    MessageRef reported;  // of a report: what it is about
+    uint32_t first_reported = 0;
+    uint32_t reported_count = 0;
+
     bool is_moved() const { return home.segment != 0; }
   };
   struct CommitFields {
@@ -84,6 +88,8 @@ class Batch {
                   uint64_t payload_bytes);
   // That message was moved to here.
   void NoteMoved(MessageRef home, uint32_t payload_bytes, uint32_t payload_crc);
+  // That message ends the debts of another.
+  void NoteReport(const ReportOf& report_of);
   // Appends the commit record and zeros up to the next block.
   void Close(const CommitFields& fields, uint64_t sequence);
   void Reset();
@@ -103,6 +109,7 @@ class Batch {
   std::span<const DomainId> Recipients(const Message& message) const;
   std::span<const PartEntry> Parts(const Message& message) const;
   MovedMessage Moved(const Message& message) const;
+  std::span<const uint32_t> Reported(const Message& message) const;
   OutcomeQueue& outcomes() { return outcomes_; }
   // Tells the waiter of one message, if it still waits.
   void Tell(uint32_t message, CommitResult result);
@@ -121,6 +128,7 @@ class Batch {
   std::vector<Message> messages_;
   std::vector<DomainId> recipients_;
   std::vector<PartEntry> parts_;
+  std::vector<uint32_t> reported_;
   OutcomeQueue outcomes_;  // what the outcome records of this batch hold
 };
 

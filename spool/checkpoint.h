@@ -21,7 +21,8 @@
 
 namespace backstay {
 
-// The last deferral note of each live recipient that has one.
+// The last deferral note of each live recipient that has one; of one that is dsn pending why it
+// failed.
 using NoteKey = std::pair<MessageRef, uint32_t>;
 using NoteMap = std::map<NoteKey, std::string>;
 

@@ -105,6 +105,13 @@ void CheckpointCover::NoteMoved(MessageRef home, const std::vector<RecipientStat
   }
 }
 
+void CheckpointCover::NoteReported(MessageRef message, uint32_t recipient) {
+  const auto found = missing_.find(message.segment);
+  if (found != missing_.end()) {
+    found->second.known.insert({message.block, recipient});
+  }
+}
+
 std::vector<uint32_t> CheckpointCover::Lost() const {
   std::vector<uint32_t> lost;
   for (const auto& [number, missing] : missing_) {

@@ -56,6 +56,8 @@ class CheckpointCover {
   void NoteSettle(const OutcomeEntry& entry);
   // A moved message was found, with these recipients.
   void NoteMoved(MessageRef home, const std::vector<RecipientState>& states);
+  // A debt of it has ended with a report.
+  void NoteReported(MessageRef message, uint32_t recipient);
   // Of those that are missing: not all who were owed have been settled since, or were moved.
   std::vector<uint32_t> Lost() const;
 

@@ -121,7 +121,8 @@ struct MessageFixed {
   uint32_t content_bytes = 0;
   int64_t arrival_spool = 0;
   int64_t arrival_wall = 0;
-  uint64_t epoch = 0;
+  uint32_t reported_segment = 0;  // of a report: the home of the message it is about; else 0
+  uint32_t reported_block = 0;
   uint32_t home_segment = 0;  // of a moved message: where it was stored first; else 0
   uint32_t home_block = 0;
   uint16_t flags = 0;

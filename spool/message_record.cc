@@ -40,6 +40,23 @@ bool DecodeStates(Cursor& cursor, DecodedMessage& message) {
   return cursor.ok();
 }
 
+bool DecodeReported(Cursor& cursor, DecodedMessage& message) {
+  const Bytes count = cursor.Take(sizeof(uint32_t));
+  if (!cursor.ok()) {
+    return false;
+  }
+  const auto recipients = LoadLittle<uint32_t>(count.data());
+  const Bytes table = cursor.Take(sizeof(uint32_t) * uint64_t{recipients});
+  if (!cursor.ok()) {
+    return false;
+  }
+  message.reported.resize(recipients);
+  if (!table.empty()) {
+    std::memcpy(message.reported.data(), table.data(), table.size());
+  }
+  return true;
+}
+
 bool DecodeTables(Cursor& cursor, DecodedMessage& message) {
   const MessageFixed& fixed = message.fixed;
   for (uint32_t i = 0; i < fixed.domains && cursor.ok(); ++i) {
@@ -66,7 +83,8 @@ bool DecodeTables(Cursor& cursor, DecodedMessage& message) {
       return false;
     }
   }
-  return !message.is_moved() || DecodeStates(cursor, message);
+  return (!message.is_moved() || DecodeStates(cursor, message)) &&
+         (!message.is_report() || DecodeReported(cursor, message));
 }
 
 }  // namespace
@@ -77,7 +95,9 @@ uint64_t MetaBytes(const MessageMeta& meta) {
     bytes += 2 + domain.size();
   }
   return bytes + 2 * meta.recipient_domains.size() + sizeof(PartEntry) * meta.parts.size() +
-         meta.states.size();
+         meta.states.size() +
+         (meta.report_of.has_value() ? sizeof(uint32_t) * (1 + meta.report_of->recipients.size())
+                                     : 0);
 }
 
 uint64_t MessagePayloadBytes(const MessageMeta& meta) {
@@ -98,6 +118,9 @@ void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload) {
   fixed.arrival_wall = meta.arrival_wall.nanoseconds();
   fixed.home_segment = meta.home.segment;
   fixed.home_block = meta.home.block;
+  const MessageRef reported = meta.report_of.has_value() ? meta.report_of->message : MessageRef();
+  fixed.reported_segment = reported.segment;
+  fixed.reported_block = reported.block;
   fixed.flags = meta.flags;
   fixed.domains = static_cast<uint32_t>(meta.domains.size());
   fixed.recipients = static_cast<uint32_t>(meta.recipient_domains.size());
@@ -124,6 +147,14 @@ void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload) {
   for (const RecipientState state : meta.states) {
     *at++ = static_cast<uint8_t>(state);
   }
+  if (meta.report_of.has_value()) {
+    StoreLittle(at, static_cast<uint32_t>(meta.report_of->recipients.size()));
+    at += sizeof(uint32_t);
+    for (const uint32_t recipient : meta.report_of->recipients) {
+      StoreLittle(at, recipient);
+      at += sizeof(uint32_t);
+    }
+  }
   ASSERT(at == payload.data() + meta_bytes);
 }
 
@@ -145,6 +176,7 @@ bool DecodeMessage(Bytes payload, DecodedMessage& message) {
   message.recipient_domains.clear();
   message.parts.clear();
   message.states.clear();
+  message.reported.clear();
   Cursor cursor(payload);
   const Bytes fixed = cursor.Take(sizeof(MessageFixed));
   if (!cursor.ok()) {

@@ -30,6 +30,7 @@ struct MessageMeta {
   // Of a message that is written again elsewhere; segment 0: it is new.
   MessageRef home;
   std::span<const RecipientState> states;
+  std::optional<ReportOf> report_of;
 };
 
 uint64_t MetaBytes(const MessageMeta& meta);
@@ -44,6 +45,7 @@ struct DecodedMessage {
   std::vector<uint16_t> recipient_domains;
   std::vector<PartEntry> parts;
   std::vector<RecipientState> states;  // of each recipient, when the message was moved
+  std::vector<uint32_t> reported;      // recipients of reported_message() whose debts end with it
   Bytes envelope;
   Bytes prefix;
   Bytes content;
@@ -51,6 +53,8 @@ struct DecodedMessage {
   uint64_t AllContentBytes() const;  // prefix and parts included
   bool is_moved() const { return fixed.home_segment != 0; }
   MessageRef home() const { return {fixed.home_segment, fixed.home_block}; }
+  bool is_report() const { return fixed.reported_segment != 0; }
+  MessageRef reported_message() const { return {fixed.reported_segment, fixed.reported_block}; }
   uint32_t ArrivalSeconds() const;
 };
 

@@ -22,6 +22,9 @@ MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHead
       index_.Pin(message.parts[i]);
     }
     index_.Add(segment, block, message.ArrivalSeconds(), moved_.recipients, message.parts, bytes);
+    if (message.is_report() && !cover_.Covers(place.segment)) {
+      EndDebts(message);
+    }
     return place;
   }
   moved_.home = message.home();
@@ -31,6 +34,17 @@ MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHead
   moved_.bytes = bytes;
   AddMoved(moved_, message.states);
   return moved_.home;
+}
+
+// It was owed a report, and this is the report.
+void MessageReplay::EndDebts(const DecodedMessage& report) {
+  const MessageRef message = report.reported_message();
+  for (const uint32_t recipient : report.reported) {
+    cover_.NoteReported(message, recipient);
+    if (index_.IsPending(message, recipient)) {
+      index_.Settle(message, recipient, SettleKind::kDelivered, 0);
+    }
+  }
 }
 
 void MessageReplay::AddMoved(const MovedMessage& moved, const std::vector<RecipientState>& states) {

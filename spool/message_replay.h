@@ -31,6 +31,7 @@ class MessageReplay {
  private:
   // `states`: what its record says of each recipient.
   void AddMoved(const MovedMessage& moved, const std::vector<RecipientState>& states);
+  void EndDebts(const DecodedMessage& report);
   bool HasFiles(MessageRef message) const;
   Segment& GoneSegment(uint32_t number);
 

@@ -149,6 +149,7 @@ bool MessageWriter::Impl::AppendMessage() {
     meta.home = description.moved->home;
     meta.states = description.moved->states;
   }
+  meta.report_of = description.report_of;
   const uint64_t payload_bytes = MessagePayloadBytes(meta);
   if (payload_bytes > kPayloadBytesMax || !spool_.commit().gathering().HasRoom(payload_bytes)) {
     MARK("envelope too large for the segment");
@@ -186,6 +187,9 @@ void MessageWriter::Impl::WriteMessage(const MessageDescription& description,
                                 payload_bytes);
   if (meta.home.segment != 0) {
     commit.gathering().NoteMoved(meta.home, static_cast<uint32_t>(payload_bytes), crc);
+  }
+  if (meta.report_of.has_value()) {
+    commit.gathering().NoteReport(*meta.report_of);
   }
   parts_.clear();  // the pins go with the message
   DropAll();

@@ -34,8 +34,12 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
     default:
       return false;
   }
-  notes_.erase({message, entry.recipient});
   index_.Settle(message, entry.recipient, static_cast<SettleKind>(code), 0);
+  if (code == OutcomeCode::kFailed) {
+    notes_[{message, entry.recipient}] = std::string(AsText(detail));
+  } else {
+    notes_.erase({message, entry.recipient});
+  }
   return true;
 }
 
@@ -70,7 +74,8 @@ void Replay::Discard(MessageRef message, uint32_t recipient) {
 
 void Replay::DropStaleNotes() {
   std::erase_if(notes_, [this](const auto& entry) {
-    return !index_.IsLive(entry.first.first, entry.first.second);
+    const auto& [message, recipient] = entry.first;
+    return !index_.IsLive(message, recipient) && !index_.IsPending(message, recipient);
   });
 }
 

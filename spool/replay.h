@@ -33,7 +33,7 @@ class Replay {
   bool ApplyMark(MessageRef message, Bytes detail);
 
   Index& index_;
-  NoteMap notes_;  // the last of each live recipient
+  NoteMap notes_;  // the last of each live recipient; of a pending one why it failed
   RuleBook rules_;
 };
 

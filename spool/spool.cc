@@ -66,6 +66,12 @@ bool Spool::IsLive(MessageRef message, uint32_t recipient) const {
 uint32_t Spool::Recipients(MessageRef message) const {
   return impl_->index().Recipients(message);
 }
+bool Spool::IsPending(MessageRef message, uint32_t recipient) const {
+  return impl_->index().IsPending(message, recipient);
+}
+Bytes Spool::FailureOf(MessageRef message, uint32_t recipient) const {
+  return impl_->NoteOf(message, recipient);
+}
 bool Spool::IsOwed(MessageRef message) const {
   return impl_->index().IsOwed(message);
 }

@@ -82,6 +82,12 @@ struct MovedFrom {
   std::span<const RecipientState> states;  // of each recipient
 };
 
+// A message that is the report of a failure: with it the debts end, in one record.
+struct ReportOf {
+  MessageRef message;
+  std::span<const uint32_t> recipients;  // dsn pending
+};
+
 // What the owner of a finished message tells the spool when its record is built.
 struct MessageDescription {
   Bytes envelope;                               // opaque
@@ -91,6 +97,7 @@ struct MessageDescription {
   WallTime arrival_wall;
   uint16_t flags = 0;  // opaque, see MessageFlags of core/shard
   std::optional<MovedFrom> moved = std::nullopt;
+  std::optional<ReportOf> report_of = std::nullopt;
 };
 
 // A message on its way into the log; embedded in the transaction that received it.
@@ -140,6 +147,8 @@ class SpoolEvents {
   // Recovery found the last deferral note of a live recipient.
   virtual void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
                                    Bytes note) = 0;
+  // Recovery found a recipient that is dsn pending.
+  virtual void OnRecoveredFailure(MessageRef message) = 0;
   // SettlesDecided() has grown.
   virtual void OnSettlesDecided() = 0;
 
@@ -208,10 +217,13 @@ class Spool {
   // Messages with a live recipient of the domain, and about their bytes.
   uint64_t LiveMessages(DomainId domain) const;
   uint64_t LiveBytes(DomainId domain) const;
-  SpoolTime Arrival(MessageRef message) const;                // to the second
-  bool IsLive(MessageRef message, uint32_t recipient) const;  // neither settled nor dsn pending
-  bool IsOwed(MessageRef message) const;                      // a recipient is live or dsn pending
-  uint32_t Recipients(MessageRef message) const;              // settled ones included
+  SpoolTime Arrival(MessageRef message) const;                   // to the second
+  bool IsLive(MessageRef message, uint32_t recipient) const;     // neither settled nor dsn pending
+  bool IsPending(MessageRef message, uint32_t recipient) const;  // a DSN is owed
+  // The detail of the settle that made it so.
+  Bytes FailureOf(MessageRef message, uint32_t recipient) const;
+  bool IsOwed(MessageRef message) const;          // a recipient is live or dsn pending
+  uint32_t Recipients(MessageRef message) const;  // settled ones included
   DomainId DomainOf(MessageRef message, uint32_t recipient) const;
   QueueId Id(MessageRef message) const;
 

@@ -158,7 +158,11 @@ void Spool::Impl::PublishRecovered() {
   }
   for (const auto& [key, note] : recovery->replay().notes()) {
     const DomainId domain = index_.DomainOf(key.first, key.second);
-    events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
+    if (index_.IsLive(key.first, key.second)) {
+      events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
+    } else {
+      events_.OnRecoveredFailure(key.first);
+    }
   }
   LogInfo("spool shard={} queue complete: messages={} recipients={} segments={} scanned={}",
           options_.shard, index_.messages_owed(), index_.recipients_live(), segments_.size(),
@@ -266,65 +270,6 @@ bool Spool::Impl::MakeRoom(uint64_t payload_bytes) {
     return false;
   }
   return commit_.MakeRoom(payload_bytes);
-}
-
-// ---- what a batch became ----
-
-void Spool::Impl::OnBatchStored(Batch& batch) {
-  if (batch.empty()) {
-    staging_.GiveBackMemory();  // the log pauses
-  }
-  Segment& segment = *batch.segment();
-  for (const Batch::Message& message : batch.messages()) {
-    if (message.is_moved()) {
-      index_.Move(batch.Moved(message), commit_.outcomes_queued());
-      segment.moved_here.push_back(message.home);
-      continue;
-    }
-    index_.Add(segment, message.block, message.arrival_seconds, batch.Recipients(message),
-               batch.Parts(message), message.bytes);
-    ++messages_appended_;
-  }
-  events_.OnSettlesDecided();
-  for (uint32_t i = 0; i < batch.messages().size(); ++i) {
-    const uint32_t block = batch.messages()[i].block;
-    batch.Tell(i, CommitResult::kStored);
-    if (batch.messages()[i].is_moved()) {
-      continue;
-    }
-    const std::optional<uint32_t> number = segment.index.Find(block);
-    ASSERT(number.has_value());
-    for (const DomainId domain : index_.LiveDomains(segment, *number)) {
-      events_.OnLiveMessage(domain, {segment.number(), block});
-    }
-  }
-}
-
-void Spool::Impl::OnSegmentAbandoned(Segment& segment) {
-  closing_failures_ += phase_ == Phase::kClosing ? 1 : 0;
-  if (segment.holds_nothing_good()) {
-    reclaim_.NoteEmptySegment();
-  }
-  if (segment.readers == 0) {
-    io_.Close(segment.file);
-    segment.file = Fd();
-  }
-}
-
-void Spool::Impl::OnRecordsLost(const Segment& segment, uint64_t from) {
-  staging_.LoseParts(segment.number(), from);
-}
-
-void Spool::Impl::OnBatchFailed(Batch& batch, CommitResult result) {
-  for (const Batch::Message& message : batch.messages()) {
-    for (const PartEntry& part : batch.Parts(message)) {
-      index_.Unpin(part, commit_.outcomes_queued());
-    }
-  }
-  for (uint32_t i = 0; i < batch.messages().size(); ++i) {
-    batch.Tell(i, result);
-  }
-  events_.OnSettlesDecided();
 }
 
 // ---- intake ----

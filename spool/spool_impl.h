@@ -55,6 +55,7 @@ class Spool::Impl final : private CommitEvents,
   bool idle() const { return phase_ == Phase::kClosed || phase_ == Phase::kNew; }
   SpoolTime Clock() const;
   void Settle(MessageRef message, std::span<const RecipientSettle> outcomes);
+  Bytes NoteOf(MessageRef message, uint32_t recipient) const;
   uint64_t SettlesQueued() const { return commit_.outcomes_queued(); }
   uint64_t SettlesDecided() const;
   void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
@@ -112,6 +113,7 @@ class Spool::Impl final : private CommitEvents,
     return commit_.idle() && !roll_.busy() && !reclaim_.busy() && !keeper_.busy() &&
            !read_damage_.busy() && !evacuation_.busy() && !IsRecovering();
   }
+  void EndDebts(Batch& batch, const Batch::Message& message);
   void BecomeReady();
   bool IsRecovering() const { return recovery_ != nullptr; }
   void StartRecovery();
@@ -152,7 +154,9 @@ class Spool::Impl final : private CommitEvents,
   Sweep sweep_;
   RuleBook rules_;
   MessageRef run_start_;  // nothing of an earlier run lies behind it
-  NoteMap notes_;         // the last deferral note of each live recipient that has one
+  // The last deferral note of each live recipient that has one; of one that is dsn pending why it
+  // failed.
+  NoteMap notes_;
   ReadDamage read_damage_;
   SpaceWatch space_;
   Staging staging_;

@@ -28,8 +28,17 @@ void Spool::Impl::Settle(MessageRef message, std::span<const RecipientSettle> ou
     entry.code = static_cast<uint8_t>(outcome.kind);
     commit_.QueueOutcome(entry, outcome.detail);
     index_.Settle(message, outcome.recipient, outcome.kind, commit_.outcomes_queued());
-    notes_.erase({message, outcome.recipient});
+    if (outcome.kind == SettleKind::kFailed) {
+      notes_[{message, outcome.recipient}] = std::string(AsText(outcome.detail));
+    } else {
+      notes_.erase({message, outcome.recipient});
+    }
   }
+}
+
+Bytes Spool::Impl::NoteOf(MessageRef message, uint32_t recipient) const {
+  const auto found = notes_.find({message, recipient});
+  return found != notes_.end() ? AsBytes(found->second) : Bytes();
 }
 
 void Spool::Impl::Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note) {

@@ -15,8 +15,15 @@ constexpr absl::Duration kLookEvery = absl::Minutes(1);
 
 }  // namespace
 
-Expiry::Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes, EventLog& log)
-    : io_(io), wheel_(wheel), spool_(spool), routes_(routes), log_(log), reader_(spool, *this) {}
+Expiry::Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes, Reporter& reporter,
+               EventLog& log)
+    : io_(io),
+      wheel_(wheel),
+      spool_(spool),
+      routes_(routes),
+      reporter_(reporter),
+      log_(log),
+      reader_(spool, *this) {}
 
 void Expiry::Start() {
   stopped_ = false;
@@ -190,6 +197,9 @@ void Expiry::SettleExpired() {
   if (!settles.empty()) {
     LogExpired(settles);
     spool_.Settle(message, settles);
+    if (kind == SettleKind::kFailed) {
+      reporter_.OnFailed(message);
+    }
     LogIfRemoved(log_, spool_, message);
   }
 }

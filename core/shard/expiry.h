@@ -23,7 +23,8 @@ namespace backstay {
 
 class Expiry : private MessageReaderEvents {
  public:
-  Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes, EventLog& log);
+  Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes, Reporter& reporter,
+         EventLog& log);
 
   void Start();
   // A rule gives mail up: not in a minute but now.
@@ -61,6 +62,7 @@ class Expiry : private MessageReaderEvents {
   TimerWheel& wheel_;
   Spool& spool_;
   RouteTable& routes_;
+  Reporter& reporter_;
   EventLog& log_;
   MessageReader reader_;
   Clock clock_{this};

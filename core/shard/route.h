@@ -28,6 +28,7 @@
 #include "core/shard/inbox.h"
 #include "core/shard/probe.h"
 #include "core/shard/recipient_clerk.h"
+#include "core/shard/reporter.h"
 #include "core/shard/route_queue.h"
 #include "core/shard/snapshot.h"
 #include "core/shard/verifier.h"
@@ -43,6 +44,7 @@ struct ShardParts {
   PostOffice& post;
   EventLog& log;
   RecipientClerk& recipients;
+  Reporter& reporter;
   size_t index;
 };
 

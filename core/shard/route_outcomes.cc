@@ -136,6 +136,9 @@ void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t po
                 outcome.kind == Outcome::Kind::kDelivered);
   }
   parts_.spool.Settle(attempt.message, {&settle, 1});
+  if (settle.kind == SettleKind::kFailed) {
+    parts_.reporter.OnFailed(attempt.message);
+  }
   LogIfRemoved(parts_.log, parts_.spool, attempt.message);
   if (settle.kind == SettleKind::kDelivered) {
     settles_.push_back(parts_.spool.SettlesQueued());

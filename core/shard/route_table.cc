@@ -62,7 +62,12 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
 
 RouteTable::Way RouteTable::Resolve(DomainId domain) {
   Way way;
-  way.plan = snapshot_->FindDomain(parts_.spool.Name(domain));
+  const std::string_view name = parts_.spool.Name(domain);
+  if (name.starts_with(kReportDomain)) {
+    way.plan = snapshot_->reports.has_value() ? &*snapshot_->reports : nullptr;
+  } else {
+    way.plan = snapshot_->FindDomain(name);
+  }
   if (way.plan == nullptr) {
     LogWarning(
         "held: mail for {} is queued, but the domain is not configured (any more); add it again "

@@ -57,9 +57,11 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       intake_shards_(setup.intake_shards),
       admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
       recipients_(io, wheel_, setup.post, setup.index, setup.recipients, *this),
-      routes_({io, wheel_, outbox_, spool_, setup.post, event_log_, recipients_, setup.index},
+      reporter_(io, spool_, snapshot_),
+      routes_({io, wheel_, outbox_, spool_, setup.post, event_log_, recipients_, reporter_,
+               setup.index},
               setup.snapshot),
-      expiry_(io, wheel_, spool_, routes_, event_log_),
+      expiry_(io, wheel_, spool_, routes_, reporter_, event_log_),
       rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_),
       question_clerk_(setup.post, setup.index, spool_, *this) {
   ListenerEvents& events = *this;
@@ -88,6 +90,7 @@ void Shard::Turn() {
   StepHandshakes();           // some of the clients that are between 220 and TLS
   wheel_.Advance(io_.Now());  // idle connections, deadlines, probes, due deferrals
   routes_.Dispatch();         // start attempts, up to each destination's window
+  reporter_.Step();           // the next report to a sender
   spool_.CommitTurn();        // one write and one sync for everything appended meanwhile
   rule_clerk_.Answer();       // orders whose record is on disk
   FlushOutbox();              // one send per stream that has something to say
@@ -101,7 +104,7 @@ Instant Shard::NextWake() const {
   if (routes_.wanting() || !closed_.empty() || !handshakes_.empty()) {
     return io_.Now();
   }
-  const Instant next = std::min(wheel_.NextDue(), spool_.NextDue());
+  const Instant next = std::min({wheel_.NextDue(), spool_.NextDue(), reporter_.NextDue()});
   return post_.waiting(index_) ? std::min(next, io_.Now() + kBacklogRetry) : next;
 }
 
@@ -215,6 +218,7 @@ void Shard::BeginDrain() {
     connection->ShutDown(/*now_too=*/false);
   }
   expiry_.Stop();
+  reporter_.Stop();
   question_clerk_.Stop();
   routes_.Stop(/*now_too=*/false);
   wheel_.Insert(&drain_limit_, io_.Now() + kDrainLimit);
@@ -244,7 +248,7 @@ void Shard::ContinueDrain() {
                   [](const std::unique_ptr<Listener>& listener) { return !listener->closed(); });
   const bool transacting = transactions_free_.size() != transactions_.size();
   if (listening || transacting || !inbound_.empty() || !closed_.empty() || !routes_.idle() ||
-      !expiry_.idle() || !question_clerk_.idle()) {
+      !expiry_.idle() || !reporter_.idle() || !question_clerk_.idle()) {
     return;
   }
   event_log_.Stop();

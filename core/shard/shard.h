@@ -25,6 +25,7 @@
 #include "core/shard/listener.h"
 #include "core/shard/question_clerk.h"
 #include "core/shard/recipient_clerk.h"
+#include "core/shard/reporter.h"
 #include "core/shard/route_table.h"
 #include "core/shard/rule_clerk.h"
 #include "core/shard/snapshot.h"
@@ -90,6 +91,7 @@ class Shard : private SpoolEvents,
   void OnSettlesDecided() override { routes_.OnSettlesDecided(); }
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
                            Bytes note) override;
+  void OnRecoveredFailure(MessageRef message) override { reporter_.OnFailed(message); }
 
   void OnAccepted(Fd socket, uint32_t listener) override;
   void OnInboundLeft() override { admission_.Leave(); }
@@ -145,6 +147,7 @@ class Shard : private SpoolEvents,
   const size_t intake_shards_;
   Admission admission_;
   RecipientClerk recipients_;
+  Reporter reporter_;
   RouteTable routes_;
   Expiry expiry_;
   RuleClerk rule_clerk_;

@@ -41,9 +41,9 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
-DestinationPlan PlanOf(const DomainConfig& domain) {
+DestinationPlan PlanOf(const std::vector<HostPort>& hosts) {
   DestinationPlan plan;
-  for (const HostPort& host : domain.primary) {
+  for (const HostPort& host : hosts) {
     plan.name += fmt::format("{}{}:{}", plan.name.empty() ? "" : ",", host.host, host.port);
     if (host.address.has_value()) {
       plan.addresses.push_back(*host.address);
@@ -95,11 +95,17 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
     ASSIGN_OR_RETURN(DomainPolicy policy, RelayOf(domain));
     const size_t listed = policy.list.size();
     relay.push_back(std::move(policy));
-    snapshot->domains.push_back({domain.name, DestinationIndex(*snapshot, PlanOf(domain)),
+    snapshot->domains.push_back({domain.name, DestinationIndex(*snapshot, PlanOf(domain.primary)),
                                  domain.retry.policy, domain.quota_messages, domain.quota_bytes,
                                  domain.recipients == DomainConfig::Recipients::kVerify,
                                  domain.when_primary_up == DomainConfig::WhenPrimaryUp::kDefer,
                                  domain.store_after, listed});
+  }
+  if (config.dsn.route.has_value() && config.dsn.route->address.has_value()) {
+    snapshot->reports.emplace();
+    snapshot->reports->name = "reports";
+    snapshot->reports->destination = DestinationIndex(*snapshot, PlanOf({*config.dsn.route}));
+    snapshot->reports->retry = RetryPolicy::Default();
   }
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
   std::sort(snapshot->domains.begin(), snapshot->domains.end(),

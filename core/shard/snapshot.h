@@ -49,7 +49,8 @@ struct Snapshot {
   ServerParams server;
   std::unique_ptr<const TlsContext> tls;  // null: STARTTLS is not offered
   std::vector<DestinationPlan> destinations;
-  std::vector<DomainPlan> domains;                 // sorted by name
+  std::vector<DomainPlan> domains;    // sorted by name
+  std::optional<DomainPlan> reports;  // to senders who are none of ours; none: they wait
   absl::TimeZone time_zone = absl::UTCTimeZone();  // of the log's lines that Postfix would write
 
   // Null: not one of ours (any more).

@@ -424,7 +424,9 @@ std::string Dialogue::ConfigText() const {
     } else if (key == "recipients") {
       domain += fmt::format("recipients = \"{}\"\n", value);
     } else if (key == "log") {
-      log = fmt::format("[log]\nformat = \"{}\"\nfile = \"{}\"\n", value, kLogFile);
+      log += fmt::format("[log]\nformat = \"{}\"\nfile = \"{}\"\n", value, kLogFile);
+    } else if (key == "dsn_route") {
+      log += fmt::format("[dsn]\nroute = \"{}\"\n", value);
     } else if (key == "profile") {
       retry += fmt::format("profile = \"{}\"\n", value);
     } else {

@@ -73,12 +73,16 @@ MessageDescription Sent::Describe(const QueueId& queue_id) {
   id = queue_id;
   const auto text = id.ToText();
   prefix = fmt::format("Received: id {}\r\n", std::string_view(text.data(), text.size()));
-  return {AsBytes(envelope),
-          AsBytes(prefix),
-          domain_views,
-          recipient_domains,
-          WallTime::FromNanoseconds(77),
-          5};
+  MessageDescription description{AsBytes(envelope),
+                                 AsBytes(prefix),
+                                 domain_views,
+                                 recipient_domains,
+                                 WallTime::FromNanoseconds(77),
+                                 5};
+  if (reported.has_value()) {
+    description.report_of = ReportOf{*reported, reported_recipients};
+  }
+  return description;
 }
 
 void Sent::OnCommitted(CommitResult outcome, MessageRef place) {
@@ -126,6 +130,7 @@ void SpoolHarness::Crash(CrashMode mode) {
   io.reset();
   live_events.clear();
   deferrals.clear();
+  failures.clear();
 }
 
 bool SpoolHarness::CloseAndWait() {

@@ -27,6 +27,11 @@ class Sent : public MessageSource {
  public:
   Sent(Spool& spool, std::string content, std::vector<std::string> recipients);
   MessageDescription Describe(const QueueId& id) override;
+  // Before it is sent: with it the debts of another message end.
+  void Report(MessageRef message, std::vector<uint32_t> pending) {
+    reported = message;
+    reported_recipients = std::move(pending);
+  }
   void OnCommitted(CommitResult result, MessageRef message) override;
 
   MessageWriter writer;
@@ -36,6 +41,8 @@ class Sent : public MessageSource {
   std::vector<std::string> domains;
   std::vector<std::string_view> domain_views;
   std::vector<uint16_t> recipient_domains;
+  std::optional<MessageRef> reported;
+  std::vector<uint32_t> reported_recipients;
   QueueId id;
   int described = 0;
   int committed = 0;
@@ -105,6 +112,7 @@ class SpoolHarness : public SpoolEvents {
   void OnLiveMessage(DomainId domain, MessageRef message) override;
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
                            Bytes note) override;
+  void OnRecoveredFailure(MessageRef message) override { failures.insert(message); }
 
   World world;
   SpoolOptions options;
@@ -115,6 +123,7 @@ class SpoolHarness : public SpoolEvents {
   absl::Status ready_status;
   std::vector<std::pair<std::string, MessageRef>> live_events;
   std::map<std::pair<MessageRef, uint32_t>, std::string> deferrals;
+  std::set<MessageRef> failures;  // that recovery found
 
  private:
   Host* host_;
