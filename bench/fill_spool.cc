@@ -115,6 +115,7 @@ class Shard final : public SpoolEvents {
   void OnQueueReady() override { is_queue_ready = true; }
   void OnLiveMessage(DomainId, MessageRef) override {}
   void OnRecoveredDeferral(MessageRef, uint32_t, DomainId, Bytes) override {}
+  void OnRecoveredFailure(MessageRef) override {}
   void OnSettlesDecided() override {}
 
   uint64_t left;

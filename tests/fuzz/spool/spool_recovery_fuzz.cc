@@ -145,6 +145,7 @@ class Shard final : public SpoolEvents, public MessageReaderEvents {
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId, Bytes) override {
     ASSERT(spool_->IsLive(message, recipient));
   }
+  void OnRecoveredFailure(MessageRef) override {}
   void OnHead(ReadOutcome outcome) override {
     is_read_ = outcome != ReadOutcome::kOk;
     wants_more_ = !is_read_;
