@@ -87,7 +87,7 @@ void Reporter::OnHead(ReadOutcome outcome) {
   std::optional<Envelope> envelope = outcome == ReadOutcome::kOk
                                          ? DecodeEnvelope(reader_.head().envelope)
                                          : std::optional<Envelope>();
-  if (!envelope.has_value()) {
+  if (!envelope.has_value() || envelope->recipients.size() != spool_.Recipients(message_)) {
     MARK("nobody_to_report_to");
     SettleDebts(SettleKind::kQuarantined, /*only_unwanted=*/false);
     return End();
