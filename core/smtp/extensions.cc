@@ -1,14 +1,13 @@
 // core/smtp/extensions.cc -- keyword=value, one after the other.
 #include "core/smtp/extensions.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <iterator>
 
 #include "core/base/check.h"
+#include "core/base/text.h"
 #include "core/smtp/ascii.h"
 #include "core/smtp/dsn_parameters.h"
 
@@ -146,14 +145,18 @@ ParameterFault TakeRcptParameter(const Parameter& parameter, bool utf8, RcptPara
 }  // namespace
 
 void AppendEhloReply(std::string_view hostname, const EhloOffer& offer, std::string& output) {
-  fmt::format_to(
-      std::back_inserter(output),
-      "250-{}\r\n250-PIPELINING\r\n250-SIZE {}\r\n250-8BITMIME\r\n"
-      "250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250-DSN\r\n250-LIMITS RCPTMAX={}\r\n"
-      "{}{}{}250-VRFY\r\n250 HELP\r\n",
-      hostname, offer.message_bytes_max, offer.recipients_max,
-      offer.starttls ? "250-STARTTLS\r\n" : "", offer.etrn ? "250-ETRN\r\n" : "",
-      offer.xclient ? "250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n" : "");
+  output.append("250-").append(hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
+  AppendNumber(output, offer.message_bytes_max);
+  output.append(
+      "\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250-DSN\r\n"
+      "250-LIMITS RCPTMAX=");
+  AppendNumber(output, offer.recipients_max);
+  output.append("\r\n")
+      .append(offer.starttls ? "250-STARTTLS\r\n" : "")
+      .append(offer.etrn ? "250-ETRN\r\n" : "")
+      .append(offer.xclient ? "250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"
+                            : "")
+      .append("250-VRFY\r\n250 HELP\r\n");
 }
 
 ParameterFault ParseMailParams(std::string_view text, uint64_t message_bytes_max,
