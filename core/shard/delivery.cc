@@ -104,6 +104,13 @@ void Delivery::OnHead(ReadOutcome outcome) {
   if (!connection_.ready()) {  // the primary closed while we read: nothing was tried
     return;                    // OnOutboundClosed gives the attempt back
   }
+  if (!connection_.session().Takes(envelope_)) {
+    MARK("session_of_another_client");
+    reader_.Close();
+    home_.OnNotStarted(TakeAttempt());
+    connection_.Quit();
+    return;
+  }
   in_transaction_ = true;
   content_ended_ = false;
   began_ = io_.Now();

@@ -11,8 +11,10 @@
 // Errors: strict reply parsing with caps (4 KiB a line, 128 lines a reply); everything a primary
 //         does wrong is kFailed or an outcome, never a crash (reliability rows 126-146).
 // XCLIENT: where it is offered, a session is that of the client whose message it carries; it begins
-//         anew when the next message has another client. What is said to such a client is said of
-//         the message: it is an own outcome, even if the connection ends with it.
+//         anew when the next message has another client. Postfix offers it once only, as it asks
+//         whether the client may that it was told of: then Takes() sends other clients' mail
+//         elsewhere. What is said to such a client is said of the message: it is an own outcome,
+//         even if the connection ends with it.
 // See:    RFC 5321 s4.2, s4.5.4.1, RFC 2920 (pipelining), RFC 1870, RFC 2034.
 #pragma once
 
@@ -72,6 +74,9 @@ class ClientSession {
   // As StartTransaction, without a message: the outcomes say who would be taken (kDelivered), and
   // the phase is kReady again behind the last reply to RCPT.
   void StartQuestion(const Envelope& envelope, const std::vector<uint32_t>& indexes);
+  // Whether that message may come next; false: it needs another session, this one is another
+  // client's for good.
+  bool Takes(const Envelope& envelope) const;
   void Consume(Bytes bytes);
   void ConnectionLost();  // closed, reset or timed out
   // Content as stored (CRLF lines, dot-unstuffed), in order, in pieces of any size. Stuffed on the
@@ -121,6 +126,7 @@ class ClientSession {
   void Begin(const Envelope& envelope, const std::vector<uint32_t>& indexes);
   bool BecomesAnother() const;
   bool TellsOrigin() const;
+  std::string OriginOf(const Envelope& envelope) const;
   void SendEnvelope();
   bool RefuseUnsent();
   void RefuseAll(std::string_view enhanced, std::string_view text);
@@ -158,6 +164,7 @@ class ClientSession {
   bool reply_was_begun_ = false;  // bytes of a reply had come before the transaction began
   std::string origin_;            // the XCLIENT command that the session is under; empty: none
   std::string wanted_origin_;     // of the current transaction
+  bool xclient_again_ = true;     // offered by the last EHLO
   bool hello_owed_ = false;       // XCLIENT was taken: the session begins anew
   bool forward_sent_ = false;
   bool mail_sent_ = false;

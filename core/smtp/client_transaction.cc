@@ -67,10 +67,7 @@ void ClientSession::Begin(const Envelope& envelope, const std::vector<uint32_t>&
   mail_taken_ = false;
   recipients_sent_ = 0;
   recipients_answered_ = 0;
-  wanted_origin_ = OriginCommand("XCLIENT", envelope, extensions_.xclient);
-  if (envelope.client_address.empty() && origin_.empty()) {
-    wanted_origin_.clear();  // our own mail, in a session that is nobody's yet
-  }
+  wanted_origin_ = OriginOf(envelope);
   forward_sent_ = false;
   phase_ = Phase::kEnvelope;
   SendEnvelope();
@@ -258,6 +255,16 @@ bool ClientSession::TellsOrigin() const {
   return extensions_.xforward.address && origin_.empty() && !envelope_->client_address.empty();
 }
 
+// The XCLIENT command for it. Our own mail needs none in a session that is nobody's yet.
+std::string ClientSession::OriginOf(const Envelope& envelope) const {
+  const bool ours = envelope.client_address.empty() && origin_.empty();
+  return ours ? std::string() : OriginCommand("XCLIENT", envelope, extensions_.xclient);
+}
+
+bool ClientSession::Takes(const Envelope& envelope) const {
+  return origin_.empty() || xclient_again_ || OriginOf(envelope) == origin_;
+}
+
 void ClientSession::OnXclientReply(const PrimaryReply& reply) {
   if (reply.code == 220) {
     origin_ = wanted_origin_;
@@ -272,10 +279,16 @@ void ClientSession::OnXclientReply(const PrimaryReply& reply) {
     SendCommands();
     return;
   }
+  if (reply.permanent()) {
+    MARK("xclient_only_once");
+    ledger_.DecideRest(OutcomeOf(Kind::kDeferred, /*own=*/false));
+    Ended(Failure::kNone);
+    return;
+  }
   RefusedAsClient();
 }
 
-// The primary may offer other things to another client. That we may say XCLIENT stays.
+// The primary may offer other things to another client. How it can be told of one does not change.
 void ClientSession::OnHelloReply(const PrimaryReply& reply) {
   if (reply.code != 250) {
     RefusedAsClient();
@@ -283,6 +296,7 @@ void ClientSession::OnHelloReply(const PrimaryReply& reply) {
   }
   const OriginOffer xclient = extensions_.xclient;
   extensions_ = ParseEhloReply(reply.lines);
+  xclient_again_ = extensions_.xclient.address;
   extensions_.xclient = xclient;
   hello_owed_ = false;
   SendEnvelope();

@@ -48,9 +48,10 @@ class ScriptedPrimary::Connection : private StreamEvents {
             ? ""
             : line.substr(line.find('<') + 1, line.rfind('>') - line.find('<') - 1);
     if (verb == "EHLO") {
-      Say(owner_.ReplyTo("EHLO", "",
-                         "250-primary.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n"
-                         "250 ENHANCEDSTATUSCODES"));
+      const std::string reply = owner_.ReplyTo("EHLO", "",
+                                               "250-primary.example\r\n250-PIPELINING\r\n"
+                                               "250-8BITMIME\r\n250 ENHANCEDSTATUSCODES");
+      Say(is_told_client_ ? owner_.ReplyTo("EHLO-AGAIN", "", reply) : reply);
     } else if (verb == "MAIL") {
       mail_ = ReceivedMail();
       mail_.reverse_path = path;
@@ -71,6 +72,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
       Say(reply);
     } else if (line.starts_with("XCLIENT ")) {
       mail_ = ReceivedMail();
+      is_told_client_ = true;
       Say(owner_.ReplyTo("XCLIENT", "", "220 primary.example ESMTP"));
     } else if (line.starts_with("XFORWARD ")) {
       Say(owner_.ReplyTo("XFORWARD", "", "250 2.0.0 ok"));
@@ -95,6 +97,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
   Stream stream_;
   std::string input_;
   ReceivedMail mail_;
+  bool is_told_client_ = false;
   bool mail_taken_ = false;
   bool in_data_ = false;
   bool closed_ = false;

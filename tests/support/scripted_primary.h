@@ -29,7 +29,8 @@ class ScriptedPrimary {
   void Up();
   void Down();
   // "RCPT 550 5.1.1 text" for the recipient `only` (empty: all); command "MAIL", "RCPT", "DATA",
-  // "EOD", "EHLO", "BANNER", "XCLIENT", "XFORWARD". ClearReplies() removes every rule.
+  // "EOD", "EHLO", "BANNER", "XCLIENT", "XFORWARD", and "EHLO-AGAIN" for the one behind XCLIENT.
+  // ClearReplies() removes every rule.
   void SetReply(const std::string& command, const std::string& reply, const std::string& only);
   void ClearReplies() { rules_.clear(); }
   void Turn();

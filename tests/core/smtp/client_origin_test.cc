@@ -47,14 +47,13 @@ TEST(ClientOrigin, XclientIsSaidOnceForOneClientAndAgainForAnother) {
   f.Greet({kXclientOffer});
   Start(f, "192.0.2.7");
   f.Say("220 hi");
-  f.Say("250 mx1");
+  f.Say("250-mx1\r\n250 XCLIENT ADDR");
   Finish(f);
   EXPECT_EQ(Start(f, "192.0.2.7"), kMail);
   Finish(f);
-  // The last EHLO did not offer it any more, which says nothing of whether we may.
   EXPECT_EQ(Start(f, "192.0.2.8"), "XCLIENT ADDR=192.0.2.8 NAME=[UNAVAILABLE] HELO=h.org\r\n");
   f.Say("220 hi");
-  f.Say("250 mx1");
+  f.Say("250-mx1\r\n250 XCLIENT ADDR");
   Finish(f);
   // Mail of nobody must not pass for that of the client before.
   EXPECT_TRUE(Start(f, "").starts_with("XCLIENT ADDR=[UNAVAILABLE] "));
@@ -130,9 +129,31 @@ TEST(ClientOrigin, ARefusalOfAnotherClientDoesNotLeaveTheFirstInItsPlace) {
   f.Say("250 mx1");
   Finish(f);
   Start(f, "192.0.2.8");
-  f.Say("550 5.7.1 not that one");
+  f.Say("550 5.7.0 insufficient authorization");
   EXPECT_EQ(f.session.phase(), Phase::kFailed);
-  EXPECT_EQ(f.outcome(0).kind, Kind::kFailed);
+  EXPECT_EQ(f.session.failure(), Failure::kNone);
+  // At once, in another session.
+  EXPECT_EQ(f.outcome(0).kind, Kind::kDeferred);
+  EXPECT_FALSE(f.outcome(0).own);
+}
+
+TEST(ClientOrigin, ASessionMayBeOneClientsForGood) {
+  for (const bool again : {false, true}) {
+    ClientFixture f;
+    f.Greet({kXclientOffer});
+    Start(f, "192.0.2.7");
+    f.Say("220 hi");
+    f.Say(again ? "250-mx1\r\n250 XCLIENT NAME ADDR HELO" : "250 mx1");
+    Finish(f);
+    EXPECT_TRUE(f.session.Takes(f.envelope));
+    f.envelope.client_address = "192.0.2.8";
+    EXPECT_EQ(f.session.Takes(f.envelope), again);
+    f.envelope.client_address = "";
+    EXPECT_EQ(f.session.Takes(f.envelope), again);
+  }
+  ClientFixture f;
+  f.Greet({});
+  EXPECT_TRUE(f.session.Takes(f.envelope));
 }
 
 TEST(ClientOrigin, AConnectionLostOverXclientIsTheMessagesOwn) {

@@ -28,7 +28,9 @@ std::string Encoded(uint32_t point) {
 TEST(Utf8, EveryScalarValueAndNoOther) {
   for (uint32_t point = 0; point < 0x111000; ++point) {
     const bool is_scalar = (point < 0xd800 || point > 0xdfff) && point <= 0x10ffff;
-    ASSERT_EQ(IsUtf8("a" + Encoded(point) + "b"), is_scalar) << std::hex << point;
+    if (IsUtf8("a" + Encoded(point) + "b") != is_scalar) {  // a million of ASSERT_EQ takes seconds
+      FAIL() << std::hex << point;
+    }
   }
 }
 
