@@ -115,6 +115,7 @@ class InboundConnection final : public ListNode,
   void OnUncongested();
   void OnRecipientJudged(const Reply& reply);
   void OnIdle();
+  bool IsProgress(size_t taken);
 
   void Pump();
   void SayGoodbye();
@@ -142,6 +143,7 @@ class InboundConnection final : public ListNode,
   Transaction* transaction_ = nullptr;
   Instant last_progress_;
   uint32_t listener_ = 0;
+  uint32_t content_bytes_ = 0;  // since the last progress
   bool admitted_ = false;
   bool greeting_sent_ = false;
   bool handshake_owed_ = false;  // OnHandshake
