@@ -3,7 +3,8 @@
 //
 // Nobody waits for the log. Lines gather while others are written; when there is no more room they
 // are counted, and the log says how many when it goes again. A log that cannot be opened or written
-// is tried again each second. Shards write whole lines to one file that each has opened itself.
+// is tried again each second. Shards write whole lines to one file that each has opened itself; a
+// named pipe may mix those of several, standard error does not.
 //
 // Life:     UseSnapshot() opens; again: opens anew, for a file that was rotated away. Stop() writes
 //           what is there, or gives it up after a second; then idle().

@@ -15,6 +15,10 @@ namespace {
 // it had on its way, short enough for a client that means to stay.
 constexpr absl::Duration kGoodbyeMax = absl::Seconds(2);
 
+// In each idle timeout; 110 bytes a second with five minutes. A message that is shorter has one
+// idle timeout in all.
+constexpr uint32_t kContentBytesMin = 32 * 1024;
+
 // From the 220 to the end of the handshake: a few round trips, however bad the line is.
 constexpr absl::Duration kHandshakeMax = absl::Seconds(30);
 
@@ -133,7 +137,6 @@ size_t InboundConnection::OnStreamBytes(Bytes bytes) {
       return given;
     }
   }
-  last_progress_ = io_.Now();
   if (!greeting_sent_) {
     MARK("early_talker");
     session_.TalkedTooEarly();
@@ -148,8 +151,25 @@ size_t InboundConnection::OnStreamBytes(Bytes bytes) {
     return 0;
   }
   const size_t taken = session_.Consume(bytes);
+  if (IsProgress(taken)) {
+    last_progress_ = io_.Now();
+  }
   Pump();
   return closing_ ? bytes.size() : taken;
+}
+
+// A byte now and then keeps nobody's place: what counts is a whole command, or content at a pace.
+bool InboundConnection::IsProgress(size_t taken) {
+  if (!session_.in_data()) {
+    content_bytes_ = 0;
+    return !session_.has_partial_line();
+  }
+  content_bytes_ += static_cast<uint32_t>(taken);
+  if (content_bytes_ < kContentBytesMin) {
+    return false;
+  }
+  content_bytes_ = 0;
+  return true;
 }
 
 // Moves replies to the stream, but only when the last ones are with the kernel: what a client does
@@ -412,6 +432,7 @@ void InboundConnection::OnTransactionStored(CommitResult result, std::string_vie
 
 void InboundConnection::OnUncongested() {
   if (!closing_) {
+    last_progress_ = io_.Now();  // it was not the client that was slow
     stream_.Resume();
   }
 }

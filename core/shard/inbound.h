@@ -144,6 +144,7 @@ class InboundConnection final : public ListNode,
   void OnUncongested();
   void OnRecipientJudged(const Reply& reply);
   void OnIdle();
+  bool IsProgress(size_t taken);
 
   void Welcome();
   void TakeProxyHeader(Bytes& bytes);
@@ -179,9 +180,10 @@ class InboundConnection final : public ListNode,
   Transaction* transaction_ = nullptr;
   Instant last_progress_;
   uint32_t listener_ = 0;
-  bool entered_ = false;     // OnInboundLeft is owed
-  bool identified_ = false;  // Forget(client_) is owed
-  bool admitted_ = false;    // was greeted; the log has a line of its end, too
+  uint32_t content_bytes_ = 0;  // since the last progress
+  bool entered_ = false;        // OnInboundLeft is owed
+  bool identified_ = false;     // Forget(client_) is owed
+  bool admitted_ = false;       // was greeted; the log has a line of its end, too
   bool greeting_sent_ = false;
   bool handshake_owed_ = false;  // OnHandshake
   bool closing_ = false;

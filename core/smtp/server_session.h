@@ -154,6 +154,7 @@ class ServerSession {
   bool in_data() const;         // between 354 and the end of data
   bool awaiting_finish() const { return phase_ == Phase::kAwaitingFinish; }  // FinishData owed
   bool awaiting_rcpt() const { return phase_ == Phase::kAwaitingRcpt; }      // FinishRcpt owed
+  bool has_partial_line() const { return !line_.empty(); }                   // a command began
   bool extended() const { return hello_ == Hello::kExtended; }               // greeted with EHLO
   std::string_view helo() const { return helo_; }  // argument of EHLO/HELO; empty before
 
