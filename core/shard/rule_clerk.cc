@@ -34,8 +34,8 @@ void RuleClerk::Take(const RuleOrder& order) {
 }
 
 void RuleClerk::AnswerLast(const RuleOrder& order) {
-  RuleAnswer answer{order.number, shard_};
-  answer.last = &spool_.LastRule();
+  const RuleAnswer answer{order.number, shard_};
+  order.last[shard_] = spool_.LastRule();
   post_.Post(shard_, post_.desk(), {.kind = ShardMessage::Kind::kRuleAnswer, .answer = answer});
 }
 

@@ -21,7 +21,8 @@ void RuleDesk::Start() {
 }
 
 void RuleDesk::Give(RuleTask task, Rule rule, const std::vector<size_t>& shards) {
-  order_ = std::make_unique<const RuleOrder>(RuleOrder{++orders_, task, std::move(rule)});
+  order_ = std::make_unique<const RuleOrder>(
+      RuleOrder{++orders_, task, std::move(rule), std::vector<Rule>(post_.shards())});
   answers_.assign(post_.shards(), RuleAnswer{});
   for (const size_t shard : shards) {
     answers_[shard].reset();
@@ -82,24 +83,22 @@ void RuleDesk::OnAnswer(const RuleAnswer& answer) {
 }
 
 void RuleDesk::Complete() {
-  const Rule* newest = nullptr;
-  for (const auto& answer : answers_) {
-    if (newest == nullptr || answer->last->epoch > newest->epoch) {
-      newest = answer->last;
-    }
-  }
+  const std::vector<Rule>& last = order_->last;
+  const Rule newest = *std::max_element(
+      last.begin(), last.end(),
+      [](const Rule& left, const Rule& right) { return left.epoch < right.epoch; });
   phase_ = Phase::kReady;
-  epoch_ = newest->epoch;
+  epoch_ = newest.epoch;
   std::vector<size_t> behind;
-  for (const auto& answer : answers_) {
-    if (answer->last->epoch < epoch_) {
-      behind.push_back(answer->shard);
+  for (size_t shard = 0; shard < last.size(); ++shard) {
+    if (last[shard].epoch < epoch_) {
+      behind.push_back(shard);
     }
   }
   if (!behind.empty()) {
     LogInfo("rule {} was not complete: given to {} shards", epoch_, behind.size());
     phase_ = Phase::kCompleting;
-    Give(RuleTask::kComplete, Rule(*newest), behind);
+    Give(RuleTask::kComplete, newest, behind);
   }
 }
 

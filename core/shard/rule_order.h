@@ -1,10 +1,11 @@
 // core/shard/rule_order.h -- what the desk asks of every shard, and what each answers.
 //
-// Values; they travel through the inbox.
+// Answers are values and travel through the inbox; an order is the desk's until it is answered.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "spool/rule.h"
 
@@ -21,6 +22,9 @@ struct RuleOrder {
   uint64_t number = 0;  // of the order; answers name it
   RuleTask task = RuleTask::kAskLast;
   Rule rule;
+  // kAskLast: room for the last rule of each shard, which writes it before it answers. A shard may
+  // end before the answer is read.
+  mutable std::vector<Rule> last;
 };
 
 enum class RuleResult : uint8_t {
@@ -33,7 +37,6 @@ struct RuleAnswer {
   size_t shard = 0;
   RuleResult result = RuleResult::kDone;
   uint64_t recipients = 0;
-  const Rule* last = nullptr;  // kAskLast: the shard's, until it gets another
 };
 
 }  // namespace backstay

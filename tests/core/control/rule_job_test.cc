@@ -36,7 +36,6 @@ class RuleJobTest : public testing::Test {
         given_.push_back(*message.order);
         RuleAnswer answer{message.order->number, shard, RuleResult::kDone, each};
         answer.result = shard + 1 == kShards ? of_last : RuleResult::kDone;
-        answer.last = &none_;
         post_.Post(shard, post_.desk(),
                    {.kind = ShardMessage::Kind::kRuleAnswer, .answer = answer});
       });
@@ -48,7 +47,6 @@ class RuleJobTest : public testing::Test {
   RuleDesk desk_{post_};
   NoReload reload_;
   AdminShared shared_{desk_, reload_, nullptr, std::nullopt};
-  const Rule none_;
   std::vector<RuleOrder> given_;
   std::vector<std::string> log_;
   std::string out_;

@@ -38,7 +38,7 @@ class RuleDeskTest : public testing::Test {
     Drain();
     ASSERT_FALSE(orders[shard].empty());
     RuleAnswer answer{orders[shard].back()->number, shard, result, recipients};
-    answer.last = &last[shard];
+    orders[shard].back()->last[shard] = last[shard];
     post.Post(shard, post.desk(), {.kind = ShardMessage::Kind::kRuleAnswer, .answer = answer});
     desk.Poll();
   }
