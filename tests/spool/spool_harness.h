@@ -28,8 +28,8 @@ class Sent : public MessageSource {
   Sent(Spool& spool, std::string content, std::vector<std::string> recipients);
   MessageDescription Describe(const QueueId& id) override;
   // Before it is sent: with it the debts of another message end.
-  void Report(MessageRef message, std::vector<uint32_t> pending) {
-    reported = message;
+  void Report(MessageRef about, std::vector<uint32_t> pending) {
+    reported = about;
     reported_recipients = std::move(pending);
   }
   void OnCommitted(CommitResult result, MessageRef message) override;

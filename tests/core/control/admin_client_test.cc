@@ -71,7 +71,7 @@ class AdminClientTest : public testing::Test {
         ShardMessage reply{.kind = ShardMessage::Kind::kAnswered, .question = message.question};
         if (message.kind == ShardMessage::Kind::kRule) {
           reply = {.kind = ShardMessage::Kind::kRuleAnswer};
-          reply.answer = {message.order->number, shard, RuleResult::kDone, 1, &none_};
+          reply.answer = {message.order->number, shard, RuleResult::kDone, 1};
           epochs_ = message.order->rule.epoch;
         }
         post_.Post(shard, post_.desk(), reply);
@@ -86,7 +86,6 @@ class AdminClientTest : public testing::Test {
   RuleDesk desk_{post_};
   NoReload reload_;
   AdminShared shared_{desk_, reload_, nullptr, std::nullopt};
-  const Rule none_;
   uint64_t epochs_ = 0;
   std::unique_ptr<AdminClient> client_;
 };
