@@ -92,8 +92,11 @@ class RuleBookTest : public testing::Test {
     story += fmt::format(" verb={} message={}", static_cast<int>(rule.verb), place);
     book.ApplyToMessage(rule, Place(place));
     for (auto& of : models) {
-      // Which words the spool lets through: a release of what is not held is none.
-      of[place].is_held = of[place].is_held || rule.verb == RuleVerb::kRelease;
+      // The spool lets a release through when it is held in some domain; then it counts in all.
+      if (rule.verb == RuleVerb::kRelease) {
+        of[place].is_held = true;
+        of[place].is_expired = false;
+      }
       of[place].Apply(rule);
       of[place].has_own = true;
     }
