@@ -98,7 +98,7 @@ bool Evacuation::busy() const {
 }
 
 Instant Evacuation::NextDue() const {
-  return segment_ != 0 ? Instant::Max() : look_at_;  // what is under way wakes us itself
+  return segment_ != 0 || busy() ? Instant::Max() : look_at_;  // what is under way wakes us
 }
 
 // ---- which segment ----

@@ -381,7 +381,7 @@ Instant Spool::Impl::NextDue() const {
   if (IntakeState() == CommitResult::kNoSpace) {
     due = std::min(due, io_.Now() + kRollRetry);
   }
-  if (works) {
+  if (works && !segments_.has_gap()) {
     due = std::min(due, evacuation_.NextDue());
   }
   const bool can_close = phase_ == Phase::kClosing && is_quiet();

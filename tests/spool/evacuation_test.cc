@@ -229,6 +229,26 @@ TEST_F(EvacuationTest, AReaderKeepsWhatItReads) {
   EXPECT_FALSE(harness_.disk().Exists(SpoolHarness::SegmentPath(message.segment)));
 }
 
+// In a run that could not read all nothing is emptied, and nothing is due for that.
+TEST_F(EvacuationTest, RestsWhenTheStartCouldNotReadAll) {
+  harness_.Start();
+  harness_.SendAndWait(TestContent(1, 5_KiB));
+  GoRound(harness_, 70);
+  harness_.Crash(CrashMode::kNothingUnsynced);
+  harness_.DeleteCheckpoints();
+  harness_.world.FailDiskOperation(3, IoError::kDevice, true, IoVerb::kRead);
+  harness_.Start();
+  harness_.world.StopFaults();
+  harness_.Idle(absl::Seconds(10));
+  uint64_t due_now = 0;
+  for (int turn = 0; turn < 200; ++turn) {
+    harness_.Turn();
+    due_now += harness_.spool->NextDue() <= harness_.io->Now() ? 1 : 0;
+  }
+  EXPECT_LT(due_now, 20U);
+  EXPECT_EQ(harness_.spool->Stats().messages_moved, 0U);
+}
+
 // One power cut after another while segments are being emptied.
 TEST_F(EvacuationTest, ACrashAtAnyMomentLeavesOneMessage) {
   uint64_t moved = 0;
