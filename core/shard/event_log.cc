@@ -27,7 +27,11 @@ size_t LinesOf(std::string_view text) {
 }  // namespace
 
 EventLog::EventLog(Io& io, TimerWheel& wheel, Fd standard_error, size_t shard, size_t shards)
-    : io_(io), wheel_(wheel), standard_error_(standard_error), shard_(shard), shards_(shards) {}
+    : io_(io), wheel_(wheel), standard_error_(standard_error), shard_(shard), shards_(shards) {
+  // What gathers until it is written, and a line more: no growing on the way of a message.
+  gathering_.reserve(2 * kWriteBytesMin);
+  writing_.reserve(2 * kWriteBytesMin);
+}
 
 EventLog::~EventLog() {
   wheel_.Cancel(&clock_);
