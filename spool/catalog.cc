@@ -242,6 +242,13 @@ void Catalog::LeaveAlone(LeftAlone kind, std::string_view why) {
   Next();
 }
 
+const CatalogEntry* Catalog::Find(uint32_t segment) const {
+  const auto at = std::lower_bound(
+      entries_.begin(), entries_.end(), segment,
+      [](const CatalogEntry& entry, uint32_t number) { return entry.number < number; });
+  return at != entries_.end() && at->number == segment ? &*at : nullptr;
+}
+
 bool Catalog::IsLeftAlone(uint32_t segment) const {
   return std::any_of(left_alone_.begin(), left_alone_.end(), [&](const LeftAloneFile& file) {
     return file.name == NameOfSegment(segment).data();

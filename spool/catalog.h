@@ -68,6 +68,7 @@ class Catalog final : public RangeReadEvents {
   // By number; files that are left alone are not in it.
   std::vector<CatalogEntry>& entries() { return entries_; }
   const std::vector<CatalogEntry>& entries() const { return entries_; }
+  const CatalogEntry* Find(uint32_t segment) const;
   // Of checkpoint files, ascending.
   const std::vector<uint32_t>& checkpoints() const { return checkpoints_; }
   // Of files that an earlier run kept to be segments again.

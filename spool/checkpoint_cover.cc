@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/base/mark.h"
+
 namespace backstay {
 namespace {
 
@@ -42,23 +44,26 @@ bool CheckpointCover::Apply(Segment& segment, Index& index) const {
   return true;
 }
 
-std::optional<RuleBook> CheckpointCover::Rules(Index& index) const {
-  if (!checkpoint_.has_value()) {
-    return RuleBook();
+RuleBook CheckpointCover::Begin(const Catalog& catalog, Index& index) {
+  std::optional<RuleBook> rules;
+  if (checkpoint_.has_value() && Fits(catalog)) {
+    rules = RuleBook::Decode(checkpoint_->rules,
+                             [&index](std::string_view name) { return index.Intern(name); });
   }
-  return RuleBook::Decode(checkpoint_->rules,
-                          [&index](std::string_view name) { return index.Intern(name); });
+  if (checkpoint_.has_value() && !rules.has_value()) {
+    MARK("checkpoint does not fit");
+    checkpoint_.reset();
+  }
+  FindMissing(catalog);
+  return std::move(rules).value_or(RuleBook());
 }
 
 void CheckpointCover::FindMissing(const Catalog& catalog) {
-  const std::vector<CatalogEntry>& entries = catalog.entries();
-  if (!checkpoint_.has_value() || entries.empty()) {
+  if (!checkpoint_.has_value() || catalog.entries().empty()) {
     return;
   }
   const auto is_missing = [&](uint32_t number) {
-    return !catalog.IsLeftAlone(number) &&
-           std::none_of(entries.begin(), entries.end(),
-                        [&](const CatalogEntry& entry) { return entry.number == number; });
+    return catalog.Find(number) == nullptr && !catalog.IsLeftAlone(number);
   };
   for (const Checkpoint::SegmentState& state : checkpoint_->segments) {
     const uint64_t owed = state.live.Count() + state.pending.Count();
@@ -76,7 +81,6 @@ void CheckpointCover::FindMissing(const Catalog& catalog) {
 }
 
 void CheckpointCover::NoteSettle(const OutcomeEntry& entry) {
-  const auto found = missing_.find(entry.segment);
   switch (static_cast<OutcomeCode>(entry.code)) {
     case OutcomeCode::kDeferred:
     case OutcomeCode::kMark:
@@ -89,23 +93,19 @@ void CheckpointCover::NoteSettle(const OutcomeEntry& entry) {
     case OutcomeCode::kFailed:
     case OutcomeCode::kDiscarded:
     case OutcomeCode::kQuarantined:
-      if (found != missing_.end()) {
-        found->second.known.insert({entry.block, entry.recipient});
-      }
-      return;
+      return NoteEnded({entry.segment, entry.block}, entry.recipient);
   }
 }
 
 void CheckpointCover::NoteMoved(MessageRef home, const std::vector<RecipientState>& states) {
-  const auto found = missing_.find(home.segment);
-  for (uint32_t i = 0; i < states.size() && found != missing_.end(); ++i) {
+  for (uint32_t i = 0; i < states.size(); ++i) {
     if (IsOwedState(states[i])) {
-      found->second.known.insert({home.block, i});
+      NoteEnded(home, i);
     }
   }
 }
 
-void CheckpointCover::NoteReported(MessageRef message, uint32_t recipient) {
+void CheckpointCover::NoteEnded(MessageRef message, uint32_t recipient) {
   const auto found = missing_.find(message.segment);
   if (found != missing_.end()) {
     found->second.known.insert({message.block, recipient});

@@ -32,16 +32,14 @@ class CheckpointCover {
   bool MayLackBetween(uint32_t last, uint32_t next) const {
     return last + 1 < next && Covers(last + 1);
   }
-  // Every file that it covers is the one that it knew: outcomes in another would be missed.
-  bool Fits(const Catalog& catalog) const;
+  // Once, before the segments are read. Returns every rule that was in force when it was taken. A
+  // checkpoint that does not fit to the files is forgotten.
+  RuleBook Begin(const Catalog& catalog, Index& index);
   // Marks who is owed in a segment whose messages are known, and pins their parts.
   bool Apply(Segment& segment, Index& index) const;
   NoteMap TakeNotes() {
     return checkpoint_.has_value() ? std::move(checkpoint_->notes) : NoteMap();
   }
-  // Every rule in force when it was taken; nothing: not what RuleBook::Encode gives.
-  std::optional<RuleBook> Rules(Index& index) const;
-  void Forget() { checkpoint_.reset(); }
 
   // The message was moved and is owed: the state of each recipient; null: it is not known so.
   const std::vector<RecipientState>* MovedStates(MessageRef home) const {
@@ -50,18 +48,21 @@ class CheckpointCover {
     return moved != nullptr ? &moved->states : nullptr;
   }
 
-  // Segments that went back when the last of their mail was settled, or that were lost.
-  void FindMissing(const Catalog& catalog);
   // Told behind what is covered.
   void NoteSettle(const OutcomeEntry& entry);
   // A moved message was found, with these recipients.
   void NoteMoved(MessageRef home, const std::vector<RecipientState>& states);
-  // A debt of it has ended with a report.
-  void NoteReported(MessageRef message, uint32_t recipient);
+  // This recipient is not looked for there any more.
+  void NoteEnded(MessageRef message, uint32_t recipient);
   // Of those that are missing: not all who were owed have been settled since, or were moved.
   std::vector<uint32_t> Lost() const;
 
  private:
+  // Every file that it covers is the one that it knew: outcomes in another would be missed.
+  bool Fits(const Catalog& catalog) const;
+  // Segments that went back when the last of their mail was settled, or that were lost.
+  void FindMissing(const Catalog& catalog);
+
   struct Missing {
     uint64_t owed = 0;                              // recipients
     std::set<std::pair<uint32_t, uint32_t>> known;  // block and recipient: settled, or moved

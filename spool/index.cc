@@ -25,6 +25,14 @@ DomainId Index::Intern(std::string_view domain) {
   return id;
 }
 
+std::vector<DomainId> Index::Intern(const std::vector<std::string>& domains) {
+  std::vector<DomainId> ids;
+  for (const std::string& domain : domains) {
+    ids.push_back(Intern(domain));
+  }
+  return ids;
+}
+
 std::string_view Index::Name(DomainId domain) const {
   return At(domain).name;
 }

@@ -23,6 +23,7 @@ class Index {
   Index& operator=(const Index&) = delete;
 
   DomainId Intern(std::string_view domain);
+  std::vector<DomainId> Intern(const std::vector<std::string>& domains);
   std::string_view Name(DomainId domain) const;
 
   // A durable message. Its parts are pinned already; the index gives the pins back when the last

@@ -2,6 +2,7 @@
 #include "spool/message_record.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/base/check.h"
 #include "spool/record.h"
@@ -159,11 +160,7 @@ void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload) {
 }
 
 uint64_t DecodedMessage::AllContentBytes() const {
-  uint64_t bytes = prefix.size() + content.size();
-  for (const PartEntry& part : parts) {
-    bytes += part.bytes;
-  }
-  return bytes;
+  return prefix.size() + content.size() + BytesOf(parts);
 }
 
 uint32_t DecodedMessage::ArrivalSeconds() const {
@@ -196,12 +193,13 @@ bool DecodeMessage(Bytes payload, DecodedMessage& message) {
   return cursor.ok() && cursor.left() == 0 && is_split_well;
 }
 
+uint64_t BytesOf(std::span<const PartEntry> parts) {
+  return std::accumulate(parts.begin(), parts.end(), uint64_t{0},
+                         [](uint64_t sum, const PartEntry& part) { return sum + part.bytes; });
+}
+
 uint64_t BytesWithParts(uint64_t payload_bytes, std::span<const PartEntry> parts) {
-  uint64_t bytes = payload_bytes;
-  for (const PartEntry& part : parts) {
-    bytes += part.bytes;
-  }
-  return bytes;
+  return payload_bytes + BytesOf(parts);
 }
 
 }  // namespace backstay

@@ -61,6 +61,7 @@ struct DecodedMessage {
 // Fills `message`, keeping the capacity of its vectors. False: not a message payload.
 bool DecodeMessage(Bytes payload, DecodedMessage& message);
 
+uint64_t BytesOf(std::span<const PartEntry> parts);
 // What a message takes on disk, frames aside.
 uint64_t BytesWithParts(uint64_t payload_bytes, std::span<const PartEntry> parts);
 

@@ -40,7 +40,7 @@ MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHead
 void MessageReplay::EndDebts(const DecodedMessage& report) {
   const MessageRef message = report.reported_message();
   for (const uint32_t recipient : report.reported) {
-    cover_.NoteReported(message, recipient);
+    cover_.NoteEnded(message, recipient);
     if (index_.IsPending(message, recipient)) {
       index_.Settle(message, recipient, SettleKind::kDelivered, 0);
     }

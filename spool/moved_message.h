@@ -6,19 +6,11 @@
 // See: FORMAT.md 2 "moved".
 #pragma once
 
-#include <numeric>
-#include <span>
 #include <vector>
 
-#include "spool/format.h"
-#include "spool/spool.h"
+#include "spool/message_record.h"
 
 namespace backstay {
-
-inline uint64_t BytesOf(std::span<const PartEntry> parts) {
-  return std::accumulate(parts.begin(), parts.end(), uint64_t{0},
-                         [](uint64_t sum, const PartEntry& part) { return sum + part.bytes; });
-}
 
 struct MovedMessage {
   MessageRef home;

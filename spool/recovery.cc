@@ -55,15 +55,8 @@ void Recovery::Start(std::optional<Checkpoint> checkpoint) {
     segments_.NoteUnreadable(number);
   }
   cover_ = CheckpointCover(std::move(checkpoint));
-  std::optional<RuleBook> rules = cover_.Rules(index_);
-  if (!rules.has_value() || !cover_.Fits(catalog_)) {
-    MARK("checkpoint does not fit");
-    cover_.Forget();
-    rules = RuleBook();
-  }
-  cover_.FindMissing(catalog_);
+  replay_.rules() = cover_.Begin(catalog_, index_);
   replay_.notes() = cover_.TakeNotes();
-  replay_.rules() = *std::move(rules);
   NextSegment();
 }
 
@@ -200,10 +193,7 @@ void Recovery::CheckPrevious(const CatalogEntry& entry) {
       std::binary_search(with_commit_.begin(), with_commit_.end(), *previous)) {
     return;
   }
-  const std::vector<CatalogEntry>& entries = catalog_.entries();
-  const bool is_there = std::any_of(entries.begin(), entries.end(), [&](const CatalogEntry& other) {
-    return other.number == *previous;
-  });
+  const bool is_there = catalog_.Find(*previous) != nullptr;
   if (!is_there && cover_.Covers(*previous)) {
     return;  // given back, or lost: the checkpoint tells
   }

@@ -48,11 +48,7 @@ bool Replay::ApplyRule(MessageRef cut, Bytes detail) {
   if (!rule.has_value()) {
     return false;
   }
-  std::vector<DomainId> domains;
-  for (const std::string& domain : rule->domains) {
-    domains.push_back(index_.Intern(domain));
-  }
-  rules_.Apply(*rule, cut, domains);
+  rules_.Apply(*rule, cut, index_.Intern(rule->domains));
   return true;
 }
 

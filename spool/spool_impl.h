@@ -65,7 +65,7 @@ class Spool::Impl final : private CommitEvents,
   uint64_t CountInMessage(const Rule& rule, MessageRef message) const;
   std::optional<MessageRef> NextExpired(std::optional<MessageRef> after) const;
   uint64_t CountRule(const Rule& rule) {
-    return CountMatches(rule.verb, Frontier(), DomainsOf(rule));
+    return CountMatches(rule.verb, Frontier(), index_.Intern(rule.domains));
   }
   const RuleBook& rules() const { return rules_; }
   MessageRef run_start() const { return run_start_; }
@@ -126,7 +126,6 @@ class Spool::Impl final : private CommitEvents,
   void TellUncongested();
   void TryToClose();
   void SweepStep();
-  std::vector<DomainId> DomainsOf(const Rule& rule);
   uint64_t CountMatches(RuleVerb verb, MessageRef cut, std::span<const DomainId> domains) const;
   template <typename Take>
   void ForEachOwnRecipient(std::span<const DomainId> domains, MessageRef before, Take take) const;

@@ -12,6 +12,15 @@ static_assert(kRuleBytesMax <= kDetailBytesMax);
 // Well under a millisecond of a turn.
 constexpr uint32_t kSweptPerTurnMax = 4096;
 
+OutcomeEntry EntryOf(MessageRef place, OutcomeCode code, uint32_t recipient = 0) {
+  OutcomeEntry entry;
+  entry.segment = place.segment;
+  entry.block = place.block;
+  entry.recipient = recipient;
+  entry.code = static_cast<uint8_t>(code);
+  return entry;
+}
+
 }  // namespace
 
 SpoolTime Spool::Impl::Clock() const {
@@ -21,12 +30,9 @@ SpoolTime Spool::Impl::Clock() const {
 void Spool::Impl::Settle(MessageRef message, std::span<const RecipientSettle> outcomes) {
   for (const RecipientSettle& outcome : outcomes) {
     ASSERT(outcome.detail.size() <= kDetailBytesMax);
-    OutcomeEntry entry;
-    entry.segment = message.segment;
-    entry.block = message.block;
-    entry.recipient = outcome.recipient;
-    entry.code = static_cast<uint8_t>(outcome.kind);
-    commit_.QueueOutcome(entry, outcome.detail);
+    commit_.QueueOutcome(
+        EntryOf(message, static_cast<OutcomeCode>(outcome.kind), outcome.recipient),
+        outcome.detail);
     index_.Settle(message, outcome.recipient, outcome.kind, commit_.outcomes_queued());
     if (outcome.kind == SettleKind::kFailed) {
       notes_[{message, outcome.recipient}] = std::string(AsText(outcome.detail));
@@ -45,12 +51,7 @@ void Spool::Impl::Defer(MessageRef message, uint32_t recipient, DomainId domain,
   ASSERT(note.size() <= kDetailBytesMax);
   ASSERT(index_.IsLive(message, recipient));
   ASSERT(index_.DomainOf(message, recipient) == domain);
-  OutcomeEntry entry;
-  entry.segment = message.segment;
-  entry.block = message.block;
-  entry.recipient = recipient;
-  entry.code = static_cast<uint8_t>(OutcomeCode::kDeferred);
-  commit_.QueueOutcome(entry, note);
+  commit_.QueueOutcome(EntryOf(message, OutcomeCode::kDeferred, recipient), note);
   notes_[{message, recipient}] = std::string(AsText(note));
 }
 
@@ -82,32 +83,20 @@ void Spool::Impl::ForEachOwnRecipient(std::span<const DomainId> domains, Message
 uint64_t Spool::Impl::ApplyRule(const Rule& rule, std::optional<MessageRef> cut) {
   ASSERT(!IsRecovering());
   ASSERT(RuleBytes(rule) <= kRuleBytesMax);
-  const std::vector<DomainId> domains = DomainsOf(rule);
+  const std::vector<DomainId> domains = index_.Intern(rule.domains);
   const MessageRef here = cut.value_or(Frontier());
   const uint64_t matched = CountMatches(rule.verb, here, domains);
   Rule stamped = rule;
   stamped.at = Clock();
-  OutcomeEntry entry;
-  entry.segment = here.segment;
-  entry.block = here.block;
-  entry.code = static_cast<uint8_t>(OutcomeCode::kRule);
   // A release speaks for each message that is held, whoever held it.
   const std::vector<MessageRef> own =
       rule.verb == RuleVerb::kRelease ? HeldByOwn(domains, here) : std::vector<MessageRef>();
-  commit_.QueueOutcome(entry, EncodeRule(stamped));
+  commit_.QueueOutcome(EntryOf(here, OutcomeCode::kRule), EncodeRule(stamped));
   rules_.Apply(stamped, here, domains);
   for (const MessageRef message : own) {
     ApplyToMessage(rule, message);
   }
   return matched;
-}
-
-std::vector<DomainId> Spool::Impl::DomainsOf(const Rule& rule) {
-  std::vector<DomainId> domains;
-  for (const std::string& domain : rule.domains) {
-    domains.push_back(index_.Intern(domain));
-  }
-  return domains;
 }
 
 // Behind what is acknowledged or on its way to the disk. What gathers was promised to nobody and
@@ -193,11 +182,7 @@ std::optional<uint64_t> Spool::Impl::ApplyToMessage(const Rule& rule, MessageRef
     return std::nullopt;
   }
   Rule stamped{rule.verb, rule.keeps_age, 0, Clock(), {}};
-  OutcomeEntry entry;
-  entry.segment = message.segment;
-  entry.block = message.block;
-  entry.code = static_cast<uint8_t>(OutcomeCode::kMark);
-  commit_.QueueOutcome(entry, EncodeRule(stamped));
+  commit_.QueueOutcome(EntryOf(message, OutcomeCode::kMark), EncodeRule(stamped));
   rules_.ApplyToMessage(stamped, message);
   return count;
 }

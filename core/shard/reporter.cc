@@ -9,6 +9,8 @@
 #include "core/base/mark.h"
 #include "core/queue/deferral_table.h"
 #include "core/shard/message_flags.h"
+#include "core/smtp/ascii.h"
+#include "core/smtp/reply_parser.h"
 #include "core/smtp/trace_fields.h"
 
 namespace backstay {
@@ -21,16 +23,6 @@ constexpr size_t kHeaderBytesMax = 64 * 1024;
 // RFC 3461 s4.1: without NOTIFY a failure is told.
 bool WantsFailures(const Recipient& recipient) {
   return recipient.notify == 0 || (recipient.notify & Notify::kFailure) != 0;
-}
-
-// "5.1.1 no such user": the text of a note begins with the enhanced code, if there was one.
-std::string_view EnhancedOf(std::string_view text) {
-  const std::string_view word = text.substr(0, text.find(' '));
-  const bool is_code = word.size() >= 5 && word[1] == '.' && word.find('.', 2) != word.npos &&
-                       (word[0] == '4' || word[0] == '5') &&
-                       std::all_of(word.begin(), word.end(),
-                                   [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
-  return is_code ? word : std::string_view();
 }
 
 bool HasDotLines(std::string_view text) {
@@ -159,8 +151,8 @@ void Reporter::Build() {
     ReportedRecipient told;
     told.recipient = &envelope_.recipients[recipients_[i]];
     told.code = failures[i].code;
-    told.enhanced = EnhancedOf(text);
-    told.text = text.substr(std::min(text.size(), told.enhanced.size() + !told.enhanced.empty()));
+    told.enhanced = LeadingEnhancedCode(text);
+    told.text = Trimmed(text.substr(told.enhanced.size()));
     report.recipients.push_back(told);
   }
   const std::string text = BuildReport(report);
@@ -168,9 +160,7 @@ void Reporter::Build() {
                                      (HasDotLines(text) ? MessageFlags::kDotLines : 0));
   own_envelope_.Clear();
   own_envelope_.AddRecipient().address = envelope_.reverse_path;
-  const bool is_8bit =
-      std::any_of(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) >= 128; });
-  own_envelope_.body = is_8bit ? BodyType::k8BitMime : BodyType::k7Bit;
+  own_envelope_.body = IsAscii(text) ? BodyType::k7Bit : BodyType::k8BitMime;
   own_envelope_.smtputf8 = envelope_.smtputf8;
   phase_ = Phase::kStoring;
   writer_.Append(AsBytes(text));

@@ -22,6 +22,15 @@ constexpr bool IsPrintable(char c) {
   return c >= ' ' && c <= '~';
 }
 
+constexpr bool IsAscii(std::string_view text) {
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) >= 0x80) {
+      return false;
+    }
+  }
+  return true;
+}
+
 constexpr char ToLower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }

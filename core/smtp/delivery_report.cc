@@ -14,11 +14,6 @@ namespace {
 
 constexpr size_t kRecipientsInWords = 20;
 
-bool IsAscii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<uint8_t>(c) < 128; });
-}
-
 // Of all that fails, delays or was relayed, the gravest word.
 ReportAction WorstOf(const DeliveryReport& report) {
   ReportAction worst = ReportAction::kRelayed;

@@ -92,10 +92,7 @@ void ShardFiles::ReopenAroundCache(CatalogEntry& entry) {
 }
 
 const CatalogEntry* ShardFiles::Find(uint32_t segment) const {
-  const auto at = std::lower_bound(
-      entries().begin(), entries().end(), segment,
-      [](const CatalogEntry& entry, uint32_t number) { return entry.number < number; });
-  return at != entries().end() && at->number == segment ? &*at : nullptr;
+  return catalog_.Find(segment);
 }
 
 uint64_t ShardFiles::DataEnd(const CatalogEntry& entry) const {

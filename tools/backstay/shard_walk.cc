@@ -75,13 +75,7 @@ void ShardWalk::Run() {
 // Segments that are gone may have held the settles of others: then only a checkpoint has them.
 void ShardWalk::UseCheckpoint() {
   cover_ = CheckpointCover(files_.ReadCheckpoint());
-  std::optional<RuleBook> rules = cover_.Rules(index_);
-  if (!rules.has_value() || !cover_.Fits(files_.catalog())) {
-    cover_.Forget();
-    return;
-  }
-  cover_.FindMissing(files_.catalog());
-  replay_.rules() = *std::move(rules);
+  replay_.rules() = cover_.Begin(files_.catalog(), index_);
 }
 
 void ShardWalk::TellLeftAlone() {
