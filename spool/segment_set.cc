@@ -16,7 +16,7 @@ constexpr std::string_view kSparePrefix = "spare-";
 
 SegmentName NameOf(std::string_view prefix, uint32_t number) {
   std::string text(prefix);
-  AppendNumber(text, number, 8, 16);
+  AppendNumber(text, number, 8, '0', 16);
   SegmentName name{};
   ASSERT(text.size() < name.size());
   std::copy(text.begin(), text.end(), name.begin());

@@ -9,12 +9,13 @@
 
 namespace backstay {
 
-// With zeros before it up to `digits` characters.
-inline void AppendNumber(std::string& output, uint64_t number, size_t digits = 1, int base = 10) {
+// Filled up to `digits` characters.
+inline void AppendNumber(std::string& output, uint64_t number, size_t digits = 1, char pad = '0',
+                         int base = 10) {
   char text[64];
   const char* end = std::to_chars(text, text + sizeof(text), number, base).ptr;
   const auto bytes = static_cast<size_t>(end - text);
-  output.append(bytes < digits ? digits - bytes : 0, '0');
+  output.append(bytes < digits ? digits - bytes : 0, pad);
   output.append(text, bytes);
 }
 

@@ -2,46 +2,13 @@
 #include "core/event/event_text.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 
 #include "core/base/check.h"
+#include "core/base/text.h"
+#include "core/smtp/utf8.h"
 
 namespace backstay {
 namespace {
-
-// Bytes of the UTF-8 sequence at the beginning of `text`; 0: there is none (RFC 3629 s4: no
-// overlong forms, no surrogates, nothing beyond U+10FFFF).
-size_t Utf8Bytes(std::string_view text) {
-  const auto byte = [text](size_t at) {
-    return at < text.size() ? static_cast<uint8_t>(text[at]) : uint8_t{0};
-  };
-  const auto continues = [&](size_t from, size_t to) {
-    for (size_t at = from; at < to; ++at) {
-      if ((byte(at) & 0xc0) != 0x80) {
-        return size_t{0};
-      }
-    }
-    return to;
-  };
-  const uint8_t first = byte(0);
-  const uint8_t second = byte(1);
-  if (first < 0x80) {
-    return 1;
-  }
-  if (first >= 0xc2 && first <= 0xdf) {
-    return continues(1, 2);
-  }
-  if (first >= 0xe0 && first <= 0xef) {
-    const bool bad = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f);
-    return bad ? 0 : continues(1, 3);
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const bool bad = (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
-    return bad ? 0 : continues(1, 4);
-  }
-  return 0;
-}
 
 constexpr bool IsPlain(char character) {
   return character >= ' ' && character < 0x7f && character != '"' && character != '\\';
@@ -55,26 +22,11 @@ void AppendEscape(uint8_t byte, std::string& out) {
 
 }  // namespace
 
-void AppendNumber(uint64_t number, std::string& out) {
-  std::array<char, 20> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-  out.append(digits.data(), end);
-}
-
-void AppendPadded(uint64_t number, size_t digits, char pad, std::string& out) {
-  size_t wide = 1;
-  for (uint64_t rest = number; rest >= 10; rest /= 10) {
-    ++wide;
-  }
-  out.append(digits > wide ? digits - wide : 0, pad);
-  AppendNumber(number, out);
-}
-
 void AppendSeconds(absl::Duration duration, size_t decimals, std::string& out) {
   ASSERT(decimals <= 3);
   auto thousandths =
       static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Milliseconds(duration), 0));
-  AppendNumber(thousandths / 1000, out);
+  AppendNumber(out, thousandths / 1000);
   if (decimals == 0) {
     return;
   }
@@ -83,7 +35,7 @@ void AppendSeconds(absl::Duration duration, size_t decimals, std::string& out) {
     thousandths /= 10;
   }
   out.push_back('.');
-  AppendPadded(thousandths, decimals, '0', out);
+  AppendNumber(out, thousandths, decimals);
 }
 
 void AppendJsonText(std::string_view text, std::string& out) {

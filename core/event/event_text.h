@@ -1,4 +1,4 @@
-// core/event/event_text.h -- numbers and foreign text into a line of the log. Nothing allocates but
+// core/event/event_text.h -- times and foreign text into a line of the log. Nothing allocates but
 // `out`.
 #pragma once
 
@@ -10,9 +10,6 @@
 
 namespace backstay {
 
-void AppendNumber(uint64_t number, std::string& out);
-// At least `digits` wide.
-void AppendPadded(uint64_t number, size_t digits, char pad, std::string& out);
 // "12.345", rounded down; zero for negative ones. At most three decimals.
 void AppendSeconds(absl::Duration duration, size_t decimals, std::string& out);
 // The inside of a JSON string, whatever the bytes are: what is not UTF-8 becomes U+FFFD, byte by

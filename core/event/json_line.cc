@@ -2,6 +2,7 @@
 #include "core/event/json_line.h"
 
 #include "core/base/check.h"
+#include "core/base/text.h"
 #include "core/event/event_text.h"
 
 namespace backstay {
@@ -61,7 +62,7 @@ class Members {
   }
   void Number(std::string_view name, uint64_t value) {
     Name(name);
-    AppendNumber(value, out_);
+    AppendNumber(out_, value);
   }
 
  private:
@@ -91,7 +92,7 @@ void AppendRecipients(const Event& event, Members& members, std::string& out) {
 // "250 2.1.5 Ok", or the text alone.
 void AppendReplyText(const Reply& reply, std::string& out) {
   if (reply.code != 0) {
-    AppendNumber(static_cast<uint64_t>(reply.code), out);
+    AppendNumber(out, static_cast<uint64_t>(reply.code));
     out.push_back(' ');
   }
   if (!reply.enhanced.empty()) {
@@ -106,7 +107,7 @@ void AppendAttempt(const Event& event, Members& members, std::string& out) {
     const bool is_v6 = event.relay.find(':') != std::string_view::npos;
     members.Name("relay");
     out.append(is_v6 ? "\"[" : "\"").append(event.relay).append(is_v6 ? "]:" : ":");
-    AppendNumber(event.relay_port, out);
+    AppendNumber(out, event.relay_port);
     out.push_back('"');
   }
   members.Name("delay");

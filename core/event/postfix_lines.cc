@@ -2,6 +2,7 @@
 #include "core/event/postfix_lines.h"
 
 #include "core/base/check.h"
+#include "core/base/text.h"
 #include "core/event/event_text.h"
 
 namespace backstay {
@@ -19,7 +20,7 @@ class Lines {
   void Begin(std::string_view program) {
     time_.Append(event_.time, out_);
     out_.append(" ").append(host_).append(" postfix/").append(program).append("[");
-    AppendNumber(event_.connection, out_);
+    AppendNumber(out_, event_.connection);
     out_.append("]: ");
   }
   void BeginOfMessage(std::string_view program) {
@@ -101,7 +102,7 @@ void Lines::Session(std::string_view what) {
 
 void Lines::ReplyText() {
   if (event_.reply.code != 0) {
-    AppendNumber(static_cast<uint64_t>(event_.reply.code), out_);
+    AppendNumber(out_, static_cast<uint64_t>(event_.reply.code));
     out_.push_back(' ');
   }
   if (!event_.reply.enhanced.empty()) {
@@ -126,8 +127,10 @@ void Lines::Rejected() {
   out_.append("NOQUEUE: reject: ").append(event_.command).append(" from ");
   Client();
   out_.append(": ");
-  AppendNumber(static_cast<uint64_t>(event_.reply.code), out_);
-  out_.append(" ").append(event_.reply.enhanced).append(" ");
+  AppendNumber(out_, static_cast<uint64_t>(event_.reply.code));
+  out_.append(" ");
+  AppendPrintable(event_.reply.enhanced, out_);
+  out_.append(" ");
   Subject();
   AppendPrintable(event_.reply.text, out_);
   out_.append(";");
@@ -171,9 +174,9 @@ void Lines::Queued() {
   BeginOfMessage("qmgr");
   Path("from=", event_.sender.value_or(std::string_view()));
   out_.append(", size=");
-  AppendNumber(event_.bytes, out_);
+  AppendNumber(out_, event_.bytes);
   out_.append(", nrcpt=");
-  AppendNumber(event_.recipients.size(), out_);
+  AppendNumber(out_, event_.recipients.size());
   out_.append(" (queue active)");
   End();
 }
@@ -207,7 +210,7 @@ void Lines::Attempt(std::string_view status) {
     out_.append("none");
   } else {
     out_.append(event_.relay).append("[").append(event_.relay).append("]:");
-    AppendNumber(event_.relay_port, out_);
+    AppendNumber(out_, event_.relay_port);
   }
   Delays();
   out_.append(", dsn=");
@@ -234,7 +237,7 @@ void Lines::Warning() {
   if (event_.kind == EventKind::kQuarantined) {
     out_.append(event_.id).append(": damaged on disk, quarantined");
   } else {
-    AppendNumber(event_.lines, out_);
+    AppendNumber(out_, event_.lines);
     out_.append(" lines of this log were lost");
   }
   End();

@@ -5,7 +5,7 @@
 #include <iterator>
 
 #include "core/base/check.h"
-#include "core/event/event_text.h"
+#include "core/base/text.h"
 
 namespace backstay {
 namespace {
@@ -24,8 +24,7 @@ void TimeText::Append(WallTime time, std::string& out) {
   out.append(text_.data(), size_);
   if (form_ == Form::kIso) {
     out.push_back('.');
-    AppendPadded(static_cast<uint64_t>(nanoseconds % kNanosecondsPerSecond / 1'000'000), 3, '0',
-                 out);
+    AppendNumber(out, static_cast<uint64_t>(nanoseconds % kNanosecondsPerSecond / 1'000'000), 3);
     out.push_back('Z');
   }
 }
@@ -35,7 +34,7 @@ void TimeText::Write(int64_t second) {
   const absl::CivilSecond at = absl::ToCivilSecond(absl::FromUnixSeconds(second), zone);
   std::string text;
   const auto number = [&text](int64_t value, size_t digits, char pad) {
-    AppendPadded(static_cast<uint64_t>(value), digits, pad, text);
+    AppendNumber(text, static_cast<uint64_t>(value), digits, pad);
   };
   if (form_ == Form::kIso) {
     number(at.year(), 4, '0');

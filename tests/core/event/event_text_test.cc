@@ -33,15 +33,6 @@ TEST(EventText, SecondsAreCutNotRounded) {
   }
 }
 
-TEST(EventText, NumbersAreFilledUp) {
-  std::string out;
-  AppendPadded(7, 3, '0', out);
-  AppendPadded(1234, 3, '0', out);
-  AppendPadded(0, 2, ' ', out);
-  AppendNumber(UINT64_MAX, out);
-  EXPECT_EQ(out, "0071234 018446744073709551615");
-}
-
 TEST(EventText, JsonEscapesWhatJsonForbids) {
   EXPECT_EQ(Json("plain <a@b> text"), "plain <a@b> text");
   EXPECT_EQ(Json("\"\\"), R"(\"\\)");
