@@ -3,7 +3,6 @@
 // Exit codes: 0; 1 nothing was acknowledged, or --require-all and something was not; 64 usage; 69
 // the kernel lacks what is needed; 73 a file; 74 the result cannot be written.
 #include <fmt/format.h>
-#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -18,15 +17,12 @@
 #include "io/uring/uring_io.h"
 #include "tools/load/generator.h"
 #include "tools/load/replay.h"
+#include "tools/traffic/program.h"
 
 namespace backstay {
 namespace {
 
 constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 64;
-constexpr int kExitKernel = 69;
-constexpr int kExitFile = 73;
-constexpr int kExitOutput = 74;
 constexpr uint32_t kRunMask = 0xffffff;  // MessageMaker: ids have 24 bits for it
 
 struct Flags {
@@ -190,14 +186,7 @@ bool WriteJson(const Generator& generator, Io& io, const Flags& flags) {
       generator.ExtraJson(), counters.turns, counters.enters, counters.completions, flags.server,
       flags.plan.connections, flags.pipelining, flags.plan.sender.tls, flags.size,
       flags.plan.messages.recipients, flags.plan.rate, flags.plan.messages.run);
-  const std::string json = generator.score().Json(extra) + "\n";
-  const bool to_stdout = flags.json == "-";
-  std::FILE* file = to_stdout ? stdout : std::fopen(flags.json.c_str(), "w");
-  if (file == nullptr) {
-    return false;
-  }
-  const bool written = std::fwrite(json.data(), 1, json.size(), file) == json.size();
-  return (to_stdout ? std::fflush(file) : std::fclose(file)) == 0 && written;
+  return WriteResult(generator.score().Json(extra), flags.json);
 }
 
 int Run(Io& io, const Flags& flags) {
@@ -238,9 +227,7 @@ int Run(Io& io, const Flags& flags) {
 }
 
 int Main(int argc, char** argv) {
-  // Buffers come and go; the heap need not be given back and faulted in again for each message.
-  mallopt(M_TRIM_THRESHOLD, 256 << 20);
-  mallopt(M_TOP_PAD, 1 << 20);
+  KeepHeap();
   Flags flags;
   CLI::App app{"backstay-load: sends mail as fast, as evenly or as badly as it is told.",
                "backstay-load"};

@@ -3,7 +3,6 @@
 // SIGUSR1 writes the result so far, SIGTERM and SIGINT the last one. Exit codes: 0; 64 usage; 69
 // the kernel lacks what is needed; 73 a file or an address; 74 the result cannot be written.
 #include <fmt/format.h>
-#include <malloc.h>
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
@@ -15,14 +14,10 @@
 #include "io/uring/probe.h"
 #include "io/uring/uring_io.h"
 #include "tools/sink/sink_server.h"
+#include "tools/traffic/program.h"
 
 namespace backstay {
 namespace {
-
-constexpr int kExitUsage = 64;
-constexpr int kExitKernel = 69;
-constexpr int kExitFile = 73;
-constexpr int kExitOutput = 74;
 
 constexpr const char* kFooter =
     "A rule is PHASE [N%] [from TIME] [until TIME] [only TEXT] ACTION:\n"
@@ -105,18 +100,6 @@ absl::Status Complete(Flags& flags) {
   return status;
 }
 
-bool WriteJson(const std::string& json, const std::string& path) {
-  const bool to_stdout = path == "-";
-  std::FILE* file = to_stdout ? stdout : std::fopen((path + ".new").c_str(), "w");
-  if (file == nullptr) {
-    return false;
-  }
-  const bool written = std::fprintf(file, "%s\n", json.c_str()) > 0;
-  const bool closed = (to_stdout ? std::fflush(file) : std::fclose(file)) == 0;
-  return written && closed &&
-         (to_stdout || std::rename((path + ".new").c_str(), path.c_str()) == 0);
-}
-
 int Run(Io& io, Flags& flags) {
   SinkServer server(io, std::move(flags.plan));
   const absl::Status started = server.Start();
@@ -132,17 +115,16 @@ int Run(Io& io, Flags& flags) {
     if (g_report != 0) {
       g_report = 0;
       server.FlushLedger();
-      code = WriteJson(server.Json(), flags.json) ? code : kExitOutput;
+      code = WriteResult(server.Json(), flags.json) ? code : kExitOutput;
     }
   }
-  return WriteJson(server.Json(), flags.json) ? code
-                                              : Complain(kExitOutput, "cannot write " + flags.json);
+  return WriteResult(server.Json(), flags.json)
+             ? code
+             : Complain(kExitOutput, "cannot write " + flags.json);
 }
 
 int Main(int argc, char** argv) {
-  // Buffers come and go; the heap need not be given back and faulted in again for each message.
-  mallopt(M_TRIM_THRESHOLD, 256 << 20);
-  mallopt(M_TOP_PAD, 1 << 20);
+  KeepHeap();
   Flags flags;
   CLI::App app{"backstay-sink: a primary that does what it is told.", "backstay-sink"};
   app.set_version_flag("--version", "backstay-sink " BACKSTAY_VERSION);
