@@ -124,8 +124,8 @@ void DomainReport::Add(const ShardView& view, const std::string& name, const Dom
   if (plan != nullptr) {
     const DestinationPlan& destination = view.snapshot.destinations[plan->destination];
     row.destination = destination.name;
-    for (const SocketAddress& address : destination.addresses) {
-      row.addresses.push_back(address.ToString());
+    for (const PrimaryHost& host : destination.hosts) {
+      row.addresses.push_back(host.address.ToString());
     }
   }
   row.queued = view.spool.LiveRecipients(domain);

@@ -27,7 +27,7 @@ Delivery::Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool
       connection_(io, wheel, outbox, hostname, *this),
       reader_(spool, *this) {}
 
-void Delivery::Connect(const SocketAddress& to) {
+void Delivery::Connect(const PrimaryHost& to) {
   began_ = io_.Now();
   connection_.Connect(to);
 }

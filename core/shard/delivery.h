@@ -54,7 +54,7 @@ class Delivery final : public ListNode, private OutboundEvents, private MessageR
   Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool, std::string_view hostname,
            uint64_t number, DeliveryHome& home);
 
-  void Connect(const SocketAddress& to);
+  void Connect(const PrimaryHost& to);
   // If it is idle: look for work again.
   void Poke();
   // Ends it: at once when idle, else after the current attempt (or now).

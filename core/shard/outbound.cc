@@ -50,10 +50,10 @@ OutboundConnection::OutboundConnection(Io& io, TimerWheel& wheel, List<Stream>& 
 
 OutboundConnection::~OutboundConnection() = default;
 
-void OutboundConnection::Connect(const SocketAddress& to) {
+void OutboundConnection::Connect(const PrimaryHost& to) {
   ASSERT(!connect_.in_flight);
-  address_ = to;
-  io_.Connect(&connect_, to);
+  host_ = to;
+  io_.Connect(&connect_, to.address);
   wheel_.Insert(&deadline_, io_.Now() + kConnectDeadline);
 }
 

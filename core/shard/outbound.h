@@ -16,6 +16,7 @@
 
 #include "core/base/list.h"
 #include "core/queue/timer_wheel.h"
+#include "core/shard/primary_host.h"
 #include "core/smtp/client_session.h"
 #include "core/smtp/envelope.h"
 #include "io/io.h"
@@ -44,7 +45,7 @@ class OutboundConnection final : public ListNode, private StreamEvents {
                      OutboundEvents& events);
   ~OutboundConnection();  // closed, or the simulated host crashed
 
-  void Connect(const SocketAddress& to);
+  void Connect(const PrimaryHost& to);
   void StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                         uint64_t content_bytes, bool has_dot_lines);
   // See ClientSession; over when OnOutboundReady comes, or at once with ready().
@@ -55,7 +56,7 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   void Quit();   // orderly: QUIT, a short wait, close
   void Close();  // now
 
-  const SocketAddress& address() const { return address_; }
+  const SocketAddress& address() const { return host_.address; }
   bool ready() const;
   size_t unsent_bytes() const { return stream_.queued_bytes(); }
   // It answered EHLO once: what happened later is not the host being down.
@@ -90,7 +91,7 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   TimerWheel& wheel_;
   List<Stream>& outbox_;
   OutboundEvents& events_;
-  SocketAddress address_;
+  PrimaryHost host_;
   ClientSession session_;
   Stream stream_;
   Deadline deadline_{this};

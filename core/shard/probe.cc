@@ -20,10 +20,10 @@ constexpr absl::Duration kPatience = absl::Seconds(15);
 Probe::Probe(Io& io, TimerWheel& wheel, List<Stream>& outbox, ProbeEvents& events)
     : io_(io), wheel_(wheel), outbox_(outbox), events_(events) {}
 
-void Probe::Start(const std::vector<SocketAddress>& addresses, std::string_view hostname) {
+void Probe::Start(const std::vector<PrimaryHost>& hosts, std::string_view hostname) {
   ASSERT(!running_);
-  ASSERT(!addresses.empty());
-  addresses_ = addresses;
+  ASSERT(!hosts.empty());
+  hosts_ = hosts;
   hostname_.assign(hostname);
   next_ = 0;
   answered_ = -1;
@@ -45,7 +45,7 @@ void Probe::TryNext() {
   connection_ = std::make_unique<OutboundConnection>(io_, wheel_, outbox_, hostname_, events);
   connection_closed_ = false;
   wheel_.Insert(&patience_, io_.Now() + kPatience);
-  connection_->Connect(addresses_[next_]);
+  connection_->Connect(hosts_[next_]);
 }
 
 void Probe::OnOutboundReady(OutboundConnection& connection) {
@@ -65,7 +65,7 @@ void Probe::OnOutboundClosed(OutboundConnection& connection) {
   }
   if (answered_ < 0) {
     reason_ = fmt::format("{}: {}", connection.address().ToString(), FailureText(connection));
-    if (++next_ < addresses_.size()) {
+    if (++next_ < hosts_.size()) {
       TryNext();
       return;
     }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/shard/outbound.h"
+#include "core/shard/primary_host.h"
 
 namespace backstay {
 
@@ -28,7 +29,7 @@ class Probe : private OutboundEvents {
  public:
   Probe(Io& io, TimerWheel& wheel, List<Stream>& outbox, ProbeEvents& events);
 
-  void Start(const std::vector<SocketAddress>& addresses, std::string_view hostname);
+  void Start(const std::vector<PrimaryHost>& hosts, std::string_view hostname);
   // Ends it; OnProbeOver is not told.
   void Stop();
   bool running() const { return running_; }
@@ -54,7 +55,7 @@ class Probe : private OutboundEvents {
   TimerWheel& wheel_;
   List<Stream>& outbox_;
   ProbeEvents& events_;
-  std::vector<SocketAddress> addresses_;
+  std::vector<PrimaryHost> hosts_;
   std::string hostname_;
   size_t next_ = 0;
   int answered_ = -1;

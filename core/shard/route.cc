@@ -44,7 +44,7 @@ void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname, size
   retired_ = false;
   address_ = 0;
   destination_.SetConnectionsMax(connections_max);
-  if (plan_.addresses.empty()) {
+  if (plan_.hosts.empty()) {
     LogWarning("held: {} has no numeric address; names are not resolved yet", plan_.name);
   }
   home_.WantDispatch(*this);
@@ -89,7 +89,7 @@ void Route::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes no
 
 void Route::Dispatch() {
   BuryFinished();
-  if (!retired_ && !stopping_ && !plan_.addresses.empty()) {
+  if (!retired_ && !stopping_ && !plan_.hosts.empty()) {
     StartProbeIfDue();
     StartDeliveries();
   }
@@ -125,7 +125,7 @@ void Route::StartDeliveries() {
     deliveries_.push_back(std::make_unique<Delivery>(parts_.io, parts_.wheel, parts_.outbox,
                                                      parts_.spool, hostname_,
                                                      parts_.log.NextConnection(), home));
-    deliveries_.back()->Connect(plan_.addresses[address_]);
+    deliveries_.back()->Connect(plan_.hosts[address_]);
   }
 }
 
@@ -139,7 +139,7 @@ bool Route::IsProbeDue() const {
 void Route::StartProbeIfDue() {
   if (is_home_ && probe_.idle() && !probe_.running() && IsProbeDue()) {
     next_look_ = parts_.io.Now() + kLookEvery;
-    probe_.Start(plan_.addresses, hostname_);
+    probe_.Start(plan_.hosts, hostname_);
   }
 }
 
@@ -158,7 +158,7 @@ bool Route::MustTryPrimary(absl::Duration store_after) {
                        {.kind = ShardMessage::Kind::kProbeWanted, .destination = key_});
     }
   }
-  if (retired_ || plan_.addresses.empty()) {
+  if (retired_ || plan_.hosts.empty()) {
     return false;
   }
   return destination_.state() == DestinationState::kUp ||
@@ -166,7 +166,7 @@ bool Route::MustTryPrimary(absl::Duration store_after) {
 }
 
 PrimaryHealth Route::health() const {
-  if (retired_ || stopping_ || plan_.addresses.empty()) {
+  if (retired_ || stopping_ || plan_.hosts.empty()) {
     return PrimaryHealth::kAway;
   }
   switch (destination_.state()) {
@@ -181,8 +181,8 @@ PrimaryHealth Route::health() const {
   UNREACHABLE();
 }
 
-const SocketAddress* Route::VerifierAddress() {
-  return health() == PrimaryHealth::kAway ? nullptr : &plan_.addresses[address_];
+const PrimaryHost* Route::VerifierHost() {
+  return health() == PrimaryHealth::kAway ? nullptr : &plan_.hosts[address_];
 }
 
 void Route::OnVerifierGreeted() {
@@ -326,8 +326,8 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
     Feed(DestinationEvent::kIsSelf, reason);
     return;
   }
-  address_ = (address_ + 1) % plan_.addresses.size();
-  if (++addresses_failed_ < plan_.addresses.size()) {
+  address_ = (address_ + 1) % plan_.hosts.size();
+  if (++addresses_failed_ < plan_.hosts.size()) {
     return;
   }
   addresses_failed_ = 0;
@@ -363,7 +363,7 @@ void Route::Feed(DestinationEvent event, std::string_view reason) {
 
 bool Route::GoNow(bool ask_others) {
   const Instant now = parts_.io.Now();
-  if (retired_ || plan_.addresses.empty() || destination_.state() == DestinationState::kHeld) {
+  if (retired_ || plan_.hosts.empty() || destination_.state() == DestinationState::kHeld) {
     return false;
   }
   if (went_now_.has_value() && now < *went_now_ + kGoNowEvery) {

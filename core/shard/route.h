@@ -115,7 +115,7 @@ class Route final : public ListNode,
   // The list of addresses as text; what it fails of, if it does.
   const std::string& name() const { return plan_.name; }
   const std::string& last_reason() const { return last_reason_; }
-  bool has_address() const { return !plan_.addresses.empty(); }
+  bool has_address() const { return !plan_.hosts.empty(); }
   // A recipient whose first own 4xx came late has more time than its message.
   bool GrantedMore(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
                    DomainId domain) const;
@@ -142,7 +142,7 @@ class Route final : public ListNode,
   void OnDeliveryGreeted(Delivery& delivery) override;
   void OnDeliveryClosed(Delivery& delivery) override;
   void OnProbeOver(int answered, std::string_view reason) override;
-  const SocketAddress* VerifierAddress() override;
+  const PrimaryHost* VerifierHost() override;
   const std::string& VerifierHostname() override { return hostname_; }
   void OnVerifierGreeted() override;
   void OnVerifierFailed(const OutboundConnection& connection) override;
@@ -185,7 +185,7 @@ class Route final : public ListNode,
   Instant next_look_;    // at a gated one that is up
   Alarm alarm_{this};
   std::vector<std::unique_ptr<Delivery>> deliveries_;
-  size_t address_ = 0;           // index into plan_.addresses: the next connection goes there
+  size_t address_ = 0;           // index into plan_.hosts: the next connection goes there
   size_t addresses_failed_ = 0;  // in a row
   Instant pause_until_;          // after a connection that ended badly while the destination is up
   std::optional<Instant> went_now_;  // GoNow

@@ -46,7 +46,7 @@ DestinationPlan PlanOf(const std::vector<HostPort>& hosts) {
   for (const HostPort& host : hosts) {
     plan.name += fmt::format("{}{}:{}", plan.name.empty() ? "" : ",", host.host, host.port);
     if (host.address.has_value()) {
-      plan.addresses.push_back(*host.address);
+      plan.hosts.push_back({*host.address, host.host});
     }
   }
   plan.key = HashText(plan.name);

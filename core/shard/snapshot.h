@@ -18,6 +18,7 @@
 #include "core/queue/relay_policy.h"
 #include "core/queue/retry_policy.h"
 #include "core/shard/config.h"
+#include "core/shard/primary_host.h"
 #include "core/smtp/server_session.h"
 #include "io/tls/context.h"
 
@@ -27,7 +28,7 @@ namespace backstay {
 struct DestinationPlan {
   uint64_t key = 0;  // of the list: the same after a reload that leaves the list alone
   std::string name;  // the list as text, for logs
-  std::vector<SocketAddress> addresses;  // in order; names are not resolved yet and are left out
+  std::vector<PrimaryHost> hosts;  // in order; names are not resolved yet and are left out
 };
 
 struct DomainPlan {

@@ -79,8 +79,8 @@ void Verifier::StartTransaction() {
 }
 
 void Verifier::Connect() {
-  const SocketAddress* address = home_.VerifierAddress();
-  if (address == nullptr) {
+  const PrimaryHost* host = home_.VerifierHost();
+  if (host == nullptr) {
     AnswerAll(PrimaryVerdict::kNone);
     return;
   }
@@ -89,7 +89,7 @@ void Verifier::Connect() {
   connection_ =
       std::make_unique<OutboundConnection>(io_, wheel_, outbox_, home_.VerifierHostname(), events);
   is_closed_ = false;
-  connection_->Connect(*address);
+  connection_->Connect(*host);
 }
 
 void Verifier::OnOutboundReady(OutboundConnection&) {

@@ -35,7 +35,7 @@ class RecipientQuestion : public ListNode {
 class VerifierHome {
  public:
   // Null: there is none to connect to now.
-  virtual const SocketAddress* VerifierAddress() = 0;
+  virtual const PrimaryHost* VerifierHost() = 0;
   virtual const std::string& VerifierHostname() = 0;
   virtual void OnVerifierGreeted() = 0;
   // It never got so far.
