@@ -132,8 +132,9 @@ std::optional<Checkpoint> Checkpoint::Decode(Bytes bytes, const Identity& identi
   }
   const auto header = LoadStruct<CheckpointHeader>(bytes);
   Bytes left = bytes.subspan(sizeof(header));
-  const bool is_ours = header.magic == kCheckpointMagic && header.version == kFormatVersion &&
-                       header.node == identity.node && header.shard == identity.shard;
+  const bool is_ours = header.magic == kCheckpointMagic && header.version >= kCheckpointOldest &&
+                       header.version <= kFormatVersion && header.node == identity.node &&
+                       header.shard == identity.shard;
   if (!is_ours || header.crc != Crc32c(0, bytes.first(kCrcAt)) || header.bytes > left.size()) {
     return std::nullopt;
   }

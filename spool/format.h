@@ -11,8 +11,9 @@
 
 namespace backstay {
 
-constexpr uint32_t kFormatVersion = 4;
+constexpr uint32_t kFormatVersion = 5;
 constexpr uint32_t kFormatOldest = 1;  // read, never written
+constexpr uint32_t kCheckpointOldest = 4;  // the same layout since
 
 // Places are counted in these, so that 24 bits of a queue id reach 1 GiB.
 constexpr size_t kRecordAlignment = 64;
@@ -177,6 +178,7 @@ struct RuleFixed {
 };
 static_assert(sizeof(RuleFixed) == 24);
 constexpr uint8_t kRuleKeepsAge = 1;
+constexpr uint8_t kRuleAcceptsRefusals = 2;
 
 enum class RuleScope : uint8_t { kDomain = 0, kAll = 1, kMessage = 2 };
 

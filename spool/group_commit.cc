@@ -157,7 +157,17 @@ void GroupCommit::Commit(SpoolTime clock, bool is_closing) {
   StartFlight(clock);
 }
 
+// A slow batch before an idle disk says nothing any more when as much time has passed again.
+absl::Duration GroupCommit::Delay() const {
+  const absl::Duration since = io_.Now() - flight_began_at_;
+  if (phase_ != Phase::kIdle) {
+    return std::max(since, last_flight_);
+  }
+  return since < 2 * last_flight_ ? last_flight_ : absl::ZeroDuration();
+}
+
 void GroupCommit::StartFlight(SpoolTime clock) {
+  flight_began_at_ = io_.Now();
   if (gather_->has_start()) {
     SealStart();
   }
@@ -243,6 +253,7 @@ void GroupCommit::OnSynced(const IoResult& result) {
   flight_->segment()->last_commit_crc = last_commit_crc_;
   needs_successor_ = !flight_->empty();
   last_synced_at_ = io_.Now();
+  last_flight_ = last_synced_at_ - flight_began_at_;
   must_commit_ = false;
   no_space_ = false;
   gate_.Succeeded();

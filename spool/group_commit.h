@@ -74,6 +74,9 @@ class GroupCommit {
   // Nothing appended that is not synced, and the last batch has a successor.
   bool clean() const;
   Instant NextDue() const;
+  // How long a message that comes now will wait for its sync, judged by the batch in flight and the
+  // one before it.
+  absl::Duration Delay() const;
   size_t gathered_bytes() const { return gather_->bytes().size(); }
   FailureGate& gate() { return gate_; }
   const FailureGate& gate() const { return gate_; }
@@ -129,6 +132,8 @@ class GroupCommit {
   uint64_t start_sequence_ = 0;
   bool needs_successor_ = false;
   bool must_commit_ = false;  // even if empty: after recovery or a failure
+  Instant flight_began_at_;
+  absl::Duration last_flight_ = absl::ZeroDuration();
   Instant last_synced_at_;
   Instant clock_saved_at_;
   FailureGate gate_;

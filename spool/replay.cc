@@ -54,7 +54,7 @@ bool Replay::ApplyRule(MessageRef cut, Bytes detail) {
 
 bool Replay::ApplyMark(MessageRef message, Bytes detail) {
   const std::optional<Rule> rule = DecodeRule(detail);
-  if (!rule.has_value() || rule->verb == RuleVerb::kDelete) {
+  if (!rule.has_value() || rule->verb >= RuleVerb::kDelete) {
     return false;
   }
   if (index_.IsOwed(message)) {

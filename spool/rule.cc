@@ -18,7 +18,8 @@ std::vector<uint8_t> EncodeRule(const Rule& rule) {
   std::vector<uint8_t> out;
   RuleFixed fixed;
   fixed.verb = static_cast<uint8_t>(rule.verb);
-  fixed.flags = rule.keeps_age ? kRuleKeepsAge : 0;
+  fixed.flags = static_cast<uint8_t>((rule.keeps_age ? kRuleKeepsAge : 0) |
+                                     (rule.accepts_refusals ? kRuleAcceptsRefusals : 0));
   fixed.domains = static_cast<uint32_t>(rule.domains.size());
   fixed.epoch = rule.epoch;
   fixed.at = rule.at.nanoseconds();
@@ -32,12 +33,13 @@ std::vector<uint8_t> EncodeRule(const Rule& rule) {
 std::optional<Rule> DecodeRule(Bytes bytes) {
   const auto fixed = TakeItem<RuleFixed>(bytes);
   if (!fixed.has_value() || fixed->verb < static_cast<uint8_t>(RuleVerb::kReset) ||
-      fixed->verb > static_cast<uint8_t>(RuleVerb::kDelete)) {
+      fixed->verb > static_cast<uint8_t>(RuleVerb::kStart)) {
     return std::nullopt;
   }
   Rule rule;
   rule.verb = static_cast<RuleVerb>(fixed->verb);
   rule.keeps_age = (fixed->flags & kRuleKeepsAge) != 0;
+  rule.accepts_refusals = (fixed->flags & kRuleAcceptsRefusals) != 0;
   rule.epoch = fixed->epoch;
   rule.at = SpoolTime::FromNanoseconds(fixed->at);
   for (uint32_t i = 0; i < fixed->domains; ++i) {

@@ -21,12 +21,17 @@ enum class RuleVerb : uint8_t {
   kHold = 2,     // no attempts, and its age does not end it
   kRelease = 3,  // what was held is reset
   kExpire = 4,   // given up: a DSN is owed
-  kDelete = 5    // gone without a DSN
+  kDelete = 5,   // gone without a DSN
+  // Of the domain as such: what comes later is held as well, until kStart.
+  kStop = 6,  // by the operator
+  kTrip = 7,  // by a breaker: the primary refuses everybody
+  kStart = 8  // what was queued is reset
 };
 
 struct Rule {
   RuleVerb verb = RuleVerb::kReset;
   bool keeps_age = false;            // of a reset: expiry is left alone
+  bool accepts_refusals = false;     // of a start: what was refused stays refused
   uint64_t epoch = 0;                // one a rule, growing, the same on all shards
   SpoolTime at;                      // of the shard that has it in its log
   std::vector<std::string> domains;  // empty: all

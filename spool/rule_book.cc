@@ -33,20 +33,52 @@ const RuleBook::Mark& RuleBook::Latest(Kind kind, DomainId domain, MessageRef me
   return *latest;
 }
 
+bool RuleBook::IsHeldByPlace(DomainId domain, MessageRef message) const {
+  return Latest(Kind::kHold, domain, message).order() >
+         std::max(Latest(Kind::kRelease, domain, message).order(),
+                  Latest(Kind::kExpire, domain, message).order());
+}
+
 Standing RuleBook::StandingOf(DomainId domain, MessageRef message) const {
   const Mark& schedule = Latest(Kind::kScheduleReset, domain, message);
   const Mark& age = Latest(Kind::kAgeReset, domain, message);
   const Mark& hold = Latest(Kind::kHold, domain, message);
   const Mark& release = Latest(Kind::kRelease, domain, message);
   const Mark& expire = Latest(Kind::kExpire, domain, message);
+  const auto [stop_kind, stop] = NewestStop(domain);
+  const bool is_stopped = stop_kind != Kind::kStart;
   Standing standing;
-  standing.is_held = hold.order() > std::max(release.order(), expire.order());
   // Whatever came later saves what was not given up yet.
   standing.is_expired =
-      expire.order() > std::max({schedule.order(), age.order(), hold.order(), release.order()});
+      expire.order() > std::max({schedule.order(), age.order(), hold.order(), release.order()}) &&
+      (!is_stopped || expire.order() > stop->order());
+  standing.is_held = !standing.is_expired && (is_stopped || IsHeldByPlace(domain, message));
   standing.schedule_from = std::max(schedule.at, release.at);
   standing.age_from = std::max(age.at, release.at);
   return standing;
+}
+
+std::pair<RuleBook::Kind, const RuleBook::Mark*> RuleBook::NewestStop(DomainId domain) const {
+  static constexpr MessageRef kAny;
+  std::pair<Kind, const Mark*> newest{Kind::kStart, &Latest(Kind::kStart, domain, kAny)};
+  for (const Kind kind : {Kind::kStop, Kind::kTrip}) {
+    const Mark& mark = Latest(kind, domain, kAny);
+    if (mark.order() > newest.second->order()) {
+      newest = {kind, &mark};
+    }
+  }
+  return newest;
+}
+
+DomainStop RuleBook::StopOf(DomainId domain) const {
+  switch (NewestStop(domain).first) {
+    case Kind::kStop:
+      return DomainStop::kByOperator;
+    case Kind::kTrip:
+      return DomainStop::kByBreaker;
+    default:
+      return DomainStop::kNone;
+  }
 }
 
 // The latest cut of a kind before which the newest word is that kind's.
@@ -57,8 +89,8 @@ MessageRef RuleBook::InForceBefore(Kind kind, DomainId domain) const {
     if (marks == nullptr || At(*marks, kind).cut <= before) {
       continue;
     }
-    const Standing standing = StandingOf(domain, JustBefore(At(*marks, kind).cut));
-    if (kind == Kind::kHold ? standing.is_held : standing.is_expired) {
+    const MessageRef last = JustBefore(At(*marks, kind).cut);
+    if (kind == Kind::kHold ? IsHeldByPlace(domain, last) : StandingOf(domain, last).is_expired) {
       before = At(*marks, kind).cut;
     }
   }
@@ -66,7 +98,7 @@ MessageRef RuleBook::InForceBefore(Kind kind, DomainId domain) const {
 }
 
 MessageRef RuleBook::HeldBefore(DomainId domain) const {
-  return InForceBefore(Kind::kHold, domain);
+  return StopOf(domain) != DomainStop::kNone ? kEverything : HoldCut(domain);
 }
 
 bool RuleBook::IsDeleted(DomainId domain, MessageRef message) const {
@@ -76,8 +108,7 @@ bool RuleBook::IsDeleted(DomainId domain, MessageRef message) const {
 }
 
 MessageRef RuleBook::DeliverableFrom(DomainId domain) const {
-  MessageRef from =
-      std::max(InForceBefore(Kind::kHold, domain), InForceBefore(Kind::kExpire, domain));
+  MessageRef from = std::max(HeldBefore(domain), InForceBefore(Kind::kExpire, domain));
   for (const Deletion& deletion : deletions_) {
     if (!deletion.domain.has_value() || *deletion.domain == domain) {
       from = std::max(from, deletion.cut);
@@ -107,7 +138,7 @@ void RuleBook::Apply(const Rule& rule, const Mark& mark, std::optional<DomainId>
   }
   Mark here = mark;
   if (rule.verb == RuleVerb::kRelease) {
-    here.cut = HeldBefore(*domain);  // what is not held is not reset
+    here.cut = HoldCut(*domain);  // what is not held is not reset
     if (here.cut == MessageRef()) {
       return;
     }
@@ -137,6 +168,17 @@ void RuleBook::Set(Marks& marks, const Rule& rule, const Mark& mark) {
     case RuleVerb::kExpire:
       At(marks, Kind::kExpire) = mark;
       return;
+    case RuleVerb::kStop:
+    case RuleVerb::kTrip:
+      At(marks, rule.verb == RuleVerb::kStop ? Kind::kStop : Kind::kTrip) = mark;
+      At(marks, rule.verb == RuleVerb::kStop ? Kind::kStop : Kind::kTrip).cut = kEverything;
+      return;
+    case RuleVerb::kStart:
+      At(marks, Kind::kScheduleReset) = mark;
+      At(marks, Kind::kAgeReset) = mark;
+      At(marks, Kind::kStart) = mark;
+      At(marks, Kind::kStart).cut = kEverything;
+      return;
     case RuleVerb::kDelete:
       break;
   }
@@ -145,7 +187,7 @@ void RuleBook::Set(Marks& marks, const Rule& rule, const Mark& mark) {
 
 void RuleBook::ReleaseAll(const Mark& mark) {
   for (auto& [domain, marks] : of_domain_) {
-    if (const MessageRef held = HeldBefore(domain); held > MessageRef()) {
+    if (const MessageRef held = HoldCut(domain); held > MessageRef()) {
       At(marks, Kind::kRelease) = {mark.epoch, 0, held, mark.at};
     }
   }

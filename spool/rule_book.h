@@ -75,10 +75,13 @@ class RuleBook {
   }
 
   Standing StandingOf(DomainId domain, MessageRef message) const;
+  DomainStop StopOf(DomainId domain) const;
   // No message of the domain before it may be delivered, but for those with a word of their own.
   MessageRef DeliverableFrom(DomainId domain) const;
-  // The cut of the hold in force: nothing of the domain at or behind it is held by a rule.
+  // Nothing of the domain at or behind it is held by a rule for the domain.
   MessageRef HeldBefore(DomainId domain) const;
+  // The same for what a rule holds by its place in the log: what a release ends.
+  MessageRef HoldCut(DomainId domain) const { return InForceBefore(Kind::kHold, domain); }
   // The newest rule, for shards that do not have it; epoch 0: there is none.
   const Rule& last() const { return last_; }
 
@@ -91,11 +94,25 @@ class RuleBook {
   static std::optional<RuleBook> Decode(Bytes bytes, Intern intern);
 
  private:
-  enum class Kind : uint8_t { kScheduleReset, kAgeReset, kHold, kRelease, kExpire };
-  static constexpr size_t kKinds = 5;
+  enum class Kind : uint8_t {  // as on disk
+    kScheduleReset,
+    kAgeReset,
+    kHold,
+    kRelease,
+    kExpire,
+    kStop,
+    kTrip,
+    kStart
+  };
+  static constexpr size_t kKinds = 8;
+  // A stop has no end in the log.
+  static constexpr MessageRef kEverything{UINT32_MAX, UINT32_MAX};
   using Mark = RuleMark;
   using Marks = std::array<Mark, kKinds>;
 
+  bool IsHeldByPlace(DomainId domain, MessageRef message) const;
+  // The newest of what stops or starts the domain; kStart: it is not stopped.
+  std::pair<Kind, const Mark*> NewestStop(DomainId domain) const;
   // The newest rule of this kind that speaks for the message.
   const Mark& Latest(Kind kind, DomainId domain, MessageRef message) const;
   MessageRef InForceBefore(Kind kind, DomainId domain) const;

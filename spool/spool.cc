@@ -121,6 +121,14 @@ std::optional<MessageRef> Spool::NextDeliverable(DomainId domain,
                                                  std::optional<MessageRef> after) const {
   return impl_->NextDeliverable(domain, after);
 }
+absl::Duration Spool::CommitDelay() const {
+  return impl_->CommitDelay();
+}
+
+DomainStop Spool::StopOf(DomainId domain) const {
+  return impl_->rules().StopOf(domain);
+}
+
 MessageRef Spool::HeldBefore(DomainId domain) const {
   return impl_->rules().HeldBefore(domain);
 }

@@ -46,6 +46,9 @@ constexpr MessageRef JustBefore(MessageRef place) {
                          : MessageRef{place.segment - 1, UINT32_MAX - 1};
 }
 
+// Whether a domain is stopped, and by whom.
+enum class DomainStop : uint8_t { kNone, kByOperator, kByBreaker };
+
 // What the rules say of one message and one of its domains.
 struct Standing {
   bool is_held = false;
@@ -190,6 +193,8 @@ class Spool {
   // What a new transaction should be told: kStored: take it; kNoSpace: 452; kFailed: intake is
   // closed after repeated device errors (421).
   CommitResult IntakeState() const;
+  // How long a message that comes now will wait for its sync, as far as one can tell.
+  absl::Duration CommitDelay() const;
   // True: stop reading content (the owner links a waiter); what is already read may still be
   //       written.
   bool Congested() const;
@@ -249,6 +254,7 @@ class Spool {
   // The strict sense of SettlesDecided().
   uint64_t OutcomesSynced() const;
   Standing StandingOf(MessageRef message, DomainId domain) const;
+  DomainStop StopOf(DomainId domain) const;
   // A rule for one message that is owed; durable in the same way. Returns how many of its
   // recipients it speaks for; nothing: too many messages have a word of their own.
   std::optional<uint64_t> ApplyToMessage(const Rule& rule, MessageRef message);
@@ -258,7 +264,8 @@ class Spool {
   std::optional<MessageRef> NextExpired(std::optional<MessageRef> after) const;
   // As NextLive, without those that are held, deleted or to be given up by a rule.
   std::optional<MessageRef> NextDeliverable(DomainId domain, std::optional<MessageRef> after) const;
-  // Nothing of the domain at or behind it is held by a rule for the domain.
+  // Nothing of the domain at or behind it is held by a rule for the domain; all of it, and what
+  // comes, if it is stopped.
   MessageRef HeldBefore(DomainId domain) const;
   // The newest rule, for shards that do not have it; epoch 0: there is none. After OnQueueReady.
   const Rule& LastRule() const;

@@ -46,6 +46,7 @@ class Spool::Impl final : private CommitEvents,
   // ---- for Spool ----
   void Recover();
   CommitResult IntakeState() const;
+  absl::Duration CommitDelay() const { return commit_.Delay(); }
   bool Congested() const;
   void WaitUncongested(CongestionWaiter* waiter) { congestion_waiters_.PushBack(waiter); }
   void CommitTurn();

@@ -113,7 +113,7 @@ uint64_t Spool::Impl::CountMatches(RuleVerb verb, MessageRef cut,
   for (uint32_t i = 0; i < (domains.empty() ? index_.domains() : domains.size()); ++i) {
     const DomainId domain = domains.empty() ? static_cast<DomainId>(i) : domains[i];
     const MessageRef end =
-        verb == RuleVerb::kRelease ? std::min(cut, rules_.HeldBefore(domain)) : cut;
+        verb == RuleVerb::kRelease ? std::min(cut, rules_.HoldCut(domain)) : cut;
     matched += index_.LiveRecipientsBefore(domain, end);
   }
   if (verb != RuleVerb::kRelease) {
@@ -121,7 +121,7 @@ uint64_t Spool::Impl::CountMatches(RuleVerb verb, MessageRef cut,
   }
   ForEachOwnRecipient(domains, cut, [&](MessageRef message, DomainId domain) {
     const bool is_held = rules_.StandingOf(domain, message).is_held;
-    const bool is_counted = message < std::min(cut, rules_.HeldBefore(domain));
+    const bool is_counted = message < std::min(cut, rules_.HoldCut(domain));
     matched += is_held && !is_counted ? 1 : 0;
     matched -= !is_held && is_counted ? 1 : 0;
   });
@@ -181,7 +181,10 @@ std::optional<uint64_t> Spool::Impl::ApplyToMessage(const Rule& rule, MessageRef
   if (!rules_.TakesMessages() && !rules_.HasOwn(message)) {
     return std::nullopt;
   }
-  Rule stamped{rule.verb, rule.keeps_age, 0, Clock(), {}};
+  Rule stamped;
+  stamped.verb = rule.verb;
+  stamped.keeps_age = rule.keeps_age;
+  stamped.at = Clock();
   commit_.QueueOutcome(EntryOf(message, OutcomeCode::kMark), EncodeRule(stamped));
   rules_.ApplyToMessage(stamped, message);
   return count;

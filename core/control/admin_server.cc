@@ -18,6 +18,8 @@ namespace {
 constexpr int kWorkingMilliseconds = 1;
 // A shard that reads its spool, or whose disk takes nothing, is looked at now and then.
 constexpr int kDeskMilliseconds = 20;
+// Breakers trip on shards, which do not wake this thread.
+constexpr int kIdleMilliseconds = 1000;
 constexpr char kStopKind = 'S';
 constexpr char kReloadKind = 'R';
 // One write() of at most PIPE_BUF bytes arrives as a whole.
@@ -68,7 +70,7 @@ int AdminServer::WaitMilliseconds() const {
   if (is_working) {
     return kWorkingMilliseconds;
   }
-  return desk_.ready() ? -1 : kDeskMilliseconds;
+  return desk_.ready() ? kIdleMilliseconds : kDeskMilliseconds;
 }
 
 void AdminServer::Wait() {

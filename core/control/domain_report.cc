@@ -15,6 +15,8 @@ DomainRow::State StateOf(const Route& route) {
   switch (route.destination().state()) {
     case DestinationState::kUp:
       return DomainRow::State::kUp;
+    case DestinationState::kRamping:
+      return DomainRow::State::kRamping;
     case DestinationState::kSuspect:
       return DomainRow::State::kSuspect;
     case DestinationState::kDown:
@@ -54,6 +56,8 @@ std::string_view NameOf(DomainRow::State state) {
   switch (state) {
     case DomainRow::State::kUp:
       return "up";
+    case DomainRow::State::kRamping:
+      return "ramping";
     case DomainRow::State::kSuspect:
       return "suspect";
     case DomainRow::State::kDown:
@@ -121,6 +125,10 @@ void DomainReport::Add(const ShardView& view, const std::string& name, const Dom
   const DomainId domain = view.spool.Intern(name);
   DomainRow& row = rows_[name];
   Describe(RouteOf(view, domain, plan), row);
+  if (const DomainStop stop = view.spool.StopOf(domain); stop != DomainStop::kNone) {
+    row.state = DomainRow::State::kHeld;
+    row.reason = stop == DomainStop::kByBreaker ? "breaker" : "operator";
+  }
   if (plan != nullptr) {
     const DestinationPlan& destination = view.snapshot.destinations[plan->destination];
     row.destination = destination.name;

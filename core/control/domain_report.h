@@ -14,7 +14,7 @@ namespace backstay {
 
 struct DomainRow {
   // The worse one counts when shards differ, so the order is that of badness.
-  enum class State : uint8_t { kUp, kSuspect, kDown, kHeld };
+  enum class State : uint8_t { kUp, kRamping, kSuspect, kDown, kHeld };
   State state = State::kUp;
   std::string reason;       // of a state that is not kUp
   std::string destination;  // the primary list as text; empty: the domain is not configured

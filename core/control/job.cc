@@ -3,6 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
+#include "core/control/go_job.h"
 #include "core/control/list_job.h"
 #include "core/control/message_order_job.h"
 #include "core/control/recipient_job.h"
@@ -48,6 +49,11 @@ std::unique_ptr<AdminJob> MakeJob(AdminShared& shared, const AdminRequest& reque
         return std::make_unique<MessageOrderJob>(shared, request, who);
       }
       return std::make_unique<RuleJob>(shared, request, who);
+    case AdminVerb::kStop:
+    case AdminVerb::kStart:
+      return std::make_unique<RuleJob>(shared, request, who);
+    case AdminVerb::kGo:
+      return std::make_unique<GoJob>(shared, request, who);
     case AdminVerb::kStatus:
     case AdminVerb::kPrimaries:
       return std::make_unique<ReportJob>(shared, request.verb == AdminVerb::kStatus);

@@ -21,6 +21,12 @@ const Deferral* DeferralOf(const Route& route, MessageRef message, uint32_t reci
   return counts ? deferral : nullptr;
 }
 
+std::string_view HeldBy(DomainStop stop) {
+  return stop == DomainStop::kByBreaker
+             ? "held by the breaker: the primary refuses everybody (backstay primary release)"
+             : "held by the operator";
+}
+
 void DescribeWait(const ShardView& view, const Route& route, const Deferral* deferral,
                   RecipientRow& row) {
   const WallTime now = view.io.WallNow();
@@ -50,7 +56,7 @@ RecipientRow DescribeRecipient(const ShardView& view, MessageRef message, uint32
   const Standing standing = view.spool.StandingOf(message, domain);
   if (standing.is_held) {
     row.state = State::kHeld;
-    row.reason = "held by the operator";
+    row.reason = HeldBy(view.spool.StopOf(domain));
     return row;
   }
   if (standing.is_expired) {

@@ -31,6 +31,9 @@ constexpr VerbName kVerbs[] = {{AdminVerb::kReset, "reset", RuleVerb::kReset},
                                {AdminVerb::kRelease, "release", RuleVerb::kRelease},
                                {AdminVerb::kBounce, "bounce", RuleVerb::kExpire},
                                {AdminVerb::kDelete, "delete", RuleVerb::kDelete},
+                               {AdminVerb::kStop, "stop", RuleVerb::kStop},
+                               {AdminVerb::kStart, "start", RuleVerb::kStart},
+                               {AdminVerb::kGo, "go", {}},
                                {AdminVerb::kStatus, "status", {}},
                                {AdminVerb::kPrimaries, "primaries", {}},
                                {AdminVerb::kList, "list", {}},
@@ -139,6 +142,9 @@ absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest
   if (name == "keep_age") {
     return TakeFlag(name, value, request.keeps_age);
   }
+  if (name == "accept_refusals") {
+    return TakeFlag(name, value, request.accepts_refusals);
+  }
   if (name == "dry_run") {
     return TakeFlag(name, value, request.is_dry_run);
   }
@@ -168,8 +174,18 @@ absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest
 absl::Status CheckSense(const AdminRequest& request) {
   const bool has_names = !request.domains.empty() || !request.destinations.empty();
   const int ways = (request.is_all ? 1 : 0) + (has_names ? 1 : 0) + (request.ids.empty() ? 0 : 1);
-  if (RuleOf(request.verb).has_value() && ways != 1) {
+  const bool is_of_domains = request.verb == AdminVerb::kStop || request.verb == AdminVerb::kStart;
+  if (is_of_domains && (!has_names || ways != 1)) {
+    return Refused("stop and start want domains or destinations");
+  }
+  if ((RuleOf(request.verb).has_value() || request.verb == AdminVerb::kGo) && ways != 1) {
     return Refused("either all, or domains and destinations, or ids are wanted");
+  }
+  if (request.verb == AdminVerb::kGo && !request.ids.empty()) {
+    return Refused("go wants all, or domains and destinations");
+  }
+  if (request.accepts_refusals && request.verb != AdminVerb::kStart) {
+    return Refused("accept_refusals belongs to start");
   }
   if (request.keeps_age && request.verb != AdminVerb::kReset) {
     return Refused("keep_age belongs to reset");
@@ -224,12 +240,13 @@ absl::StatusOr<AdminRequest> ParseRequest(std::string_view line) {
   return request;
 }
 
-std::vector<Rule> RulesOf(RuleVerb verb, bool keeps_age, const std::vector<std::string>& domains) {
+std::vector<Rule> RulesOf(const AdminRequest& request) {
   Rule empty;
-  empty.verb = verb;
-  empty.keeps_age = keeps_age;
+  empty.verb = *RuleOf(request.verb);
+  empty.keeps_age = request.keeps_age;
+  empty.accepts_refusals = request.accepts_refusals;
   std::vector<Rule> rules = {empty};
-  for (const std::string& domain : domains) {
+  for (const std::string& domain : request.domains) {
     rules.back().domains.push_back(domain);
     if (RuleBytes(rules.back()) > kRuleBytesMax) {
       rules.back().domains.pop_back();

@@ -25,6 +25,9 @@ enum class AdminVerb : uint8_t {
   kRelease,
   kBounce,
   kDelete,
+  kStop,  // of domains as such, with what comes later
+  kStart,
+  kGo,  // what waits is tried now, primaries that are down are probed
   kStatus,
   kPrimaries,  // one row a domain
   kList,       // one row a message
@@ -41,6 +44,7 @@ struct AdminRequest {
   std::vector<std::string> domains;       // lower case; of a list: only these
   std::vector<std::string> destinations;  // as the operator wrote them: their domains too
   bool keeps_age = false;                 // kReset
+  bool accepts_refusals = false;          // kStart
   bool is_dry_run = false;                // of the rules: only count
   uint64_t messages_max = UINT64_MAX;     // kList
   std::optional<QueueId> id;              // kShow
@@ -57,7 +61,8 @@ std::optional<RuleVerb> RuleOf(AdminVerb verb);
 
 absl::StatusOr<AdminRequest> ParseRequest(std::string_view line);
 
-// As many rules as the domains need, each at most kRuleBytesMax. No domains: one, for all.
-std::vector<Rule> RulesOf(RuleVerb verb, bool keeps_age, const std::vector<std::string>& domains);
+// Of a verb that orders: as many rules as the domains need, each at most kRuleBytesMax. No domains:
+// one, for all.
+std::vector<Rule> RulesOf(const AdminRequest& request);
 
 }  // namespace backstay

@@ -11,6 +11,20 @@
 #include "core/base/log.h"
 
 namespace backstay {
+namespace {
+
+std::string CommandOf(AdminVerb verb) {
+  switch (verb) {
+    case AdminVerb::kStop:
+      return "primary hold";
+    case AdminVerb::kStart:
+      return "primary release";
+    default:
+      return fmt::format("queue {}", NameOf(verb));
+  }
+}
+
+}  // namespace
 
 // Only the shards' common configuration is wanted, so one of them is asked.
 RuleJob::RuleJob(AdminShared& shared, const AdminRequest& request, std::string who)
@@ -71,7 +85,7 @@ void RuleJob::Name() {
     }
   }
   ASSERT(request_.is_all == request_.domains.empty());  // no domains would be a rule for all
-  rules_ = RulesOf(*RuleOf(request_.verb), request_.keeps_age, request_.domains);
+  rules_ = RulesOf(request_);
   phase_ = Phase::kTurn;
 }
 
@@ -140,9 +154,10 @@ void RuleJob::Log() const {
   if (request_.domains.size() > kNamesMax) {
     names += fmt::format(" and {} more", request_.domains.size() - kNamesMax);
   }
-  LogInfo("admin: {}: queue {}{}{}: {} recipients{}{}", who_, NameOf(request_.verb),
-          request_.keeps_age ? " --keep-age" : "", names.empty() ? " --all" : names, recipients_,
-          text_.empty() ? "" : ", ", text_);
+  LogInfo("admin: {}: {}{}{}{}: {} recipients{}{}", who_, CommandOf(request_.verb),
+          request_.keeps_age ? " --keep-age" : "",
+          request_.accepts_refusals ? " --accept-refusals" : "", names.empty() ? " --all" : names,
+          recipients_, text_.empty() ? "" : ", ", text_);
 }
 
 }  // namespace backstay

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/check.h"
+#include "core/base/mark.h"
 
 namespace backstay {
 
@@ -14,12 +15,24 @@ Admission::Client Admission::ClientOf(const std::array<uint8_t, 16>& address, bo
   return client;
 }
 
-Reply Admission::Enter() {
+Reply Admission::Enter(absl::Duration delay) {
   if (connections_ >= limits_.connections_max) {
     return replies::kServerFull;
   }
+  if (delay > kFullDelay) {
+    MARK("disk_too_slow_to_connect");
+    return replies::kServerBusy;
+  }
   ++connections_;
   return replies::kOk;
+}
+
+Reply Admission::MayBegin(absl::Duration delay) {
+  if (delay > kBusyDelay) {
+    MARK("disk_too_slow_to_begin");
+    return replies::kOverloaded;
+  }
+  return replies::kMailOk;
 }
 
 void Admission::Leave() {

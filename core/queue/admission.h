@@ -24,9 +24,15 @@ class Admission {
   explicit Admission(const AdmissionLimits& limits) : limits_(limits) {}
   void SetLimits(const AdmissionLimits& limits) { limits_ = limits; }
 
+  // How long a message waits for the disk now: beyond kBusyDelay new transactions are put off,
+  // beyond kFullDelay new connections. Clients who are inside keep what they began.
+  static constexpr absl::Duration kBusyDelay = absl::Seconds(5);
+  static constexpr absl::Duration kFullDelay = absl::Seconds(15);
+
   // Two counts, because behind a proxy the client is known later than the connection. Positive:
   // counted, Leave or Forget is owed. Otherwise the 421 to send.
-  Reply Enter();
+  Reply Enter(absl::Duration delay);
+  static Reply MayBegin(absl::Duration delay);
   void Leave();
   Reply Identify(const std::array<uint8_t, 16>& address, bool is_v6);
   void Forget(const std::array<uint8_t, 16>& address, bool is_v6);

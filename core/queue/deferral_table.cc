@@ -8,7 +8,8 @@
 namespace backstay {
 namespace {
 
-constexpr uint8_t kNoteVersion = 2;
+constexpr uint8_t kNoteVersion = 3;
+constexpr uint8_t kNoteOldest = 2;  // without refused_since
 constexpr size_t kNoteHeaderBytes = 1 + 8 + 8 + 8 + 4 + 2 + 2;
 constexpr size_t kNoteTextBytesMax = 512;
 
@@ -31,15 +32,17 @@ std::string EncodeDeferralNote(const Deferral& deferral) {
   Append(note, deferral.code);
   Append(note, static_cast<uint16_t>(text.size()));
   note.append(text);
+  Append(note, deferral.refused_since.nanoseconds());
   return note;
 }
 
 std::optional<Deferral> DecodeDeferralNote(Bytes note) {
-  if (note.size() < kNoteHeaderBytes || note[0] != kNoteVersion) {
+  if (note.size() < kNoteHeaderBytes || note[0] < kNoteOldest || note[0] > kNoteVersion) {
     return std::nullopt;
   }
   const auto text_bytes = LoadLittle<uint16_t>(note.data() + 31);
-  if (text_bytes > kNoteTextBytesMax || note.size() != kNoteHeaderBytes + text_bytes) {
+  const size_t more_bytes = note[0] == kNoteOldest ? 0 : sizeof(int64_t);
+  if (text_bytes > kNoteTextBytesMax || note.size() != kNoteHeaderBytes + text_bytes + more_bytes) {
     return std::nullopt;
   }
   Deferral deferral;
@@ -48,7 +51,11 @@ std::optional<Deferral> DecodeDeferralNote(Bytes note) {
   deferral.first_own = SpoolTime::FromNanoseconds(LoadLittle<int64_t>(note.data() + 17));
   deferral.attempts = LoadLittle<uint32_t>(note.data() + 25);
   deferral.code = LoadLittle<uint16_t>(note.data() + 29);
-  deferral.text = std::string(AsText(note.subspan(kNoteHeaderBytes)));
+  deferral.text = std::string(AsText(note.subspan(kNoteHeaderBytes, text_bytes)));
+  if (more_bytes > 0) {
+    deferral.refused_since = SpoolTime::FromNanoseconds(
+        LoadLittle<int64_t>(note.data() + kNoteHeaderBytes + text_bytes));
+  }
   return deferral;
 }
 

@@ -25,6 +25,8 @@ struct Deferral {
   SpoolTime next_try;
   SpoolTime last_try;   // a reset after it makes the entry void
   SpoolTime first_own;  // of its first own 4xx
+  // Of its first refusal, if the last word was one: not final yet (Breaker, bounce_after). Else 0.
+  SpoolTime refused_since;
   uint32_t attempts = 0;
   uint16_t code = 0;  // of the last reply
   std::string text;   // of the last reply, enhanced code included; cleaned

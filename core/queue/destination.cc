@@ -11,8 +11,6 @@ namespace {
 using State = DestinationState;
 using Event = DestinationEvent;
 
-// A primary that comes back gets few connections first, and one more for each delivery.
-constexpr size_t kWindowAtReturn = 2;
 // DESIGN 6: about every second for ten minutes, then growing to 15 s.
 constexpr absl::Duration kEagerFor = absl::Minutes(10);
 constexpr absl::Duration kProbeEvery = absl::Seconds(1);
@@ -33,6 +31,8 @@ std::string_view Describe(DestinationState state) {
   switch (state) {
     case State::kUp:
       return "up";
+    case State::kRamping:
+      return "ramping";
     case State::kSuspect:
       return "suspect";
     case State::kDown:
@@ -50,25 +50,27 @@ DestinationState Next(DestinationState state, DestinationEvent event, bool quiet
   switch (event) {
     case Event::kAnswered:
     case Event::kProbeAnswered:
-      return State::kUp;
+      return state == State::kDown || state == State::kRamping ? State::kRamping : State::kUp;
+    case Event::kRamped:
+      return state == State::kRamping ? State::kUp : state;
     case Event::kUnreachable:
     case Event::kProbeFailed:
       return State::kDown;
     case Event::kTrouble:
-      if (state == State::kDown) {
+      if (state == State::kDown || quiet) {
         return State::kDown;
       }
-      return quiet ? State::kDown : State::kSuspect;
+      return state == State::kRamping ? State::kRamping : State::kSuspect;
     case Event::kIsSelf:
       break;
   }
   UNREACHABLE();
 }
 
-void Destination::SetConnectionsMax(size_t connections) {
-  ASSERT(connections > 0);
+void Destination::SetConnectionsMax(size_t connections, bool has_canaries) {
   connections_max_ = connections;
-  window_ = std::clamp(window_, std::min(kWindowAtReturn, connections), connections);
+  has_canaries_ = has_canaries;
+  ramp_.SetMax(connections);
 }
 
 bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
@@ -81,9 +83,11 @@ bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
   if (event == Event::kAnswered || event == Event::kProbeAnswered) {
     last_good_ = now;
   } else if (event == Event::kTrouble) {
-    window_ = std::max<size_t>(window_ / 2, 1);
+    ramp_.Halve();
   }
   if (state_ == State::kDown) {
+    was_down_ = true;
+    last_down_ = now;
     if (before != State::kDown) {
       down_since_ = now;
       probes_failed_ = 0;
@@ -95,8 +99,25 @@ bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
       ScheduleProbe(now, random);
     }
   } else if (before == State::kDown) {
-    window_ = std::min(kWindowAtReturn, connections_max_);
+    ramp_.Restart(has_canaries_ ? Ramp::kCanaries : 0);
   }
+  return state_ != before;
+}
+
+bool Destination::OnEnd(MessageFate fate, absl::Duration took, Instant now) {
+  ramp_.OnEnd(fate, took, now);
+  return ramp_.over() && OnNothingLeft();
+}
+
+bool Destination::OnNothingLeft() {
+  const State before = state_;
+  if (in_canaries()) {
+    if (ramp_.window() == 0) {
+      return false;  // what comes next waits for the canaries of another shard
+    }
+    ramp_.Pass();
+  }
+  state_ = Next(state_, Event::kRamped, /*quiet=*/false);
   return state_ != before;
 }
 
@@ -113,7 +134,6 @@ void Destination::OnDelivered(Instant now) {
     // only a new connection's EHLO clears the suspicion otherwise, and none may be opened.
     state_ = State::kUp;
   }
-  window_ = std::min(window_ + 1, connections_max_);
 }
 
 void Destination::Release() {

@@ -12,11 +12,13 @@
 
 #include "core/base/random.h"
 #include "core/base/units.h"
+#include "core/queue/ramp.h"
 
 namespace backstay {
 
 enum class DestinationState : uint8_t {
   kUp,
+  kRamping,  // back: canaries first, then more and more
   kSuspect,  // 421, slowness, time-outs; one connection at a time
   kDown,     // no host of the list answers: probes only
   kHeld      // it is ourselves: nothing goes there until the operator or a reload changes it
@@ -28,7 +30,8 @@ enum class DestinationEvent : uint8_t {
   kTrouble,      // 421, slowness, time-out, connection lost
   kProbeAnswered,
   kProbeFailed,
-  kIsSelf  // the greeting has our own name
+  kRamped,  // as much is under way as may be, or nothing was left to try
+  kIsSelf   // the greeting has our own name
 };
 
 std::string_view Describe(DestinationState state);
@@ -41,11 +44,21 @@ class Destination {
   // Trouble counts as an outage only if nothing succeeded for so long.
   static constexpr absl::Duration kTroubleMin = absl::Seconds(30);
 
-  void SetConnectionsMax(size_t connections);
+  // `has_canaries`: when it comes back, this shard tries it first.
+  void SetConnectionsMax(size_t connections, bool has_canaries);
   // Returns true when the state changed.
   bool Feed(DestinationEvent event, Instant now, Random& random);
-  // A recipient was delivered: one more connection may be worth it, and a suspicion is over.
+  // A recipient was delivered: a suspicion is over.
   void OnDelivered(Instant now);
+  // A message is begun, and how it ended. The last is true when the state changed.
+  bool MayStart(Instant now) const { return may_deliver() && ramp_.MayStart(now); }
+  void OnStart() { ramp_.OnStart(); }
+  bool OnEnd(MessageFate fate, absl::Duration took, Instant now);
+  // Nothing is left to try, here.
+  bool OnNothingLeft();
+  // What the shard that sends the canaries says: they passed; or it has none, so send some.
+  void OnCanariesPassed() { ramp_.Pass(); }
+  void OnCanariesWanted(size_t canaries) { ramp_.Send(canaries); }
   // Somebody asked: the next probe, if it is down, does not wait.
   void ProbeNow(Instant now) { next_probe_ = std::min(next_probe_, now); }
   // Operator or reload: look again.
@@ -53,14 +66,18 @@ class Destination {
 
   DestinationState state() const { return state_; }
   bool may_deliver() const {
-    return state_ == DestinationState::kUp || state_ == DestinationState::kSuspect;
+    return state_ == DestinationState::kUp || state_ == DestinationState::kRamping ||
+           state_ == DestinationState::kSuspect;
   }
   size_t connections_max() const { return connections_max_; }
-  size_t window() const { return state_ == DestinationState::kSuspect ? 1 : window_; }
+  size_t window() const { return state_ == DestinationState::kSuspect ? 1 : ramp_.window(); }
+  bool in_canaries() const { return state_ == DestinationState::kRamping && ramp_.in_canaries(); }
+  Instant paused_until() const { return ramp_.paused_until(); }
   Instant next_probe() const { return next_probe_; }      // kDown
   Instant down_since() const { return down_since_; }      // kDown
   Instant not_up_since() const { return not_up_since_; }  // any but kUp
   Instant last_good() const { return last_good_; }
+  bool WasDownSince(Instant then) const { return was_down_ && last_down_ >= then; }
   uint64_t probes_failed() const { return probes_failed_; }  // in this outage
 
  private:
@@ -68,7 +85,10 @@ class Destination {
 
   DestinationState state_ = DestinationState::kUp;
   size_t connections_max_ = 1;
-  size_t window_ = 1;
+  bool has_canaries_ = true;
+  Ramp ramp_;
+  bool was_down_ = false;
+  Instant last_down_;  // the last moment of the last outage
   Instant last_good_;
   Instant down_since_;
   Instant not_up_since_;

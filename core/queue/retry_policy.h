@@ -26,6 +26,8 @@ struct RetryPolicy {
   absl::Duration expire_after;
   uint32_t max_retries = 0;  // 0: no limit
   OnExpiry on_expiry = OnExpiry::kBounce;
+  // A refusal is final when it was first said so long ago, if the primary was down within a day.
+  absl::Duration bounce_after = absl::Hours(1);
 
   // 10, 10, 10 minutes, then daily, for five days.
   static RetryPolicy Default();

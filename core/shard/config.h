@@ -39,7 +39,6 @@ struct HostPort {
 struct RetryConfig {
   RetryPolicy policy = RetryPolicy::Default();
   std::string profile;  // "smartermail" when schedule and max_retries come from it
-  absl::Duration bounce_after = absl::Hours(1);
   absl::Duration delay_warning = absl::ZeroDuration();  // zero: none
 };
 

@@ -37,6 +37,9 @@ struct ShardMessage {
     kDestinationDown,    // from the home shard: no attempts until kDestinationUp
     kProbeFailed,        // from the home shard: a real failed probe happened now
     kDestinationUp,      // from the home shard
+    kCanariesPassed,     // from the home shard: it takes mail again
+    kCanariesWanted,     // from the home shard: I have none to send, send yours
+    kBreakerTripped,     // to the desk: it refuses everybody of the domain in `reason`
     kGoNow,              // somebody who may ask wants its mail now
     kProbeWanted,        // to the home shard: is it still up?
     kRecipientAsk,       // to the shard that answers for `key`: what is known of it?

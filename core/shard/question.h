@@ -35,7 +35,7 @@ struct ShardView {
   Instant started;
   const Io& io;
   Spool& spool;
-  const RouteTable& routes;
+  RouteTable& routes;
   RuleClerk& rules;
   const ShardCounters& counters;
   const Snapshot& snapshot;

@@ -19,7 +19,9 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "core/base/list.h"
+#include "core/queue/breaker.h"
 #include "core/queue/destination.h"
 #include "core/queue/retry_policy.h"
 #include "core/queue/timer_wheel.h"
@@ -97,6 +99,8 @@ class Route final : public ListNode,
   void OnSettlesDecided();
   // A reset or a release: what was waiting is due.
   void RestartDomain(DomainId domain);
+  // The same, and its breaker does not trip until nothing is left.
+  void StartDomain(DomainId domain, bool accepts_refusals);
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
   void OnShardMessage(const ShardMessage& message);
   // All that waits is due, and a destination that is down is probed at once; charged to no
@@ -149,6 +153,11 @@ class Route final : public ListNode,
 
   bool HasRoomForSettles();
   bool RepeatsAtOnce(const Outcome& outcome) const;
+  Breaker::Verdict AskBreaker(const AttemptReport& report, size_t position);
+  bool IsFinal(const Attempt& attempt, const AttemptReport& report, size_t position,
+               Breaker::Verdict verdict) const;
+  void Trip(DomainId domain, const Outcome& outcome);
+  absl::Duration HoldOff(DomainId domain) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
   void Log(EventKind kind, const Attempt& attempt, const AttemptReport& report, size_t position);
   void Defer(const Attempt& attempt, uint32_t recipient, DomainId domain, const Outcome& outcome,
@@ -156,6 +165,8 @@ class Route final : public ListNode,
   const Deferral* DeferralOf(MessageRef message, uint32_t recipient,
                              const RetryOrigin& origin) const;
   void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
+  void OnEnded(MessageFate fate, absl::Duration took);
+  void OnNothingLeft();
   void Feed(DestinationEvent event, std::string_view reason);
   void WentDown(std::string_view reason);
   void CameUp();
@@ -178,6 +189,7 @@ class Route final : public ListNode,
   bool waits_for_settles_ = false;
   Destination destination_;
   RouteQueue queue_;
+  absl::flat_hash_map<DomainId, Breaker> breakers_;  // of domains that had an answer
   RouteCounters counters_;
   Probe probe_;
   Verifier verifier_;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "core/base/check.h"
@@ -12,6 +13,23 @@
 
 namespace backstay {
 namespace {
+
+// What breaks a connection may be the message; others go first, but not for the schedule's minutes.
+constexpr absl::Duration kPauseAfterBreak = absl::Seconds(15);
+constexpr uint32_t kBreaksMax = 5;  // doublings
+// DESIGN 3.2 "bounce_after": a primary that was down so recently may not be what it was yet.
+constexpr absl::Duration kRecently = absl::Hours(24);
+// A refusal that may be one of many waits so long for the others.
+constexpr absl::Duration kDoubtFor = absl::Minutes(1);
+
+absl::Duration PauseAfterBreak(uint32_t attempts) {
+  return kPauseAfterBreak * (1 << std::min(attempts - 1, kBreaksMax));
+}
+
+SpoolTime RefusedSince(const Deferral* before, SpoolTime now) {
+  const bool was_refused = before != nullptr && before->refused_since != SpoolTime();
+  return was_refused ? before->refused_since : now;
+}
 
 std::string AnswerText(const Outcome& outcome) {
   return outcome.enhanced.empty() ? outcome.text
@@ -24,10 +42,32 @@ bool IsUnknownUser(const Outcome& outcome) {
          outcome.code == 550 && outcome.enhanced.starts_with("5.1.");
 }
 
+// The content was on its way when the connection broke.
+bool IsLostInContent(const Outcome& outcome) {
+  return outcome.code == 0 && !outcome.own &&
+         (outcome.phase == Outcome::Phase::kData || outcome.phase == Outcome::Phase::kEndOfData);
+}
+
+MessageFate FateOf(const std::vector<Outcome>& outcomes) {
+  MessageFate fate = MessageFate::kUntried;
+  for (const Outcome& outcome : outcomes) {
+    if (outcome.kind == Outcome::Kind::kDelivered) {
+      return MessageFate::kTaken;
+    }
+    if (outcome.kind == Outcome::Kind::kFailed && fate == MessageFate::kUntried) {
+      fate = MessageFate::kRefused;
+    } else if (outcome.kind == Outcome::Kind::kDeferred && outcome.own) {
+      fate = MessageFate::kDeferred;
+    }
+  }
+  return fate;
+}
+
 }  // namespace
 
 void Route::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
   queue_.Release(attempt.message);
+  OnEnded(MessageFate::kUntried, absl::ZeroDuration());
   const QueueId id = parts_.spool.Id(attempt.message);
   const auto text = id.ToText();
   const std::string_view name(text.data(), text.size());
@@ -58,6 +98,7 @@ void Route::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
 void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   ASSERT(report.recipients.size() == report.outcomes.size());
   queue_.Release(attempt.message);
+  OnEnded(FateOf(report.outcomes), report.transmitting);
   std::optional<uint32_t> again_from;
   for (size_t position = 0; position < report.recipients.size(); ++position) {
     const Outcome& outcome = report.outcomes[position];
@@ -93,17 +134,80 @@ bool Route::RepeatsAtOnce(const Outcome& outcome) const {
   if (outcome.kind != Outcome::Kind::kDeferred || outcome.own) {
     return false;
   }
-  const bool lost_in_content = outcome.code == 0 && (outcome.phase == Outcome::Phase::kData ||
-                                                     outcome.phase == Outcome::Phase::kEndOfData);
-  return stopping_ || !lost_in_content;
+  return stopping_ || !IsLostInContent(outcome);
 }
+
+// ---- refusals ----
+
+Breaker::Verdict Route::AskBreaker(const AttemptReport& report, size_t position) {
+  const Outcome& outcome = report.outcomes[position];
+  const DomainId domain = report.domains[position];
+  Breaker& breaker = breakers_[domain];
+  if (outcome.kind == Outcome::Kind::kDelivered) {
+    breaker.OnTaken();
+  } else if (outcome.kind == Outcome::Kind::kDeferred) {
+    breaker.OnDeferred();
+  } else {
+    const std::hash<std::string_view> hash;
+    const Breaker::Verdict verdict =
+        breaker.OnRefused(outcome, hash(report.envelope.reverse_path),
+                          hash(report.envelope.recipients[report.recipients[position]].address),
+                          destination_.state() == DestinationState::kRamping);
+    if (verdict == Breaker::Verdict::kTripped) {
+      Trip(domain, outcome);
+    }
+    return verdict;
+  }
+  return Breaker::Verdict::kNone;
+}
+
+void Route::Trip(DomainId domain, const Outcome& outcome) {
+  MARK("breaker_tripped");
+  const std::string name(parts_.spool.Name(domain));
+  LogError(
+      "held: {} refuses everybody at {} ({} {}); nothing is bounced. Look at the primary, then: "
+      "backstay primary release {}",
+      plan_.name, Escaped(name), outcome.code, Escaped(AnswerText(outcome)), Escaped(name));
+  parts_.post.Post(parts_.index, parts_.post.desk(),
+                   {.kind = ShardMessage::Kind::kBreakerTripped, .reason = name});
+}
+
+absl::Duration Route::HoldOff(DomainId domain) const {
+  const bool was_down = destination_.WasDownSince(parts_.io.Now() - kRecently);
+  return was_down ? home_.PolicyOf(domain).bounce_after : absl::ZeroDuration();
+}
+
+// Whether this refusal ends it for the recipient.
+bool Route::IsFinal(const Attempt& attempt, const AttemptReport& report, size_t position,
+                    Breaker::Verdict verdict) const {
+  const DomainId domain = report.domains[position];
+  if (verdict == Breaker::Verdict::kAccepted) {
+    return true;
+  }
+  if (verdict == Breaker::Verdict::kTripped || breakers_.at(domain).tripped() ||
+      parts_.spool.StopOf(domain) != DomainStop::kNone) {
+    return false;
+  }
+  const SpoolTime now = parts_.spool.Clock();
+  const RetryOrigin origin =
+      OriginOf(report.arrival, parts_.spool.StandingOf(attempt.message, domain));
+  const SpoolTime since =
+      RefusedSince(DeferralOf(attempt.message, report.recipients[position], origin), now);
+  const absl::Duration doubt =
+      verdict == Breaker::Verdict::kDoubted ? kDoubtFor : absl::ZeroDuration();
+  return now - since >= std::max(HoldOff(domain), doubt);
+}
+
+// ---- records ----
 
 // One recipient's verdict becomes a record.
 void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t position) {
   const uint32_t recipient = report.recipients[position];
   const Outcome& outcome = report.outcomes[position];
   const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
-  if (outcome.kind == Outcome::Kind::kDeferred) {
+  const Breaker::Verdict verdict = AskBreaker(report, position);
+  if (outcome.kind == Outcome::Kind::kDeferred ||
+      (outcome.kind == Outcome::Kind::kFailed && !IsFinal(attempt, report, position, verdict))) {
     Log(EventKind::kDeferred, attempt, report, position);
     Defer(attempt, recipient, report.domains[position], outcome, report.arrival);
     return;
@@ -182,6 +286,12 @@ void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,
   deferral.first_own = before != nullptr ? before->first_own : now;
   deferral.attempts = before != nullptr ? before->attempts + 1 : 1;
   deferral.next_try = home_.PolicyOf(domain).NextTry(origin, now, !attempt.recovery);
+  if (IsLostInContent(outcome)) {
+    deferral.next_try = std::min(deferral.next_try, now + PauseAfterBreak(deferral.attempts));
+  } else if (outcome.kind == Outcome::Kind::kFailed) {
+    deferral.refused_since = RefusedSince(before, now);
+    deferral.next_try = std::max(deferral.refused_since + HoldOff(domain), now + kDoubtFor);
+  }
   deferral.code = static_cast<uint16_t>(outcome.code);
   deferral.text = AnswerText(outcome);
   last_failure_ = now;

@@ -13,6 +13,8 @@ namespace {
 // DESIGN 6: recipients with their own 4xx that have an entry; the rest wait for the limbo pass.
 constexpr size_t kDeferralsMax = 100000;
 constexpr absl::Duration kLimboWait = absl::Minutes(10);
+// Of so many messages one is of recipients that the primary has deferred before.
+constexpr size_t kLimboShare = 8;
 
 }  // namespace
 
@@ -40,6 +42,11 @@ void RouteQueue::OnLive(DomainId domain, MessageRef message) {
   if (cursor.after.has_value() && message <= *cursor.after) {
     MARK("older_mail_appeared");
     cursor.after.reset();
+  } else if (recovery_pass_ && cursor.active && !cursor.fresh_from.has_value()) {
+    cursor.fresh_from = message;
+  }
+  if (cursor.fresh_after.has_value() && message <= *cursor.fresh_after) {
+    cursor.fresh_after.reset();
   }
   Activate(domain);
 }
@@ -70,7 +77,10 @@ void RouteQueue::StartPass(bool recovery) {
   due_.clear();
   peeked_.reset();
   for (const DomainId domain : domains_) {
-    cursors_[domain].after.reset();
+    Cursor& cursor = cursors_[domain];
+    cursor.after.reset();
+    cursor.fresh_from.reset();
+    cursor.fresh_after.reset();
     Activate(domain);
   }
 }
@@ -92,30 +102,63 @@ void RouteQueue::CollectDue(SpoolTime now) {
   }
 }
 
-std::optional<MessageRef> RouteQueue::NextByCursor() {
+// The next of the domain: of what arrived since, or of the backlog, by turns.
+std::optional<RouteQueue::Found> RouteQueue::Advance(DomainId domain, Cursor& cursor) {
+  cursor.fresh_turn = !cursor.fresh_turn;
+  if (cursor.fresh_from.has_value() && cursor.fresh_turn) {
+    const auto fresh =
+        spool_.NextDeliverable(domain, cursor.fresh_after.value_or(JustBefore(*cursor.fresh_from)));
+    if (fresh.has_value()) {
+      MARK("fresh_mail_beside_a_backlog");
+      cursor.fresh_after = fresh;
+      return Found{*fresh, /*is_backlog=*/false};
+    }
+  }
+  std::optional<MessageRef> next = spool_.NextDeliverable(domain, cursor.after);
+  if (cursor.fresh_from.has_value() && (!next.has_value() || *next >= *cursor.fresh_from)) {
+    // The backlog is done; what went out beside it is not met again.
+    cursor.after = cursor.fresh_after.value_or(JustBefore(*cursor.fresh_from));
+    cursor.fresh_from.reset();
+    cursor.fresh_after.reset();
+    next = spool_.NextDeliverable(domain, cursor.after);
+  }
+  if (!next.has_value()) {
+    return std::nullopt;
+  }
+  cursor.after = next;
+  return Found{*next, recovery_pass_};
+}
+
+std::optional<RouteQueue::Found> RouteQueue::NextByCursor() {
   while (!active_.empty()) {
     const DomainId domain = active_.front();
     Cursor& cursor = cursors_[domain];
-    const std::optional<MessageRef> next = spool_.NextDeliverable(domain, cursor.after);
+    const std::optional<Found> next = Advance(domain, cursor);
     active_.pop_front();
     if (!next.has_value()) {
       cursor.active = false;
       continue;
     }
-    cursor.after = next;
     active_.push_back(domain);  // the other domains have their turn first
-    if (!in_flight(*next)) {
+    if (!in_flight(next->message)) {
       return next;
     }
     // Under way for other recipients: those of this domain may not be among them (a reload brought
     // the domain back meanwhile), so it is met again when it is released.
-    if (std::find(due_.begin(), due_.end(), *next) == due_.end()) {
+    if (std::find(due_.begin(), due_.end(), next->message) == due_.end()) {
       MARK("met_while_under_way");
-      due_.push_back(*next);
+      due_.push_back(next->message);
     }
   }
   recovery_pass_ = false;
   return std::nullopt;
+}
+
+bool RouteQueue::Peek() {
+  if (!peeked_.has_value() || in_flight(peeked_->message)) {
+    peeked_ = NextByCursor();
+  }
+  return peeked_.has_value();
 }
 
 // A deferral may come due while its message is under way; it waits until the message is released.
@@ -129,10 +172,7 @@ bool RouteQueue::HasWork(SpoolTime now) {
   if (!again_.empty() || FirstFreeDue() != due_.end()) {
     return true;
   }
-  if (!peeked_.has_value() || in_flight(*peeked_)) {
-    peeked_ = NextByCursor();
-  }
-  return peeked_.has_value();
+  return Peek();
 }
 
 std::optional<Attempt> RouteQueue::Take(SpoolTime now) {
@@ -140,15 +180,19 @@ std::optional<Attempt> RouteQueue::Take(SpoolTime now) {
     return std::nullopt;
   }
   Attempt attempt;
+  const auto due = FirstFreeDue();
   if (!again_.empty()) {
     attempt = again_.front();
     again_.pop_front();
-  } else if (const auto due = FirstFreeDue(); due != due_.end()) {
-    attempt.message = *due;
-    due_.erase(due);
+  } else if (due != due_.end() && (since_limbo_ + 1 >= kLimboShare || !Peek())) {
+    since_limbo_ = 0;
+    attempt.message = *FirstFreeDue();  // Peek() may have added to them
+    due_.erase(FirstFreeDue());
   } else {
-    attempt.message = *std::exchange(peeked_, std::nullopt);
-    attempt.recovery = recovery_pass_;
+    ++since_limbo_;
+    const Found found = *std::exchange(peeked_, std::nullopt);
+    attempt.message = found.message;
+    attempt.recovery = found.is_backlog;
   }
   ASSERT(!in_flight(attempt.message));
   in_flight_.push_back(attempt.message);

@@ -1,8 +1,10 @@
 // core/shard/route_queue.h -- which message of one route is next. Positions, not messages, are
 // kept.
 //
-// Sources, in this order: attempts given back, recipients whose own deferral is due, then each
-// domain's log from its cursor on. A message is never handed out twice at the same time.
+// Attempts that were given back come first; then each domain's log from its cursor on, and among
+// them, one of eight, recipients whose own deferral is due (limbo). While a backlog is worked off
+// after an outage what arrives meanwhile takes turns with it. A message is never handed out twice
+// at the same time.
 //
 // Owns:  cursors, the list of attempts given back (bounded by the connections), deferrals
 //        (bounded).
@@ -61,12 +63,22 @@ class RouteQueue {
   struct Cursor {
     std::optional<MessageRef> after;
     bool active = false;  // there may be something behind it
+    // What arrived since the pass began, while there is older mail to be tried.
+    std::optional<MessageRef> fresh_from;
+    std::optional<MessageRef> fresh_after;
+    bool fresh_turn = false;
+  };
+  struct Found {
+    MessageRef message;
+    bool is_backlog = false;  // of a recovery pass
   };
   void Activate(DomainId domain);
   void CollectDue(SpoolTime now);
   void StartPass(bool recovery);
   std::deque<MessageRef>::iterator FirstFreeDue();
-  std::optional<MessageRef> NextByCursor();
+  std::optional<Found> Advance(DomainId domain, Cursor& cursor);
+  std::optional<Found> NextByCursor();
+  bool Peek();
 
   const Spool& spool_;
   absl::flat_hash_map<DomainId, Cursor> cursors_;
@@ -75,7 +87,8 @@ class RouteQueue {
   std::deque<Attempt> again_;
   std::deque<MessageRef> due_;  // own deferrals whose time has come
   std::vector<MessageRef> in_flight_;
-  std::optional<MessageRef> peeked_;  // found by HasWork, not handed out yet
+  std::optional<Found> peeked_;  // found by HasWork, not handed out yet
+  size_t since_limbo_ = 0;       // messages by a cursor since the last one that was due
   DeferralTable deferrals_;
   bool recovery_pass_ = false;
   SpoolTime limbo_due_ = SpoolTime::Max();

@@ -149,11 +149,15 @@ bool RouteTable::GoNow(uint64_t key) {
 }
 
 void RouteTable::OnRule(const Rule& rule) {
-  if (rule.verb != RuleVerb::kReset && rule.verb != RuleVerb::kRelease) {
+  if (rule.verb != RuleVerb::kReset && rule.verb != RuleVerb::kRelease &&
+      rule.verb != RuleVerb::kStart) {
     return;  // what may not be tried any more is asked for before each attempt
   }
-  const auto restart = [this](DomainId domain) {
-    if (Route* route = RouteOf(domain); route != nullptr) {
+  const auto restart = [&](DomainId domain) {
+    Route* const route = RouteOf(domain);
+    if (route != nullptr && rule.verb == RuleVerb::kStart) {
+      route->StartDomain(domain, rule.accepts_refusals);
+    } else if (route != nullptr) {
       route->RestartDomain(domain);
     }
   };

@@ -33,6 +33,14 @@ void RuleDesk::Give(RuleTask task, Rule rule, const std::vector<size_t>& shards)
 void RuleDesk::Poll() {
   post_.Flush(post_.desk());
   post_.Drain(post_.desk(), [this](const ShardMessage& message) { OnMessage(message); });
+  if (ready() && !tripped_.empty()) {
+    is_stopping_ = true;
+    Rule trip;
+    trip.verb = RuleVerb::kTrip;
+    trip.domains = {std::move(tripped_.front())};
+    Work(RuleTask::kApply, std::move(trip));
+    tripped_.pop_front();
+  }
 }
 
 void RuleDesk::Ask(size_t shard, ShardQuestion& question) {
@@ -44,6 +52,12 @@ void RuleDesk::Ask(size_t shard, ShardQuestion& question) {
 void RuleDesk::OnMessage(const ShardMessage& message) {
   if (message.kind == ShardMessage::Kind::kRuleAnswer) {
     OnAnswer(message.answer);
+    return;
+  }
+  if (message.kind == ShardMessage::Kind::kBreakerTripped) {
+    if (std::find(tripped_.begin(), tripped_.end(), message.reason) == tripped_.end()) {
+      tripped_.push_back(message.reason);
+    }
     return;
   }
   ASSERT(message.kind == ShardMessage::Kind::kAnswered);
@@ -72,7 +86,9 @@ void RuleDesk::OnAnswer(const RuleAnswer& answer) {
       phase_ = EveryoneIsDone() ? Phase::kReady : phase_;
       return;
     case Phase::kWorking:
-      Summarize();
+      if (!is_stopping_) {
+        Summarize();
+      }
       phase_ = EveryoneIsDone() ? Phase::kReady : phase_;
       return;
     case Phase::kNew:
@@ -103,16 +119,21 @@ void RuleDesk::Complete() {
 }
 
 void RuleDesk::Begin(Rule rule, bool counts_only) {
+  result_.reset();
+  is_stopping_ = false;
+  Work(counts_only ? RuleTask::kCount : RuleTask::kApply, std::move(rule));
+}
+
+void RuleDesk::Work(RuleTask task, Rule rule) {
   ASSERT(ready());
   rule.epoch = epoch_ + 1;
-  epoch_ += counts_only ? 0 : 1;
-  result_.reset();
+  epoch_ += task == RuleTask::kCount ? 0 : 1;
   phase_ = Phase::kWorking;
   std::vector<size_t> all(post_.shards());
   for (size_t shard = 0; shard < all.size(); ++shard) {
     all[shard] = shard;
   }
-  Give(counts_only ? RuleTask::kCount : RuleTask::kApply, std::move(rule), all);
+  Give(task, std::move(rule), all);
 }
 
 void RuleDesk::Summarize() {

@@ -50,6 +50,7 @@ class RuleDesk {
 
   void Give(RuleTask task, Rule rule, const std::vector<size_t>& shards);
   void OnMessage(const ShardMessage& message);
+  void Work(RuleTask task, Rule rule);
   void OnAnswer(const RuleAnswer& answer);
   void Complete();
   bool EveryoneIsDone() const;
@@ -62,6 +63,9 @@ class RuleDesk {
   std::unique_ptr<const RuleOrder> order_;          // what the answers are to
   std::vector<std::optional<RuleAnswer>> answers_;  // of each shard; of those not asked: kDone
   std::optional<RuleOutcome> result_;
+  // Stops that breakers want; they come between the operator's rules.
+  std::deque<std::string> tripped_;
+  bool is_stopping_ = false;  // the rule under way is one of these
 };
 
 }  // namespace backstay

@@ -143,6 +143,8 @@ void Shard::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kDestinationDown:
     case ShardMessage::Kind::kProbeFailed:
     case ShardMessage::Kind::kDestinationUp:
+    case ShardMessage::Kind::kCanariesPassed:
+    case ShardMessage::Kind::kCanariesWanted:
     case ShardMessage::Kind::kGoNow:
     case ShardMessage::Kind::kProbeWanted:
       routes_.OnShardMessage(message);
@@ -159,6 +161,7 @@ void Shard::OnShardMessage(const ShardMessage& message) {
       question_clerk_.Take(*message.question);
       return;
     case ShardMessage::Kind::kRuleAnswer:
+    case ShardMessage::Kind::kBreakerTripped:
     case ShardMessage::Kind::kAnswered:
       break;
   }
@@ -274,7 +277,7 @@ void Shard::OnAccepted(Fd socket, uint32_t listener) {
   arrival.socket = socket;
   arrival.listener = listener;
   arrival.peer = io_.PeerAddress(socket);
-  arrival.verdict = draining_ ? replies::kShuttingDown : admission_.Enter();
+  arrival.verdict = draining_ ? replies::kShuttingDown : admission_.Enter(spool_.CommitDelay());
   arrival.proxied = Contains(snapshot_->config.smtp.proxy_protocol_from, arrival.peer);
   auto* connection = new InboundConnection(io_, wheel_, spool_, outbox_, server_params_, *this);
   inbound_.PushBack(connection);
@@ -364,7 +367,7 @@ Reply Shard::MayReceive() const {
   }
   switch (spool_.IntakeState()) {
     case CommitResult::kStored:
-      return replies::kMailOk;
+      return Admission::MayBegin(spool_.CommitDelay());
     case CommitResult::kNoSpace:
       return replies::kNoSpace;
     case CommitResult::kFailed:
@@ -377,6 +380,7 @@ Reply Shard::MayReceive() const {
 Reply Shard::MayQueue(std::string_view domain) {
   const DomainPlan* plan = snapshot_->FindDomain(domain);
   if (plan != nullptr && plan->defers &&
+      spool_.StopOf(spool_.Intern(domain)) == DomainStop::kNone &&
       routes_.RouteOf(*plan)->MustTryPrimary(plan->store_after)) {
     return replies::kTryPrimary;
   }
@@ -414,7 +418,10 @@ Route* Shard::RouteOf(std::string_view domain) const {
 
 PrimaryHealth Shard::HealthOf(std::string_view domain) {
   const Route* route = RouteOf(domain);
-  return route != nullptr ? route->health() : PrimaryHealth::kAway;
+  if (route == nullptr || spool_.StopOf(spool_.Intern(domain)) != DomainStop::kNone) {
+    return PrimaryHealth::kAway;
+  }
+  return route->health();
 }
 
 void Shard::AskPrimary(std::string_view domain, RecipientQuestion& question) {

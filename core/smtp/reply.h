@@ -47,6 +47,7 @@ inline constexpr Reply kNoProxyHeader{421, "4.5.2", "A PROXY header was expected
 inline constexpr Reply kOverloaded{452, "4.3.2", "System busy, try again later"};
 inline constexpr Reply kTooManyConnections{421, "4.7.0", "Too many connections from your address"};
 inline constexpr Reply kServerFull{421, "4.3.2", "Too many connections, try again later"};
+inline constexpr Reply kServerBusy{421, "4.3.2", "System busy, try again later"};
 inline constexpr Reply kShuttingDown{421, "4.3.2", "Service is shutting down"};
 inline constexpr Reply kTimedOut{421, "4.4.2", "Timed out waiting for input"};
 

@@ -60,6 +60,8 @@ class SimPrimary : public Actor {
   // Answers 450 to this recipient, always; see ClearSoft.
   void SetSoft(std::string recipient) { soft_.insert(std::move(recipient)); }
   void ClearSoft() { soft_.clear(); }
+  // As restored without its users: 550 to every recipient. That is no verdict on them.
+  void SetEmptied(bool is_emptied) { is_emptied_ = is_emptied; }
 
   struct Attempt {  // a RCPT that came in
     Instant at;
@@ -87,6 +89,7 @@ class SimPrimary : public Actor {
   Fd listener_;
   bool closing_ = false;
   std::set<std::string, std::less<>> soft_;
+  bool is_emptied_ = false;
   std::vector<std::unique_ptr<PrimaryConnection>> connections_;
   std::vector<Attempt> attempts_;
   size_t connections_max_ = 0;

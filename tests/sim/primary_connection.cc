@@ -232,6 +232,9 @@ void PrimaryConnection::OnMail(std::string_view line) {
 }
 
 int PrimaryConnection::CodeFor(std::string_view recipient) {
+  if (primary_.is_emptied_) {
+    return 550;
+  }
   if (FateOf(recipient) == Fate::kUnknown) {
     primary_.ledger_.OnRejected(recipient);
     return 550;

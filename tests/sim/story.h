@@ -44,6 +44,7 @@ class Story {
   void SetStage();
   void OfferFixedMessages();
   void Safety();
+  bool IsEmptied();
   void Liveness();
   void CalmDown();
   void CheckRestart();

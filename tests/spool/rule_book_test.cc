@@ -28,12 +28,18 @@ DomainId Domain(uint32_t number) {
 }
 
 Rule RuleOf(RuleVerb verb, uint64_t epoch, bool keeps_age = false) {
-  return {verb, keeps_age, epoch, At(1000 * epoch), {}};
+  Rule rule;
+  rule.verb = verb;
+  rule.keeps_age = keeps_age;
+  rule.epoch = epoch;
+  rule.at = At(1000 * epoch);
+  return rule;
 }
 
 // One message of one domain, and what each rule does to it.
 struct Model {
   bool is_held = false;
+  bool is_stopped = false;  // with its domain
   bool is_expired = false;
   bool is_deleted = false;
   bool has_own = false;
@@ -63,6 +69,17 @@ struct Model {
       case RuleVerb::kDelete:
         is_deleted = true;
         return;
+      case RuleVerb::kStop:
+      case RuleVerb::kTrip:
+        is_stopped = true;
+        is_expired = false;
+        return;
+      case RuleVerb::kStart:
+        is_stopped = false;
+        is_expired = false;
+        schedule_from = rule.at;
+        age_from = rule.at;
+        return;
     }
   }
 };
@@ -74,7 +91,7 @@ class RuleBookTest : public testing::Test {
     story += fmt::format(" verb={} cut={} domain={}", static_cast<int>(rule.verb), cut, domain);
     const DomainId id = Domain(domain);
     const bool releases = rule.verb == RuleVerb::kRelease && domain != kDomains;
-    const MessageRef held = releases ? book.HeldBefore(id) : MessageRef();
+    const MessageRef held = releases ? book.HoldCut(id) : MessageRef();
     book.Apply(rule, Place(cut),
                domain == kDomains ? std::span<const DomainId>() : std::span(&id, 1));
     for (uint32_t of = 0; of < kDomains; ++of) {
@@ -83,6 +100,12 @@ class RuleBookTest : public testing::Test {
         Model& model = models[of][place];
         model.is_held = model.is_held || (model.has_own && Place(place) < held);
         model.Apply(rule);
+      }
+      // A stop is for what comes later, too.
+      const bool stops = rule.verb == RuleVerb::kStop || rule.verb == RuleVerb::kTrip;
+      for (uint32_t place = cut; place < kPlaces && (domain == kDomains || of == domain); ++place) {
+        models[of][place].is_stopped =
+            stops || (models[of][place].is_stopped && rule.verb != RuleVerb::kStart);
       }
     }
     // The spool gives a release to each message that was held by its own as well.
@@ -114,11 +137,13 @@ class RuleBookTest : public testing::Test {
       for (uint32_t place = 0; place < kPlaces; ++place) {
         const Model& model = models[domain][place];
         const Standing standing = book.StandingOf(Domain(domain), Place(place));
-        ASSERT_EQ(standing.is_held, model.is_held) << domain << " " << place << story;
+        ASSERT_EQ(standing.is_held, model.is_held || (model.is_stopped && !model.is_expired))
+            << domain << " " << place << story;
         ASSERT_EQ(standing.is_expired, model.is_expired) << domain << " " << place << story;
         ASSERT_EQ(standing.schedule_from, model.schedule_from) << domain << " " << place << story;
         ASSERT_EQ(standing.age_from, model.age_from) << domain << " " << place << story;
-        const bool is_deliverable = !model.is_held && !model.is_expired && !model.is_deleted;
+        const bool is_deliverable =
+            !model.is_held && !model.is_stopped && !model.is_expired && !model.is_deleted;
         if (!model.has_own) {
           ASSERT_EQ(Place(place) >= from, is_deliverable) << domain << " " << place << story;
         }
@@ -159,6 +184,29 @@ TEST_F(RuleBookTest, WhateverComesLaterSavesWhatWasExpired) {
   EXPECT_TRUE(book.StandingOf(Domain(2), Place(0)).is_expired);
 }
 
+TEST_F(RuleBookTest, AStopIsForWhatComesUntilItIsStarted) {
+  Apply(RuleOf(RuleVerb::kStop, 1), 10, 1);
+  ExpectModel();
+  EXPECT_EQ(book.StopOf(Domain(1)), DomainStop::kByOperator);
+  EXPECT_EQ(book.StopOf(Domain(0)), DomainStop::kNone);
+  EXPECT_TRUE(book.StandingOf(Domain(1), Place(kPlaces - 1)).is_held);
+  Apply(RuleOf(RuleVerb::kTrip, 2), 20, 1);
+  EXPECT_EQ(book.StopOf(Domain(1)), DomainStop::kByBreaker);
+  Apply(RuleOf(RuleVerb::kStart, 3), 30, 1);
+  ExpectModel();
+  EXPECT_EQ(book.StopOf(Domain(1)), DomainStop::kNone);
+  EXPECT_EQ(book.StandingOf(Domain(1), Place(29)).age_from, At(3000));
+}
+
+TEST_F(RuleBookTest, WhatIsGivenUpInAStoppedDomainMayBeSavedAndIsStoppedThen) {
+  Apply(RuleOf(RuleVerb::kStop, 1), 10, 1);
+  Apply(RuleOf(RuleVerb::kExpire, 2), 20, 1);
+  EXPECT_TRUE(book.StandingOf(Domain(1), Place(5)).is_expired);
+  Apply(RuleOf(RuleVerb::kReset, 3), 20, 1);
+  EXPECT_TRUE(book.StandingOf(Domain(1), Place(5)).is_held);
+  ExpectModel();
+}
+
 TEST_F(RuleBookTest, ADeletionHoldsTheCursorBackUntilItIsCarriedOut) {
   Apply(RuleOf(RuleVerb::kDelete, 1), 10, 1);
   ExpectModel();
@@ -179,7 +227,7 @@ TEST(RuleBook, SaysWhatEveryMessageWouldRemember) {
         uint32_t cut = 0;
         for (uint64_t epoch = 1; epoch <= 8; ++epoch) {
           cut = std::min(cut + static_cast<uint32_t>(random.Below(10)), kPlaces);
-          const auto verb = static_cast<RuleVerb>(1 + random.Below(5));
+          const auto verb = static_cast<RuleVerb>(1 + random.Below(8));
           const auto domain = static_cast<uint32_t>(
               random.Below(verb == RuleVerb::kRelease ? kDomains : kDomains + 1));
           Apply(RuleOf(verb, epoch, random.Below(2) == 0), cut, domain);

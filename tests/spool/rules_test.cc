@@ -33,7 +33,11 @@ class RulesTest : public testing::Test {
   }
 
   Rule RuleFor(RuleVerb verb, std::vector<std::string> domains = {}) {
-    return {verb, false, ++epoch_, SpoolTime(), std::move(domains)};
+    Rule rule;
+    rule.verb = verb;
+    rule.epoch = ++epoch_;
+    rule.domains = std::move(domains);
+    return rule;
   }
   uint64_t Apply(const Rule& rule) { return spool().ApplyRule(rule); }
   bool Sync() {
@@ -153,6 +157,32 @@ TEST_F(RulesTest, ALateRuleIsForEarlierRuns) {
             of_a - 1);
   EXPECT_EQ(spool().NextDeliverable(Id("a.example"), std::nullopt), later.message);
   EXPECT_EQ(spool().HeldBefore(Id("a.example")), spool().RunStart());
+}
+
+// By a checkpoint, by a scan, and in a log that was written since.
+TEST_F(RulesTest, AStopHoldsWhatComesUntilItIsStarted) {
+  Fill(20);
+  EXPECT_EQ(Apply(RuleFor(RuleVerb::kTrip, {"a.example"})), 12U);
+  for (const bool with_checkpoint : {true, false}) {
+    Fill(60);
+    harness->Idle(absl::Seconds(2));
+    ASSERT_TRUE(Sync());
+    harness->Crash(CrashMode::kNothingUnsynced);
+    if (!with_checkpoint) {
+      harness->DeleteCheckpoints();
+    }
+    harness->Start();
+    EXPECT_EQ(spool().StopOf(Id("a.example")), DomainStop::kByBreaker);
+    EXPECT_EQ(spool().StopOf(Id("b.example")), DomainStop::kNone);
+    EXPECT_FALSE(spool().NextDeliverable(Id("a.example"), std::nullopt).has_value());
+    EXPECT_TRUE(spool().NextDeliverable(Id("b.example"), std::nullopt).has_value());
+  }
+  const uint64_t waiting = spool().LiveRecipients(Id("a.example"));
+  EXPECT_EQ(Apply(RuleFor(RuleVerb::kStart, {"a.example"})), waiting);
+  ASSERT_TRUE(Sync());
+  harness->Restart(CrashMode::kNothingUnsynced);
+  EXPECT_EQ(spool().StopOf(Id("a.example")), DomainStop::kNone);
+  EXPECT_EQ(spool().NextDeliverable(Id("a.example"), std::nullopt), First("a.example"));
 }
 
 TEST_F(RulesTest, ReleaseCountsWhatIsHeld) {

@@ -15,14 +15,16 @@ namespace backstay {
 // One shard with its Io, in place of a thread.
 class SimDaemon::Runner : public Actor {
  public:
-  Runner(std::unique_ptr<Io> io, const ShardSetup& setup)
-      : io_(std::move(io)), shard_(*io_, setup) {}
+  // `desk` has a thread of its own in a real daemon; here it is looked at in every turn.
+  Runner(std::unique_ptr<Io> io, const ShardSetup& setup, const std::unique_ptr<RuleDesk>& desk)
+      : io_(std::move(io)), shard_(*io_, setup), desk_(desk) {}
 
   void Turn() override {
     if (shard_.finished()) {
       io_->Turn(Instant::Max());  // the thread has ended; only the world still asks
     } else {
       shard_.Turn();
+      desk_->Poll();
     }
   }
   Io& io() { return *io_; }
@@ -32,6 +34,7 @@ class SimDaemon::Runner : public Actor {
  private:
   std::unique_ptr<Io> io_;
   Shard shard_;
+  const std::unique_ptr<RuleDesk>& desk_;
 };
 
 SimDaemon::SimDaemon(World& world, Host& host, std::string config_toml)
@@ -93,7 +96,7 @@ absl::Status SimDaemon::Start() {
                            .ticket_keys = TicketKeys(TicketSecret{}, Instant()),
                            .standard_error = Fd(),
                            .recipients = recipients};
-    runners_.push_back(std::make_unique<Runner>(std::move(io), setup));
+    runners_.push_back(std::make_unique<Runner>(std::move(io), setup, desk_));
   }
   for (size_t index = 0; index < runners_.size(); ++index) {
     Runner& runner = *runners_[index];
@@ -147,6 +150,13 @@ bool SimDaemon::Stop(absl::Duration at_most) {
 }
 
 std::optional<RuleOutcome> SimDaemon::ApplyRule(RuleVerb verb, std::vector<std::string> domains) {
+  Rule rule;
+  rule.verb = verb;
+  rule.domains = std::move(domains);
+  return ApplyRule(std::move(rule));
+}
+
+std::optional<RuleOutcome> SimDaemon::ApplyRule(Rule rule) {
   const auto polled = [this](bool is_over) {
     desk_->Poll();
     return is_over;
@@ -154,9 +164,6 @@ std::optional<RuleOutcome> SimDaemon::ApplyRule(RuleVerb verb, std::vector<std::
   if (!world_.RunUntil([&] { return polled(desk_->ready()); }, absl::Minutes(1))) {
     return std::nullopt;
   }
-  Rule rule;
-  rule.verb = verb;
-  rule.domains = std::move(domains);
   desk_->Begin(std::move(rule), /*counts_only=*/false);
   world_.RunUntil([&] { return polled(desk_->result().has_value()); }, absl::Minutes(1));
   return desk_->result();

@@ -48,6 +48,7 @@ class SimDaemon {
 
   // The operator's rule to all shards; waits until each has answered. Nothing: not in time.
   std::optional<RuleOutcome> ApplyRule(RuleVerb verb, std::vector<std::string> domains = {});
+  std::optional<RuleOutcome> ApplyRule(Rule rule);
 
   // The operator's desk; Poll() it while the world runs.
   RuleDesk& desk() { return *desk_; }

@@ -295,7 +295,9 @@ class Reports(Control):
 class Words(Control):
     def test_help_and_mistakes(self):
         for verb in ("queue", "queue reset", "queue hold", "queue release", "queue bounce",
-                     "queue delete", "queue list", "queue show", "status", "primary list", "mailq",
+                     "queue delete", "queue flush", "queue list", "queue show", "status",
+                     "primary list", "primary show", "primary hold", "primary release",
+                     "primary probe", "mailq",
                      "reload", "check-config"):
             done = self.verb(*verb.split(), "--help")
             self.assertEqual(done.stderr, b"")
@@ -307,6 +309,7 @@ class Words(Control):
                 (("queue", "delete", "--yes"), b"either all"),
                 (("queue", "delete", "--all", "--domain", "example.com", "--yes"), b"either all"),
                 (("queue", "hold", "--all", "--keep-age"), b"keep-age"),
+                (("queue", "flush"), b"either all"), (("primary", "hold"), b"DOMAIN"),
                 (("queue", "hold", "--domain", "x" * 300, "--yes"), b"255 bytes")):
             self.assertIn(words, self.verb(*arguments, expect=64).stderr, arguments)
         missing = self.verb("status", endpoint=f"{self.directory}/none", expect=69)

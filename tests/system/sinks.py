@@ -76,8 +76,14 @@ class SinkProtocol(asyncio.Protocol):
                           time.monotonic(), reply)
         (sink.messages if reply.startswith(b"2") else sink.refused).append(message)
         self.session = Session(messages=session.messages + 1)
+        if sink.delay:
+            sink.loop.call_later(sink.delay, self.answer, reply)
+        else:
+            self.answer(reply)
+
+    def answer(self, reply):
         self.reply(reply)
-        if sink.closing:
+        if self.sink.closing:
             self.transport.close()
 
     def take_command(self):
@@ -152,6 +158,7 @@ class RecordingSink:
         self.connections_seen = 0
         self.connections_most = 0  # at the same time
         self.closing = False
+        self.delay = 0  # seconds between the content and its reply
         self.server = None
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)

@@ -37,6 +37,7 @@ DaemonVerbs::DaemonVerbs(CLI::App& app) {
   AddOrders(*queue);
   AddQueue(*queue);
   AddStatus(app);
+  AddPrimaries(app);
   AddRecipients(app);
   mailq_ = app.add_subcommand("mailq", "the queue as Postfix tells it");
   mailq_->add_flag("--json", list_.is_json, "as postqueue -j");
@@ -87,6 +88,19 @@ void DaemonVerbs::AddQueue(CLI::App& queue) {
       ->capture_default_str();
   queue_list_->add_flag("--json", list_.is_json, "one JSON object a message");
   queue_list_->footer(kExitCodes);
+  queue_flush_ = queue.add_subcommand("flush", "what waits is tried now, what is down is probed");
+  queue_flush_->add_flag("--all", order_.is_all, "everything");
+  queue_flush_->add_option("--domain", order_.domains, "of this domain (repeatable)")
+      ->type_name("D")
+      ->allow_extra_args(false);
+  queue_flush_
+      ->add_option("--destination", order_.destinations, "of this primary: its list or an address")
+      ->type_name("P")
+      ->allow_extra_args(false);
+  queue_flush_->add_flag("--yes", order_.is_sure, "as the others; it asks nothing");
+  queue_flush_->add_flag("--json", order_.is_json, "one JSON object");
+  queue_flush_->footer(std::string("Charged to no schedule; what is held stays held.\n") +
+                       kExitCodes);
   queue_show_ = queue.add_subcommand("show", "why a message waits, and until when");
   queue_show_->add_option("QUEUE_ID", list_.queue_id, "as in the reply to the client")
       ->required()
@@ -99,11 +113,6 @@ void DaemonVerbs::AddStatus(CLI::App& app) {
   status_ = app.add_subcommand("status", "the daemon and its primaries");
   status_->add_flag("--json", list_.is_json, "one JSON object for the daemon, one a primary");
   status_->footer(kExitCodes);
-  CLI::App* primary = app.add_subcommand("primary", "the domains and their primaries");
-  primary->require_subcommand(1);
-  primary_list_ = primary->add_subcommand("list", "one line a domain");
-  primary_list_->add_flag("--json", list_.is_json, "one JSON object a domain; oldest in seconds");
-  primary_list_->footer(kExitCodes);
   reload_ = app.add_subcommand("reload", "read the configuration again; a bad one changes nothing");
   reload_->footer(kExitCodes);
   check_ = app.add_subcommand("check-config", "name every mistake of a configuration");
@@ -111,6 +120,63 @@ void DaemonVerbs::AddStatus(CLI::App& app) {
       ->type_name("")
       ->capture_default_str();
   check_->footer("Exit codes: 0; 64 usage; 78 a mistake in it.");
+}
+
+void DaemonVerbs::AddPrimaries(CLI::App& app) {
+  CLI::App* primary = app.add_subcommand("primary", "the domains and their primaries");
+  primary->require_subcommand(1);
+  primary_list_ = primary->add_subcommand("list", "one line a domain");
+  primary_list_->add_flag("--json", list_.is_json, "one JSON object a domain; oldest in seconds");
+  primary_list_->footer(kExitCodes);
+  primary_show_ = primary->add_subcommand("show", "one domain");
+  primary_show_->add_option("DOMAIN", domain_, "of the configuration")->required()->type_name("");
+  primary_show_->add_flag("--json", list_.is_json, "one JSON object");
+  primary_show_->footer(kExitCodes);
+  primary_hold_ = AddPrimaryOrder(
+      *primary, "hold", "nothing is handed on until it is released, what comes later included",
+      "Mail is taken all the while, and nothing held expires.");
+  primary_release_ = AddPrimaryOrder(
+      *primary, "release", "ends a hold, also that of the breaker",
+      "What waits begins anew as if it had just arrived; the breaker does not trip again while it\n"
+      "is tried.");
+  primary_release_->add_flag("--accept-refusals", order_.accepts_refusals,
+                             "what the primary refuses now is bounced");
+  primary_probe_ = AddPrimaryOrder(
+      *primary, "probe", "looks at it now, and tries what waits",
+      "Not again within ten seconds. What came of it: `backstay primary show DOMAIN`.");
+}
+
+CLI::App* DaemonVerbs::AddPrimaryOrder(CLI::App& primary, const char* name, const char* promise,
+                                       const std::string& footer) {
+  CLI::App* verb = primary.add_subcommand(name, promise);
+  verb->add_option("DOMAIN", order_.domains, "of the configuration")->required()->type_name("");
+  verb->add_flag("--yes", order_.is_sure, "do not ask");
+  verb->add_flag("--json", order_.is_json, "one JSON object");
+  verb->footer(footer + "\n" + kExitCodes);
+  return verb;
+}
+
+std::optional<int> DaemonVerbs::RunPrimaries() {
+  if (primary_list_->parsed()) {
+    return ListPrimaries(endpoint_, list_.is_json);
+  }
+  if (primary_show_->parsed()) {
+    return ShowPrimary(endpoint_, domain_, list_.is_json);
+  }
+  struct Way {
+    const CLI::App* verb;
+    const char* request;
+  };
+  for (const Way& way : {Way{primary_hold_, "stop"}, Way{primary_release_, "start"},
+                         Way{primary_probe_, "go"}, Way{queue_flush_, "go"}}) {
+    if (way.verb->parsed()) {
+      order_.verb = way.request;
+      order_.told = way.verb->get_name();
+      // Bounces cannot be undone.
+      return order_.accepts_refusals ? Order(endpoint_, order_) : OrderAtOnce(endpoint_, order_);
+    }
+  }
+  return std::nullopt;
 }
 
 void DaemonVerbs::AddRecipients(CLI::App& app) {
@@ -140,6 +206,7 @@ std::optional<int> DaemonVerbs::Run() {
   for (const CLI::App* verb : orders_) {
     if (verb->parsed()) {
       order_.verb = verb->get_name();
+      order_.told = order_.verb;
       return Order(endpoint_, order_);
     }
   }
@@ -155,8 +222,8 @@ std::optional<int> DaemonVerbs::Run() {
   if (status_->parsed()) {
     return ShowStatus(endpoint_, list_.is_json);
   }
-  if (primary_list_->parsed()) {
-    return ListPrimaries(endpoint_, list_.is_json);
+  if (const std::optional<int> code = RunPrimaries(); code.has_value()) {
+    return code;
   }
   if (known_list_->parsed()) {
     return ListRecipients(endpoint_, recipients_);

@@ -26,9 +26,14 @@ class DaemonVerbs {
   void AddOrders(CLI::App& queue);
   void AddQueue(CLI::App& queue);
   void AddStatus(CLI::App& app);
+  void AddPrimaries(CLI::App& app);
+  CLI::App* AddPrimaryOrder(CLI::App& primary, const char* name, const char* promise,
+                            const std::string& footer);
+  std::optional<int> RunPrimaries();
   void AddRecipients(CLI::App& app);
 
   std::string endpoint_ = "/run/backstay/admin.sock";
+  std::string domain_;  // primary show
   std::string config_path_ = "/etc/backstay/backstay.toml";
   OrderOptions order_;
   RecipientOptions recipients_;
@@ -38,7 +43,12 @@ class DaemonVerbs {
   CLI::App* queue_show_ = nullptr;
   CLI::App* mailq_ = nullptr;
   CLI::App* status_ = nullptr;
+  CLI::App* queue_flush_ = nullptr;
   CLI::App* primary_list_ = nullptr;
+  CLI::App* primary_show_ = nullptr;
+  CLI::App* primary_hold_ = nullptr;
+  CLI::App* primary_release_ = nullptr;
+  CLI::App* primary_probe_ = nullptr;
   CLI::App* known_list_ = nullptr;
   CLI::App* known_import_ = nullptr;
   CLI::App* known_forget_ = nullptr;

@@ -43,6 +43,9 @@ std::string RequestOf(const OrderOptions& options, bool is_dry_run,
         .Json("destinations", ArrayOf(options.destinations));
   }
   json.Flag("keep_age", options.keeps_age).Flag("dry_run", is_dry_run);
+  if (options.accepts_refusals) {
+    json.Flag("accept_refusals", true);
+  }
   return std::move(json).Take();
 }
 
@@ -66,17 +69,17 @@ DaemonAnswer Give(DaemonClient& daemon, const OrderOptions& options,
 
 void Tell(const OrderOptions& options, uint64_t recipients, bool is_dry_run) {
   if (!options.is_json) {
-    PrintLine(fmt::format("{}{}: {} recipients", is_dry_run ? "would " : "", options.verb,
+    PrintLine(fmt::format("{}{}: {} recipients", is_dry_run ? "would " : "", options.told,
                           GroupedNumber(recipients)));
     return;
   }
   JsonObject json;
-  json.Text("verb", options.verb).Number("recipients", recipients).Flag("dry_run", is_dry_run);
+  json.Text("verb", options.told).Number("recipients", recipients).Flag("dry_run", is_dry_run);
   PrintLine(std::move(json).Take());
 }
 
 bool IsConfirmed(const OrderOptions& options, uint64_t recipients) {
-  std::fprintf(stderr, "%s %s recipients? [y/N] ", options.verb.c_str(),
+  std::fprintf(stderr, "%s %s recipients? [y/N] ", options.told.c_str(),
                GroupedNumber(recipients).c_str());
   const int answer = std::getchar();
   return answer == 'y' || answer == 'Y';
@@ -152,7 +155,7 @@ int Order(const std::string& endpoint, const OrderOptions& options) {
   if (!options.is_sure) {
     if (isatty(STDIN_FILENO) != 1) {
       Complain(fmt::format("{} {} recipients? Say --yes: there is no terminal to ask at",
-                           options.verb, GroupedNumber(counted.recipients)));
+                           options.told, GroupedNumber(counted.recipients)));
       return kExitUsage;
     }
     if (!IsConfirmed(options, counted.recipients)) {
@@ -163,6 +166,15 @@ int Order(const std::string& endpoint, const OrderOptions& options) {
   const DaemonAnswer done = Give(daemon, options, ids, /*is_dry_run=*/false);
   if (done.exit_code == kExitOk) {
     Tell(options, done.recipients, /*is_dry_run=*/false);
+  }
+  return done.exit_code;
+}
+
+int OrderAtOnce(const std::string& endpoint, const OrderOptions& options) {
+  DaemonClient daemon(endpoint);
+  const DaemonAnswer done = Give(daemon, options, {}, options.is_dry_run);
+  if (done.exit_code == kExitOk) {
+    Tell(options, done.recipients, options.is_dry_run);
   }
   return done.exit_code;
 }

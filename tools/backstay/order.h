@@ -1,4 +1,4 @@
-// tools/backstay/order.h -- `backstay queue reset|hold|release|bounce|delete`.
+// tools/backstay/order.h -- `backstay queue reset|hold|release|bounce|delete|flush` and `primary`.
 //
 // For whole domains, or for messages: these are named by their ids, or by what they have in common,
 // and then the queue is read first.
@@ -10,7 +10,8 @@
 namespace backstay {
 
 struct OrderOptions {
-  std::string verb;
+  std::string verb;  // of the request
+  std::string told;  // what the operator calls it
   bool is_all = false;
   std::vector<std::string> domains;
   std::vector<std::string> destinations;
@@ -19,6 +20,7 @@ struct OrderOptions {
   std::string state;   // as in `queue list`
   std::string older;   // waits longer than this: "36h"
   bool keeps_age = false;
+  bool accepts_refusals = false;
   bool is_dry_run = false;
   bool is_sure = false;  // --yes
   bool is_json = false;
@@ -26,5 +28,7 @@ struct OrderOptions {
 
 // Counts first, asks at a terminal. Returns the exit code.
 int Order(const std::string& endpoint, const OrderOptions& options);
+// Without a question: what it does can be undone.
+int OrderAtOnce(const std::string& endpoint, const OrderOptions& options);
 
 }  // namespace backstay

@@ -78,6 +78,34 @@ int ListPrimaries(const std::string& endpoint, bool is_json) {
   return answer.exit_code;
 }
 
+int ShowPrimary(const std::string& endpoint, const std::string& domain, bool is_json) {
+  DaemonClient daemon(endpoint);
+  bool is_known = false;
+  const DaemonAnswer answer = daemon.Ask(R"({"verb":"primaries"})", [&](std::string_view line) {
+    const Row row(line);
+    if (row.Text("domain") != domain) {
+      return;
+    }
+    is_known = true;
+    if (is_json) {
+      return PrintLine(line);
+    }
+    const std::string reason = row.Text("reason");
+    PrintLine(fmt::format("{}: {}{}", Printable(domain), row.Text("state"),
+                          reason.empty() ? "" : ", " + Printable(reason)));
+    PrintLine(fmt::format("primary  {}", Printable(row.Text("primary"))));
+    PrintLine(fmt::format("queued   {} recipients, the oldest {}",
+                          GroupedNumber(row.Number("queued")), OldestOf(row)));
+    PrintLine(fmt::format("held     {}", GroupedNumber(row.Number("held"))));
+  });
+  if (answer.exit_code == kExitOk && !is_known) {
+    Complain(fmt::format("{} is no domain of the configuration, and no mail waits for it",
+                         Printable(domain)));
+    return kExitFound;
+  }
+  return answer.exit_code;
+}
+
 int Reload(const std::string& endpoint) {
   DaemonClient daemon(endpoint);
   return daemon.Ask(R"({"verb":"reload"})", [](std::string_view) {}).exit_code;

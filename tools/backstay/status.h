@@ -1,4 +1,4 @@
-// tools/backstay/status.h -- `backstay status`, `primary list`, `reload` and `check-config`.
+// tools/backstay/status.h -- `backstay status`, `primary list|show`, `reload` and `check-config`.
 #pragma once
 
 #include <string>
@@ -8,6 +8,7 @@ namespace backstay {
 // Each returns the exit code.
 int ShowStatus(const std::string& endpoint, bool is_json);
 int ListPrimaries(const std::string& endpoint, bool is_json);
+int ShowPrimary(const std::string& endpoint, const std::string& domain, bool is_json);
 int Reload(const std::string& endpoint);
 int CheckConfig(const std::string& path);
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/log.h"
+#include "core/control/go_job.h"
 #include "core/control/list_job.h"
 #include "core/control/message_report.h"
 #include "core/control/message_row.h"
@@ -183,6 +184,57 @@ TEST_F(JobTest, DomainsAddUpOverShards) {
   ASSERT_EQ(status.size(), 3u);
   EXPECT_NE(status[0].find(R"("queued":21,"messages":21,)"), std::string::npos) << status[0];
   EXPECT_NE(status[1].find(R"("domains":2,"queued":21,)"), std::string::npos) << status[1];
+}
+
+TEST_F(JobTest, AStoppedDomainIsHeldWithWhatComesLater) {
+  Send({"x@a.example"});
+  EXPECT_NE(Ask(R"({"verb":"stop","domains":["a.example"]})")[0].find("\"recipients\":1"),
+            std::string::npos);
+  const std::string id = Send({"x@a.example", "y@b.example"});
+  EXPECT_TRUE(Ask(R"({"verb":"primaries"})")[0].starts_with(
+      R"({"domain":"a.example","state":"held","reason":"operator","queued":2)"));
+  const std::string shown = Ask("{\"verb\":\"show\",\"id\":\"" + id + "\"}")[0];
+  EXPECT_NE(shown.find(R"("address":"x@a.example","state":"held","reason":"held by the operator")"),
+            std::string::npos)
+      << shown;
+  EXPECT_NE(Ask(R"({"verb":"start","domains":["a.example"]})")[0].find("\"recipients\":2"),
+            std::string::npos);
+  EXPECT_EQ(Ask(R"({"verb":"primaries"})")[0].find("held\",\"reason"), std::string::npos);
+}
+
+TEST_F(JobTest, GoTellsHowMuchWaitsThere) {
+  for (int i = 0; i < 3; ++i) {
+    Send({"x@a.example"});
+  }
+  Send({"y@b.example"});
+  const auto recipients = [&](const std::string& names) {
+    return Ask("{\"verb\":\"go\"," + names + "}").back();
+  };
+  EXPECT_NE(recipients(R"("domains":["a.example"])").find("\"recipients\":3"), std::string::npos);
+  EXPECT_NE(recipients(R"("destinations":["10.0.0.3:25"])").find("\"recipients\":4"),
+            std::string::npos);
+  EXPECT_NE(recipients(R"("all":true)").find("\"recipients\":4"), std::string::npos);
+  EXPECT_NE(recipients(R"("domains":["c.example"])").find("unknown"), std::string::npos);
+}
+
+// Down for an hour it is probed every 15 seconds; asked for, at once.
+TEST_F(JobTest, GoProbesWhatIsDown) {
+  Send({"x@a.example"});
+  world_.RunFor(absl::Hours(1));
+  const auto failed = [&] {
+    uint64_t probes = 0;
+    for (size_t shard = 0; shard < daemon_.shards(); ++shard) {
+      for (const auto& route : daemon_.shard(shard).routes().routes()) {
+        probes += route->destination().probes_failed();
+      }
+    }
+    return probes;
+  };
+  const uint64_t before = failed();
+  EXPECT_TRUE(world_.RunUntil([&] { return failed() > before; }, absl::Minutes(1)));
+  const uint64_t just_probed = failed();
+  Ask(R"({"verb":"go","all":true})");
+  EXPECT_TRUE(world_.RunUntil([&] { return failed() > just_probed; }, absl::Seconds(8)));
 }
 
 TEST_F(JobTest, RatesAreOverTheTimeSinceTheLastSample) {

@@ -27,13 +27,16 @@ TEST(Request, AnOrderForDomains) {
 }
 
 TEST(Request, EveryVerbHasItsNameAndOnlyOrdersHaveARule) {
-  const std::set<std::string_view> orders = {"reset", "hold", "release", "bounce", "delete"};
+  const std::set<std::string_view> orders = {"reset",  "hold", "release", "bounce",
+                                             "delete", "stop", "start"};
   for (int i = 0; i <= static_cast<int>(AdminVerb::kReload); ++i) {
     const auto verb = static_cast<AdminVerb>(i);
     const std::string name(NameOf(verb));
-    const auto request =
-        ParseRequest("{\"verb\":\"" + name + "\"" + (orders.contains(name) ? ",\"all\":true" : "") +
-                     (name == "show" ? ",\"id\":\"0000000000000000\"" : "") + "}");
+    const bool is_of_domains = name == "stop" || name == "start";
+    const auto request = ParseRequest(
+        "{\"verb\":\"" + name + "\"" + (is_of_domains ? ",\"domains\":[\"a.example\"]" : "") +
+        ((orders.contains(name) || name == "go") && !is_of_domains ? ",\"all\":true" : "") +
+        (name == "show" ? ",\"id\":\"0000000000000000\"" : "") + "}");
     ASSERT_TRUE(request.ok()) << request.status();
     EXPECT_EQ(request->verb, verb);
     EXPECT_EQ(RuleOf(verb).has_value(), orders.contains(name));
@@ -86,14 +89,26 @@ INSTANTIATE_TEST_SUITE_P(
         Junk{R"({"verb":"delete","domains":[")" + std::string(256, 'a') + R"("]})", "255"},
         Junk{R"({"verb":"delete","all":true,"keep_age":true})", "keep_age"},
         Junk{R"({"verb":"delete","all":true,"dry_run":0})", "dry_run"},
-        Junk{R"({"verb":"show"})", "wants an id"},
+        Junk{R"({"verb":"stop","all":true})", "want domains"},
+        Junk{R"({"verb":"start"})", "want domains"},
+        Junk{R"({"verb":"stop","domains":["a.example"],"accept_refusals":true})", "belongs to"},
+        Junk{R"({"verb":"go"})", "either all"}, Junk{R"({"verb":"show"})", "wants an id"},
         Junk{R"({"verb":"show","id":"AEIOU\u0007"})", "'AEIOU\\x07' is no queue id"}));
 
 TEST(RulesOf, NoDomainsAreOneRuleForAll) {
-  const std::vector<Rule> rules = RulesOf(RuleVerb::kReset, /*keeps_age=*/true, {});
+  const std::vector<Rule> rules =
+      RulesOf(*ParseRequest(R"({"verb":"reset","all":true,"keep_age":true})"));
   ASSERT_EQ(rules.size(), 1u);
   EXPECT_TRUE(rules[0].domains.empty());
   EXPECT_TRUE(rules[0].keeps_age);
+}
+
+TEST(RulesOf, AStartMayAcceptRefusals) {
+  const std::vector<Rule> rules =
+      RulesOf(*ParseRequest(R"({"verb":"start","domains":["a.example"],"accept_refusals":true})"));
+  ASSERT_EQ(rules.size(), 1u);
+  EXPECT_EQ(rules[0].verb, RuleVerb::kStart);
+  EXPECT_TRUE(rules[0].accepts_refusals);
 }
 
 TEST(RulesOf, ManyDomainsAreSplitAndNoneIsLost) {
@@ -101,7 +116,10 @@ TEST(RulesOf, ManyDomainsAreSplitAndNoneIsLost) {
   for (int i = 0; i < 5000; ++i) {
     domains.push_back("domain-" + std::to_string(i) + std::string(i % 200, 'x') + ".example");
   }
-  const std::vector<Rule> rules = RulesOf(RuleVerb::kHold, /*keeps_age=*/false, domains);
+  AdminRequest request;
+  request.verb = AdminVerb::kHold;
+  request.domains = domains;
+  const std::vector<Rule> rules = RulesOf(request);
   std::vector<std::string> all;
   for (const Rule& rule : rules) {
     EXPECT_EQ(rule.verb, RuleVerb::kHold);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/base/mark.h"
+
 #include <utility>
 #include <vector>
 
@@ -22,7 +24,7 @@ Address V6(uint8_t network, uint8_t host) {
 
 // A connection whose client is known at once; one that is refused gives its place back.
 Reply Connect(Admission& admission, const Address& address, bool is_v6) {
-  const Reply entered = admission.Enter();
+  const Reply entered = admission.Enter(absl::ZeroDuration());
   if (!entered.positive()) {
     return entered;
   }
@@ -87,8 +89,8 @@ TEST(Admission, ARefusedClientLeavesNoTrace) {
 
 TEST(Admission, AConnectionIsCountedBeforeItsClientIsKnown) {
   Admission admission({1, 1});
-  EXPECT_TRUE(admission.Enter().positive());
-  EXPECT_EQ(admission.Enter().enhanced, "4.3.2");
+  EXPECT_TRUE(admission.Enter(absl::ZeroDuration()).positive());
+  EXPECT_EQ(admission.Enter(absl::ZeroDuration()).enhanced, "4.3.2");
   EXPECT_EQ(admission.clients(), 0u);
   EXPECT_TRUE(admission.Identify(kFirst, false).positive());
   EXPECT_EQ(admission.Identify(kFirst, false).enhanced, "4.7.0");
@@ -137,6 +139,17 @@ TEST(Admission, CountsComeBackToZero) {
   }
   EXPECT_EQ(admission.connections(), 0u);
   EXPECT_EQ(admission.clients(), 0u);
+}
+
+TEST(Admission, ASlowDiskPutsOffNewTransactionsFirstAndThenNewConnections) {
+  Admission admission({.connections_max = 10, .connections_per_client_max = 10});
+  EXPECT_EQ(Admission::MayBegin(absl::Seconds(5)).code, 250);
+  EXPECT_EQ(Admission::MayBegin(absl::Milliseconds(5001)).code, 452);
+  EXPECT_TRUE(admission.Enter(absl::Seconds(15)).positive());
+  EXPECT_EQ(admission.Enter(absl::Milliseconds(15'001)).code, 421);
+  EXPECT_EQ(admission.connections(), 1u);
+  EXPECT_GE(MarkCount("disk_too_slow_to_begin"), 1u);
+  EXPECT_GE(MarkCount("disk_too_slow_to_connect"), 1u);
 }
 
 }  // namespace

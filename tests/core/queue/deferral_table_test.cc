@@ -152,6 +152,7 @@ TEST(DeferralNote, DecodesToWhatWasEncoded) {
   EXPECT_EQ(decoded->attempts, 7u);
   EXPECT_EQ(decoded->code, 451);
   EXPECT_EQ(decoded->text, Sample().text);
+  EXPECT_EQ(decoded->refused_since, Sample().refused_since);
 }
 
 // The layout is on disk: it may not change without a new version.
@@ -163,17 +164,30 @@ TEST(DeferralNote, BytesAreAsTheyWere) {
   deferral.attempts = 0x21222324;
   deferral.code = 450;
   deferral.text = "hi";
+  deferral.refused_since = SpoolTime::FromNanoseconds(0x4142434445464748);
   const std::string_view expected(
-      "\x02"
+      "\x03"
       "\x08\x07\x06\x05\x04\x03\x02\x01"
       "\x38\x37\x36\x35\x34\x33\x32\x31"
       "\x18\x17\x16\x15\x14\x13\x12\x11"
       "\x24\x23\x22\x21"
       "\xc2\x01"
       "\x02\x00"
-      "hi",
-      35);
+      "hi"
+      "\x48\x47\x46\x45\x44\x43\x42\x41",
+      43);
   EXPECT_EQ(EncodeDeferralNote(deferral), expected);
+}
+
+// What an earlier version wrote says nothing of a refusal.
+TEST(DeferralNote, VersionTwoIsRead) {
+  std::string note = EncodeDeferralNote(Sample());
+  note[0] = 2;
+  note.resize(note.size() - 8);
+  const std::optional<Deferral> decoded = DecodeDeferralNote(AsBytes(note));
+  ASSERT_TRUE(decoded.has_value());
+  EXPECT_EQ(decoded->text, Sample().text);
+  EXPECT_EQ(decoded->refused_since, SpoolTime());
 }
 
 TEST(DeferralNote, NoOtherLengthOrVersionDecodes) {
@@ -185,7 +199,7 @@ TEST(DeferralNote, NoOtherLengthOrVersionDecodes) {
   for (int version = 0; version < 256; ++version) {
     std::string other = note;
     other[0] = static_cast<char>(version);
-    EXPECT_EQ(DecodeDeferralNote(AsBytes(other)).has_value(), version == 2) << version;
+    EXPECT_EQ(DecodeDeferralNote(AsBytes(other)).has_value(), version == 3) << version;
   }
 }
 

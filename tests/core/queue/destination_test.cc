@@ -28,24 +28,35 @@ TEST(Destination, EveryRowOfTheTable) {
       {State::kUp, Event::kTrouble, State::kSuspect, State::kDown},
       {State::kUp, Event::kProbeAnswered, State::kUp, State::kUp},
       {State::kUp, Event::kProbeFailed, State::kDown, State::kDown},
+      {State::kUp, Event::kRamped, State::kUp, State::kUp},
       {State::kUp, Event::kIsSelf, State::kHeld, State::kHeld},
+      {State::kRamping, Event::kAnswered, State::kRamping, State::kRamping},
+      {State::kRamping, Event::kUnreachable, State::kDown, State::kDown},
+      {State::kRamping, Event::kTrouble, State::kRamping, State::kDown},
+      {State::kRamping, Event::kProbeAnswered, State::kRamping, State::kRamping},
+      {State::kRamping, Event::kProbeFailed, State::kDown, State::kDown},
+      {State::kRamping, Event::kRamped, State::kUp, State::kUp},
+      {State::kRamping, Event::kIsSelf, State::kHeld, State::kHeld},
       {State::kSuspect, Event::kAnswered, State::kUp, State::kUp},
       {State::kSuspect, Event::kUnreachable, State::kDown, State::kDown},
       {State::kSuspect, Event::kTrouble, State::kSuspect, State::kDown},
       {State::kSuspect, Event::kProbeAnswered, State::kUp, State::kUp},
       {State::kSuspect, Event::kProbeFailed, State::kDown, State::kDown},
+      {State::kSuspect, Event::kRamped, State::kSuspect, State::kSuspect},
       {State::kSuspect, Event::kIsSelf, State::kHeld, State::kHeld},
-      {State::kDown, Event::kAnswered, State::kUp, State::kUp},
+      {State::kDown, Event::kAnswered, State::kRamping, State::kRamping},
       {State::kDown, Event::kUnreachable, State::kDown, State::kDown},
       {State::kDown, Event::kTrouble, State::kDown, State::kDown},
-      {State::kDown, Event::kProbeAnswered, State::kUp, State::kUp},
+      {State::kDown, Event::kProbeAnswered, State::kRamping, State::kRamping},
       {State::kDown, Event::kProbeFailed, State::kDown, State::kDown},
+      {State::kDown, Event::kRamped, State::kDown, State::kDown},
       {State::kDown, Event::kIsSelf, State::kHeld, State::kHeld},
       {State::kHeld, Event::kAnswered, State::kHeld, State::kHeld},
       {State::kHeld, Event::kUnreachable, State::kHeld, State::kHeld},
       {State::kHeld, Event::kTrouble, State::kHeld, State::kHeld},
       {State::kHeld, Event::kProbeAnswered, State::kHeld, State::kHeld},
       {State::kHeld, Event::kProbeFailed, State::kHeld, State::kHeld},
+      {State::kHeld, Event::kRamped, State::kHeld, State::kHeld},
       {State::kHeld, Event::kIsSelf, State::kHeld, State::kHeld},
   };
   for (const Row& row : rows) {
@@ -59,10 +70,18 @@ TEST(Destination, EveryRowOfTheTable) {
 class DestinationTest : public ::testing::Test {
  protected:
   DestinationTest() {
-    destination_.SetConnectionsMax(20);
+    destination_.SetConnectionsMax(20, /*has_canaries=*/true);
     destination_.Feed(Event::kAnswered, Second(1000), random_);
   }
   bool Feed(Event event, Instant now) { return destination_.Feed(event, now, random_); }
+
+  // Messages, one after the other.
+  void Take(int messages) {
+    for (int i = 0; i < messages; ++i) {
+      destination_.OnStart();
+      destination_.OnEnd(MessageFate::kTaken, absl::Milliseconds(5), Second(1001));
+    }
+  }
 
   Random random_{1};
   Destination destination_;
@@ -86,8 +105,7 @@ TEST_F(DestinationTest, ADeliveryCountsAsSuccess) {
 }
 
 TEST_F(DestinationTest, SuspicionAllowsOneConnectionUntilADeliveryClearsIt) {
-  destination_.OnDelivered(Second(1001));
-  ASSERT_GT(destination_.window(), 1u);
+  Take(20);
   Feed(Event::kTrouble, Second(1002));
   EXPECT_EQ(destination_.window(), 1u);
   destination_.OnDelivered(Second(1003));
@@ -170,18 +188,12 @@ TEST_F(DestinationTest, EachOutageStartsAnew) {
 
 TEST_F(DestinationTest, TheWindowGrowsByDeliveriesUpToTheMaximum) {
   EXPECT_EQ(destination_.window(), 2u);
-  for (size_t delivered = 1; delivered < 100; ++delivered) {
-    const size_t before = destination_.window();
-    destination_.OnDelivered(Second(1001));
-    EXPECT_LE(destination_.window(), before + 1);
-  }
+  Take(300);
   EXPECT_EQ(destination_.window(), 20u);
 }
 
 TEST_F(DestinationTest, TroubleHalvesTheWindow) {
-  for (int delivered = 0; delivered < 50; ++delivered) {
-    destination_.OnDelivered(Second(1001));
-  }
+  Take(300);
   Feed(Event::kTrouble, Second(1002));
   Feed(Event::kAnswered, Second(1002));
   EXPECT_EQ(destination_.window(), 10u);
@@ -191,19 +203,57 @@ TEST_F(DestinationTest, TroubleHalvesTheWindow) {
   EXPECT_EQ(destination_.window(), 1u);
 }
 
-TEST_F(DestinationTest, AReturnStartsWithFew) {
-  for (int delivered = 0; delivered < 50; ++delivered) {
-    destination_.OnDelivered(Second(1001));
-  }
+TEST_F(DestinationTest, AReturnBeginsWithCanariesAndEndsAtFullWidth) {
+  Take(300);
   Feed(Event::kUnreachable, Second(2000));
   Feed(Event::kProbeAnswered, Second(2010));
+  EXPECT_EQ(destination_.state(), State::kRamping);
+  EXPECT_TRUE(destination_.in_canaries());
+  EXPECT_EQ(destination_.window(), Ramp::kCanaries);
+  Take(1);
+  EXPECT_FALSE(destination_.in_canaries());
+  EXPECT_EQ(destination_.state(), State::kRamping);
+  Take(300);
+  EXPECT_EQ(destination_.state(), State::kUp);
+}
+
+TEST_F(DestinationTest, NothingLeftToTryEndsARamp) {
+  Feed(Event::kUnreachable, Second(2000));
+  EXPECT_FALSE(destination_.OnNothingLeft());
+  EXPECT_EQ(destination_.state(), State::kDown);
+  Feed(Event::kProbeAnswered, Second(2010));
+  EXPECT_TRUE(destination_.OnNothingLeft());
+  EXPECT_EQ(destination_.state(), State::kUp);
+  EXPECT_FALSE(destination_.OnNothingLeft());
+  EXPECT_TRUE(destination_.MayStart(Second(2010)));
+}
+
+TEST_F(DestinationTest, AShardWithoutCanariesWaitsForThemWhateverItHas) {
+  destination_.SetConnectionsMax(20, /*has_canaries=*/false);
+  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kProbeAnswered, Second(2010));
+  EXPECT_FALSE(destination_.OnNothingLeft());
+  EXPECT_FALSE(destination_.MayStart(Second(2010)));
+  destination_.OnCanariesWanted(2);
   EXPECT_EQ(destination_.window(), 2u);
+  destination_.OnCanariesPassed();
+  EXPECT_TRUE(destination_.MayStart(Second(2010)));
+  EXPECT_TRUE(destination_.OnNothingLeft());
+}
+
+TEST_F(DestinationTest, KnowsWhenItWasLastDown) {
+  EXPECT_FALSE(destination_.WasDownSince(Second(0)));
+  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kProbeFailed, Second(2005));
+  Feed(Event::kProbeAnswered, Second(2010));
+  EXPECT_TRUE(destination_.WasDownSince(Second(2005)));
+  EXPECT_FALSE(destination_.WasDownSince(Second(2006)));
 }
 
 TEST_F(DestinationTest, AMaximumOfOneIsKept) {
-  destination_.SetConnectionsMax(1);
+  destination_.SetConnectionsMax(1, /*has_canaries=*/true);
   EXPECT_EQ(destination_.window(), 1u);
-  destination_.OnDelivered(Second(1001));
+  Take(2);
   Feed(Event::kUnreachable, Second(2000));
   Feed(Event::kProbeAnswered, Second(2010));
   EXPECT_EQ(destination_.window(), 1u);

@@ -76,7 +76,7 @@ TEST(Config, DefaultsOfADomainRelayEverything) {
   EXPECT_EQ(domain.retry.policy.expire_after, absl::Hours(120));
   EXPECT_EQ(domain.retry.policy.max_retries, 0u);
   EXPECT_EQ(domain.retry.policy.on_expiry, OnExpiry::kBounce);
-  EXPECT_EQ(domain.retry.bounce_after, absl::Hours(1));
+  EXPECT_EQ(domain.retry.policy.bounce_after, absl::Hours(1));
   EXPECT_EQ(domain.retry.delay_warning, absl::ZeroDuration());
 }
 

@@ -18,8 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   // Nothing happens to all mail unless all was said.
   ASSERT(request->is_all == (request->domains.empty() && request->destinations.empty()));
-  for (const backstay::Rule& made :
-       backstay::RulesOf(*rule, request->keeps_age, request->domains)) {
+  for (const backstay::Rule& made : backstay::RulesOf(*request)) {
     ASSERT(RuleBytes(made) <= backstay::kRuleBytesMax);
     ASSERT(made.domains.empty() == request->domains.empty());
   }

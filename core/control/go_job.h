@@ -1,0 +1,48 @@
+// core/control/go_job.h -- the operator wants it now: what waits is tried, what is down is probed.
+//
+// Charged to no schedule. A primary that was asked for a few seconds ago is not asked for again.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/control/job.h"
+#include "core/shard/question.h"
+
+namespace backstay {
+
+// What each shard is asked to do.
+class GoQuestion final : public ShardQuestion {
+ public:
+  explicit GoQuestion(const AdminRequest& request) : request_(&request) {}
+
+  std::optional<MessageRef> Next(const ShardView& view) override;
+  void OnHead(const ShardView& view, MessageRef message, const MessageHead* head) override;
+
+  uint64_t recipients() const { return recipients_; }  // that wait in what was named
+  size_t domains() const { return domains_; }          // that were named
+
+ private:
+  bool IsMeant(const ShardView& view, const DomainPlan& plan) const;
+
+  const AdminRequest* request_;
+  uint64_t recipients_ = 0;
+  size_t domains_ = 0;
+};
+
+class GoJob final : public AdminJob {
+ public:
+  GoJob(AdminShared& shared, const AdminRequest& request, std::string who);
+
+  bool Step(std::string& out) override;
+  bool is_free() const override;
+
+ private:
+  AdminShared& shared_;
+  const AdminRequest request_;
+  const std::string who_;
+  std::vector<GoQuestion> parts_;  // one a shard
+};
+
+}  // namespace backstay
