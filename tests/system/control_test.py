@@ -293,12 +293,50 @@ class Reports(Control):
 
 
 class Words(Control):
+    def doctor(self, expect):
+        done = self.verb("doctor", self.daemon_.config_path, "--json", expect=expect)
+        checks = {}
+        for line in done.stdout.splitlines():
+            row = json.loads(line)
+            checks.setdefault(row["subject"], []).append((row["verdict"], row["text"]))
+        return checks
+
+    def test_the_doctor_names_what_would_not_work(self):
+        self.sink.up()
+        checks = self.doctor(expect=0)
+        self.assertEqual(checks["configuration"][0][0], "ok")
+        self.assertEqual(checks["kernel"], [("ok", "has what is needed")])
+        self.assertEqual(checks["daemon"][0][0], "warning")
+        self.assertEqual(checks["listen"][0][0], "ok")
+        self.assertEqual({(verdict, text.split(": ")[0]) for verdict, text in checks["primary"]},
+                         {("ok", f"127.0.0.1:{self.sink.port}"),
+                          ("warning", f"127.0.0.1:{self.other.port}")})
+        os.makedirs(self.daemon_.settings["spool"]["directory"], exist_ok=True)
+        self.assertRegex(self.doctor(expect=0)["disk sync"][0][1], r"after \d+\.\d ms")
+        self.daemon_.start()
+        checks = self.doctor(expect=0)
+        self.assertEqual(checks["daemon"][0][0], "ok")
+        self.assertNotIn("listen", checks)
+        self.daemon_.stop()
+        with socket.create_server(("127.0.0.1", self.daemon_.port)):
+            self.assertIn("in use", self.doctor(expect=1)["listen"][0][1])
+        in_memory = f"/dev/shm/backstay-doctor-{os.getpid()}"
+        os.makedirs(in_memory)
+        try:
+            self.daemon_.settings["spool"]["directory"] = in_memory
+            self.daemon_.write_config()
+            self.assertIn("in memory", self.doctor(expect=1)["spool"][0][1])
+        finally:
+            os.rmdir(in_memory)
+        self.daemon_.write_config("nonsense")
+        self.assertEqual(self.doctor(expect=1)["configuration"][0][0], "wrong")
+
     def test_help_and_mistakes(self):
         for verb in ("queue", "queue reset", "queue hold", "queue release", "queue bounce",
                      "queue delete", "queue flush", "queue list", "queue show", "status",
                      "primary list", "primary show", "primary hold", "primary release",
                      "primary probe", "mailq",
-                     "reload", "check-config"):
+                     "reload", "check-config", "doctor"):
             done = self.verb(*verb.split(), "--help")
             self.assertEqual(done.stderr, b"")
             self.assertLessEqual(max(map(len, done.stdout.decode().splitlines())), 100, verb)

@@ -120,6 +120,14 @@ void DaemonVerbs::AddStatus(CLI::App& app) {
       ->type_name("")
       ->capture_default_str();
   check_->footer("Exit codes: 0; 64 usage; 78 a mistake in it.");
+  doctor_ = app.add_subcommand("doctor", "can this machine run the daemon as it is configured?");
+  doctor_->add_option("FILE", doctor_options_.config_path, "the configuration")
+      ->type_name("")
+      ->capture_default_str();
+  doctor_->add_flag("--json", doctor_options_.is_json, "one JSON object a line");
+  doctor_->footer(
+      "Looks at the kernel, limits, disk, certificates, ports and primaries, and changes nothing.\n"
+      "Exit codes: 0; 1 something would not work; 64 usage.");
 }
 
 void DaemonVerbs::AddPrimaries(CLI::App& app) {
@@ -236,6 +244,9 @@ std::optional<int> DaemonVerbs::Run() {
   }
   if (reload_->parsed()) {
     return Reload(endpoint_);
+  }
+  if (doctor_->parsed()) {
+    return Doctor(doctor_options_);
   }
   return check_->parsed() ? std::optional(CheckConfig(config_path_)) : std::nullopt;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/backstay/doctor.h"
 #include "tools/backstay/order.h"
 #include "tools/backstay/queue.h"
 #include "tools/backstay/recipients.h"
@@ -38,6 +39,7 @@ class DaemonVerbs {
   OrderOptions order_;
   RecipientOptions recipients_;
   QueueOptions list_;
+  DoctorOptions doctor_options_;
   std::vector<CLI::App*> orders_;
   CLI::App* queue_list_ = nullptr;
   CLI::App* queue_show_ = nullptr;
@@ -54,6 +56,7 @@ class DaemonVerbs {
   CLI::App* known_forget_ = nullptr;
   CLI::App* reload_ = nullptr;
   CLI::App* check_ = nullptr;
+  CLI::App* doctor_ = nullptr;
 };
 
 }  // namespace backstay

@@ -3,11 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include "core/base/mark.h"
-
 #include <utility>
 #include <vector>
 
+#include "core/base/mark.h"
 #include "core/base/random.h"
 
 namespace backstay {

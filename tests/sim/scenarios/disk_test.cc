@@ -41,6 +41,20 @@ TEST(DiskScenario, OneFailedSyncIsOne451) {
   EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
 }
 
+TEST(DiskScenario, ADiskThatTakesSecondsPutsOffNewTransactionsUntilItIsFastAgain) {
+  Scenario scenario;
+  FaultPlan slow = FaultPlan::None();
+  slow.sync_min = absl::Seconds(6);
+  slow.sync_max = absl::Seconds(7);
+  scenario.world.SetPlan(slow);
+  EXPECT_EQ(scenario.Send(OneFor(scenario.Recipient("patient"))), 250);
+  EXPECT_EQ(scenario.Send(OneFor(scenario.Recipient("later"))), 452);
+  scenario.world.SetPlan(FaultPlan::None());
+  scenario.RunFor(absl::Seconds(20));
+  scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+}
+
 TEST(DiskScenario, OneFailedWriteIsOne451) {
   Scenario scenario;
   scenario.RunFor(absl::Seconds(2));

@@ -1,0 +1,124 @@
+// tools/backstay/doctor.cc -- configuration, kernel, limits, certificates, listeners; the rest is
+// looked at by place_checks.
+#include "tools/backstay/doctor.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <memory>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "core/shard/snapshot.h"
+#include "io/uring/probe.h"
+#include "tools/backstay/place_checks.h"
+#include "tools/backstay/text.h"
+#include "tools/backstay/verb.h"
+
+namespace backstay {
+namespace {
+
+using Verdict = Check::Verdict;
+
+std::string_view NameOf(Verdict verdict) {
+  return verdict == Verdict::kGood ? "ok" : verdict == Verdict::kOdd ? "warning" : "wrong";
+}
+
+class Report {
+ public:
+  explicit Report(bool is_json) : is_json_(is_json) {}
+
+  void Add(const Check& check) {
+    is_wrong_ = is_wrong_ || check.verdict == Verdict::kWrong;
+    if (is_json_) {
+      JsonObject json;
+      json.Text("subject", check.subject)
+          .Text("verdict", NameOf(check.verdict))
+          .Text("text", check.text);
+      PrintLine(std::move(json).Take());
+    } else {
+      PrintLine(fmt::format("{:<8} {:<14} {}", NameOf(check.verdict), check.subject,
+                            Printable(check.text)));
+    }
+  }
+  void Add(const std::vector<Check>& checks) {
+    for (const Check& check : checks) {
+      Add(check);
+    }
+  }
+  int exit_code() const { return is_wrong_ ? kExitFound : kExitOk; }
+
+ private:
+  const bool is_json_;
+  bool is_wrong_ = false;
+};
+
+Check CheckKernel() {
+  const absl::Status status = ProbeKernel();
+  return status.ok() ? Check{"kernel", Verdict::kGood, "has what is needed"}
+                     : Check{"kernel", Verdict::kWrong, std::string(status.message())};
+}
+
+Check CheckOpenFiles(const Config& config) {
+  const absl::Status raised = RaiseLimits();
+  rlimit limit{};
+  (void)getrlimit(RLIMIT_NOFILE, &limit);
+  // Each connection is one; segments, listeners and primaries are few beside them.
+  const uint64_t wanted = config.smtp.connections_max + 1000;
+  if (limit.rlim_cur < wanted) {
+    return {"open files", Verdict::kOdd,
+            fmt::format("{} may be open here, smtp.max_connections wants {}: raise LimitNOFILE "
+                        "(systemd) or ulimit -n, or lower it",
+                        limit.rlim_cur, wanted)};
+  }
+  return raised.ok() ? Check{"open files", Verdict::kGood, fmt::format("{}", limit.rlim_cur)}
+                     : Check{"limits", Verdict::kOdd, std::string(raised.message())};
+}
+
+std::vector<Check> CheckCertificates(const Snapshot& snapshot) {
+  if (snapshot.tls == nullptr) {
+    return {{"tls", Verdict::kOdd, "STARTTLS is not offered: tls.certificate is not set"}};
+  }
+  const WallTime now = WallTime::FromNanoseconds(absl::GetCurrentTimeNanos());
+  std::vector<Check> checks;
+  for (const std::string& warning : snapshot.tls->Warnings(now)) {
+    checks.push_back(
+        {"tls", snapshot.tls->Expired(now) ? Verdict::kWrong : Verdict::kOdd, warning});
+  }
+  if (checks.empty()) {
+    checks.push_back({"tls", Verdict::kGood, "certificates are valid"});
+  }
+  return checks;
+}
+
+}  // namespace
+
+int Doctor(const DoctorOptions& options) {
+  Report report(options.is_json);
+  const auto loaded = LoadSnapshot(options.config_path, "localhost");
+  if (!loaded.ok()) {
+    report.Add(Check{"configuration", Verdict::kWrong, std::string(loaded.status().message())});
+    report.Add(CheckKernel());
+    return report.exit_code();
+  }
+  const Snapshot& snapshot = **loaded;
+  report.Add(Check{"configuration", Verdict::kGood, options.config_path});
+  for (const std::string& notice : snapshot.config.notices) {
+    report.Add(Check{"configuration", Verdict::kOdd, notice});
+  }
+  report.Add(CheckKernel());
+  report.Add(CheckOpenFiles(snapshot.config));
+  report.Add(CheckSpoolPlace(snapshot.config.spool, snapshot.config.smtp.shards));
+  report.Add(CheckCertificates(snapshot));
+  const std::string& socket = snapshot.config.admin.socket;
+  if (Answers(socket)) {
+    report.Add(Check{"daemon", Verdict::kGood, "answers at " + socket});
+  } else {
+    report.Add(Check{"daemon", Verdict::kOdd, "none answers at " + socket});
+    report.Add(CheckListeners(snapshot.config.smtp.listen));
+  }
+  report.Add(CheckPrimaries(snapshot.config.domains));
+  return report.exit_code();
+}
+
+}  // namespace backstay

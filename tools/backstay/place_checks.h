@@ -1,0 +1,29 @@
+// tools/backstay/place_checks.h -- the places that a configuration names: is the spool's disk good
+// for it, are the ports free, do the primaries answer?
+//
+// Nothing stays behind: the disk is tried with a file that has no name.
+// Turn: blocks, a few seconds for each primary that does not answer.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/shard/config.h"
+
+namespace backstay {
+
+struct Check {
+  enum class Verdict { kGood, kOdd, kWrong };
+  std::string subject;
+  Verdict verdict = Verdict::kGood;
+  std::string text;
+};
+
+std::vector<Check> CheckSpoolPlace(const SpoolConfig& spool, uint16_t shards);
+std::vector<Check> CheckListeners(const std::vector<SocketAddress>& listen);
+// Somebody listens at the path.
+bool Answers(const std::string& socket_path);
+// Numeric ones; where names lead is the daemon's to find out.
+std::vector<Check> CheckPrimaries(const std::vector<DomainConfig>& domains);
+
+}  // namespace backstay
