@@ -140,10 +140,14 @@ void DomainReport::Add(const ShardView& view, const std::string& name, const Dom
   if (row.queued == 0) {
     return;
   }
-  Rule release;
-  release.verb = RuleVerb::kRelease;
-  release.domains = {name};
-  row.held = view.is_queue_ready ? view.spool.CountRule(release) : 0;
+  if (view.spool.StopOf(domain) != DomainStop::kNone) {
+    row.held = row.queued;
+  } else if (view.is_queue_ready) {
+    Rule release;
+    release.verb = RuleVerb::kRelease;
+    release.domains = {name};
+    row.held = view.spool.CountRule(release);
+  }
   const std::optional<MessageRef> oldest = view.spool.NextLive(domain, std::nullopt);
   if (oldest.has_value()) {
     row.oldest = view.spool.Clock() - view.spool.Arrival(*oldest);
