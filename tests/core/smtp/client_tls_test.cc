@@ -159,9 +159,9 @@ TEST(ClientTls, EndsBeforeTheFirstReplyInsideAreFailuresOfTls) {
   EXPECT_EQ(asked.session.failure(), Failure::kTlsFailed);
   ClientFixture shaking;
   Negotiate(shaking);
-  shakinf.session.ConnectionLost();
-  EXPECT_EQ(shakinf.session.failure(), Failure::kTlsFailed);
-  EXPECT_EQ(shakinf.session.output(), "");
+  shaking.session.ConnectionLost();
+  EXPECT_EQ(shaking.session.failure(), Failure::kTlsFailed);
+  EXPECT_EQ(shaking.session.output(), "");
   ClientFixture inside;
   Negotiate(inside);
   inside.session.Secured();
