@@ -99,7 +99,14 @@ WallTime WallNow() {
 }
 
 std::vector<std::string> CertificateWarnings(const Snapshot& snapshot) {
-  return snapshot.tls == nullptr ? std::vector<std::string>() : snapshot.tls->Warnings(WallNow());
+  std::vector<std::string> warnings;
+  for (const TlsContext* context : {snapshot.tls.get(), snapshot.client_tls.get()}) {
+    if (context != nullptr) {
+      const std::vector<std::string> more = context->Warnings(WallNow());
+      warnings.insert(warnings.end(), more.begin(), more.end());
+    }
+  }
+  return warnings;
 }
 
 void WarnOfCertificates(const Snapshot& snapshot) {
@@ -110,10 +117,10 @@ void WarnOfCertificates(const Snapshot& snapshot) {
 
 // What can be told only now: a certificate that ended is served rather than none, but it is no
 // better than one that did not.
-absl::Status KeepsCertificate(const Snapshot& next, const Snapshot& running) {
-  const bool worse = next.tls != nullptr && running.tls != nullptr &&
-                     next.tls->Expired(WallNow()) && !running.tls->Expired(WallNow());
-  return worse ? absl::FailedPreconditionError(next.tls->Warnings(WallNow()).front())
+absl::Status KeepsCertificate(const TlsContext* next, const TlsContext* running) {
+  const bool worse = next != nullptr && running != nullptr && next->Expired(WallNow()) &&
+                     !running->Expired(WallNow());
+  return worse ? absl::FailedPreconditionError(next->Warnings(WallNow()).front())
                : absl::OkStatus();
 }
 
@@ -122,7 +129,8 @@ void Reload(Engine& engine, AdminServer& admin, const std::string& path) {
   absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, MachineName());
   if (next.ok()) {
     absl::Status fits = next.value()->CanReplace(engine.snapshot());
-    fits.Update(KeepsCertificate(**next, engine.snapshot()));
+    fits.Update(KeepsCertificate((*next)->tls.get(), engine.snapshot().tls.get()));
+    fits.Update(KeepsCertificate((*next)->client_tls.get(), engine.snapshot().client_tls.get()));
     if (!fits.ok()) {
       next = fits;
     }

@@ -40,7 +40,7 @@ struct Event {
   std::string_view client;    // address
   std::string_view helo;      // empty: not said
   std::string_view protocol;  // "ESMTPS"
-  std::string_view tls;       // "TLSv1.3"; empty: clear text
+  std::string_view tls;       // "TLSv1.3", of the client or of the primary; empty: clear text
   std::string_view command;   // kRejected: "RCPT"; kTurnedAway: "CONNECT"
 
   std::optional<std::string_view> sender;  // without brackets; nothing: not known

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "core/smtp/client_session.h"
@@ -26,6 +27,7 @@ struct AttemptReport {
   const std::vector<Outcome>& outcomes;
   SpoolTime arrival;
   const SocketAddress& relay;
+  std::string_view tls;         // "TLSv1.3"; empty: clear text
   uint64_t connection = 0;      // its number in the log
   absl::Duration connecting;    // to EHLO; zero but for the connection's first message
   absl::Duration transmitting;  // since MAIL

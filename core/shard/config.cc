@@ -163,8 +163,8 @@ struct FilePair {
   std::string_view key;
 };
 
-// Two files that only mean something together. True when both are there.
-bool ReadFilePair(ConfigSection& section, FilePair keys, std::string& certificate,
+// Two files that only mean something together.
+void ReadFilePair(ConfigSection& section, FilePair keys, std::string& certificate,
                   std::string& key) {
   const auto read = [&](std::string_view name, std::string& target) {
     const ConfigNode* node = section.Find(name);
@@ -179,7 +179,6 @@ bool ReadFilePair(ConfigSection& section, FilePair keys, std::string& certificat
                   fmt::format("{} and {} are needed together", section.PathOf(keys.certificate),
                               section.PathOf(keys.key)));
   }
-  return has_certificate && has_key;
 }
 
 // One or several, in order; an empty list when the key is not there or empty. Nothing: reported.
@@ -233,39 +232,17 @@ void ReadSpool(ConfigSection section, SpoolConfig& spool) {
   section.ReportUnknownKeys();
 }
 
-// Who demands TLS must not have mail in clear text instead: that is refused, not noticed.
-void CheckDeliveryTls(ConfigSection& section, DeliveryConfig::Tls tls) {
-  switch (tls) {
-    case DeliveryConfig::Tls::kOff:
-      return;
-    case DeliveryConfig::Tls::kOpportunistic:
-      section.NotYet("tls", "mail is handed on without TLS");
-      return;
-    case DeliveryConfig::Tls::kRequire:
-    case DeliveryConfig::Tls::kVerify:
-      section.Error("tls",
-                    "delivery.tls: this version cannot speak TLS to a primary, so mail would leave "
-                    "in clear text; \"opportunistic\" or \"off\" accept that");
-      return;
-  }
-  UNREACHABLE();
-}
-
 void ReadDelivery(ConfigSection section, DeliveryConfig& delivery) {
   section.ReadNumber("max_connections_per_primary", {1, 10'000},
                      delivery.connections_per_primary_max);
-  if (section.ReadChoice("tls",
-                         {{"opportunistic", DeliveryConfig::Tls::kOpportunistic},
-                          {"off", DeliveryConfig::Tls::kOff},
-                          {"require", DeliveryConfig::Tls::kRequire},
-                          {"verify", DeliveryConfig::Tls::kVerify}},
-                         delivery.tls)) {
-    CheckDeliveryTls(section, delivery.tls);
-  }
-  if (ReadFilePair(section, {"client_certificate", "client_key"}, delivery.client_certificate,
-                   delivery.client_key)) {
-    section.NotYet("client_certificate");
-  }
+  section.ReadChoice("tls",
+                     {{"opportunistic", DeliveryConfig::Tls::kOpportunistic},
+                      {"off", DeliveryConfig::Tls::kOff},
+                      {"require", DeliveryConfig::Tls::kRequire},
+                      {"verify", DeliveryConfig::Tls::kVerify}},
+                     delivery.tls);
+  ReadFilePair(section, {"client_certificate", "client_key"}, delivery.client_certificate,
+               delivery.client_key);
   section.ReportUnknownKeys();
 }
 

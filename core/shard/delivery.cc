@@ -18,13 +18,13 @@ constexpr size_t kUnsentBytesMax = 64_KiB;
 
 }  // namespace
 
-Delivery::Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool,
-                   std::string_view hostname, uint64_t number, DeliveryHome& home)
-    : io_(io),
+Delivery::Delivery(const OutboundParts& parts, Spool& spool, std::string_view hostname,
+                   uint64_t number, DeliveryHome& home)
+    : io_(parts.io),
       spool_(spool),
       home_(home),
       number_(number),
-      connection_(io, wheel, outbox, hostname, *this),
+      connection_(parts, hostname, *this),
       reader_(spool, *this) {}
 
 void Delivery::Connect(const PrimaryHost& to) {
@@ -207,6 +207,7 @@ void Delivery::EndAttempt() {
                              .outcomes = connection_.session().outcomes(),
                              .arrival = arrival_,
                              .relay = connection_.address(),
+                             .tls = connection_.tls_protocol(),
                              .connection = number_,
                              .connecting = std::exchange(connecting_, absl::ZeroDuration()),
                              .transmitting = io_.Now() - began_};

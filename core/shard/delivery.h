@@ -51,8 +51,8 @@ class DeliveryHome {
 class Delivery final : public ListNode, private OutboundEvents, private MessageReaderEvents {
  public:
   // `number`: of the connection, in the log.
-  Delivery(Io& io, TimerWheel& wheel, List<Stream>& outbox, Spool& spool, std::string_view hostname,
-           uint64_t number, DeliveryHome& home);
+  Delivery(const OutboundParts& parts, Spool& spool, std::string_view hostname, uint64_t number,
+           DeliveryHome& home);
 
   void Connect(const PrimaryHost& to);
   // If it is idle: look for work again.

@@ -33,8 +33,26 @@ std::string_view Describe(Failure failure) {
       return "broke the protocol";
     case Failure::kSelf:
       return "is this server itself";
+    case Failure::kTlsNotOffered:
+      return "STARTTLS is not offered";
+    case Failure::kTlsRefused:
+      return "STARTTLS was refused";
+    case Failure::kTlsFailed:
+      return "TLS failed";
   }
   UNREACHABLE();
+}
+
+// RFC 3463 s3.8: X.7.4 is "security features not supported", X.7.5 "cryptographic failure".
+std::string_view RequiredCode(Failure failure) {
+  return failure == Failure::kTlsNotOffered ? "4.7.4" : "4.7.5";
+}
+
+std::string_view HandshakeFault(const OutboundConnection& connection) {
+  if (!connection.tls_failure().empty()) {
+    return connection.tls_failure();
+  }
+  return connection.deadline_passed() ? "no answer in time" : "connection closed";
 }
 
 }  // namespace
@@ -43,11 +61,20 @@ std::string FailureText(const OutboundConnection& connection) {
   if (connection.connect_error() != IoError::kNone) {
     return fmt::format("connect: {}", backstay::Describe(connection.connect_error()));
   }
-  if (connection.deadline_passed()) {
+  const ClientSession& session = connection.session();
+  if (connection.deadline_passed() && !connection.tls_failed()) {
     return "no answer in time";
   }
-  const ClientSession& session = connection.session();
   std::string text(Describe(session.failure()));
+  if (connection.tls_failed() && !connection.tls_fallback()) {
+    text = fmt::format("{} TLS is required, but {}", RequiredCode(session.failure()), text);
+  }
+  if (session.failure() == Failure::kTlsFailed) {
+    return fmt::format("{}: {}", text, HandshakeFault(connection));
+  }
+  if (session.failure() == Failure::kTlsNotOffered) {
+    return text;
+  }
   if (session.last_code() != 0) {
     text += fmt::format(", last reply: {} {}", session.last_code(), Escaped(session.last_text()));
   }

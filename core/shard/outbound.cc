@@ -2,6 +2,8 @@
 #include "core/shard/outbound.h"
 
 #include "core/base/check.h"
+#include "core/base/mark.h"
+#include "core/shard/failure_text.h"
 
 namespace backstay {
 namespace {
@@ -14,6 +16,8 @@ constexpr absl::Duration kConnectDeadline = absl::Seconds(5);
 constexpr absl::Duration kCommandDeadline = absl::Minutes(5);  // greeting, EHLO, MAIL, RCPT
 constexpr absl::Duration kContentDeadline = absl::Minutes(3);  // each block
 constexpr absl::Duration kFinalDeadline = absl::Minutes(10);   // the reply to the end of data
+// From the 220 to the end of the handshake: a few round trips, and a server that is busy.
+constexpr absl::Duration kHandshakeDeadline = absl::Minutes(1);
 // How long an idle connection waits for the next message before it says QUIT.
 constexpr absl::Duration kIdleKeep = absl::Seconds(2);
 constexpr absl::Duration kQuitDeadline = absl::Seconds(5);  // courtesy only
@@ -22,8 +26,11 @@ absl::Duration DeadlineOf(Phase phase) {
   switch (phase) {
     case Phase::kGreeting:
     case Phase::kEhlo:
+    case Phase::kStartTls:
     case Phase::kEnvelope:
       return kCommandDeadline;
+    case Phase::kHandshake:
+      return kHandshakeDeadline;
     case Phase::kReady:
       return kIdleKeep;
     case Phase::kContent:
@@ -39,22 +46,19 @@ absl::Duration DeadlineOf(Phase phase) {
 
 }  // namespace
 
-OutboundConnection::OutboundConnection(Io& io, TimerWheel& wheel, List<Stream>& outbox,
-                                       std::string_view hostname, OutboundEvents& events)
-    : io_(io),
-      wheel_(wheel),
-      outbox_(outbox),
-      events_(events),
-      session_(hostname),
-      stream_(io, *this) {}
+OutboundConnection::OutboundConnection(const OutboundParts& parts, std::string_view hostname,
+                                       OutboundEvents& events)
+    : parts_(parts), events_(events), session_(hostname), stream_(parts.io, *this) {}
 
 OutboundConnection::~OutboundConnection() = default;
 
 void OutboundConnection::Connect(const PrimaryHost& to) {
   ASSERT(!connect_.in_flight);
   host_ = to;
-  io_.Connect(&connect_, to.address);
-  wheel_.Insert(&deadline_, io_.Now() + kConnectDeadline);
+  wanted_ = parts_.tls.Wanted(to.address);
+  session_.WantTls(wanted_);
+  parts_.io.Connect(&connect_, to.address);
+  parts_.wheel.Insert(&deadline_, parts_.io.Now() + kConnectDeadline);
 }
 
 void OutboundConnection::OnConnected(const IoResult& result) {
@@ -67,7 +71,7 @@ void OutboundConnection::OnConnected(const IoResult& result) {
     return;
   }
   if (closing_) {  // the cancel lost the race
-    io_.Close(result.fd());
+    parts_.io.Close(result.fd());
     connect_error_ = deadline_passed_ ? IoError::kTimedOut : IoError::kCanceled;
     Finished();
     return;
@@ -77,7 +81,14 @@ void OutboundConnection::OnConnected(const IoResult& result) {
 }
 
 bool OutboundConnection::ready() const {
-  return !closing_ && session_.phase() == Phase::kReady;
+  return !closing_ && session_.phase() == Phase::kReady && parts_.tls.Suffices(level_);
+}
+
+bool OutboundConnection::tls_failed() const {
+  const ClientSession::Failure failure = session_.failure();
+  return !left_ && (failure == ClientSession::Failure::kTlsNotOffered ||
+                    failure == ClientSession::Failure::kTlsRefused ||
+                    failure == ClientSession::Failure::kTlsFailed);
 }
 
 void OutboundConnection::StartTransaction(const Envelope& envelope,
@@ -131,17 +142,35 @@ void OutboundConnection::Quit() {
 }
 
 void OutboundConnection::Close() {
-  if (closing_) {
-    return;
-  }
-  closing_ = true;
-  wheel_.Cancel(&deadline_);
-  session_.ConnectionLost();
-  if (connect_.in_flight) {
-    io_.Cancel(&connect_);
-    return;
+  left_ = left_ || !closing_;
+  End();
+}
+
+void OutboundConnection::TimeOut() {
+  deadline_passed_ = deadline_passed_ || !closing_;
+  End();
+}
+
+void OutboundConnection::End() {
+  if (!closing_) {
+    closing_ = true;
+    parts_.wheel.Cancel(&deadline_);
+    session_.ConnectionLost();
+    if (connect_.in_flight) {
+      parts_.io.Cancel(&connect_);
+      return;
+    }
   }
   stream_.Close();
+}
+
+// What is wrong with its TLS is told to the peer, too: its operator may be the one who can mend it.
+void OutboundConnection::CloseAfterAlert() {
+  closing_ = true;
+  session_.ConnectionLost();
+  stream_.CloseAfterSend();
+  parts_.wheel.Cancel(&deadline_);
+  parts_.wheel.Insert(&deadline_, parts_.io.Now() + kQuitDeadline);
 }
 
 size_t OutboundConnection::OnStreamBytes(Bytes bytes) {
@@ -163,16 +192,23 @@ void OutboundConnection::React() {
   switch (phase) {
     case Phase::kReady:
       greeted_ = true;
+      if (session_.secure()) {
+        parts_.tls.OnSecure(host_.address);
+      }
       events_.OnOutboundReady(*this);
       return;
     case Phase::kContent:
       events_.OnOutboundContentWanted(*this);
       return;
+    case Phase::kHandshake:
+      StartTls();
+      return;
     case Phase::kFailed:
-      Close();
+      End();
       return;
     case Phase::kGreeting:
     case Phase::kEhlo:
+    case Phase::kStartTls:
     case Phase::kEnvelope:
     case Phase::kFinal:
     case Phase::kQuit:
@@ -188,8 +224,32 @@ void OutboundConnection::OnStreamDrained() {
   }
 }
 
-void OutboundConnection::OnStreamEnd(IoError) {
-  Close();
+void OutboundConnection::StartTls() {
+  std::unique_ptr<TlsSession> tls = parts_.tls.MakeSession(host_.name);
+  if (tls == nullptr) {
+    MARK("tls_turned_off_meanwhile");
+    Close();  // nobody's fault
+    return;
+  }
+  level_ = parts_.tls.level();
+  stream_.StartTls(std::move(tls), parts_.tls.turns());
+}
+
+void OutboundConnection::OnStreamSecure() {
+  tls_protocol_ = stream_.tls()->protocol();
+  session_.Secured();
+  Pump();
+  SetDeadline();
+}
+
+void OutboundConnection::OnStreamEnd(IoError error) {
+  if (error == IoError::kTls && !closing_) {
+    MARK("outbound_tls_failed");
+    tls_failure_ = stream_.tls()->failure();
+    CloseAfterAlert();
+    return;
+  }
+  End();
 }
 
 void OutboundConnection::OnStreamClosed() {
@@ -197,18 +257,20 @@ void OutboundConnection::OnStreamClosed() {
 }
 
 void OutboundConnection::OnDeadline() {
-  if (!connect_.in_flight && session_.phase() == Phase::kReady) {
+  if (!closing_ && !connect_.in_flight && session_.phase() == Phase::kReady) {
     Quit();
     return;
   }
-  deadline_passed_ = true;
-  Close();
+  TimeOut();
 }
 
 void OutboundConnection::Finished() {
   closing_ = true;
-  wheel_.Cancel(&deadline_);
+  parts_.wheel.Cancel(&deadline_);
   session_.ConnectionLost();
+  if (tls_failed()) {
+    parts_.tls.OnFailed(host_.address, session_.failure(), FailureText(*this));
+  }
   events_.OnOutboundClosed(*this);
 }
 
@@ -221,7 +283,7 @@ void OutboundConnection::Pump() {
   stream_.Queue(AsBytes(output));
   session_.DropOutput(output.size());
   if (!stream_.linked()) {
-    outbox_.PushBack(&stream_);
+    parts_.outbox.PushBack(&stream_);
   }
 }
 
@@ -229,8 +291,8 @@ void OutboundConnection::SetDeadline() {
   if (closing_) {
     return;
   }
-  wheel_.Cancel(&deadline_);
-  wheel_.Insert(&deadline_, io_.Now() + DeadlineOf(session_.phase()));
+  parts_.wheel.Cancel(&deadline_);
+  parts_.wheel.Insert(&deadline_, parts_.io.Now() + DeadlineOf(session_.phase()));
 }
 
 }  // namespace backstay

@@ -1,11 +1,12 @@
-// core/shard/outbound.h -- one connection to a primary: Connect + Stream + ClientSession +
+// core/shard/outbound.h -- one connection to a primary: Connect + Stream + ClientSession + TLS +
 // deadlines.
 //
 // Life:     Connect() once; OnOutboundReady each time a transaction may start; OnOutboundClosed
 //           last, exactly once, after which the object may be destroyed. Close() and Quit() lead
 //           there too.
 // Owns:     the socket and the session. No mail: a Delivery brings envelope and content.
-// Outlives: `events` outlive it; the envelope of an open transaction must live until it is over.
+// Outlives: its parts and `events` outlive it; the envelope of an open transaction must live until
+//           it is over.
 // Turn:     events come from Io::Turn or the timer wheel, never from inside a call of the owner.
 // See:      RFC 5321 s4.5.3.2 (deadlines), DESIGN 6 (connect deadline 5 s), 8.
 #pragma once
@@ -17,6 +18,7 @@
 #include "core/base/list.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/primary_host.h"
+#include "core/shard/primary_tls.h"
 #include "core/smtp/client_session.h"
 #include "core/smtp/envelope.h"
 #include "io/io.h"
@@ -25,6 +27,14 @@
 namespace backstay {
 
 class OutboundConnection;
+
+// What the connections of a route share.
+struct OutboundParts {
+  Io& io;
+  TimerWheel& wheel;
+  List<Stream>& outbox;
+  PrimaryTls& tls;
+};
 
 class OutboundEvents {
  public:
@@ -41,8 +51,7 @@ class OutboundEvents {
 
 class OutboundConnection final : public ListNode, private StreamEvents {
  public:
-  OutboundConnection(Io& io, TimerWheel& wheel, List<Stream>& outbox, std::string_view hostname,
-                     OutboundEvents& events);
+  OutboundConnection(const OutboundParts& parts, std::string_view hostname, OutboundEvents& events);
   ~OutboundConnection();  // closed, or the simulated host crashed
 
   void Connect(const PrimaryHost& to);
@@ -54,9 +63,12 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   void EndContent();
   void AbortContent();
   void Quit();   // orderly: QUIT, a short wait, close
-  void Close();  // now
+  void Close();  // now; says nothing about the primary
+  // The owner has waited long enough, as if a deadline had passed.
+  void TimeOut();
 
   const SocketAddress& address() const { return host_.address; }
+  // A transaction may start. Not on a connection that is less than what a reload demands.
   bool ready() const;
   size_t unsent_bytes() const { return stream_.queued_bytes(); }
   // It answered EHLO once: what happened later is not the host being down.
@@ -64,6 +76,13 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   // Why the socket did not come up; kNone when it did.
   IoError connect_error() const { return connect_error_; }
   bool deadline_passed() const { return deadline_passed_; }
+  // Its TLS did not work. Where `tls_fallback`, the next connection to this host does without.
+  bool tls_failed() const;
+  bool tls_fallback() const { return tls_failed() && wanted_ == ClientSession::Tls::kIfOffered; }
+  // Why, in a few words of BoringSSL; empty: it was not told.
+  std::string_view tls_failure() const { return tls_failure_; }
+  // "TLSv1.3"; empty: clear text.
+  std::string_view tls_protocol() const { return tls_protocol_; }
   const ClientSession& session() const { return session_; }
 
  private:
@@ -79,17 +98,19 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   size_t OnStreamBytes(Bytes bytes) override;
   void OnStreamEnd(IoError error) override;
   void OnStreamDrained() override;
+  void OnStreamSecure() override;
   void OnStreamClosed() override;
   void OnConnected(const IoResult& result);
   void OnDeadline();
+  void End();
+  void StartTls();
+  void CloseAfterAlert();
   void Pump();
   void React();
   void SetDeadline();
   void Finished();
 
-  Io& io_;
-  TimerWheel& wheel_;
-  List<Stream>& outbox_;
+  const OutboundParts parts_;
   OutboundEvents& events_;
   PrimaryHost host_;
   ClientSession session_;
@@ -97,10 +118,15 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   Deadline deadline_{this};
   Completion<&OutboundConnection::OnConnected> connect_{this};
   ClientSession::Phase told_ = ClientSession::Phase::kGreeting;  // the phase React() last acted on
+  ClientSession::Tls wanted_ = ClientSession::Tls::kNever;
+  TlsLevel level_ = TlsLevel::kClear;
+  std::string_view tls_failure_;
+  std::string_view tls_protocol_;
   IoError connect_error_ = IoError::kNone;
   bool greeted_ = false;
   bool deadline_passed_ = false;
   bool closing_ = false;
+  bool left_ = false;  // by the owner's Close()
 };
 
 }  // namespace backstay

@@ -17,8 +17,7 @@ constexpr absl::Duration kPatience = absl::Seconds(15);
 
 }  // namespace
 
-Probe::Probe(Io& io, TimerWheel& wheel, List<Stream>& outbox, ProbeEvents& events)
-    : io_(io), wheel_(wheel), outbox_(outbox), events_(events) {}
+Probe::Probe(const OutboundParts& parts, ProbeEvents& events) : parts_(parts), events_(events) {}
 
 void Probe::Start(const std::vector<PrimaryHost>& hosts, std::string_view hostname) {
   ASSERT(!running_);
@@ -33,7 +32,7 @@ void Probe::Start(const std::vector<PrimaryHost>& hosts, std::string_view hostna
 
 void Probe::Stop() {
   running_ = false;
-  wheel_.Cancel(&patience_);
+  parts_.wheel.Cancel(&patience_);
   if (connection_ != nullptr && !connection_closed_) {
     connection_->Close();
   }
@@ -42,9 +41,9 @@ void Probe::Stop() {
 void Probe::TryNext() {
   previous_ = std::move(connection_);
   OutboundEvents& events = *this;
-  connection_ = std::make_unique<OutboundConnection>(io_, wheel_, outbox_, hostname_, events);
+  connection_ = std::make_unique<OutboundConnection>(parts_, hostname_, events);
   connection_closed_ = false;
-  wheel_.Insert(&patience_, io_.Now() + kPatience);
+  parts_.wheel.Insert(&patience_, parts_.io.Now() + kPatience);
   connection_->Connect(hosts_[next_]);
 }
 
@@ -59,11 +58,15 @@ void Probe::OnOutboundContentWanted(OutboundConnection&) {
 
 void Probe::OnOutboundClosed(OutboundConnection& connection) {
   connection_closed_ = true;
-  wheel_.Cancel(&patience_);
+  parts_.wheel.Cancel(&patience_);
   if (!running_) {
     return;
   }
   if (answered_ < 0) {
+    if (connection.tls_fallback()) {
+      TryNext();  // the same address
+      return;
+    }
     reason_ = fmt::format("{}: {}", connection.address().ToString(), FailureText(connection));
     if (++next_ < hosts_.size()) {
       TryNext();

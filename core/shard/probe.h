@@ -27,7 +27,7 @@ class ProbeEvents {
 
 class Probe : private OutboundEvents {
  public:
-  Probe(Io& io, TimerWheel& wheel, List<Stream>& outbox, ProbeEvents& events);
+  Probe(const OutboundParts& parts, ProbeEvents& events);
 
   void Start(const std::vector<PrimaryHost>& hosts, std::string_view hostname);
   // Ends it; OnProbeOver is not told.
@@ -40,7 +40,7 @@ class Probe : private OutboundEvents {
   class Patience : public Timer {
    public:
     explicit Patience(Probe* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->connection_->Close(); }
+    void OnTimer() override { owner_->connection_->TimeOut(); }
 
    private:
     Probe* const owner_;
@@ -51,9 +51,7 @@ class Probe : private OutboundEvents {
   void OnOutboundClosed(OutboundConnection& connection) override;
   void TryNext();
 
-  Io& io_;
-  TimerWheel& wheel_;
-  List<Stream>& outbox_;
+  const OutboundParts parts_;
   ProbeEvents& events_;
   std::vector<PrimaryHost> hosts_;
   std::string hostname_;

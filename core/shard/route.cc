@@ -23,11 +23,13 @@ constexpr absl::Duration kFresh = absl::Seconds(2);
 
 Route::Route(const ShardParts& parts, RouteHome& home, uint64_t key)
     : parts_(parts),
+      tls_(parts.io, parts.handshakes),
+      outbound_{parts.io, parts.wheel, parts.outbox, tls_},
       home_(home),
       key_(key),
       queue_(parts.spool),
-      probe_(parts.io, parts.wheel, parts.outbox, *this),
-      verifier_(parts.io, parts.wheel, parts.outbox, *this) {}
+      probe_(outbound_, *this),
+      verifier_(outbound_, *this) {}
 
 Route::~Route() = default;
 
@@ -130,8 +132,7 @@ void Route::StartDeliveries() {
   if (waiting == 0 && deliveries_.size() < destination_.window() && queue_.HasWork(now) &&
       parts_.io.Now() >= pause_until_) {
     DeliveryHome& home = *this;
-    deliveries_.push_back(std::make_unique<Delivery>(parts_.io, parts_.wheel, parts_.outbox,
-                                                     parts_.spool, hostname_,
+    deliveries_.push_back(std::make_unique<Delivery>(outbound_, parts_.spool, hostname_,
                                                      parts_.log.NextConnection(), home));
     deliveries_.back()->Connect(plan_.hosts[address_]);
   }

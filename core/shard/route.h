@@ -28,6 +28,7 @@
 #include "core/shard/delivery.h"
 #include "core/shard/event_log.h"
 #include "core/shard/inbox.h"
+#include "core/shard/primary_tls.h"
 #include "core/shard/probe.h"
 #include "core/shard/recipient_clerk.h"
 #include "core/shard/reporter.h"
@@ -42,6 +43,7 @@ struct ShardParts {
   Io& io;
   TimerWheel& wheel;
   List<Stream>& outbox;
+  List<PendingHandshake>& handshakes;
   Spool& spool;
   PostOffice& post;
   EventLog& log;
@@ -85,6 +87,9 @@ class Route final : public ListNode,
   uint64_t key() const { return key_; }
   void UsePlan(const DestinationPlan& plan, std::string_view hostname, size_t connections_max,
                bool is_home);
+  void UseTls(DeliveryConfig::Tls mode, const TlsContext* context) {
+    tls_.UsePlan(mode, context, is_home_);
+  }
   // Some domain of it defers while it is up: it is probed then, too.
   void SetGated(bool is_gated) { is_gated_ = is_gated; }
   PrimaryHealth health() const;
@@ -178,6 +183,8 @@ class Route final : public ListNode,
   void Broadcast(ShardMessage::Kind kind, std::string_view reason);
 
   const ShardParts parts_;
+  PrimaryTls tls_;
+  const OutboundParts outbound_;
   RouteHome& home_;
   const uint64_t key_;
   DestinationPlan plan_;

@@ -57,6 +57,10 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
     Feed(DestinationEvent::kIsSelf, reason);
     return;
   }
+  if (connection.tls_fallback()) {
+    pause_until_ = parts_.io.Now() + kPauseAfterBadEnd;
+    return;  // the host is well; its next connection does without
+  }
   address_ = (address_ + 1) % plan_.hosts.size();
   if (++addresses_failed_ < plan_.hosts.size()) {
     return;

@@ -265,6 +265,7 @@ void Route::Log(EventKind kind, const Attempt& attempt, const AttemptReport& rep
   event.recipient = report.envelope.recipients[report.recipients[position]].address;
   event.relay = relay;
   event.relay_port = report.relay.port();
+  event.tls = report.tls;
   event.reply = {outcome.code, outcome.enhanced, outcome.text};
   if (outcome.code == 0 && outcome.text.empty()) {
     event.reply.text = "connection lost";

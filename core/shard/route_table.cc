@@ -43,6 +43,8 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
         [index](const auto& domain) { return domain.defers && domain.destination == index; }));
   }
   for (const std::unique_ptr<Route>& route : routes_) {
+    // Those without a plan too: a connection of theirs may be on its way to TLS.
+    route->UseTls(snapshot.config.delivery.tls, snapshot.client_tls.get());
     if (std::find(keys.begin(), keys.end(), route->key()) == keys.end()) {
       route->Retire();
     }

@@ -58,8 +58,8 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
       recipients_(io, wheel_, setup.post, setup.index, setup.recipients, *this),
       reporter_(io, spool_, snapshot_),
-      routes_({io, wheel_, outbox_, spool_, setup.post, event_log_, recipients_, reporter_,
-               setup.index},
+      routes_({io, wheel_, outbox_, handshakes_, spool_, setup.post, event_log_, recipients_,
+               reporter_, setup.index},
               setup.snapshot),
       expiry_(io, wheel_, spool_, routes_, reporter_, event_log_),
       rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_),
@@ -87,7 +87,7 @@ void Shard::Turn() {
   io_.Turn(NextWake());       // submit, wait, run completions: machines eat, output queues
   BuryClosed();               // connections whose last event was in the turn before
   DrainInbox();               // messages from other shards
-  StepHandshakes();           // some of the clients that are between 220 and TLS
+  StepHandshakes();           // some of the peers that are between 220 and TLS
   wheel_.Advance(io_.Now());  // idle connections, deadlines, probes, due deferrals
   routes_.Dispatch();         // start attempts, up to each destination's window
   reporter_.Step();           // the next report to a sender

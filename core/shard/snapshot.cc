@@ -86,6 +86,19 @@ absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
   UNREACHABLE();
 }
 
+// Null if TLS is off.
+absl::StatusOr<std::unique_ptr<const TlsContext>> ClientTls(const DeliveryConfig& config) {
+  if (config.tls == DeliveryConfig::Tls::kOff) {
+    return nullptr;
+  }
+  TlsContext::ClientOptions options;
+  options.verifies = config.tls == DeliveryConfig::Tls::kVerify;
+  if (!config.client_certificate.empty()) {
+    options.certificate = TlsFiles{config.client_certificate, config.client_key};
+  }
+  return TlsContext::MakeClient(options);
+}
+
 absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
                                                   const std::string& default_hostname) {
   auto snapshot = std::make_unique<Snapshot>();
@@ -114,6 +127,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
     ASSIGN_OR_RETURN(snapshot->tls, TlsContext::MakeServer({.certificates = config.tls.certificates,
                                                             .hostname = snapshot->hostname}));
   }
+  ASSIGN_OR_RETURN(snapshot->client_tls, ClientTls(config.delivery));
   snapshot->server.starttls = snapshot->tls != nullptr;
   snapshot->server.hostname = snapshot->hostname;
   snapshot->server.message_bytes_max = config.smtp.message_bytes_max;

@@ -48,7 +48,8 @@ struct Snapshot {
   std::string hostname;  // config.hostname, or the machine's own
   RelayPolicy relay;
   ServerParams server;
-  std::unique_ptr<const TlsContext> tls;  // null: STARTTLS is not offered
+  std::unique_ptr<const TlsContext> tls;         // null: STARTTLS is not offered
+  std::unique_ptr<const TlsContext> client_tls;  // null: never towards a primary
   std::vector<DestinationPlan> destinations;
   std::vector<DomainPlan> domains;    // sorted by name
   std::optional<DomainPlan> reports;  // to senders who are none of ours; none: they wait

@@ -26,8 +26,7 @@ PrimaryVerdict VerdictOf(const Outcome& outcome) {
 
 }  // namespace
 
-Verifier::Verifier(Io& io, TimerWheel& wheel, List<Stream>& outbox, VerifierHome& home)
-    : io_(io), wheel_(wheel), outbox_(outbox), home_(home) {}
+Verifier::Verifier(const OutboundParts& parts, VerifierHome& home) : parts_(parts), home_(home) {}
 
 Verifier::~Verifier() = default;
 
@@ -86,8 +85,7 @@ void Verifier::Connect() {
   }
   OutboundEvents& events = *this;
   previous_ = std::move(connection_);
-  connection_ =
-      std::make_unique<OutboundConnection>(io_, wheel_, outbox_, home_.VerifierHostname(), events);
+  connection_ = std::make_unique<OutboundConnection>(parts_, home_.VerifierHostname(), events);
   is_closed_ = false;
   connection_->Connect(*host);
 }
@@ -134,6 +132,10 @@ void Verifier::OnOutboundClosed(OutboundConnection& connection) {
   const bool was_asking = is_asking_;
   if (was_asking) {
     TakeOutcomes();  // what was said before it ended counts
+  }
+  if (connection.tls_fallback() && !is_stopped_) {
+    Continue();
+    return;
   }
   if (!connection.greeted() && !is_stopped_) {
     home_.OnVerifierFailed(connection);

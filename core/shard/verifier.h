@@ -47,7 +47,7 @@ class VerifierHome {
 
 class Verifier : private OutboundEvents {
  public:
-  Verifier(Io& io, TimerWheel& wheel, List<Stream>& outbox, VerifierHome& home);
+  Verifier(const OutboundParts& parts, VerifierHome& home);
   ~Verifier();
 
   void Ask(RecipientQuestion& question);
@@ -65,9 +65,7 @@ class Verifier : private OutboundEvents {
   void TakeOutcomes();
   void AnswerAll(PrimaryVerdict verdict);
 
-  Io& io_;
-  TimerWheel& wheel_;
-  List<Stream>& outbox_;
+  const OutboundParts parts_;
   VerifierHome& home_;
   List<RecipientQuestion> waiting_;
   List<RecipientQuestion> asked_;  // in the transaction, in its order; some may be gone

@@ -24,6 +24,11 @@ ClientSession::ClientSession(std::string_view hostname) : hostname_(hostname) {
 
 void ClientSession::Consume(Bytes bytes) {
   while (!bytes.empty() && phase_ != Phase::kFailed) {
+    if (!MayReceive()) {
+      MARK("clear_text_behind_starttls");
+      Fail(Failure::kProtocol, /*by_reply=*/false);
+      return;
+    }
     switch (parser_.Consume(bytes)) {
       case ReplyParser::Result::kIncomplete:
         return;
@@ -38,6 +43,12 @@ void ClientSession::Consume(Bytes bytes) {
   }
 }
 
+// A byte that came before STARTTLS left, or with its 220 or behind it, was put there by somebody
+// who wants it taken for a reply inside TLS.
+bool ClientSession::MayReceive() const {
+  return phase_ != Phase::kHandshake && (phase_ != Phase::kStartTls || output_.group_left());
+}
+
 void ClientSession::OnReply() {
   const PrimaryReply& reply = parser_.reply();
   last_code_ = reply.code;
@@ -45,6 +56,10 @@ void ClientSession::OnReply() {
   last_text_ = reply.Clean();
   if (phase_ == Phase::kQuit) {
     Ended(Failure::kNone);
+    return;
+  }
+  if (phase_ == Phase::kStartTls) {
+    OnStartTlsReply(reply);
     return;
   }
   if (reply.code == kServiceClosingCode && !BecomesAnother()) {
@@ -73,6 +88,8 @@ void ClientSession::OnReply() {
     case Phase::kFinal:
       OnFinalReply(reply);
       return;
+    case Phase::kStartTls:
+    case Phase::kHandshake:
     case Phase::kReady:
     case Phase::kContent:
     case Phase::kQuit:
@@ -95,9 +112,7 @@ void ClientSession::OnGreeting(const PrimaryReply& reply) {
       Fail(Failure::kSelf, /*by_reply=*/true);
       return;
     }
-    phase_ = Phase::kEhlo;
-    output_.BeginGroup();
-    output_.Append(fmt::format("EHLO {}\r\n", hostname_));
+    SayHello();
     return;
   }
   if (reply.permanent()) {
@@ -105,6 +120,12 @@ void ClientSession::OnGreeting(const PrimaryReply& reply) {
     return;
   }
   Fail(reply.transient() ? Failure::kDeferredGreeting : Failure::kProtocol, /*by_reply=*/true);
+}
+
+void ClientSession::SayHello() {
+  phase_ = Phase::kEhlo;
+  output_.BeginGroup();
+  output_.Append(fmt::format("EHLO {}\r\n", hostname_));
 }
 
 void ClientSession::OnEhloReply(const PrimaryReply& reply) {
@@ -116,7 +137,7 @@ void ClientSession::OnEhloReply(const PrimaryReply& reply) {
     if (!said_helo_) {
       extensions_ = ParseEhloReply(reply.lines);
     }
-    phase_ = Phase::kReady;
+    Introduced();
     return;
   }
   if (reply.permanent() && !said_helo_) {
@@ -130,6 +151,43 @@ void ClientSession::OnEhloReply(const PrimaryReply& reply) {
     return;
   }
   Fail(reply.transient() ? Failure::kDeferredEhlo : Failure::kProtocol, /*by_reply=*/true);
+}
+
+void ClientSession::Introduced() {
+  if (tls_ == Tls::kNever || secure_) {
+    phase_ = Phase::kReady;
+    return;
+  }
+  if (extensions_.starttls) {
+    phase_ = Phase::kStartTls;
+    output_.BeginGroup();
+    output_.Append("STARTTLS\r\n");
+    return;
+  }
+  if (tls_ == Tls::kAlways) {
+    MARK("tls_not_offered");
+    Fail(Failure::kTlsNotOffered, /*by_reply=*/true);
+    return;
+  }
+  phase_ = Phase::kReady;
+}
+
+// 421 is a refusal like any other here: whoever closes indeed says so again next time, before TLS.
+void ClientSession::OnStartTlsReply(const PrimaryReply& reply) {
+  if (reply.code == 220) {
+    phase_ = Phase::kHandshake;
+    return;
+  }
+  const bool is_refused = reply.transient() || reply.permanent();
+  Fail(is_refused ? Failure::kTlsRefused : Failure::kProtocol, /*by_reply=*/true);
+}
+
+void ClientSession::Secured() {
+  ASSERT(phase_ == Phase::kHandshake);
+  secure_ = true;
+  extensions_ = PrimaryExtensions();
+  said_helo_ = false;
+  SayHello();
 }
 
 // RFC 5321 s4.2, s4.1.1.1: the first word of a greeting and of the reply to EHLO is the server's
@@ -161,6 +219,12 @@ void ClientSession::ConnectionLost() {
   }
   if (phase_ == Phase::kGreeting) {
     Ended(Failure::kClosedBeforeGreeting);
+    return;
+  }
+  // A server of TLS 1.3 may refuse our certificate only behind the handshake.
+  if (phase_ == Phase::kStartTls || phase_ == Phase::kHandshake ||
+      (phase_ == Phase::kEhlo && secure_)) {
+    Ended(Failure::kTlsFailed);
     return;
   }
   Outcome outcome;
@@ -210,6 +274,8 @@ Outcome::Phase ClientSession::OutcomePhase() const {
     case Phase::kGreeting:
       return Outcome::Phase::kGreeting;
     case Phase::kEhlo:
+    case Phase::kStartTls:
+    case Phase::kHandshake:
       return Outcome::Phase::kEhlo;
     case Phase::kEnvelope:
       break;

@@ -7,6 +7,8 @@
 //         the peer had not said otherwise.
 //         What output() has must be taken (DropOutput) before the replies to it are consumed: a
 //         reply to a command that has not left is out of place.
+//         kHandshake, if TLS is wanted: the owner secures the connection and says so (Secured), or
+//         gives it up (ConnectionLost).
 // Owns:   commands and content not yet sent; the replies' texts of the current transaction.
 // Errors: strict reply parsing with caps (4 KiB a line, 128 lines a reply); everything a primary
 //         does wrong is kFailed or an outcome, never a crash (reliability rows 126-146).
@@ -15,7 +17,9 @@
 //         whether the client may that it was told of: then Takes() sends other clients' mail
 //         elsewhere. What is said to such a client is said of the message: it is an own outcome,
 //         even if the connection ends with it.
-// See:    RFC 5321 s4.2, s4.5.4.1, RFC 2920 (pipelining), RFC 1870, RFC 2034.
+// TLS:    one that fails is not followed by clear text on the same connection. What is behind the
+//         220 in clear text is nobody's reply: kProtocol.
+// See:    RFC 5321 s4.2, s4.5.4.1, RFC 2920 (pipelining), RFC 1870, RFC 2034, RFC 3207.
 #pragma once
 
 #include <cstdint>
@@ -38,14 +42,16 @@ namespace backstay {
 class ClientSession {
  public:
   enum class Phase : uint8_t {
-    kGreeting,  // waiting for 220
-    kEhlo,      // waiting for the reply to EHLO or HELO
-    kReady,     // a transaction may start
-    kEnvelope,  // MAIL/RCPT/DATA outstanding
-    kContent,   // 354 is here: WriteContent and EndContent are wanted
-    kFinal,     // end of data sent, waiting for the last reply
-    kQuit,      // QUIT sent, its reply not yet here
-    kFailed     // the connection is of no more use; close it
+    kGreeting,   // waiting for 220
+    kEhlo,       // waiting for the reply to EHLO or HELO
+    kStartTls,   // waiting for the reply to STARTTLS
+    kHandshake,  // 220 is here: the owner's turn
+    kReady,      // a transaction may start
+    kEnvelope,   // MAIL/RCPT/DATA outstanding
+    kContent,    // 354 is here: WriteContent and EndContent are wanted
+    kFinal,      // end of data sent, waiting for the last reply
+    kQuit,       // QUIT sent, its reply not yet here
+    kFailed      // the connection is of no more use; close it
   };
   enum class Failure : uint8_t {
     kNone,                  // also after QUIT and AbortContent: nobody's fault
@@ -57,13 +63,25 @@ class ClientSession {
     kConnectionLost,        // later
     kServiceClosing,        // 421
     kProtocol,              // replies that cannot be parsed or do not fit the commands
-    kSelf                   // the greeting names our own hostname: never talk to ourselves
+    kSelf,                  // the greeting names our own hostname: never talk to ourselves
+    kTlsNotOffered,         // and it was wanted always
+    kTlsRefused,            // 4xx or 5xx to STARTTLS
+    kTlsFailed              // it ended between STARTTLS and the reply to the EHLO inside TLS
+  };
+  enum class Tls : uint8_t {
+    kNever,
+    kIfOffered,
+    kAlways  // or there is no session
   };
 
   explicit ClientSession(std::string_view hostname);  // for EHLO and for kSelf; copied
   ClientSession(const ClientSession&) = delete;
   ClientSession& operator=(const ClientSession&) = delete;
 
+  // Before anything is consumed; else it is kNever.
+  void WantTls(Tls tls) { tls_ = tls; }
+  // Phase kHandshake only. All that the primary said in clear text is forgotten (RFC 3207 s4.2).
+  void Secured();
   // One message to recipients `indexes` of `envelope` (indexes into envelope.recipients, not
   // empty). The envelope must live until the transaction is over. `content_bytes` is for SIZE.
   // Phase kReady only. The transaction may be over at once, with phase() kReady and nothing sent:
@@ -96,6 +114,7 @@ class ClientSession {
   // Parallel to the `indexes` of the last transaction; complete when phase() is kReady or kFailed.
   const std::vector<Outcome>& outcomes() const { return ledger_.outcomes(); }
   const PrimaryExtensions& extensions() const { return extensions_; }
+  bool secure() const { return secure_; }
   // The primary takes no more mail in this session (RFC 9422 MAILMAX).
   bool exhausted() const { return mails_ >= extensions_.mails_max.value_or(UINT64_MAX); }
 
@@ -112,6 +131,7 @@ class ClientSession {
   void OnReply();
   void OnGreeting(const PrimaryReply& reply);
   void OnEhloReply(const PrimaryReply& reply);
+  void OnStartTlsReply(const PrimaryReply& reply);
   void OnEnvelopeReply(const PrimaryReply& reply);
   void OnMailReply(const PrimaryReply& reply);
   void OnRcptReply(const PrimaryReply& reply);
@@ -123,6 +143,9 @@ class ClientSession {
   void OnHelloReply(const PrimaryReply& reply);
   void RefusedAsClient();
 
+  void SayHello();
+  void Introduced();
+  bool MayReceive() const;
   void Begin(const Envelope& envelope, const std::vector<uint32_t>& indexes);
   bool BecomesAnother() const;
   bool TellsOrigin() const;
@@ -148,6 +171,8 @@ class ClientSession {
   ReplyParser parser_;
   DataWriter data_writer_;
   PrimaryExtensions extensions_;
+  Tls tls_ = Tls::kNever;
+  bool secure_ = false;
   bool said_helo_ = false;
   uint64_t mails_ = 0;         // MAIL commands of this session
   bool reset_needed_ = false;  // the peer may still be in the transaction before

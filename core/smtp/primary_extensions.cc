@@ -57,6 +57,8 @@ PrimaryExtensions ParseEhloReply(std::string_view lines) {
       extensions.smtputf8 = true;
     } else if (EqualsIgnoringCase(keyword, "DSN")) {
       extensions.dsn = true;
+    } else if (EqualsIgnoringCase(keyword, "STARTTLS")) {
+      extensions.starttls = true;
     } else if (EqualsIgnoringCase(keyword, "SIZE")) {
       extensions.size = true;
       extensions.size_max = ParseLimit(Trimmed(line.substr(keyword.size())));

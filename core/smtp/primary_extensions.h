@@ -1,7 +1,7 @@
 // core/smtp/primary_extensions.h -- what a primary offered in its reply to EHLO.
 //
 // See: RFC 5321 s4.1.1.1; RFC 2920, RFC 1870 s3, RFC 6152, RFC 6531, RFC 3461,
-//      RFC 9422.
+//      RFC 9422, RFC 3207.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@ struct PrimaryExtensions {
   bool eight_bit_mime = false;
   bool smtputf8 = false;
   bool dsn = false;
+  bool starttls = false;
   OriginOffer xclient;
   OriginOffer xforward;
   bool size = false;                 // SIZE= may be given with MAIL

@@ -216,7 +216,9 @@ absl::StatusOr<std::unique_ptr<const TlsContext>> TlsContext::MakeClient(
   auto certificates = std::make_unique<Certificates>();
   std::unique_ptr<TlsContext> context(new TlsContext);
   SSL_CTX* handle = context->handle_.get();
-  RETURN_IF_ERROR(SetTrust(handle, options.trust_file));
+  if (options.verifies) {
+    RETURN_IF_ERROR(SetTrust(handle, options.trust_file));
+  }
   if (options.certificate.has_value()) {
     ASSIGN_OR_RETURN(std::unique_ptr<const TlsCertificate> loaded,
                      TlsCertificate::Load(*options.certificate));
@@ -250,8 +252,9 @@ std::vector<std::string> TlsContext::Warnings(WallTime now) const {
 
 bool TlsContext::Expired(WallTime now) const {
   const auto& list = CertificatesOf(handle_.get()).list;
-  return std::all_of(list.begin(), list.end(),
-                     [now](const auto& certificate) { return now >= certificate->not_after(); });
+  return !list.empty() && std::all_of(list.begin(), list.end(), [now](const auto& certificate) {
+    return now >= certificate->not_after();
+  });
 }
 
 }  // namespace backstay

@@ -33,6 +33,7 @@ class TlsContext {
   };
   struct ClientOptions {
     std::optional<TlsFiles> certificate;  // shown when the server asks for one
+    bool verifies = true;                 // false: no session does, and no trust store is read
     std::string trust_file;               // PEM; empty: the trust store of the system
   };
   static absl::StatusOr<std::unique_ptr<const TlsContext>> MakeServer(const ServerOptions& options);
@@ -44,7 +45,7 @@ class TlsContext {
   // One sentence for each certificate that is not valid at `now`, or not for long any more. They
   // are served all the same: senders to an MX rarely look, and plain text is no better.
   std::vector<std::string> Warnings(WallTime now) const;
-  // No certificate is valid at `now`.
+  // It has certificates, and none is valid at `now`.
   bool Expired(WallTime now) const;
 
   SSL_CTX* handle() const { return handle_.get(); }

@@ -17,6 +17,11 @@ class ScriptedPrimary::Connection : private StreamEvents {
 
  private:
   size_t OnStreamBytes(Bytes bytes) override {
+    if (is_broken_) {
+      stream_.Queue(AsBytes(owner_.broken_saying_.value_or("")));
+      stream_.Flush();
+      return bytes.size();
+    }
     input_.append(AsText(bytes));
     for (size_t end = input_.find("\r\n"); end != std::string::npos; end = input_.find("\r\n")) {
       const std::string line = input_.substr(0, end);
@@ -34,6 +39,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
     in_data_ = mail_taken_ = false;
     const std::string reply = owner_.ReplyTo("EOD", mail_.reverse_path, "250 2.0.0 stored");
     if (reply.starts_with("2")) {
+      mail_.secure = secure_;
       owner_.mails_.push_back(mail_);
     }
     mail_ = ReceivedMail();
@@ -48,10 +54,16 @@ class ScriptedPrimary::Connection : private StreamEvents {
             ? ""
             : line.substr(line.find('<') + 1, line.rfind('>') - line.find('<') - 1);
     if (verb == "EHLO") {
-      const std::string reply = owner_.ReplyTo("EHLO", "",
-                                               "250-primary.example\r\n250-PIPELINING\r\n"
-                                               "250-8BITMIME\r\n250 ENHANCEDSTATUSCODES");
-      Say(is_told_client_ ? owner_.ReplyTo("EHLO-AGAIN", "", reply) : reply);
+      const std::string reply =
+          owner_.ReplyTo("EHLO", "",
+                         std::string("250-primary.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n") +
+                             (owner_.tls_ != nullptr && !secure_ ? "250-STARTTLS\r\n" : "") +
+                             "250 ENHANCEDSTATUSCODES");
+      Say(secure_           ? owner_.ReplyTo("EHLO-SECURE", "", reply)
+          : is_told_client_ ? owner_.ReplyTo("EHLO-AGAIN", "", reply)
+                            : reply);
+    } else if (line == "STARTTLS") {
+      OnStartTls();
     } else if (verb == "MAIL") {
       mail_ = ReceivedMail();
       mail_.reverse_path = path;
@@ -84,6 +96,20 @@ class ScriptedPrimary::Connection : private StreamEvents {
     }
   }
 
+  void OnStartTls() {
+    const std::string reply = owner_.ReplyTo("STARTTLS", "", "220 2.0.0 ready");
+    Say(reply);
+    if (!reply.starts_with("220")) {
+      return;
+    }
+    is_broken_ = owner_.broken_saying_.has_value();
+    if (!is_broken_) {
+      stream_.StartTls(std::make_unique<TlsSession>(
+                           *owner_.tls_, TlsSession::Server{.tickets = owner_.ticket_keys_}),
+                       owner_.handshakes_);
+    }
+  }
+
   void Say(const std::string& text) {
     const std::string line = text + "\r\n";
     stream_.Queue(AsBytes(line));
@@ -91,6 +117,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
   }
   void OnStreamEnd(IoError) override { stream_.Close(); }
   void OnStreamDrained() override {}
+  void OnStreamSecure() override { secure_ = true; }
   void OnStreamClosed() override { closed_ = true; }
 
   ScriptedPrimary& owner_;
@@ -98,6 +125,8 @@ class ScriptedPrimary::Connection : private StreamEvents {
   std::string input_;
   ReceivedMail mail_;
   bool is_told_client_ = false;
+  bool is_broken_ = false;
+  bool secure_ = false;
   bool mail_taken_ = false;
   bool in_data_ = false;
   bool closed_ = false;
@@ -154,6 +183,9 @@ void ScriptedPrimary::OnAccept(const IoResult& result) {
 
 void ScriptedPrimary::Turn() {
   io_.Turn(Instant::Max());
+  while (PendingHandshake* next = handshakes_.PopFront()) {
+    next->Step();
+  }
   connections_.erase(std::remove_if(connections_.begin(), connections_.end(),
                                     [](const std::unique_ptr<Connection>& connection) {
                                       return connection->closed();

@@ -6,11 +6,15 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/io.h"
 #include "io/stream.h"
+#include "io/tls/context.h"
+#include "io/tls/session.h"
 
 namespace backstay {
 
@@ -18,6 +22,7 @@ struct ReceivedMail {
   std::string reverse_path;
   std::vector<std::string> recipients;
   std::string content;  // dots unstuffed
+  bool secure = false;  // came by TLS
 };
 
 class ScriptedPrimary {
@@ -29,10 +34,15 @@ class ScriptedPrimary {
   void Up();
   void Down();
   // "RCPT 550 5.1.1 text" for the recipient `only` (empty: all); command "MAIL", "RCPT", "DATA",
-  // "EOD", "EHLO", "BANNER", "XCLIENT", "XFORWARD", and "EHLO-AGAIN" for the one behind XCLIENT.
+  // "EOD", "EHLO", "BANNER", "XCLIENT", "XFORWARD", "STARTTLS", and "EHLO-AGAIN" for the one behind
+  // XCLIENT, "EHLO-SECURE" for the one inside TLS.
   // ClearReplies() removes every rule.
   void SetReply(const std::string& command, const std::string& reply, const std::string& only);
   void ClearReplies() { rules_.clear(); }
+  // From now on STARTTLS is offered, with a server's context; null: not any more.
+  void OfferTls(const TlsContext* context) { tls_ = context; }
+  // To a handshake it says this; empty: it is silent. Nothing: its part.
+  void BreakHandshakes(std::optional<std::string> saying) { broken_saying_ = std::move(saying); }
   void Turn();
 
   const std::vector<ReceivedMail>& mails() const { return mails_; }
@@ -59,6 +69,10 @@ class ScriptedPrimary {
   bool up_ = false;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<Rule> rules_;
+  const TlsContext* tls_ = nullptr;
+  const TicketKeys ticket_keys_{NewTicketSecret(), Instant()};
+  List<PendingHandshake> handshakes_;
+  std::optional<std::string> broken_saying_;
   std::vector<ReceivedMail> mails_;
   std::vector<std::string> heard_;
   size_t connections_total_ = 0;

@@ -107,14 +107,17 @@ class SmtpSink:
 class AiosmtpdSink:
     """aiosmtpd's own protocol engine in a thread of ours."""
 
-    def __init__(self, port):
+    def __init__(self, port, tls_context=None):
         from aiosmtpd.controller import Controller
         self.envelopes = []
-        self.controller = Controller(self, hostname="127.0.0.1", port=port, ready_timeout=10)
+        self.secure = []  # of each envelope: whether it came by TLS
+        self.controller = Controller(self, hostname="127.0.0.1", port=port, ready_timeout=10,
+                                     tls_context=tls_context)
         self.controller.start()
 
-    async def handle_DATA(self, _server, _session, envelope):
+    async def handle_DATA(self, _server, session, envelope):
         self.envelopes.append(envelope)
+        self.secure.append(session.ssl is not None)
         return "250 taken"
 
     def contents(self):
@@ -143,6 +146,7 @@ relay     unix  -  -  n  -   -  smtp
 error     unix  -  -  n  -   -  error
 retry     unix  -  -  n  -   -  error
 anvil     unix  -  -  n  -   1  anvil
+tlsmgr    unix  -  -  n  -   1  tlsmgr
 scache    unix  -  -  n  -   1  scache
 """
 

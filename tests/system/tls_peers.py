@@ -18,14 +18,16 @@ def run_openssl(*arguments, **options):
 
 
 class Certificate:
-    """A key and a certificate that signs itself, as NAME.pem and NAME-key.pem."""
+    """A key and a certificate that signs itself, as NAME.pem and NAME-key.pem. `hosts` are names, or
+    addresses such as IP:127.0.0.1."""
 
     KEYS = {"ecdsa": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
 
     def __init__(self, directory, name, hosts=(harness.HOSTNAME,), kind="ecdsa", expired=False):
         self.path = os.path.join(directory, name + ".pem")
         self.key = os.path.join(directory, name + "-key.pem")
-        names = "subjectAltName=" + ",".join(f"DNS:{host}" for host in hosts)
+        names = "subjectAltName=" + ",".join(host if ":" in host else f"DNS:{host}"
+                                             for host in hosts)
         made = run_openssl("req", "-x509", "-newkey", *self.KEYS[kind], "-nodes", "-keyout",
                            self.key, "-out", self.path, "-subj", f"/CN={name}", "-addext", names)
         assert made.returncode == 0, made.stderr.decode()

@@ -146,6 +146,21 @@ when_primary_up = "relay"
   EXPECT_TRUE(config.notices.empty()) << config.notices.at(0);
 }
 
+TEST(Config, TlsToAPrimaryHasFourModes) {
+  using Tls = DeliveryConfig::Tls;
+  for (const auto& [text, mode] : {std::pair("off", Tls::kOff),
+                                   {"require", Tls::kRequire},
+                                   {"opportunistic", Tls::kOpportunistic},
+                                   {"verify", Tls::kVerify}}) {
+    const Config config =
+        Accepted(With(std::string("[delivery]\ntls = \"") + text +
+                      "\"\nclient_certificate = \"/c.pem\"\nclient_key = \"/k.pem\""));
+    EXPECT_EQ(config.delivery.tls, mode);
+    EXPECT_EQ(config.delivery.client_certificate, "/c.pem");
+    EXPECT_TRUE(config.notices.empty()) << config.notices.at(0);
+  }
+}
+
 TEST(Config, ADomainOverridesRetryKeyByKey) {
   const Config config =
       Accepted(With("[retry]\nexpire_after = \"2d\"\nmax_retries = 7\n") +
@@ -336,12 +351,6 @@ TEST(Config, OtherImpossibleValuesAreRefused) {
        "hyphens, joined by dots)"},
       {With("postmaster = \"ops\""),
        "f:1:14: \"ops\" is not a mail address (write \"postmaster@example.com\")"},
-      {With("[delivery]\ntls = \"require\""),
-       "f:2:7: delivery.tls: this version cannot speak TLS to a primary, so mail would leave in "
-       "clear text; \"opportunistic\" or \"off\" accept that"},
-      {With("[delivery]\ntls = \"verify\""),
-       "f:2:7: delivery.tls: this version cannot speak TLS to a primary, so mail would leave in "
-       "clear text; \"opportunistic\" or \"off\" accept that"},
       {With("[tls]\ncertificate = [\"a\", \"b\"]\nprivate_key = \"a\""),
        "f:3:15: tls.private_key names 1 files and tls.certificate 2: each certificate needs its "
        "key, at the same place of the array"},

@@ -27,6 +27,8 @@ using Phase = ClientSession::Phase;
 class Primary {
  public:
   explicit Primary(uint8_t options) : options_(options) {
+    session_.WantTls((options & 32) != 0 ? ClientSession::Tls::kIfOffered
+                                         : ClientSession::Tls::kNever);
     envelope_.reverse_path = (options & 1) != 0 ? "s@example.org" : "";
     envelope_.body = (options & 2) != 0 ? BodyType::k8BitMime : BodyType::k7Bit;
     envelope_.smtputf8 = (options & 16) != 0;
@@ -62,7 +64,12 @@ class Primary {
  private:
   // What a delivery does.
   void Act() {
-    if (session_.phase() == Phase::kReady) {
+    if (session_.phase() == Phase::kHandshake) {
+      Send();
+      session_.Secured();
+      ASSERT(wire_.ends_with("STARTTLS\r\n"));
+      ASSERT(!session_.extensions().pipelining);
+    } else if (session_.phase() == Phase::kReady) {
       if (transactions_ == 3) {
         session_.Quit();
       } else {

@@ -152,6 +152,7 @@ TEST_F(TlsContextTest, WarnsOfTimes) {
   EXPECT_THAT(context->Warnings(now + absl::Hours(24 * 31)),
               ElementsAre(HasSubstr("made.pem: the certificate expired on")));
   EXPECT_TRUE(context->Expired(now + absl::Hours(24 * 31)));
+  EXPECT_FALSE((*TlsContext::MakeClient({}))->Expired(now));  // it shows none
 }
 
 TEST_F(TlsContextTest, OneBadFileRefusesAll) {
