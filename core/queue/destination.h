@@ -61,7 +61,7 @@ class Destination {
   void OnCanariesWanted(size_t canaries) { ramp_.Send(canaries); }
   // Somebody asked: the next probe, if it is down, does not wait.
   void ProbeNow(Instant now) { next_probe_ = std::min(next_probe_, now); }
-  // Operator or reload: look again.
+  // It is elsewhere now: look again.
   void Release();
 
   DestinationState state() const { return state_; }

@@ -52,13 +52,26 @@ void Route::OnDeliveryClosed(Delivery& delivery) {
 // left, the destination is what the last one said.
 void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view reason) {
   const ClientSession::Failure failure = connection.session().failure();
+  if (hosts_.empty()) {
+    return;  // where it was is not its place any more
+  }
   if (failure == ClientSession::Failure::kSelf) {
+    const auto is_it = [&](const PrimaryHost& host) {
+      return host.address == connection.address();
+    };
+    if (!std::all_of(hosts_.begin(), hosts_.end(), is_it)) {
+      LogError("{}: {} greets with our own name; only the others are tried", plan_.name,
+               connection.address().ToString());
+      std::erase_if(hosts_, is_it);
+      address_ = 0;
+      return;
+    }
     LogError("held: {} greets with our own name; mail to ourselves would loop", plan_.name);
     Feed(DestinationEvent::kIsSelf, reason);
     return;
   }
-  address_ = (address_ + 1) % plan_.hosts.size();
-  if (++addresses_failed_ < plan_.hosts.size()) {
+  address_ = (address_ + 1) % hosts_.size();
+  if (++addresses_failed_ < hosts_.size()) {
     return;
   }
   addresses_failed_ = 0;
@@ -94,7 +107,7 @@ void Route::Feed(DestinationEvent event, std::string_view reason) {
 
 bool Route::GoNow(bool ask_others) {
   const Instant now = parts_.io.Now();
-  if (retired_ || plan_.hosts.empty() || destination_.state() == DestinationState::kHeld) {
+  if (retired_ || hosts_.empty() || destination_.state() == DestinationState::kHeld) {
     return false;
   }
   if (went_now_.has_value() && now < *went_now_ + kGoNowEvery) {
@@ -126,6 +139,7 @@ void Route::WentDown(std::string_view reason) {
     return;
   }
   LogWarning("primary {} is down ({}); probing", plan_.name, reason);
+  home_.OnWentDown(*this);
   Broadcast(ShardMessage::Kind::kDestinationDown, reason);
 }
 
@@ -221,6 +235,7 @@ void Route::OnShardMessage(const ShardMessage& message) {
       next_look_ = parts_.io.Now();
       home_.WantDispatch(*this);
       return;
+    case ShardMessage::Kind::kPrimaries:
     case ShardMessage::Kind::kStop:
     case ShardMessage::Kind::kReload:
     case ShardMessage::Kind::kRule:
