@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,8 +65,13 @@ std::string MachineName() {
   return known ? name.data() : "localhost";
 }
 
+// BACKSTAY_DNS ("address:port,...") is for tests; the resolvers are those of /etc/resolv.conf.
 absl::StatusOr<std::unique_ptr<Io>> MakeIo() {
-  return MakeUringIo(UringOptions{});
+  UringOptions options;
+  if (const char* const servers = std::getenv("BACKSTAY_DNS"); servers != nullptr) {
+    options.dns_servers = servers;
+  }
+  return MakeUringIo(options);
 }
 
 // A closed descriptor would soon be a file of the spool, with lines of the log in it. Lines of

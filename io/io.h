@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,6 +26,7 @@
 #include "core/base/bytes.h"
 #include "core/base/random.h"
 #include "core/base/units.h"
+#include "io/dns_type.h"
 #include "io/fd.h"
 #include "io/io_result.h"
 #include "io/op.h"
@@ -75,6 +77,8 @@ class Io {
   absl::StatusOr<Fd> ListenFirst(const SocketAddress& address, int backlog);
   SocketAddress LocalAddress(Fd socket);
   SocketAddress PeerAddress(Fd socket);
+  // All of this host's that are in use, port 0; none when they cannot be had.
+  std::vector<SocketAddress> OwnAddresses();
   // Opens a directory, creating it (mode 0700) and its parents when `create` is set.
   absl::StatusOr<Fd> OpenDirectory(const std::string& path, bool create);
   absl::StatusOr<Fd> OpenSubdirectory(Fd parent, const std::string& name, bool create);
@@ -113,6 +117,14 @@ class Io {
   // The descriptor is gone for the caller. No op may be in flight on it (ASSERT where it can be
   // told).
   void Close(Fd fd);
+
+  // ---- names ----
+  // A resolver's reply to this question is lent, header included, 64 KiB at most, valid until the
+  // completion returns. That it answers this question was checked, what it holds was not: "no such
+  // name" is a reply. kTimedOut: nobody answers, which may take a quarter of a minute to know;
+  // kRefused: whoever is there fails at it; kInvalid: `name` cannot be asked for. `name` is copied;
+  // it has no dot at its end.
+  void Ask(Op* op, std::string_view name, DnsType type);
 
   // ---- files; names are single components below `directory` ----
   void Open(Op* op, Fd directory, const char* name, OpenMode mode);

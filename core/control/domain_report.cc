@@ -31,9 +31,14 @@ void Describe(const Route* route, DomainRow& row) {
   if (route == nullptr) {
     row.state = DomainRow::State::kHeld;
     row.reason = "removed";
-  } else if (!route->has_address()) {
-    row.state = DomainRow::State::kHeld;
-    row.reason = "no numeric address";
+  } else if (route->hosts().empty()) {
+    const bool is_unknown = route->standing() == PrimaryStanding::kNotAsked ||
+                            route->standing() == PrimaryStanding::kFailed;
+    row.state = is_unknown ? DomainRow::State::kDown : DomainRow::State::kHeld;
+    row.reason = Describe(route->standing());
+    if (is_unknown && !route->standing_reason().empty()) {
+      row.reason += ": " + route->standing_reason();
+    }
   } else {
     row.state = StateOf(*route);
     row.reason = row.state == DomainRow::State::kUp ? "" : route->last_reason();
@@ -82,6 +87,9 @@ void Merge(const DomainRows& of_shard, DomainRows& all) {
     sum.queued += row.queued;
     sum.held += row.held;
     sum.oldest = std::max(sum.oldest, row.oldest);
+    if (!row.outages.empty()) {  // only the home shard tells them
+      sum.outages = row.outages;
+    }
   }
 }
 
@@ -130,9 +138,11 @@ void DomainReport::Add(const ShardView& view, const std::string& name, const Dom
     row.reason = stop == DomainStop::kByBreaker ? "breaker" : "operator";
   }
   if (plan != nullptr) {
-    const DestinationPlan& destination = view.snapshot.destinations[plan->destination];
-    row.destination = destination.name;
-    for (const PrimaryHost& host : destination.hosts) {
+    row.destination = view.snapshot.destinations[plan->destination].name;
+    if (RouteOf(view, domain, plan)->is_home()) {
+      row.outages = RouteOf(view, domain, plan)->outages();
+    }
+    for (const PrimaryHost& host : RouteOf(view, domain, plan)->hosts()) {
       row.addresses.push_back(host.address.ToString());
     }
   }

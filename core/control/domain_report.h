@@ -22,6 +22,7 @@ struct DomainRow {
   uint64_t queued = 0;  // recipients
   uint64_t held = 0;    // of those, by the operator's rule
   absl::Duration oldest = absl::ZeroDuration();
+  Outages outages;
 };
 
 std::string_view NameOf(DomainRow::State state);

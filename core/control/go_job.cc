@@ -34,10 +34,11 @@ bool GoQuestion::IsMeant(const ShardView& view, const DomainPlan& plan) const {
       names(request_->destinations, destination.name)) {
     return true;
   }
-  return std::any_of(destination.hosts.begin(), destination.hosts.end(),
-                     [&](const PrimaryHost& host) {
-                       return names(request_->destinations, host.address.ToString());
-                     });
+  const Route* const route = view.routes.RouteOf(plan);
+  return route != nullptr &&
+         std::any_of(route->hosts().begin(), route->hosts().end(), [&](const PrimaryHost& host) {
+           return names(request_->destinations, host.address.ToString());
+         });
 }
 
 void GoQuestion::OnHead(const ShardView&, MessageRef, const MessageHead*) {

@@ -34,9 +34,9 @@ void DescribeWait(const ShardView& view, const Route& route, const Deferral* def
     row.attempts = deferral->attempts;
     row.reason = fmt::format("{} {}", deferral->code, deferral->text);
   }
-  if (!route.has_address()) {
+  if (route.hosts().empty()) {
     row.state = State::kHeld;
-    row.reason = "its primary has no numeric address, and names are not resolved yet";
+    row.reason = fmt::format("primary {}: {}", Describe(route.standing()), route.standing_reason());
   } else if (!route.destination().may_deliver()) {
     row.state = State::kDeferred;
     row.reason =

@@ -108,13 +108,20 @@ std::string DaemonLine(const DaemonRow& row) {
 }
 
 std::string DomainLine(std::string_view name, const DomainRow& row) {
+  Json outages = Json::array();
+  for (const Outage& outage : row.outages) {
+    outages.push_back({{"since", IsoTime(outage.since)},
+                       {"until", outage.lasts() ? Json() : Json(IsoTime(outage.until))},
+                       {"reason", outage.reason}});
+  }
   return Line({{"domain", name},
                {"state", NameOf(row.state)},
                {"reason", row.reason},
                {"queued", row.queued},
                {"oldest", OldestOf(row)},
                {"held", row.held},
-               {"primary", row.destination}});
+               {"primary", row.destination},
+               {"outages", std::move(outages)}});
 }
 
 std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t domains) {

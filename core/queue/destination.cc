@@ -73,6 +73,19 @@ void Destination::SetConnectionsMax(size_t connections, bool has_canaries) {
   ramp_.SetMax(connections);
 }
 
+void Destination::ResumeDown(Instant since, Instant now) {
+  state_ = State::kDown;
+  down_since_ = since;
+  not_up_since_ = since;
+  next_probe_ = now;
+  ResumeUp(now);
+}
+
+void Destination::ResumeUp(Instant since) {
+  was_down_ = true;
+  last_down_ = since;
+}
+
 bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
   const State before = state_;
   const bool quiet = now - last_good_ >= kTroubleMin;

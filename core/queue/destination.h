@@ -46,6 +46,9 @@ class Destination {
 
   // `has_canaries`: when it comes back, this shard tries it first.
   void SetConnectionsMax(size_t connections, bool has_canaries);
+  // As an earlier run left it: down since then, or back since then.
+  void ResumeDown(Instant since, Instant now);
+  void ResumeUp(Instant since);
   // Returns true when the state changed.
   bool Feed(DestinationEvent event, Instant now, Random& random);
   // A recipient was delivered: a suspicion is over.
@@ -61,7 +64,7 @@ class Destination {
   void OnCanariesWanted(size_t canaries) { ramp_.Send(canaries); }
   // Somebody asked: the next probe, if it is down, does not wait.
   void ProbeNow(Instant now) { next_probe_ = std::min(next_probe_, now); }
-  // Operator or reload: look again.
+  // It is elsewhere now: look again.
   void Release();
 
   DestinationState state() const { return state_; }

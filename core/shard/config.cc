@@ -249,8 +249,8 @@ void ReadDelivery(ConfigSection section, DeliveryConfig& delivery) {
 void ReadDsn(ConfigSection section, DsnConfig& dsn) {
   if (section.Read("route", "a host, such as \"192.0.2.25:25\", or \"mx\"", &ParseDsnRoute,
                    dsn.route) &&
-      (!dsn.route.has_value() || !dsn.route->address.has_value())) {
-    section.NotYet("route", "only an address is in effect; reports wait, as held (dsn pending)");
+      !dsn.route.has_value()) {
+    section.NotYet("route", "only a host is in effect; reports wait, as held (dsn pending)");
   }
   section.ReportUnknownKeys();
 }

@@ -19,20 +19,13 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/units.h"
+#include "core/dns/host_port.h"
 #include "core/queue/retry_policy.h"
 #include "core/shard/network.h"
 #include "io/socket_address.h"
 #include "io/tls/certificate.h"
 
 namespace backstay {
-
-// A host and port as written: an address, or a name that is resolved later (then `address` is
-// empty).
-struct HostPort {
-  std::string host;  // name in lower case, or the address as text
-  uint16_t port = 25;
-  std::optional<SocketAddress> address;
-};
 
 // What happens to mail that cannot be delivered for long. A domain's own keys are already merged
 // in.

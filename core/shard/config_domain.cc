@@ -77,9 +77,8 @@ void CheckPrimary(ConfigSection& section, const std::vector<HostPort>& hosts,
       section.Error("primary",
                     fmt::format("domain.primary names {}:{} twice", host->host, host->port));
     }
-    if (!host->address.has_value()) {
-      section.NotYet("primary", fmt::format("host names: {} is never tried", host->host));
-    } else if (std::find(listen.begin(), listen.end(), *host->address) != listen.end()) {
+    if (host->address.has_value() &&
+        std::find(listen.begin(), listen.end(), *host->address) != listen.end()) {
       section.Error("primary", fmt::format("the primary {} is in smtp.listen: mail would go round",
                                            host->address->ToString()));
     }
@@ -95,7 +94,6 @@ void ReadPrimary(ConfigSection& section, const std::vector<SocketAddress>& liste
   }
   if (value->type == ConfigNode::Type::kString && value->text == "mx") {
     domain.primary_by_mx = true;
-    section.NotYet("primary", "\"mx\": mail is kept");
     return;
   }
   if (section.ReadList("primary", kPrimaryWanted, &ParseHostPort, domain.primary)) {

@@ -81,6 +81,7 @@ absl::Status Engine::Start(Io& io) {
   // They stay over a reload, so that clients need no full handshake behind one.
   ticket_keys_.emplace(NewTicketSecret(), io.Now());
   OpenRecipients(io);
+  OpenPrimaries(io);
   const size_t shards = post_.shards();
   for (size_t index = 0; index < shards; ++index) {
     threads_.emplace_back([this, index] { RunShard(index); });
@@ -117,6 +118,16 @@ void Engine::OpenRecipients(Io& io) {
   }
 }
 
+void Engine::OpenPrimaries(Io& io) {
+  absl::StatusOr<PrimaryFiles> files = OpenPrimaryFiles(io, spool_.root());
+  if (files.ok()) {
+    primaries_ = *std::move(files);
+  } else {
+    LogWarning("primaries: {}; a start without DNS will not know them",
+               std::string(files.status().message()));
+  }
+}
+
 void Engine::RunShard(size_t index) {
   PinToCore(index);
   errors_[index] = ServeShard(index);
@@ -139,7 +150,8 @@ absl::Status Engine::ServeShard(size_t index) {
                    .snapshot = *snapshot_,
                    .ticket_keys = *ticket_keys_,
                    .standard_error = kStandardError,
-                   .recipients = recipients_});
+                   .recipients = recipients_,
+                   .primaries = primaries_});
   post_.Register(index, &io);
   shard.Start();
   bool counted = false;

@@ -57,6 +57,7 @@ class Engine {
   absl::Status ServeShard(size_t index);
   absl::Status Listen(Io& io);
   void OpenRecipients(Io& io);
+  void OpenPrimaries(Io& io);
 
   const MakeIo make_io_;
   std::unique_ptr<const Snapshot> snapshot_;
@@ -64,6 +65,7 @@ class Engine {
   PostOffice post_;
   std::optional<TicketKeys> ticket_keys_;  // made by Start
   RecipientFiles recipients_;              // the same
+  PrimaryFiles primaries_;                 // the same
   Progress progress_;
   std::vector<std::vector<Fd>> listeners_;  // of each shard, which takes them over
   std::vector<std::unique_ptr<Io>> ios_;    // one a shard, made by its thread; live until all ended

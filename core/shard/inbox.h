@@ -19,6 +19,8 @@
 
 #include "absl/functional/function_ref.h"
 #include "core/base/spsc_ring.h"
+#include "core/dns/outage.h"
+#include "core/dns/primary_search.h"
 #include "core/policy/address_key.h"
 #include "core/policy/recipient_knowledge.h"
 #include "core/shard/rule_order.h"
@@ -40,8 +42,10 @@ struct ShardMessage {
     kCanariesPassed,     // from the home shard: it takes mail again
     kCanariesWanted,     // from the home shard: I have none to send, send yours
     kBreakerTripped,     // to the desk: it refuses everybody of the domain in `reason`
+    kOutages,            // to the first shard: keep them
     kGoNow,              // somebody who may ask wants its mail now
     kProbeWanted,        // to the home shard: is it still up?
+    kPrimaries,          // from the home shard: where it is
     kRecipientAsk,       // to the shard that answers for `key`: what is known of it?
     kRecipientKnown,     // the answer, with the same `ticket`
     kRecipientLearned,   // to the shard that answers for `key`: what the primary said of it
@@ -51,14 +55,16 @@ struct ShardMessage {
     kAnswered            // to the desk: it is its own again
   };
   Kind kind = Kind::kStop;
-  uint64_t destination = 0;                // Route::key
-  AddressKey key{};                        // kRecipient...
-  uint64_t ticket = 0;                     // kRecipientAsk, kRecipientKnown; who asks
-  size_t from = 0;                         // kRecipientAsk: that shard
-  std::optional<Knowledge> known = {};     // kRecipientKnown
-  bool is_taken = false;                   // kRecipientLearned
-  PrimaryHealth health{};                  // kRecipientLearned: when it said so
+  uint64_t destination = 0;                    // Route::key
+  AddressKey key{};                            // kRecipient...
+  uint64_t ticket = 0;                         // kRecipientAsk, kRecipientKnown; who asks
+  size_t from = 0;                             // kRecipientAsk: that shard
+  std::optional<Knowledge> known = {};         // kRecipientKnown
+  bool is_taken = false;                       // kRecipientLearned
+  PrimaryHealth health{};                      // kRecipientLearned: when it said so
+  std::vector<FoundPrimaries> primaries = {};  // kPrimaries: one; a vector, because rings are many
   std::string reason = {};                 // kDestination..., kProbeFailed: why, for the operator
+  Outages outages = {};                    // kOutages
   const Snapshot* snapshot = nullptr;      // kReload
   std::atomic<uint32_t>* taken = nullptr;  // kReload: counted up and notified when it is in use
   const RuleOrder* order = nullptr;        // kRule; outlives its answers

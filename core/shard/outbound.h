@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "core/base/list.h"
+#include "core/dns/primary_host.h"
 #include "core/queue/timer_wheel.h"
-#include "core/shard/primary_host.h"
 #include "core/shard/primary_tls.h"
 #include "core/smtp/client_session.h"
 #include "core/smtp/envelope.h"

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/dns/primary_host.h"
 #include "core/shard/outbound.h"
-#include "core/shard/primary_host.h"
 
 namespace backstay {
 

@@ -41,8 +41,19 @@ void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname, size
   retired_ = false;
   address_ = 0;
   destination_.SetConnectionsMax(connections_max, /*has_canaries=*/is_home);
-  if (plan_.hosts.empty()) {
-    LogWarning("held: {} has no numeric address; names are not resolved yet", plan_.name);
+  home_.WantDispatch(*this);
+}
+
+void Route::UsePrimaries(const FoundPrimaries& found) {
+  standing_ = found.standing;
+  standing_reason_ = found.reason;
+  if (hosts_ != found.hosts) {
+    hosts_ = found.hosts;
+    address_ = 0;
+    addresses_failed_ = 0;
+    probe_.Stop();  // of places that are not its any more
+    destination_.Release();
+    destination_.ProbeNow(parts_.io.Now());
   }
   home_.WantDispatch(*this);
 }
@@ -92,7 +103,7 @@ void Route::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes no
 
 void Route::Dispatch() {
   BuryFinished();
-  if (!retired_ && !stopping_ && !plan_.hosts.empty()) {
+  if (!retired_ && !stopping_ && !hosts_.empty()) {
     StartProbeIfDue();
     StartDeliveries();
   }
@@ -134,7 +145,7 @@ void Route::StartDeliveries() {
     DeliveryHome& home = *this;
     deliveries_.push_back(std::make_unique<Delivery>(outbound_, parts_.spool, hostname_,
                                                      parts_.log.NextConnection(), home));
-    deliveries_.back()->Connect(plan_.hosts[address_]);
+    deliveries_.back()->Connect(hosts_[address_]);
   }
 }
 
@@ -148,7 +159,7 @@ bool Route::IsProbeDue() const {
 void Route::StartProbeIfDue() {
   if (is_home_ && probe_.idle() && !probe_.running() && IsProbeDue()) {
     next_look_ = parts_.io.Now() + kLookEvery;
-    probe_.Start(plan_.hosts, hostname_);
+    probe_.Start(hosts_, hostname_);
   }
 }
 
@@ -167,7 +178,7 @@ bool Route::MustTryPrimary(absl::Duration store_after) {
                        {.kind = ShardMessage::Kind::kProbeWanted, .destination = key_});
     }
   }
-  if (retired_ || plan_.hosts.empty()) {
+  if (retired_ || hosts_.empty()) {
     return false;
   }
   return destination_.state() == DestinationState::kUp ||
@@ -175,7 +186,7 @@ bool Route::MustTryPrimary(absl::Duration store_after) {
 }
 
 PrimaryHealth Route::health() const {
-  if (retired_ || stopping_ || plan_.hosts.empty()) {
+  if (retired_ || stopping_ || hosts_.empty()) {
     return PrimaryHealth::kAway;
   }
   switch (destination_.state()) {
@@ -192,7 +203,7 @@ PrimaryHealth Route::health() const {
 }
 
 const PrimaryHost* Route::VerifierHost() {
-  return health() == PrimaryHealth::kAway ? nullptr : &plan_.hosts[address_];
+  return health() == PrimaryHealth::kAway ? nullptr : &hosts_[address_];
 }
 
 void Route::OnVerifierGreeted() {
@@ -207,7 +218,8 @@ void Route::OnVerifierFailed(const OutboundConnection& connection) {
 
 void Route::SetAlarm() {
   Instant next = Instant::Max();
-  if (retired_ || stopping_) {
+  if (retired_ || stopping_ || hosts_.empty()) {
+    parts_.wheel.Cancel(&alarm_);  // there is nothing to do at any time
     return;
   }
   if (is_home_ && destination_.state() == DestinationState::kDown && !probe_.running()) {

@@ -21,6 +21,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "core/base/list.h"
+#include "core/dns/primary_search.h"
 #include "core/queue/breaker.h"
 #include "core/queue/destination.h"
 #include "core/queue/retry_policy.h"
@@ -68,6 +69,10 @@ class RouteHome {
   virtual void WantDispatch(Route& route) = 0;
   // OnSettlesDecided(), once.
   virtual void WaitForSettles(Route& route) = 0;
+  // The home route's: its mail may have to go elsewhere.
+  virtual void OnWentDown(Route& route) = 0;
+  // The home route's outages are other than they were.
+  virtual void OnOutages(Route& route) = 0;
   virtual const RetryPolicy& PolicyOf(DomainId domain) const = 0;
   // The primary took this recipient, or does not know it.
   virtual void Learn(DomainId domain, std::string_view address, bool is_taken) = 0;
@@ -85,11 +90,15 @@ class Route final : public ListNode,
   ~Route();
 
   uint64_t key() const { return key_; }
+  // As an earlier run left it, before anything else: what was down is probed first.
+  void Resume(const Outages& outages);
   void UsePlan(const DestinationPlan& plan, std::string_view hostname, size_t connections_max,
                bool is_home);
   void UseTls(DeliveryConfig::Tls mode, const TlsContext* context) {
     tls_.UsePlan(mode, context, is_home_);
   }
+  // Where it is from now on. Connections that there are go on.
+  void UsePrimaries(const FoundPrimaries& found);
   // Some domain of it defers while it is up: it is probed then, too.
   void SetGated(bool is_gated) { is_gated_ = is_gated; }
   PrimaryHealth health() const;
@@ -124,7 +133,13 @@ class Route final : public ListNode,
   // The list of addresses as text; what it fails of, if it does.
   const std::string& name() const { return plan_.name; }
   const std::string& last_reason() const { return last_reason_; }
-  bool has_address() const { return !plan_.hosts.empty(); }
+  // Complete at the home route only.
+  const Outages& outages() const { return outages_; }
+  bool is_home() const { return is_home_; }
+  // In the order of trying. None: `standing` says why, and what is queued waits.
+  const std::vector<PrimaryHost>& hosts() const { return hosts_; }
+  PrimaryStanding standing() const { return standing_; }
+  const std::string& standing_reason() const { return standing_reason_; }
   // A recipient whose first own 4xx came late has more time than its message.
   bool GrantedMore(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
                    DomainId domain) const;
@@ -204,12 +219,16 @@ class Route final : public ListNode,
   Instant next_look_;    // at a gated one that is up
   Alarm alarm_{this};
   std::vector<std::unique_ptr<Delivery>> deliveries_;
-  size_t address_ = 0;           // index into plan_.hosts: the next connection goes there
+  std::vector<PrimaryHost> hosts_;
+  PrimaryStanding standing_ = PrimaryStanding::kNotAsked;
+  std::string standing_reason_;
+  size_t address_ = 0;           // index into hosts_: the next connection goes there
   size_t addresses_failed_ = 0;  // in a row
   Instant pause_until_;          // after a connection that ended badly while the destination is up
   std::optional<Instant> went_now_;  // GoNow
   SpoolTime last_failure_;
   std::string last_reason_;
+  Outages outages_;
   // Deliveries that a crash would repeat: places of their settles in the spool's order.
   std::deque<uint64_t> settles_;
   std::vector<Attempt> more_;  // rest of attempts under way that one transaction could not take

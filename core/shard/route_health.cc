@@ -52,7 +52,20 @@ void Route::OnDeliveryClosed(Delivery& delivery) {
 // left, the destination is what the last one said.
 void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view reason) {
   const ClientSession::Failure failure = connection.session().failure();
+  if (hosts_.empty()) {
+    return;  // where it was is not its place any more
+  }
   if (failure == ClientSession::Failure::kSelf) {
+    const auto is_it = [&](const PrimaryHost& host) {
+      return host.address == connection.address();
+    };
+    if (!std::all_of(hosts_.begin(), hosts_.end(), is_it)) {
+      LogError("{}: {} greets with our own name; only the others are tried", plan_.name,
+               connection.address().ToString());
+      std::erase_if(hosts_, is_it);
+      address_ = 0;
+      return;
+    }
     LogError("held: {} greets with our own name; mail to ourselves would loop", plan_.name);
     Feed(DestinationEvent::kIsSelf, reason);
     return;
@@ -61,8 +74,8 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
     pause_until_ = parts_.io.Now() + kPauseAfterBadEnd;
     return;  // the host is well; its next connection does without
   }
-  address_ = (address_ + 1) % plan_.hosts.size();
-  if (++addresses_failed_ < plan_.hosts.size()) {
+  address_ = (address_ + 1) % hosts_.size();
+  if (++addresses_failed_ < hosts_.size()) {
     return;
   }
   addresses_failed_ = 0;
@@ -98,7 +111,7 @@ void Route::Feed(DestinationEvent event, std::string_view reason) {
 
 bool Route::GoNow(bool ask_others) {
   const Instant now = parts_.io.Now();
-  if (retired_ || plan_.hosts.empty() || destination_.state() == DestinationState::kHeld) {
+  if (retired_ || hosts_.empty() || destination_.state() == DestinationState::kHeld) {
     return false;
   }
   if (went_now_.has_value() && now < *went_now_ + kGoNowEvery) {
@@ -118,6 +131,24 @@ bool Route::GoNow(bool ask_others) {
   return true;
 }
 
+void Route::Resume(const Outages& outages) {
+  outages_ = outages;
+  if (outages_.empty()) {
+    return;
+  }
+  const WallTime wall = parts_.io.WallNow();
+  const Instant now = parts_.io.Now();
+  const auto ago = [&](WallTime then) { return now - std::max(wall - then, absl::ZeroDuration()); };
+  const Outage& last = outages_.back();
+  if (last.lasts()) {
+    MARK("resumed_as_down");
+    destination_.ResumeDown(ago(last.since), now);
+    last_reason_ = last.reason;
+  } else {
+    destination_.ResumeUp(ago(last.until));
+  }
+}
+
 void Route::WentDown(std::string_view reason) {
   for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
     delivery->StopWhenIdle();
@@ -130,6 +161,12 @@ void Route::WentDown(std::string_view reason) {
     return;
   }
   LogWarning("primary {} is down ({}); probing", plan_.name, reason);
+  outages_.push_back({parts_.io.WallNow(), WallTime(), std::string(reason)});
+  if (outages_.size() > kOutagesMax) {
+    outages_.erase(outages_.begin());
+  }
+  home_.OnOutages(*this);
+  home_.OnWentDown(*this);
   Broadcast(ShardMessage::Kind::kDestinationDown, reason);
 }
 
@@ -137,6 +174,8 @@ void Route::WentDown(std::string_view reason) {
 void Route::CameUp() {
   queue_.Restart();
   if (is_home_) {
+    outages_.back().until = parts_.io.WallNow();
+    home_.OnOutages(*this);
     LogInfo("primary {} is back; {} recipients are queued here", plan_.name,
             parts_.spool.Stats().recipients_live);
     Broadcast(ShardMessage::Kind::kDestinationUp, "");
@@ -225,6 +264,8 @@ void Route::OnShardMessage(const ShardMessage& message) {
       next_look_ = parts_.io.Now();
       home_.WantDispatch(*this);
       return;
+    case ShardMessage::Kind::kPrimaries:
+    case ShardMessage::Kind::kOutages:
     case ShardMessage::Kind::kStop:
     case ShardMessage::Kind::kReload:
     case ShardMessage::Kind::kRule:

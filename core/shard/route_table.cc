@@ -10,8 +10,12 @@
 
 namespace backstay {
 
-RouteTable::RouteTable(const ShardParts& parts, const Snapshot& snapshot)
-    : parts_(parts), snapshot_(&snapshot), default_policy_(RetryPolicy::Default()) {
+RouteTable::RouteTable(const ShardParts& parts, const PrimaryFiles& primaries,
+                       const Snapshot& snapshot)
+    : parts_(parts),
+      snapshot_(&snapshot),
+      default_policy_(RetryPolicy::Default()),
+      finder_(parts.io, parts.wheel, parts.post, parts.index, primaries, *this) {
   UseSnapshot(snapshot);
 }
 
@@ -22,6 +26,7 @@ Route& RouteTable::RouteWithKey(uint64_t key) {
   }
   RouteHome& home = *this;
   routes_.push_back(std::make_unique<Route>(parts_, home, key));
+  routes_.back()->Resume(finder_.SavedOutages(key));
   by_key_[key] = routes_.back().get();
   return *routes_.back();
 }
@@ -42,6 +47,7 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
         snapshot.domains.begin(), snapshot.domains.end(),
         [index](const auto& domain) { return domain.defers && domain.destination == index; }));
   }
+  finder_.UseSnapshot(snapshot);
   for (const std::unique_ptr<Route>& route : routes_) {
     // Those without a plan too: a connection of theirs may be on its way to TLS.
     route->UseTls(snapshot.config.delivery.tls, snapshot.client_tls.get());
@@ -138,7 +144,21 @@ void RouteTable::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Dom
   }
 }
 
+void RouteTable::OnPrimaries(uint64_t key, const FoundPrimaries& found) {
+  RouteWithKey(key).UsePrimaries(found);
+}
+
+bool RouteTable::IsUp(uint64_t key) const {
+  const Route* const route = RouteTo(key);
+  return route != nullptr && route->destination().state() == DestinationState::kUp;
+}
+
 void RouteTable::OnShardMessage(const ShardMessage& message) {
+  if (message.kind == ShardMessage::Kind::kPrimaries ||
+      message.kind == ShardMessage::Kind::kOutages) {
+    finder_.OnShardMessage(message);
+    return;
+  }
   const auto found = by_key_.find(message.destination);
   if (found != by_key_.end()) {
     found->second->OnShardMessage(message);
@@ -192,13 +212,15 @@ void RouteTable::Dispatch() {
 }
 
 void RouteTable::Stop(bool now_too) {
+  finder_.Stop();
   for (const std::unique_ptr<Route>& route : routes_) {
     route->Stop(now_too);
   }
 }
 
 bool RouteTable::idle() const {
-  return std::all_of(routes_.begin(), routes_.end(),
+  return finder_.idle() &&
+         std::all_of(routes_.begin(), routes_.end(),
                      [](const std::unique_ptr<Route>& route) { return route->idle(); });
 }
 

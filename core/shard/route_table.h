@@ -12,13 +12,14 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "core/base/list.h"
+#include "core/shard/primary_finder.h"
 #include "core/shard/route.h"
 
 namespace backstay {
 
-class RouteTable : private RouteHome {
+class RouteTable : private RouteHome, private PrimaryFinderHome {
  public:
-  RouteTable(const ShardParts& parts, const Snapshot& snapshot);
+  RouteTable(const ShardParts& parts, const PrimaryFiles& primaries, const Snapshot& snapshot);
 
   void UseSnapshot(const Snapshot& snapshot);
   void OnLiveMessage(DomainId domain, MessageRef message);
@@ -55,6 +56,10 @@ class RouteTable : private RouteHome {
   void WantDispatch(Route& route) override;
   void WaitForSettles(Route& route) override { waiting_for_settles_.push_back(&route); }
   void Learn(DomainId domain, std::string_view address, bool is_taken) override;
+  void OnWentDown(Route& route) override { finder_.Hasten(route.key()); }
+  void OnOutages(Route& route) override { finder_.Keep(route.key(), route.outages()); }
+  void OnPrimaries(uint64_t key, const FoundPrimaries& found) override;
+  bool IsUp(uint64_t key) const override;
   const Way& WayOf(DomainId domain);
   Way Resolve(DomainId domain);
   Route& RouteWithKey(uint64_t key);
@@ -62,6 +67,7 @@ class RouteTable : private RouteHome {
   const ShardParts parts_;
   const Snapshot* snapshot_;
   const RetryPolicy default_policy_;
+  PrimaryFinder finder_;
   std::vector<std::unique_ptr<Route>> routes_;
   absl::flat_hash_map<uint64_t, Route*> by_key_;
   absl::flat_hash_map<DomainId, Way> ways_;

@@ -60,7 +60,7 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       reporter_(io, spool_, snapshot_),
       routes_({io, wheel_, outbox_, handshakes_, spool_, setup.post, event_log_, recipients_,
                reporter_, setup.index},
-              setup.snapshot),
+              setup.primaries, setup.snapshot),
       expiry_(io, wheel_, spool_, routes_, reporter_, event_log_),
       rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_),
       question_clerk_(setup.post, setup.index, spool_, *this) {
@@ -147,6 +147,8 @@ void Shard::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kCanariesWanted:
     case ShardMessage::Kind::kGoNow:
     case ShardMessage::Kind::kProbeWanted:
+    case ShardMessage::Kind::kPrimaries:
+    case ShardMessage::Kind::kOutages:
       routes_.OnShardMessage(message);
       return;
     case ShardMessage::Kind::kRecipientAsk:

@@ -23,6 +23,7 @@
 #include "core/shard/inbound.h"
 #include "core/shard/inbox.h"
 #include "core/shard/listener.h"
+#include "core/shard/primary_keeper.h"
 #include "core/shard/question_clerk.h"
 #include "core/shard/recipient_clerk.h"
 #include "core/shard/reporter.h"
@@ -48,6 +49,7 @@ struct ShardSetup {
   const TicketKeys& ticket_keys;  // copied: the same in every shard
   Fd standard_error = Fd();       // see EventLog
   RecipientFiles recipients = {};
+  PrimaryFiles primaries = {};
 };
 
 class Shard : private SpoolEvents,

@@ -41,16 +41,26 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
-DestinationPlan PlanOf(const std::vector<HostPort>& hosts) {
+DestinationPlan PlanOf(PrimaryList list, const std::vector<Network>& allowed_networks) {
   DestinationPlan plan;
-  for (const HostPort& host : hosts) {
-    plan.name += fmt::format("{}{}:{}", plan.name.empty() ? "" : ",", host.host, host.port);
-    if (host.address.has_value()) {
-      plan.hosts.push_back({*host.address, host.host});
-    }
+  if (!list.mx_domain.empty()) {
+    plan.name = fmt::format("mx:{}", list.mx_domain);
   }
-  plan.key = HashText(plan.name);
+  for (const HostPort& host : list.hosts) {
+    plan.name += fmt::format("{}{}:{}", plan.name.empty() ? "" : ",", host.host, host.port);
+  }
+  std::string limits;
+  for (const Network& network : allowed_networks) {
+    limits += fmt::format(" {}", network.ToString());
+  }
+  plan.key = HashText(plan.name + limits);
+  plan.list = std::move(list);
+  plan.allowed_networks = allowed_networks;
   return plan;
+}
+
+DestinationPlan PlanOf(const DomainConfig& domain) {
+  return PlanOf({domain.primary_by_mx ? domain.name : "", domain.primary}, domain.allowed_networks);
 }
 
 size_t DestinationIndex(Snapshot& snapshot, DestinationPlan plan) {
@@ -108,16 +118,17 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
     ASSIGN_OR_RETURN(DomainPolicy policy, RelayOf(domain));
     const size_t listed = policy.list.size();
     relay.push_back(std::move(policy));
-    snapshot->domains.push_back({domain.name, DestinationIndex(*snapshot, PlanOf(domain.primary)),
+    snapshot->domains.push_back({domain.name, DestinationIndex(*snapshot, PlanOf(domain)),
                                  domain.retry.policy, domain.quota_messages, domain.quota_bytes,
                                  domain.recipients == DomainConfig::Recipients::kVerify,
                                  domain.when_primary_up == DomainConfig::WhenPrimaryUp::kDefer,
                                  domain.store_after, listed});
   }
-  if (config.dsn.route.has_value() && config.dsn.route->address.has_value()) {
+  if (config.dsn.route.has_value()) {
     snapshot->reports.emplace();
     snapshot->reports->name = "reports";
-    snapshot->reports->destination = DestinationIndex(*snapshot, PlanOf({*config.dsn.route}));
+    snapshot->reports->destination =
+        DestinationIndex(*snapshot, PlanOf({"", {*config.dsn.route}}, {}));
     snapshot->reports->retry = RetryPolicy::Default();
   }
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);

@@ -14,21 +14,22 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/dns/primary_search.h"
 #include "core/queue/admission.h"
 #include "core/queue/relay_policy.h"
 #include "core/queue/retry_policy.h"
 #include "core/shard/config.h"
-#include "core/shard/primary_host.h"
 #include "core/smtp/server_session.h"
 #include "io/tls/context.h"
 
 namespace backstay {
 
-// Domains with the same primary list share one destination.
+// Domains with the same primary list, and the same limits on it, share one destination.
 struct DestinationPlan {
   uint64_t key = 0;  // of the list: the same after a reload that leaves the list alone
   std::string name;  // the list as text, for logs
-  std::vector<PrimaryHost> hosts;  // in order; names are not resolved yet and are left out
+  PrimaryList list;
+  std::vector<Network> allowed_networks;  // none: no limit
 };
 
 struct DomainPlan {

@@ -76,6 +76,7 @@ IoResult Io::Backend::DoDisk(const PendingOp& op) {
     case IoVerb::kConnect:
     case IoVerb::kReceive:
     case IoVerb::kSend:
+    case IoVerb::kAsk:
       break;
   }
   UNREACHABLE();

@@ -45,6 +45,9 @@ constexpr std::array kRates = {
     Rate{"failed_sync_keeps", &FaultPlan::failed_sync_keeps, 1'000'000, true},
     Rate{"failed_write_applies", &FaultPlan::failed_write_applies, 1'000'000, true},
     Rate{"wall_step", &FaultPlan::wall_step, 1'000, true},
+    Rate{"dns_slow", &FaultPlan::dns_slow, 300'000, false},
+    Rate{"dns_fails", &FaultPlan::dns_fails, 500'000, true},
+    Rate{"dns_garbled", &FaultPlan::dns_garbled, 300'000, true},
 };
 
 // From 1 per million of the highest to all of it, every order of magnitude equally likely.

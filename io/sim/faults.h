@@ -50,6 +50,13 @@ struct FaultPlan {
   uint32_t silent_when_down = 500'000;  // an absent host gives no answer instead of kUnreachable
   uint32_t silent_crash = 0;            // per connection of a crashed host: no reset until sent to
   uint32_t reset_drops_unread = 0;      // a reset takes bytes along that had arrived or not left
+  // -- names --
+  absl::Duration dns_min = absl::Microseconds(200);
+  absl::Duration dns_max = absl::Milliseconds(5);
+  uint32_t dns_slow = 0;  // per question: up to dns_slow_max
+  absl::Duration dns_slow_max = absl::Seconds(5);
+  uint32_t dns_fails = 0;    // kRefused, or nobody answers: kTimedOut
+  uint32_t dns_garbled = 0;  // bytes of the reply are changed, or it ends early
   // -- disk: times --
   absl::Duration disk_min = absl::Microseconds(10);
   absl::Duration disk_max = absl::Microseconds(200);

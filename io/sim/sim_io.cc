@@ -77,6 +77,16 @@ SocketAddress Io::PeerAddress(Fd socket) {
   return backend_->world().network().LocalAddress(descriptor.object, 1 - descriptor.end);
 }
 
+std::vector<SocketAddress> Io::OwnAddresses() {
+  return {backend_->host().address()};
+}
+
+void Io::Ask(Op* op, std::string_view name, DnsType type) {
+  OpToken token;
+  backend_->Start(op, IoVerb::kAsk, Fd(), &token);
+  backend_->world().Ask(token, name, type);
+}
+
 void Io::Accept(Op* op, Fd listener) {
   const Descriptor& descriptor = backend_->Get(listener, DescriptorKind::kListener);
   OpToken token;

@@ -22,6 +22,8 @@ std::string_view Describe(IoVerb verb) {
       return "receive";
     case IoVerb::kSend:
       return "send";
+    case IoVerb::kAsk:
+      return "ask";
     case IoVerb::kOpen:
       return "open";
     case IoVerb::kRead:

@@ -1,4 +1,4 @@
-// io/sim/verb.h -- the asynchronous verbs of Io, as the simulator names them; sockets first.
+// io/sim/verb.h -- the asynchronous verbs of Io, as the simulator names them; the network's first.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,7 @@ enum class IoVerb : uint8_t {
   kConnect,
   kReceive,
   kSend,
+  kAsk,
   kOpen,
   kRead,
   kWrite,
@@ -27,7 +28,7 @@ constexpr size_t kVerbs = static_cast<size_t>(IoVerb::kRename) + 1;
 std::string_view Describe(IoVerb verb);
 
 constexpr bool IsSocketVerb(IoVerb verb) {
-  return verb <= IoVerb::kSend;
+  return verb <= IoVerb::kAsk;
 }
 
 }  // namespace backstay

@@ -26,8 +26,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -43,6 +46,7 @@
 namespace backstay {
 
 class Network;
+struct OpToken;
 
 class Actor {
  public:
@@ -68,6 +72,10 @@ class World {
   void Crash(Host& host, CrashMode mode = CrashMode::kRandom);
   void SetReachable(Host& from, Host& to, bool reachable);  // both directions
   bool Reachable(const Host& from, const Host& to) const;
+  // What every resolver of the world replies to a question: whole messages, without their number.
+  // Nothing: silence. Without one there is no resolver.
+  using Resolver = absl::AnyInvocable<std::optional<std::string>(std::string_view, DnsType)>;
+  void SetResolver(Resolver resolver) { resolver_ = std::move(resolver); }
 
   // ---- time ----
   Instant Now() const { return scheduler_.Now(); }
@@ -130,6 +138,7 @@ class World {
   int NextDescriptor() { return ++descriptor_; }
   void ReachabilityChanged();
   void MakeReadOnly(Host& host);  // for a drawn time
+  void Ask(const OpToken& token, std::string_view name, DnsType type);
 
  private:
   void RunTurn(uint32_t backend_id, uint64_t serial);
@@ -156,6 +165,7 @@ class World {
   size_t shorten_to_ = 0;
   bool shorten_from_then_on_ = false;
   std::array<uint64_t, kVerbs> faults_{};
+  Resolver resolver_;
   uint64_t questions_ = 0;
   uint64_t fail_question_ = 0;  // 0: none
   bool fail_questions_on_ = false;

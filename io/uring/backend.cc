@@ -16,6 +16,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mark.h"
+#include "core/base/status_macros.h"
 #include "io/uring/kernel_abi.h"
 #include "io/uring/sockets.h"
 
@@ -77,6 +78,7 @@ absl::Status Io::Backend::Create() {
   if (wake != 0) {
     return CannotMake("making an eventfd failed", wake);
   }
+  RETURN_IF_ERROR(dns_.Create(options_.dns_servers));
   io_uring_probe* probe = io_uring_get_probe_ring(&ring_.raw());
   if (probe != nullptr) {
     has_truncate_ =
@@ -139,6 +141,11 @@ void Io::Backend::Truncate(Op* op, Fd file, uint64_t bytes) {
   CompleteLocally(index, done ? 0 : -errno);
 }
 
+void Io::Backend::Ask(Op* op, std::string_view name, DnsType type) {
+  const Request request{.kind = OpKind::kAsk, .fd = Fd()};
+  dns_.Ask(slots_.UserData(TakeSlot(op, request)), name, type);
+}
+
 void Io::Backend::Cancel(Op* op) {
   if (!op->in_flight) {
     return;
@@ -150,6 +157,10 @@ void Io::Backend::Cancel(Op* op) {
   }
   slot.cancel_asked = true;
   const uint64_t user_data = slots_.UserData(op->backend_slot);
+  if (slot.kind == OpKind::kAsk) {
+    dns_.Cancel(user_data);
+    return;
+  }
   // Behind the op's own entry, wherever that waits.
   io_uring_sqe* entry = unsent_.empty() ? NextEntry() : nullptr;
   if (entry == nullptr) {
@@ -248,6 +259,30 @@ void Io::Backend::ArmWake() {
   wake_armed_ = true;
 }
 
+// False: some socket has to wait for a place in the queue.
+bool Io::Backend::ArmDns() {
+  for (size_t index = 0; index < dns_.watches().size(); ++index) {
+    DnsClient::Watch& watch = dns_.watches()[index];
+    if (watch.wanted == watch.armed || watch.cancel_asked) {
+      continue;
+    }
+    io_uring_sqe* entry = NextEntry();
+    if (entry == nullptr) {
+      return false;
+    }
+    const uint64_t user_data = SlotTable::WithoutSlot(OpKind::kDnsSocket) | index;
+    if (watch.armed != 0) {
+      watch.cancel_asked = true;
+      PrepareCancel(entry, user_data);
+      continue;
+    }
+    watch.armed = watch.wanted;
+    io_uring_prep_poll_add(entry, watch.fd, static_cast<unsigned>(watch.wanted));
+    entry->user_data = user_data;
+  }
+  return true;
+}
+
 Io::Backend::FdState& Io::Backend::StateOf(int fd) {
   const auto index = static_cast<size_t>(fd);
   if (index >= fds_.size()) {
@@ -264,10 +299,12 @@ void Io::Backend::Turn(Instant wake) {
   ++counters_.turns;
   Enable();
   ArmWake();
+  dns_armed_ = ArmDns();
   SendUnsent();
-  EnterKernel(wake);
+  EnterKernel(std::min(wake, dns_.deadline()));
   ReadClocks();
   RunCompletions();
+  RunReplies();
   in_turn_ = false;
 }
 
@@ -284,14 +321,15 @@ void Io::Backend::Enable() {
 }
 
 bool Io::Backend::NothingToRun() const {
-  return ring_.ready() == 0 && local_.empty() && !ring_.overflowed();
+  return ring_.ready() == 0 && local_.empty() && !dns_.has_replies() && !ring_.overflowed();
 }
 
 void Io::Backend::EnterKernel(Instant wake) {
   if (ring_.overflowed()) {
     ++counters_.overflows;
   }
-  const bool may_wait = wake > now_ && unsent_.empty() && wake_armed_ && NothingToRun();
+  const bool may_wait =
+      wake > now_ && unsent_.empty() && wake_armed_ && dns_armed_ && NothingToRun();
   for (bool again = true; again;) {
     const absl::Duration left =
         wake == Instant::Max() ? absl::InfiniteDuration() : wake - MonotonicNow();
@@ -347,6 +385,22 @@ void Io::Backend::RunCompletions() {
   running_.clear();
   for (; left > 0; --left) {
     Dispatch(ring_.Pop());
+  }
+}
+
+// The reply to a question that was canceled finds no slot.
+void Io::Backend::RunReplies() {
+  if (now_ >= dns_.deadline()) {
+    dns_.OnDeadline(now_);
+  }
+  for (const DnsClient::Reply& reply : dns_.TakeReplies()) {
+    Slot* const slot = slots_.Find(reply.ticket);
+    if (slot != nullptr) {
+      ++counters_.completions;
+      Finish(SlotTable::IndexOf(reply.ticket), *slot,
+             reply.error == IoError::kNone ? IoResult::Lent(AsBytes(reply.bytes))
+                                           : IoResult::Failure(reply.error));
+    }
   }
 }
 

@@ -10,12 +10,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "core/base/random.h"
 #include "core/base/units.h"
 #include "io/io.h"
+#include "io/uring/dns_client.h"
 #include "io/uring/receive_buffers.h"
 #include "io/uring/ring.h"
 #include "io/uring/side_table.h"
@@ -46,6 +48,7 @@ class Io::Backend {
   void Connect(Op* op, const SocketAddress& from, const SocketAddress& to);
   void Read(Op* op, Fd file, MutableBytes into, Offset at);
   void Truncate(Op* op, Fd file, uint64_t bytes);
+  void Ask(Op* op, std::string_view name, DnsType type);
   void Cancel(Op* op);
   void Close(Fd fd);
   void Turn(Instant wake);
@@ -87,6 +90,7 @@ class Io::Backend {
   static void PrepareCancel(io_uring_sqe* entry, uint64_t user_data);
   void SendUnsent();
   void ArmWake();
+  bool ArmDns();
   FdState& StateOf(int fd);
 
   void Enable();
@@ -95,6 +99,7 @@ class Io::Backend {
   bool NothingToRun() const;
   void ReadClocks();
   void RunCompletions();
+  void RunReplies();
 
   void Dispatch(const Completed& completed);
   void DispatchKind(uint32_t index, Slot& slot, const Completed& completed);
@@ -113,6 +118,7 @@ class Io::Backend {
   ReceiveBuffers receive_buffers_;  // unmapped after the ring, which writes to them
   Ring ring_;
   SlotTable slots_;
+  DnsClient dns_;
   std::vector<FdState> fds_;  // by descriptor
   SideTable<ConnectAddress> addresses_;
   SideTable<Bounce> bounces_;
@@ -121,6 +127,7 @@ class Io::Backend {
   std::vector<Completed> running_;  // local_ of the turn at work
   uint64_t wake_count_ = 0;         // the kernel writes here
   bool wake_armed_ = false;
+  bool dns_armed_ = true;  // all its sockets are watched as it wants
   bool in_turn_ = false;
   bool has_truncate_ = false;  // IORING_OP_FTRUNCATE
   Instant now_;

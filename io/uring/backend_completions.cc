@@ -37,6 +37,10 @@ void Io::Backend::Dispatch(const Completed& completed) {
   if (kind == OpKind::kCancelOp) {
     return;
   }
+  if (kind == OpKind::kDnsSocket) {
+    dns_.OnReady(SlotTable::IndexOf(completed.user_data), completed.result, now_);
+    return;
+  }
   ++counters_.completions;
   Slot* slot = slots_.Find(completed.user_data);
   if (slot == nullptr) {
@@ -83,6 +87,8 @@ void Io::Backend::DispatchKind(uint32_t index, Slot& slot, const Completed& comp
     case OpKind::kNone:
     case OpKind::kWake:
     case OpKind::kCancelOp:
+    case OpKind::kDnsSocket:
+    case OpKind::kAsk:
       break;
   }
   UNREACHABLE();

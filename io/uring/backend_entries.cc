@@ -95,6 +95,8 @@ void Io::Backend::Prepare(io_uring_sqe* entry, uint32_t index) {
     case OpKind::kNone:
     case OpKind::kWake:
     case OpKind::kCancelOp:
+    case OpKind::kDnsSocket:
+    case OpKind::kAsk:
       UNREACHABLE();
   }
   entry->user_data = slots_.UserData(index);

@@ -167,6 +167,8 @@ IoError MapError(OpKind kind, int error) {
     case OpKind::kNone:
     case OpKind::kWake:
     case OpKind::kCancelOp:
+    case OpKind::kDnsSocket:
+    case OpKind::kAsk:
       break;
   }
   UNREACHABLE();
@@ -215,6 +217,10 @@ std::string_view Describe(OpKind kind) {
       return "wake";
     case OpKind::kCancelOp:
       return "cancel";
+    case OpKind::kDnsSocket:
+      return "dns socket";
+    case OpKind::kAsk:
+      return "ask";
     case OpKind::kAccept:
       return "accept";
     case OpKind::kConnect:

@@ -18,12 +18,14 @@ namespace backstay {
 
 enum class OpKind : uint8_t {
   kNone,
-  kWake,      // internal: the read of the wake descriptor; no slot
-  kCancelOp,  // internal: a cancellation; no slot
+  kWake,       // internal: the read of the wake descriptor; no slot
+  kCancelOp,   // internal: a cancellation; no slot
+  kDnsSocket,  // internal: a socket of the DNS client is ready; no slot, but its number
   kAccept,
   kConnect,  // offset: index of the address in its side table
   kReceive,
   kSend,
+  kAsk,           // no entry of the ring: see DnsClient
   kOpen,          // offset: the OpenMode
   kOpenUncached,  // kReadDirect on a file system without direct reads
   kRead,

@@ -5,6 +5,7 @@
 #include "io/uring/sockets.h"
 
 #include <fmt/format.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -180,6 +181,26 @@ int MakeConnectingSocket(const SocketAddress& from, const SocketAddress& to) {
     return -error;
   }
   return made;
+}
+
+std::vector<SocketAddress> AddressesOfThisHost() {
+  std::vector<SocketAddress> addresses;
+  ifaddrs* first = nullptr;
+  if (getifaddrs(&first) != 0) {
+    return addresses;
+  }
+  for (const ifaddrs* entry = first; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr ||
+        (entry->ifa_addr->sa_family != AF_INET && entry->ifa_addr->sa_family != AF_INET6)) {
+      continue;
+    }
+    sockaddr_storage address{};
+    std::memcpy(&address, entry->ifa_addr,
+                entry->ifa_addr->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    addresses.push_back(FromKernelAddress(address));
+  }
+  freeifaddrs(first);
+  return addresses;
 }
 
 SocketAddress LocalAddressOf(Fd socket) {

@@ -3,6 +3,8 @@
 
 #include <sys/socket.h>
 
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "io/fd.h"
 #include "io/socket_address.h"
@@ -18,6 +20,9 @@ absl::StatusOr<Fd> MakeListener(const SocketAddress& address, int backlog);
 absl::StatusOr<Fd> MakeFirstListener(const SocketAddress& address, int backlog);
 // A descriptor, or -errno. A default `from` leaves the choice to the kernel.
 int MakeConnectingSocket(const SocketAddress& from, const SocketAddress& to);
+
+// Of every interface, port 0.
+std::vector<SocketAddress> AddressesOfThisHost();
 
 // 0.0.0.0:0 when the socket has none (any more).
 SocketAddress LocalAddressOf(Fd socket);

@@ -25,6 +25,8 @@
 // * Truncate is a ring op from Linux 6.9 on and a plain call before. Close and Shutdown are plain
 //   calls: their effect is due when they return.
 // * Cancel is IORING_OP_ASYNC_CANCEL on the op's own 64 bits; it never ends an op by itself.
+// * Ask is c-ares: its sockets are watched by poll entries, and its time-outs shorten the wait of a
+//   turn. Sending and receiving there are calls of its own, a few for each question.
 // The ring's own flags stand in ring.cc.
 #include "io/uring/uring_io.h"
 
@@ -97,6 +99,10 @@ SocketAddress Io::PeerAddress(Fd socket) {
   return PeerAddressOf(socket);
 }
 
+std::vector<SocketAddress> Io::OwnAddresses() {
+  return AddressesOfThisHost();
+}
+
 absl::StatusOr<Fd> Io::OpenDirectory(const std::string& path, bool create) {
   return OpenDirectoryPath(path, create);
 }
@@ -154,6 +160,12 @@ void Io::ShutdownSend(Fd socket) {
 
 void Io::Close(Fd fd) {
   backend_->Close(fd);
+}
+
+// ---- names ----
+
+void Io::Ask(Op* op, std::string_view name, DnsType type) {
+  backend_->Ask(op, name, type);
 }
 
 // ---- files ----

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "core/base/units.h"
@@ -29,6 +30,8 @@ struct UringOptions {
   uint32_t file_workers = 8;
   // Of random(); nothing: from the kernel.
   std::optional<uint64_t> seed;
+  // Of Ask(): "address:port,...", which also stands for TCP; empty: as /etc/resolv.conf says.
+  std::string dns_servers;
   // For tests: do as a kernel before 6.9 makes us do.
   bool plain_truncate = false;
 };

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "io/io.h"
 #include "io/socket_address.h"
+#include "tests/support/dns_zone.h"
 
 namespace backstay {
 
@@ -32,6 +33,9 @@ class ContractWorld {
   virtual SocketAddress listen_address() = 0;
   // An address of io()'s host on which nobody listens: connecting is refused.
   virtual SocketAddress refusing_address() = 0;
+
+  // What the resolvers of io() say.
+  virtual DnsZone& zone() = 0;
 
   // An existing empty directory of io()'s host, as OpenDirectory takes it; no slash at the end.
   virtual std::string scratch_directory() = 0;

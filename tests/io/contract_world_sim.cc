@@ -48,6 +48,8 @@ class SimContractWorld : public ContractWorld {
         peer_host_(world_.AddHost("peer", SocketAddress::V4({10, 0, 0, 2}, 0))),
         io_(world_.MakeIo(host_)),
         peer_io_(world_.MakeIo(peer_host_)) {
+    world_.SetResolver(
+        [this](std::string_view name, DnsType type) { return zone_.Answer(name, type); });
     ASSERT(host_.disk().WalkDirectory("/scratch", /*create=*/true) != kNoNode);
   }
 
@@ -55,6 +57,7 @@ class SimContractWorld : public ContractWorld {
   Io& peer_io() override { return *peer_io_; }
   SocketAddress listen_address() override { return host_.address(); }
   SocketAddress refusing_address() override { return host_.address().WithPort(9); }
+  DnsZone& zone() override { return zone_; }
   std::string scratch_directory() override { return "/scratch"; }
   void OpenScratchToTheWorld() override { host_.disk().SetWorldAccess("/scratch", true); }
 
@@ -82,6 +85,7 @@ class SimContractWorld : public ContractWorld {
     peer_io_->Turn(world_.Now() + kWaitMax);
   }
 
+  DnsZone zone_;
   World world_;
   Host& host_;
   Host& peer_host_;

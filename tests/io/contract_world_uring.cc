@@ -7,6 +7,7 @@
 #include "core/base/check.h"
 #include "io/uring/uring_io.h"
 #include "tests/io/contract_world.h"
+#include "tests/support/dns_responder.h"
 
 namespace backstay {
 namespace {
@@ -14,9 +15,10 @@ namespace {
 constexpr absl::Duration kPatience = absl::Seconds(10);
 constexpr absl::Duration kTurnMax = absl::Milliseconds(1);
 
-std::unique_ptr<Io> MakeIo() {
+std::unique_ptr<Io> MakeIo(const std::string& dns_servers) {
   UringOptions options;
   options.seed = 1;
+  options.dns_servers = dns_servers;
   auto made = MakeUringIo(options);
   ASSERT(made.ok());
   return std::move(made).value();
@@ -24,7 +26,7 @@ std::unique_ptr<Io> MakeIo() {
 
 class UringContractWorld : public ContractWorld {
  public:
-  UringContractWorld() : io_(MakeIo()), peer_io_(MakeIo()) {
+  UringContractWorld() : io_(MakeIo(responder_.servers())), peer_io_(MakeIo(responder_.servers())) {
     char name[] = "/tmp/backstay-contract-XXXXXX";
     const char* made = mkdtemp(name);
     ASSERT(made != nullptr);
@@ -40,6 +42,7 @@ class UringContractWorld : public ContractWorld {
   SocketAddress listen_address() override { return SocketAddress::V4({127, 0, 0, 1}, 0); }
   // Port 1 (tcpmux) is below the ephemeral range, and nothing listens on it.
   SocketAddress refusing_address() override { return SocketAddress::V4({127, 0, 0, 1}, 1); }
+  DnsZone& zone() override { return zone_; }
   std::string scratch_directory() override { return scratch_; }
   void OpenScratchToTheWorld() override { ASSERT(chmod(scratch_.c_str(), 0705) == 0); }
 
@@ -63,10 +66,13 @@ class UringContractWorld : public ContractWorld {
 
  private:
   void TurnBoth() {
+    responder_.Poll();
     io_->Turn(io_->Now() + kTurnMax);
     peer_io_->Turn(peer_io_->Now() + kTurnMax);
   }
 
+  DnsZone zone_;
+  DnsResponder responder_{zone_};
   std::unique_ptr<Io> io_;
   std::unique_ptr<Io> peer_io_;
   std::string scratch_;

@@ -11,14 +11,18 @@ namespace {
 
 std::string_view NameOf(StageEvent::Kind kind) {
   constexpr std::string_view kNames[] = {
-      "close listener", "open listener", "host down", "host up", "cut",
-      "uncut",          "crash",         "stop",      "reload",  "damage"};
+      "close listener", "open listener", "host down", "host up", "cut", "uncut",
+      "crash",          "stop",          "reload",    "damage",  "dns"};
   return kNames[static_cast<size_t>(kind)];
 }
 
 std::string_view NameOf(CrashMode mode) {
   constexpr std::string_view kNames[] = {"nothing un-synced", "all un-synced", "random"};
   return kNames[static_cast<size_t>(mode)];
+}
+
+std::string NameOf(size_t primary) {
+  return fmt::format("primary{}.sim.example", primary);
 }
 
 // 0 in most cases, else up to `highest`, every order of magnitude equally likely.
@@ -98,6 +102,9 @@ void DrawEvents(Random& random, StoryPlan& plan) {
   for (uint64_t count = random.Chance(9, 10) ? 0 : 1 + random.Below(3); count > 0; --count) {
     plan.events.push_back({DrawTime(random, plan.span), Kind::kDamage});
   }
+  for (uint64_t count = random.Chance(1, 2) ? 0 : random.Below(4); count > 0; --count) {
+    plan.events.push_back({DrawTime(random, plan.span), Kind::kDns, random.Below(3)});
+  }
   std::stable_sort(
       plan.events.begin(), plan.events.end(),
       [](const StageEvent& left, const StageEvent& right) { return left.at < right.at; });
@@ -149,6 +156,10 @@ StoryPlan DrawPlan(uint64_t seed) {
   plan.client_manners = DrawClientManners(random, plan.span, plan.messages_per_client);
   plan.primary_manners = DrawPrimaryManners(random);
   DrawEvents(random, plan);
+  for (StoryDomain& domain : plan.domains) {
+    domain.way = random.Chance(1, 2) ? StoryDomain::Way::kAddresses
+                                     : static_cast<StoryDomain::Way>(random.Below(3));
+  }
   return plan;
 }
 
@@ -182,14 +193,42 @@ std::string StoryPlan::Config(size_t domain_left_out) const {
     if (index == domain_left_out && domains.size() > 1) {
       continue;
     }
-    text += fmt::format("[[domain]]\nname = \"{}\"\nprimary = [", domains[index].name);
-    for (size_t position = 0; position < domains[index].primaries.size(); ++position) {
-      text += fmt::format("{}\"10.1.0.{}:25\"", position == 0 ? "" : ", ",
-                          domains[index].primaries[position] + 1);
+    const StoryDomain& domain = domains[index];
+    text += fmt::format("[[domain]]\nname = \"{}\"\n", domain.name);
+    if (!allowed_networks.empty()) {
+      text += fmt::format("allowed_networks = {}\n", allowed_networks);
+    }
+    text += "primary = ";
+    if (domain.way == StoryDomain::Way::kMx) {
+      text += "\"mx\"\n";
+      continue;
+    }
+    for (size_t position = 0; position < domain.primaries.size(); ++position) {
+      const size_t primary = domain.primaries[position];
+      text += fmt::format("{}\"{}:25\"", position == 0 ? "[" : ", ",
+                          domain.way == StoryDomain::Way::kNames
+                              ? NameOf(primary)
+                              : fmt::format("10.1.0.{}", primary + 1));
     }
     text += "]\n";
   }
   return text;
+}
+
+// Ours is the MX that senders fall back to; who comes behind us gets nothing.
+void StoryPlan::FillZone(DnsZone& zone) const {
+  constexpr uint32_t kTtl = 60;
+  for (size_t primary = 0; primary < primaries; ++primary) {
+    zone.AddAddress(NameOf(primary), fmt::format("10.1.0.{}", primary + 1), kTtl);
+  }
+  for (const StoryDomain& domain : domains) {
+    uint16_t preference = 10;
+    for (const size_t primary : domain.primaries) {
+      zone.AddMx(domain.name, preference++, NameOf(primary), kTtl);
+    }
+    zone.AddMx(domain.name, 20, "mx2.sim.example", kTtl);
+    zone.AddMx(domain.name, 30, "behind-us.sim.example", kTtl);
+  }
 }
 
 std::string StoryPlan::ToString() const {
@@ -202,7 +241,8 @@ std::string StoryPlan::ToString() const {
       messages_per_client, shape.content_bytes_max, shape.recipients_max,
       absl::FormatDuration(span), retry.empty() ? "\n" : retry);
   for (const StoryDomain& domain : domains) {
-    text += fmt::format("domain {} at", domain.name);
+    constexpr std::string_view kWays[] = {"address", "name", "mx"};
+    text += fmt::format("domain {} by {} at", domain.name, kWays[static_cast<size_t>(domain.way)]);
     for (const size_t primary : domain.primaries) {
       text += fmt::format(" primary {}", primary);
     }

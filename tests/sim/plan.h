@@ -9,6 +9,7 @@
 #include "io/sim/world.h"
 #include "tests/sim/client.h"
 #include "tests/sim/primary.h"
+#include "tests/support/dns_zone.h"
 
 namespace backstay {
 
@@ -24,7 +25,8 @@ struct StageEvent {
     kCrash,   // of the daemon's host
     kStop,    // orderly; the daemon is started again
     kReload,  // `index`: number of a domain to leave out; the number of domains: none
-    kDamage   // a bit of a segment file flips
+    kDamage,  // a bit of a segment file flips
+    kDns      // every resolver is in mood `index` from now on
   };
   absl::Duration at;
   Kind kind;
@@ -33,8 +35,10 @@ struct StageEvent {
 };
 
 struct StoryDomain {
+  enum class Way : uint8_t { kAddresses, kNames, kMx };
   std::string name;
   std::vector<size_t> primaries;  // in order
+  Way way = Way::kAddresses;      // how the configuration names them
 };
 
 struct StoryPlan {
@@ -46,7 +50,8 @@ struct StoryPlan {
   uint64_t segment_bytes = 1024 * 1024;
   uint64_t disk_bytes = 0;  // during the safety phase; 0: plenty
   size_t connections_per_primary = 20;
-  std::string retry;  // lines for [retry]
+  std::string retry;             // lines for [retry]
+  std::string allowed_networks;  // of each domain, as TOML; empty: all
   size_t clients = 2;
   size_t messages_per_client = 10;
   MessageShape shape;
@@ -63,6 +68,8 @@ struct StoryPlan {
 
   std::string ToString() const;
   std::string Config(size_t domain_left_out) const;
+  // Every primary by name, every domain's MX.
+  void FillZone(DnsZone& zone) const;
 };
 
 StoryPlan DrawPlan(uint64_t seed);

@@ -52,6 +52,7 @@ class SimPrimary : public Actor {
   void Close();
   bool open() const { return listener_.valid(); }
   void set_manners(const PrimaryManners& manners) { manners_ = manners; }
+  void set_name(std::string name) { name_ = std::move(name); }  // in its greeting
   SocketAddress address() const { return host_.address().WithPort(port_); }
   Host& host() { return host_; }
 
@@ -85,6 +86,7 @@ class SimPrimary : public Actor {
   Random random_;
   Ledger& ledger_;
   PrimaryManners manners_;
+  std::string name_ = "primary.example";
   std::unique_ptr<Io> io_;
   Fd listener_;
   bool closing_ = false;

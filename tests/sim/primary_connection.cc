@@ -70,7 +70,7 @@ void PrimaryConnection::Start(Fd socket) {
     socket_.Finish();
     return;
   }
-  Reply("220 primary.example ESMTP sim\r\n");
+  Reply("220 " + primary_.name_ + " ESMTP sim\r\n");
 }
 
 void PrimaryConnection::OnPeerBytes(std::string_view bytes) {

@@ -56,6 +56,9 @@ bool Story::DiskFails() const {
 }
 
 void Story::SetStage() {
+  plan_.FillZone(zone_);
+  world_.SetResolver(
+      [this](std::string_view name, DnsType type) { return zone_.Answer(name, type); });
   ledger_.set_settle_delay_max(DiskFails() || plan_.disk_bytes > 0 ? absl::InfiniteDuration()
                                                                    : absl::Seconds(10) + Slack());
   if (plan_.disk_bytes > 0) {
@@ -233,6 +236,9 @@ void Story::Apply(const StageEvent& event) {
     case Kind::kDamage:
       Damage();
       return;
+    case Kind::kDns:
+      zone_.SetMood(static_cast<DnsZone::Mood>(event.index));
+      return;
   }
 }
 
@@ -263,6 +269,7 @@ void Story::Damage() {
 
 void Story::CalmDown() {
   world_.StopFaults();
+  zone_.SetMood(DnsZone::Mood::kAnswers);
   ArmCrash();
   host_.disk().set_capacity_bytes(uint64_t{1} << 40);
   host_.disk().SetReadOnly(false);

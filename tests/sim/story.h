@@ -19,6 +19,7 @@
 #include "tests/sim/ledger.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/primary.h"
+#include "tests/support/dns_zone.h"
 #include "tests/support/sim_daemon.h"
 
 namespace backstay {
@@ -68,6 +69,7 @@ class Story {
   World world_;
   Random random_;
   Ledger ledger_;
+  DnsZone zone_;
   Host& host_;
   Host& client_host_;
   std::unique_ptr<SimDaemon> daemon_;

@@ -11,6 +11,34 @@
 #include "core/base/status_macros.h"
 
 namespace backstay {
+namespace {
+
+// What only some stories need is opened only for them: the histories of the others are as they
+// were.
+RecipientFiles RecipientsOf(Io& io, const Snapshot& snapshot) {
+  if (std::none_of(snapshot.domains.begin(), snapshot.domains.end(),
+                   [](const DomainPlan& domain) { return domain.verifies; })) {
+    return {};
+  }
+  const absl::StatusOr<Fd> root = io.OpenDirectory(snapshot.config.spool.directory, false);
+  ASSERT(root.ok());
+  const absl::StatusOr<RecipientFiles> files = OpenRecipientFiles(io, *root, SipKey{1, 2});
+  ASSERT(files.ok());
+  return *files;
+}
+
+PrimaryFiles PrimariesOf(Io& io, const Snapshot& snapshot) {
+  if (std::all_of(snapshot.destinations.begin(), snapshot.destinations.end(),
+                  [](const DestinationPlan& plan) { return AsksNobody(plan.list); })) {
+    return {};
+  }
+  const absl::StatusOr<Fd> root = io.OpenDirectory(snapshot.config.spool.directory, false);
+  ASSERT(root.ok());
+  absl::StatusOr<PrimaryFiles> files = OpenPrimaryFiles(io, *root);
+  return files.ok() ? *std::move(files) : PrimaryFiles();  // as the engine does
+}
+
+}  // namespace
 
 // One shard with its Io, in place of a thread.
 class SimDaemon::Runner : public Actor {
@@ -76,16 +104,6 @@ absl::Status SimDaemon::Start() {
       Crash(CrashMode::kAllUnsynced);
       return listeners.status();
     }
-    RecipientFiles recipients;
-    const bool verifies = std::any_of(snapshot_->domains.begin(), snapshot_->domains.end(),
-                                      [](const DomainPlan& domain) { return domain.verifies; });
-    if (verifies) {  // the others' histories are as they were
-      const absl::StatusOr<Fd> root = io->OpenDirectory(config.spool.directory, /*create=*/false);
-      ASSERT(root.ok());
-      const absl::StatusOr<RecipientFiles> files = OpenRecipientFiles(*io, *root, SipKey{1, 2});
-      ASSERT(files.ok());
-      recipients = *files;
-    }
     const ShardSetup setup{.index = index,
                            .spool_directory = *shard_directory,
                            .listeners = *listeners,
@@ -95,7 +113,8 @@ absl::Status SimDaemon::Start() {
                            .snapshot = *snapshot_,
                            .ticket_keys = TicketKeys(TicketSecret{}, Instant()),
                            .standard_error = Fd(),
-                           .recipients = recipients};
+                           .recipients = RecipientsOf(*io, *snapshot_),
+                           .primaries = PrimariesOf(*io, *snapshot_)};
     runners_.push_back(std::make_unique<Runner>(std::move(io), setup, desk_));
   }
   for (size_t index = 0; index < runners_.size(); ++index) {

@@ -82,6 +82,24 @@ class Return(harness.SystemTest):
         self.assertEqual(len({tuple(m.recipients) for m in self.sink.messages}), 305)
         self.assertEqual(self.primary()["state"], "up")
 
+    def test_what_was_down_is_asked_first_after_a_restart(self):
+        self.send(20)
+        self.wait_state("down")
+        time.sleep(4)  # it is written a little later
+        (outage,) = self.primary()["outages"]
+        self.assertIsNone(outage["until"])
+        self.daemon_.stop()
+        self.daemon_.start()
+        row = self.primary()
+        self.assertEqual((row["state"], row["outages"]), ("down", [outage]))
+        self.sink.up()
+        self.sink.wait_for(20, 20)
+        self.wait_state("up")
+        (after,) = self.primary()["outages"]
+        self.assertEqual(after["since"], outage["since"])
+        self.assertGreater(after["until"], after["since"])
+        self.assertIn(b"down     ", self.backstay("primary", "show", "example.com"))
+
     def test_refusals_may_be_accepted(self):
         self.send(60)
         self.sink.script = lambda verb, *_: b"550 5.1.1 no such user" if verb == "RCPT" else None

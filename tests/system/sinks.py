@@ -145,7 +145,9 @@ class RecordingSink:
     `keep(content)` is remembered of a message instead of all its bytes."""
 
     def __init__(self, port=None, script=None, keep=None,
-                 extensions=(b"PIPELINING", b"8BITMIME", b"SIZE 0", b"ENHANCEDSTATUSCODES")):
+                 extensions=(b"PIPELINING", b"8BITMIME", b"SIZE 0", b"ENHANCEDSTATUSCODES"),
+                 host="127.0.0.1"):
+        self.host = host
         self.port = port or harness.free_port()
         self.script = script
         self.keep = keep or (lambda content: content)
@@ -173,7 +175,7 @@ class RecordingSink:
     def up(self):
         async def listen():
             self.closing = False
-            self.server = await self.loop.create_server(lambda: SinkProtocol(self), "127.0.0.1",
+            self.server = await self.loop.create_server(lambda: SinkProtocol(self), self.host,
                                                         self.port, backlog=1024)
         self.call(listen())
         return self

@@ -97,6 +97,11 @@ int ShowPrimary(const std::string& endpoint, const std::string& domain, bool is_
     PrintLine(fmt::format("queued   {} recipients, the oldest {}",
                           GroupedNumber(row.Number("queued")), OldestOf(row)));
     PrintLine(fmt::format("held     {}", GroupedNumber(row.Number("held"))));
+    for (const Row& outage : row.Rows("outages")) {
+      PrintLine(fmt::format("down     {} - {}  {}", outage.Text("since"),
+                            outage.Has("until") ? outage.Text("until") : "now",
+                            Printable(outage.Text("reason"))));
+    }
   });
   if (answer.exit_code == kExitOk && !is_known) {
     Complain(fmt::format("{} is no domain of the configuration, and no mail waits for it",

@@ -24,7 +24,7 @@ TEST(Reply, ADomainWithoutMailHasNoOldest) {
   row.destination = "10.0.0.1:25";
   EXPECT_EQ(DomainLine("a.example", row),
             "{\"domain\":\"a.example\",\"state\":\"up\",\"reason\":\"\",\"queued\":0,\"oldest\":"
-            "null,\"held\":0,\"primary\":\"10.0.0.1:25\"}\n");
+            "null,\"held\":0,\"primary\":\"10.0.0.1:25\",\"outages\":[]}\n");
   row.queued = 2;
   row.oldest = absl::Milliseconds(2900);
   EXPECT_NE(DomainLine("a.example", row).find("\"oldest\":2,"), std::string::npos);

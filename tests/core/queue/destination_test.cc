@@ -250,6 +250,21 @@ TEST_F(DestinationTest, KnowsWhenItWasLastDown) {
   EXPECT_FALSE(destination_.WasDownSince(Second(2006)));
 }
 
+TEST_F(DestinationTest, ResumesAsItWasLeft) {
+  Destination down;
+  down.SetConnectionsMax(20, /*has_canaries=*/true);
+  down.ResumeDown(Second(500), Second(1000));
+  EXPECT_EQ(down.state(), State::kDown);
+  EXPECT_EQ(down.next_probe(), Second(1000));
+  EXPECT_EQ(down.down_since(), Second(500));
+  EXPECT_TRUE(down.Feed(Event::kProbeAnswered, Second(1001), random_));
+  EXPECT_TRUE(down.in_canaries());
+  Destination up;
+  up.ResumeUp(Second(-3600));
+  EXPECT_EQ(up.state(), State::kUp);
+  EXPECT_TRUE(up.WasDownSince(Second(-86400)));
+}
+
 TEST_F(DestinationTest, AMaximumOfOneIsKept) {
   destination_.SetConnectionsMax(1, /*has_canaries=*/true);
   EXPECT_EQ(destination_.window(), 1u);

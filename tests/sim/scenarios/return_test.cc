@@ -227,6 +227,30 @@ TEST(ReturnScenario, ARefusalSoonAfterAnOutageWaitsForBounceAfter) {
   EXPECT_EQ(scenario.pending(), 1U);
 }
 
+// A restart does not forget that it was down: it is asked first, and a refusal is still doubted.
+TEST(ReturnScenario, AnOutageIsKnownAfterARestart) {
+  Scenario scenario(Shards(2, "bounce_after = \"2h\"\n"));
+  scenario.PrimaryDown();
+  scenario.SendMany(20);
+  scenario.SendOne("gone");
+  scenario.RunFor(absl::Minutes(1));
+  scenario.Crash(CrashMode::kNothingUnsynced);
+  const uint64_t resumed = MarkCount("resumed_as_down");
+  scenario.Restart();
+  EXPECT_GT(MarkCount("resumed_as_down"), resumed);
+  scenario.PrimaryUp();
+  scenario.RunFor(absl::Minutes(10));
+  EXPECT_EQ(scenario.primary.messages(), 20U);
+  EXPECT_EQ(scenario.live(), 1U);
+  EXPECT_EQ(scenario.pending(), 0U);
+  EXPECT_TRUE(scenario.daemon.Stop());
+  scenario.Restart();
+  scenario.RunFor(absl::Minutes(60));
+  EXPECT_EQ(scenario.pending(), 0U);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(60)));
+  EXPECT_EQ(scenario.pending(), 1U);
+}
+
 TEST(ReturnScenario, WithoutAnOutageARefusalIsFinalAtOnce) {
   Scenario scenario(Shards(1, "bounce_after = \"2h\"\n"));
   scenario.SendOne("gone");

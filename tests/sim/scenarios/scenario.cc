@@ -12,7 +12,8 @@ StoryPlan PlanOf(const Scenario::Options& options) {
   plan.shards = options.shards;
   plan.segment_bytes = options.segment_bytes;
   plan.retry = options.retry;
-  plan.domains = {{"d0.example", {0}}, {"d1.example", {0}}};
+  plan.domains = {{"d0.example", {0}, options.way}, {"d1.example", {0}, options.way}};
+  plan.allowed_networks = options.allowed_networks;
   return plan;
 }
 
@@ -39,6 +40,9 @@ Scenario::Scenario(const Options& options)
       daemon(world, host, plan.Config(plan.domains.size())),
       primary(world, primary_host, 25, Random(options.seed), ledger),
       client(world, client_host, ClientSetup(options), Random(options.seed + 1), ledger) {
+  plan.FillZone(zone);
+  world.SetResolver(
+      [this](std::string_view name, DnsType type) { return zone.Answer(name, type); });
   primary.Open();
   if (options.start) {
     const absl::Status started = daemon.StartAndServe();
@@ -97,6 +101,12 @@ void Scenario::PrimaryUp() {
 
 bool Scenario::Drain(absl::Duration at_most) {
   return world.RunUntil([this] { return live() == 0; }, at_most);
+}
+
+std::string Scenario::Standing() {
+  const RouteTable& routes = daemon.shard(0).routes();
+  const DomainPlan* const plan_of_domain = daemon.snapshot().FindDomain("d0.example");
+  return std::string(Describe(routes.RouteOf(*plan_of_domain)->standing()));
 }
 
 void Scenario::Crash(CrashMode mode) {

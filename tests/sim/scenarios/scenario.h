@@ -29,6 +29,8 @@ class Scenario {
     FaultPlan faults = FaultPlan::None();
     bool pipelined = false;
     bool start = true;
+    StoryDomain::Way way = StoryDomain::Way::kAddresses;
+    std::string allowed_networks;  // of the domains, as TOML
   };
   Scenario() : Scenario(Options()) {}
   explicit Scenario(const Options& options);
@@ -47,6 +49,8 @@ class Scenario {
     return world.RunUntil(done, at_most);
   }
   bool Drain(absl::Duration at_most);
+  // Of the first domain, as the operator sees it; empty: where its primary is is known.
+  std::string Standing();
   void Crash(CrashMode mode);
   void Restart();
   uint64_t live() const { return daemon.stats().recipients_live; }
@@ -56,6 +60,7 @@ class Scenario {
   StoryPlan plan;
   World world;
   Ledger ledger;
+  DnsZone zone;
   Host& host;
   Host& primary_host;
   Host& client_host;

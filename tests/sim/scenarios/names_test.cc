@@ -1,0 +1,218 @@
+// tests/sim/scenarios/names_test.cc -- primaries by name and by MX: found, lost, found elsewhere.
+#include "tests/sim/scenarios/scenario.h"
+
+namespace backstay {
+namespace {
+
+using Way = StoryDomain::Way;
+using Mood = DnsZone::Mood;
+
+Scenario::Options By(Way way) {
+  Scenario::Options options;
+  options.way = way;
+  return options;
+}
+
+TEST(NamesScenario, MailGoesToAPrimaryThatIsKnownByNameOrByMx) {
+  for (const Way way : {Way::kNames, Way::kMx}) {
+    for (const size_t shards : {1, 3}) {
+      Scenario::Options options = By(way);
+      options.shards = shards;
+      Scenario scenario(options);
+      scenario.SendMany(10);
+      EXPECT_TRUE(scenario.Drain(absl::Seconds(30)));
+      EXPECT_EQ(scenario.primary.messages(), 10U);
+    }
+  }
+}
+
+TEST(NamesScenario, WithoutDnsMailWaitsAndGoesWhenItIsBack) {
+  for (const Mood mood : {Mood::kFails, Mood::kSilent}) {
+    Scenario::Options options = By(Way::kMx);
+    options.start = false;
+    options.retry = "expire_after = \"1h\"\n";
+    Scenario scenario(options);
+    scenario.zone.SetMood(mood);
+    scenario.Restart();
+    scenario.SendMany(5);
+    scenario.RunFor(absl::Hours(30));
+    EXPECT_EQ(scenario.live(), 5U) << "nobody refused it";
+    EXPECT_EQ(scenario.pending(), 0U);
+    EXPECT_EQ(scenario.Standing(), "dns");
+    scenario.zone.SetMood(Mood::kAnswers);
+    EXPECT_TRUE(scenario.Drain(absl::Minutes(6)));
+    EXPECT_EQ(scenario.Standing(), "");
+  }
+}
+
+TEST(NamesScenario, WhatWasFoundStaysInUseWithoutDns) {
+  Scenario scenario(By(Way::kMx));
+  scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(30)));
+  scenario.zone.SetMood(Mood::kSilent);
+  scenario.RunFor(absl::Hours(50));
+  scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(1)));
+}
+
+TEST(NamesScenario, WhatWasFoundSurvivesARestartWithoutDns) {
+  for (const Way way : {Way::kNames, Way::kMx}) {
+    for (const CrashMode mode : {CrashMode::kNothingUnsynced, CrashMode::kRandom}) {
+      Scenario::Options options = By(way);
+      options.shards = 2;
+      Scenario scenario(options);
+      scenario.RunFor(absl::Seconds(30));
+      scenario.zone.SetMood(Mood::kSilent);
+      scenario.Crash(mode);
+      scenario.Restart();
+      scenario.SendMany(4);
+      EXPECT_TRUE(scenario.Drain(absl::Seconds(5)));
+    }
+  }
+}
+
+TEST(NamesScenario, ADamagedFileIsAsGoodAsNone) {
+  Scenario scenario(By(Way::kMx));
+  scenario.RunFor(absl::Seconds(30));
+  EXPECT_TRUE(scenario.daemon.Stop());
+  Disk& disk = scenario.host.disk();
+  const NodeId directory = disk.WalkDirectory("/spool/primaries", false);
+  ASSERT_NE(directory, kNoNode);
+  const std::vector<DirectoryEntry> files = disk.Entries(directory);
+  ASSERT_EQ(files.size(), 1U) << "older ones go";
+  ASSERT_TRUE(disk.FlipBit("/spool/primaries/" + files[0].name, 40 * 8));
+  scenario.zone.SetMood(Mood::kSilent);
+  scenario.Restart();
+  EXPECT_EQ(scenario.Standing(), "dns");
+  scenario.SendOne();
+  scenario.zone.SetMood(Mood::kAnswers);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(6)));
+}
+
+TEST(NamesScenario, APrimaryThatMovedIsFoundWhileItIsDown) {
+  Scenario scenario(By(Way::kNames));
+  Host& elsewhere = scenario.world.AddHost("elsewhere", *SocketAddress::Parse("10.1.0.9:0"));
+  SimPrimary moved(scenario.world, elsewhere, 25, Random(7), scenario.ledger);
+  moved.Open();
+  scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(30)));
+  scenario.PrimaryDown();
+  scenario.SendMany(5);
+  scenario.RunFor(absl::Minutes(5));
+  scenario.zone.Remove("primary0.sim.example");
+  scenario.zone.AddAddress("primary0.sim.example", "10.1.0.9");
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(45)));
+  EXPECT_EQ(moved.messages(), 5U);
+}
+
+TEST(NamesScenario, AMovingPrimaryThatIsUpIsFollowedWithinItsTimeToLive) {
+  Scenario scenario(By(Way::kMx));
+  Host& elsewhere = scenario.world.AddHost("elsewhere", *SocketAddress::Parse("10.1.0.9:0"));
+  SimPrimary moved(scenario.world, elsewhere, 25, Random(7), scenario.ledger);
+  moved.Open();
+  scenario.zone.Remove("primary0.sim.example");
+  scenario.zone.AddAddress("primary0.sim.example", "10.1.0.9");
+  scenario.RunFor(absl::Seconds(70));
+  scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(10)));
+  EXPECT_EQ(moved.messages(), 1U);
+}
+
+TEST(NamesScenario, WhenWeAreTheBestMxMailIsHeld) {
+  Scenario::Options options = By(Way::kMx);
+  options.retry = "expire_after = \"1h\"\n";
+  Scenario scenario(options);
+  scenario.zone.Remove("d0.example");
+  scenario.zone.AddMx("d0.example", 20, "mx2.sim.example");
+  scenario.RunFor(absl::Seconds(90));
+  scenario.SendMany(3);
+  scenario.RunFor(absl::Hours(30));
+  EXPECT_EQ(scenario.Standing(), "best-mx");
+  EXPECT_EQ(scenario.live(), 3U) << "nothing held is given up";
+  EXPECT_EQ(scenario.pending(), 0U);
+  scenario.zone.AddMx("d0.example", 10, "primary0.sim.example");
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(45)));
+}
+
+TEST(NamesScenario, ADomainThatVanishedIsHeld) {
+  Scenario scenario(By(Way::kMx));
+  scenario.zone.Remove("d0.example");
+  scenario.RunFor(absl::Seconds(90));
+  EXPECT_EQ(scenario.Standing(), "no-address");
+  scenario.SendMany(3);
+  scenario.RunFor(absl::Hours(30));
+  EXPECT_EQ(scenario.live(), 3U);
+  scenario.zone.AddMx("d0.example", 10, "primary0.sim.example");
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(45)));
+}
+
+TEST(NamesScenario, OutsideOfTheAllowedNetworksNothingIsConnected) {
+  Scenario::Options options = By(Way::kMx);
+  options.allowed_networks = "[\"10.1.0.0/16\"]";
+  Scenario scenario(options);
+  Host& outside = scenario.world.AddHost("outside", *SocketAddress::Parse("10.9.0.1:0"));
+  SimPrimary other(scenario.world, outside, 25, Random(7), scenario.ledger);
+  other.Open();
+  scenario.zone.Remove("primary0.sim.example");
+  scenario.zone.AddAddress("primary0.sim.example", "10.9.0.1");
+  scenario.RunFor(absl::Seconds(70));
+  scenario.SendOne();
+  scenario.RunFor(absl::Minutes(10));
+  EXPECT_EQ(scenario.Standing(), "not-allowed");
+  EXPECT_EQ(other.connections_accepted(), 0U);
+  scenario.zone.AddAddress("primary0.sim.example", "10.1.0.1");
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(45)));
+  EXPECT_EQ(other.connections_accepted(), 0U);
+}
+
+// Our own address under the primary's name: mail would go round.
+TEST(NamesScenario, NeverOurselves) {
+  Scenario scenario(By(Way::kNames));
+  scenario.zone.Remove("primary0.sim.example");
+  scenario.zone.AddAddress("primary0.sim.example", "10.0.0.1");
+  scenario.RunFor(absl::Seconds(70));
+  const uint64_t before = scenario.daemon.counters().connections_accepted;
+  scenario.SendOne();
+  scenario.RunFor(absl::Minutes(1));
+  EXPECT_EQ(scenario.Standing(), "self");
+  EXPECT_LE(scenario.daemon.counters().connections_accepted, before + 1);
+  scenario.zone.AddAddress("primary0.sim.example", "10.1.0.1");
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(45)));
+}
+
+// An MX that is this machine behind another name and address: it says so in its greeting.
+TEST(NamesScenario, OneHostThatGreetsAsWeDoKeepsNobodyFromTheOthers) {
+  Scenario scenario(By(Way::kMx));
+  Host& disguised = scenario.world.AddHost("disguised", *SocketAddress::Parse("10.1.0.8:0"));
+  SimPrimary ourselves(scenario.world, disguised, 25, Random(7), scenario.ledger);
+  ourselves.set_name("mx2.sim.example");
+  ourselves.Open();
+  scenario.zone.AddAddress("disguised.sim.example", "10.1.0.8");
+  scenario.zone.AddMx("d0.example", 5, "disguised.sim.example");
+  scenario.RunFor(absl::Seconds(90));
+  scenario.SendMany(3);
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(30)));
+  EXPECT_EQ(scenario.primary.messages(), 3U);
+}
+
+TEST(NamesScenario, FlappingNamesLoseNothing) {
+  Scenario::Options options = By(Way::kMx);
+  options.shards = 2;
+  Scenario scenario(options);
+  Host& elsewhere = scenario.world.AddHost("elsewhere", *SocketAddress::Parse("10.1.0.9:0"));
+  SimPrimary other(scenario.world, elsewhere, 25, Random(7), scenario.ledger);
+  other.Open();
+  for (int round = 0; round < 20; ++round) {
+    scenario.zone.Remove("primary0.sim.example");
+    scenario.zone.AddAddress("primary0.sim.example", round % 2 == 0 ? "10.1.0.9" : "10.1.0.1");
+    scenario.zone.SetMood(static_cast<Mood>(round % 3));
+    scenario.SendMany(3);
+    scenario.RunFor(absl::Seconds(45));
+  }
+  scenario.zone.SetMood(Mood::kAnswers);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(6)));
+  EXPECT_EQ(scenario.primary.messages() + other.messages(), 60U);
+}
+
+}  // namespace
+}  // namespace backstay
