@@ -423,7 +423,7 @@ void Recovery::EndReading() {
   }
   DropDoubtful();
   JudgeTail();
-  replay_.DropStaleNotes();
+  replay_.DropStale();
   for (const uint32_t segment : cover_.Lost()) {
     LogError("spool shard={} segment={:08x} missing: mail in it was owed", shard_, segment);
     ++result_.damaged;

@@ -8,18 +8,23 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
   const auto code = static_cast<OutcomeCode>(entry.code);
   const bool is_live = index_.IsLive(message, entry.recipient);
   const bool is_pending = index_.IsPending(message, entry.recipient);
-  // Neither: of a segment that is gone, or told twice.
+  // Neither: told twice, or of a segment that is gone. Of those some moved, and their records may
+  // come later in the log than what was said of them: notes and marks wait for DropStale().
+  const bool is_unknown = index_.Recipients(message) == 0;
   switch (code) {
     case OutcomeCode::kRule:
       return ApplyRule(message, detail);
     case OutcomeCode::kMark:
       return ApplyMark(message, detail);
     case OutcomeCode::kDeferred:
-      if (is_live) {
+      if (is_live || is_unknown) {
         notes_[{message, entry.recipient}] = std::string(AsText(detail));
       }
       return true;
     case OutcomeCode::kFailed:
+      if (is_unknown) {
+        notes_[{message, entry.recipient}] = std::string(AsText(detail));
+      }
       if (!is_live) {
         return true;
       }
@@ -28,6 +33,7 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
     case OutcomeCode::kDiscarded:
     case OutcomeCode::kQuarantined:
       if (!is_live && !is_pending) {
+        notes_.erase({message, entry.recipient});
         return true;
       }
       break;
@@ -57,7 +63,7 @@ bool Replay::ApplyMark(MessageRef message, Bytes detail) {
   if (!rule.has_value() || rule->verb >= RuleVerb::kDelete) {
     return false;
   }
-  if (index_.IsOwed(message)) {
+  if (index_.IsOwed(message) || (index_.Recipients(message) == 0 && rules_.TakesMessages())) {
     rules_.ApplyToMessage(*rule, message);
   }
   return true;
@@ -68,7 +74,8 @@ void Replay::Discard(MessageRef message, uint32_t recipient) {
   notes_.erase({message, recipient});
 }
 
-void Replay::DropStaleNotes() {
+void Replay::DropStale() {
+  rules_.ForgetMessages([this](MessageRef message) { return !index_.IsOwed(message); });
   std::erase_if(notes_, [this](const auto& entry) {
     const auto& [message, recipient] = entry.first;
     return !index_.IsLive(message, recipient) && !index_.IsPending(message, recipient);

@@ -22,8 +22,8 @@ class Replay {
   bool Apply(const OutcomeEntry& entry, Bytes detail);
   // Settled for another reason than an entry of the log.
   void Discard(MessageRef message, uint32_t recipient);
-  // A checkpoint may know notes of messages that are not there any more.
-  void DropStaleNotes();
+  // The end of the log: notes and marks of messages that are not there (any more) go.
+  void DropStale();
 
   NoteMap& notes() { return notes_; }
   RuleBook& rules() { return rules_; }

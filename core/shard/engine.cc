@@ -123,7 +123,7 @@ void Engine::OpenPrimaries(Io& io) {
   if (files.ok()) {
     primaries_ = *std::move(files);
   } else {
-    LogWarning("primaries: {}; a start without DNS will not know them",
+    LogWarning("primaries: {}; a start will not know where they were, nor that one is down",
                std::string(files.status().message()));
   }
 }

@@ -78,6 +78,27 @@ TEST_F(EvacuationTest, NeedsNoCheckpoint) {
   EXPECT_TRUE(harness_.Read(message).content == content);
 }
 
+// What is said of a message stands in the log before the record that it is moved to.
+TEST_F(EvacuationTest, WhatWasSaidBeforeTheMoveIsKnownWithoutACheckpoint) {
+  harness_.Start();
+  const MessageRef message =
+      harness_.SendAndWait(TestContent(1, 5_KiB), {"a.example", "b.example"}).message;
+  harness_.Restart(CrashMode::kNothingUnsynced);
+  Spool& spool = *harness_.spool;
+  spool.Defer(message, 0, spool.Intern("a.example"), AsBytes(std::string_view("451 later")));
+  harness_.Settle(message, 1, SettleKind::kFailed, "550 no");
+  Rule hold;
+  hold.verb = RuleVerb::kHold;
+  ASSERT_EQ(spool.ApplyToMessage(hold, message), 1U);
+  harness_.Idle(absl::Minutes(3));
+  ASSERT_EQ(spool.Stats().messages_moved, 1U);
+  harness_.deferrals.clear();
+  harness_.Restart(CrashMode::kNothingUnsynced);
+  EXPECT_EQ((harness_.deferrals[{message, 0}]), "451 later");
+  EXPECT_EQ(AsText(harness_.spool->FailureOf(message, 1)), "550 no");
+  EXPECT_TRUE(harness_.spool->StandingOf(message, harness_.spool->Intern("a.example")).is_held);
+}
+
 TEST_F(EvacuationTest, ALargeMessageMovesWithItsParts) {
   harness_.Start();
   Sent& large = harness_.Begin(TestContent(1, 28_KiB));

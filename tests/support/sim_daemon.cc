@@ -28,10 +28,6 @@ RecipientFiles RecipientsOf(Io& io, const Snapshot& snapshot) {
 }
 
 PrimaryFiles PrimariesOf(Io& io, const Snapshot& snapshot) {
-  if (std::all_of(snapshot.destinations.begin(), snapshot.destinations.end(),
-                  [](const DestinationPlan& plan) { return AsksNobody(plan.list); })) {
-    return {};
-  }
   const absl::StatusOr<Fd> root = io.OpenDirectory(snapshot.config.spool.directory, false);
   ASSERT(root.ok());
   absl::StatusOr<PrimaryFiles> files = OpenPrimaryFiles(io, *root);
