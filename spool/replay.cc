@@ -11,6 +11,7 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
   // Neither: told twice, or of a segment that is gone. Of those some moved, and their records may
   // come later in the log than what was said of them: notes and marks wait for DropStale().
   const bool is_unknown = index_.Recipients(message) == 0;
+  const auto note = [&] { notes_[{message, entry.recipient}] = std::string(AsText(detail)); };
   switch (code) {
     case OutcomeCode::kRule:
       return ApplyRule(message, detail);
@@ -18,12 +19,12 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
       return ApplyMark(message, detail);
     case OutcomeCode::kDeferred:
       if (is_live || is_unknown) {
-        notes_[{message, entry.recipient}] = std::string(AsText(detail));
+        note();
       }
       return true;
     case OutcomeCode::kFailed:
       if (is_unknown) {
-        notes_[{message, entry.recipient}] = std::string(AsText(detail));
+        note();
       }
       if (!is_live) {
         return true;
@@ -42,7 +43,7 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
   }
   index_.Settle(message, entry.recipient, static_cast<SettleKind>(code), 0);
   if (code == OutcomeCode::kFailed) {
-    notes_[{message, entry.recipient}] = std::string(AsText(detail));
+    note();
   } else {
     notes_.erase({message, entry.recipient});
   }
