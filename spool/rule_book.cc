@@ -14,55 +14,38 @@ constexpr uint8_t kDeletionKind = 255;  // on disk, beside the kinds of marks
 
 }  // namespace
 
+RuleBook::Voices RuleBook::VoicesOf(DomainId domain, MessageRef message) const {
+  const auto of_domain = of_domain_.find(domain);
+  const auto of_message = of_message_.find(message);
+  return {&all_, of_domain == of_domain_.end() ? nullptr : &of_domain->second,
+          of_message == of_message_.end() ? nullptr : &of_message->second};
+}
+
 // In one scope the newest of a kind has the latest cut: what it does not speak for, no older one
 // does.
-const RuleBook::Mark& RuleBook::Latest(Kind kind, DomainId domain, MessageRef message) const {
+const RuleBook::Mark& RuleBook::Latest(Kind kind, const Voices& voices, MessageRef message) {
   static constexpr Mark kNone;
   const Mark* latest = &kNone;
-  const auto found = of_domain_.find(domain);
-  for (const Marks* marks : {&all_, found == of_domain_.end() ? nullptr : &found->second}) {
+  for (const Marks* marks : {voices.all, voices.of_domain, voices.of_message}) {
     if (marks != nullptr && message < At(*marks, kind).cut &&
         At(*marks, kind).order() > latest->order()) {
       latest = &At(*marks, kind);
     }
   }
-  const auto own = of_message_.find(message);
-  if (own != of_message_.end() && At(own->second, kind).order() > latest->order()) {
-    latest = &At(own->second, kind);
-  }
   return *latest;
 }
 
-bool RuleBook::IsHeldByPlace(DomainId domain, MessageRef message) const {
-  return Latest(Kind::kHold, domain, message).order() >
-         std::max(Latest(Kind::kRelease, domain, message).order(),
-                  Latest(Kind::kExpire, domain, message).order());
+bool RuleBook::IsHeldByPlace(const Voices& voices, MessageRef message) {
+  return Latest(Kind::kHold, voices, message).order() >
+         std::max(Latest(Kind::kRelease, voices, message).order(),
+                  Latest(Kind::kExpire, voices, message).order());
 }
 
-Standing RuleBook::StandingOf(DomainId domain, MessageRef message) const {
-  const Mark& schedule = Latest(Kind::kScheduleReset, domain, message);
-  const Mark& age = Latest(Kind::kAgeReset, domain, message);
-  const Mark& hold = Latest(Kind::kHold, domain, message);
-  const Mark& release = Latest(Kind::kRelease, domain, message);
-  const Mark& expire = Latest(Kind::kExpire, domain, message);
-  const auto [stop_kind, stop] = NewestStop(domain);
-  const bool is_stopped = stop_kind != Kind::kStart;
-  Standing standing;
-  // Whatever came later saves what was not given up yet.
-  standing.is_expired =
-      expire.order() > std::max({schedule.order(), age.order(), hold.order(), release.order()}) &&
-      (!is_stopped || expire.order() > stop->order());
-  standing.is_held = !standing.is_expired && (is_stopped || IsHeldByPlace(domain, message));
-  standing.schedule_from = std::max(schedule.at, release.at);
-  standing.age_from = std::max(age.at, release.at);
-  return standing;
-}
-
-std::pair<RuleBook::Kind, const RuleBook::Mark*> RuleBook::NewestStop(DomainId domain) const {
+std::pair<RuleBook::Kind, const RuleBook::Mark*> RuleBook::NewestStop(const Voices& voices) {
   static constexpr MessageRef kAny;
-  std::pair<Kind, const Mark*> newest{Kind::kStart, &Latest(Kind::kStart, domain, kAny)};
+  std::pair<Kind, const Mark*> newest{Kind::kStart, &Latest(Kind::kStart, voices, kAny)};
   for (const Kind kind : {Kind::kStop, Kind::kTrip}) {
-    const Mark& mark = Latest(kind, domain, kAny);
+    const Mark& mark = Latest(kind, voices, kAny);
     if (mark.order() > newest.second->order()) {
       newest = {kind, &mark};
     }
@@ -70,8 +53,29 @@ std::pair<RuleBook::Kind, const RuleBook::Mark*> RuleBook::NewestStop(DomainId d
   return newest;
 }
 
+Standing RuleBook::StandingOf(DomainId domain, MessageRef message) const {
+  const Voices voices = VoicesOf(domain, message);
+  const Mark& schedule = Latest(Kind::kScheduleReset, voices, message);
+  const Mark& age = Latest(Kind::kAgeReset, voices, message);
+  const Mark& hold = Latest(Kind::kHold, voices, message);
+  const Mark& release = Latest(Kind::kRelease, voices, message);
+  const Mark& expire = Latest(Kind::kExpire, voices, message);
+  const auto [stop_kind, stop] = NewestStop(voices);
+  const bool is_stopped = stop_kind != Kind::kStart;
+  Standing standing;
+  // Whatever came later saves what was not given up yet.
+  standing.is_expired =
+      expire.order() > std::max({schedule.order(), age.order(), hold.order(), release.order()}) &&
+      (!is_stopped || expire.order() > stop->order());
+  standing.is_held = !standing.is_expired && (is_stopped || IsHeldByPlace(voices, message));
+  standing.schedule_from = std::max(schedule.at, release.at);
+  standing.age_from = std::max(age.at, release.at);
+  return standing;
+}
+
+// Messages do not stop a domain.
 DomainStop RuleBook::StopOf(DomainId domain) const {
-  switch (NewestStop(domain).first) {
+  switch (NewestStop(VoicesOf(domain, kEverything)).first) {
     case Kind::kStop:
       return DomainStop::kByOperator;
     case Kind::kTrip:
@@ -90,7 +94,8 @@ MessageRef RuleBook::InForceBefore(Kind kind, DomainId domain) const {
       continue;
     }
     const MessageRef last = JustBefore(At(*marks, kind).cut);
-    if (kind == Kind::kHold ? IsHeldByPlace(domain, last) : StandingOf(domain, last).is_expired) {
+    if (kind == Kind::kHold ? IsHeldByPlace(VoicesOf(domain, last), last)
+                            : StandingOf(domain, last).is_expired) {
       before = At(*marks, kind).cut;
     }
   }

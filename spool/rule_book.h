@@ -110,11 +110,18 @@ class RuleBook {
   using Mark = RuleMark;
   using Marks = std::array<Mark, kKinds>;
 
-  bool IsHeldByPlace(DomainId domain, MessageRef message) const;
-  // The newest of what stops or starts the domain; kStart: it is not stopped.
-  std::pair<Kind, const Mark*> NewestStop(DomainId domain) const;
+  // What may speak for a message, looked up once: null where there is nothing.
+  struct Voices {
+    const Marks* all = nullptr;
+    const Marks* of_domain = nullptr;
+    const Marks* of_message = nullptr;
+  };
+  Voices VoicesOf(DomainId domain, MessageRef message) const;
   // The newest rule of this kind that speaks for the message.
-  const Mark& Latest(Kind kind, DomainId domain, MessageRef message) const;
+  static const Mark& Latest(Kind kind, const Voices& voices, MessageRef message);
+  static bool IsHeldByPlace(const Voices& voices, MessageRef message);
+  // The newest of what stops or starts the domain; kStart: it is not stopped.
+  static std::pair<Kind, const Mark*> NewestStop(const Voices& voices);
   MessageRef InForceBefore(Kind kind, DomainId domain) const;
   static Mark& At(Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
   static const Mark& At(const Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
