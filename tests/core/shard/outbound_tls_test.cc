@@ -121,7 +121,7 @@ class OutboundTlsTest : public testing::Test {
     EXPECT_EQ(Heard("MAIL FROM:<a@example.org>"), 0);
     EXPECT_EQ(route().destination().state(), DestinationState::kDown);
     EXPECT_EQ(route().last_reason(), "10.0.0.3:25: " + reason);
-    EXPECT_EQ(Warned("tls: "), 1) << warnings_.back();
+    EXPECT_EQ(Warned("tls: "), 1) << fmt::format("{}", fmt::join(warnings_, "|"));
     EXPECT_EQ(Warned("tls: 10.0.0.3:25: " + reason + "; its mail waits"), 1);
     EXPECT_EQ(daemon_->stats().recipients_live, 1u);
     primary_.ClearReplies();
