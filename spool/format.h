@@ -12,7 +12,7 @@
 namespace backstay {
 
 constexpr uint32_t kFormatVersion = 5;
-constexpr uint32_t kFormatOldest = 1;  // read, never written
+constexpr uint32_t kFormatOldest = 1;      // read, never written
 constexpr uint32_t kCheckpointOldest = 4;  // the same layout since
 
 // Places are counted in these, so that 24 bits of a queue id reach 1 GiB.

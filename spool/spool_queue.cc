@@ -112,8 +112,7 @@ uint64_t Spool::Impl::CountMatches(RuleVerb verb, MessageRef cut,
   uint64_t matched = 0;
   for (uint32_t i = 0; i < (domains.empty() ? index_.domains() : domains.size()); ++i) {
     const DomainId domain = domains.empty() ? static_cast<DomainId>(i) : domains[i];
-    const MessageRef end =
-        verb == RuleVerb::kRelease ? std::min(cut, rules_.HoldCut(domain)) : cut;
+    const MessageRef end = verb == RuleVerb::kRelease ? std::min(cut, rules_.HoldCut(domain)) : cut;
     matched += index_.LiveRecipientsBefore(domain, end);
   }
   if (verb != RuleVerb::kRelease) {
