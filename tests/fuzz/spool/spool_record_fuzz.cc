@@ -23,6 +23,13 @@ void DecodePayloads(Bytes bytes) {
     meta.envelope_bytes = message.envelope.size();
     meta.prefix_bytes = message.prefix.size();
     meta.content_bytes = message.content.size();
+    if (message.is_moved()) {
+      meta.home = message.home();
+      meta.states = message.states;
+    }
+    if (message.is_report()) {
+      meta.report_of = ReportOf{message.reported_message(), message.reported};
+    }
     ASSERT(MessagePayloadBytes(meta) == bytes.size());
     ASSERT(MetaBytes(meta) == message.fixed.meta_bytes);
   }
