@@ -75,6 +75,27 @@ TEST(ReturnScenario, WhicheverShardHasMailSendsTheCanaries) {
   EXPECT_TRUE(scenario.Drain(absl::Minutes(12)));
 }
 
+TEST(ReturnScenario, OneShardSendsTheCanariesForAll) {
+  Scenario scenario(Shards(2));
+  scenario.PrimaryDown();
+  for (int connection = 0; connection < 10; ++connection) {
+    scenario.SendMany(10);
+  }
+  for (size_t shard = 0; shard < 2; ++shard) {
+    ASSERT_GE(scenario.daemon.shard(shard).spool().Stats().recipients_live, 10U);
+  }
+  PrimaryManners busy;
+  busy.rcpt_4xx = 1'000'000;
+  scenario.primary.set_manners(busy);
+  scenario.PrimaryUp();
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return !scenario.primary.attempts().empty(); }, absl::Seconds(20)));
+  scenario.RunFor(absl::Seconds(10));
+  EXPECT_EQ(scenario.primary.attempts().size(), 5U);
+  scenario.primary.set_manners({});
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(12)));
+}
+
 TEST(ReturnScenario, NewMailTakesTurnsWithABacklog) {
   Scenario scenario(Shards(1));
   scenario.PrimaryDown();
