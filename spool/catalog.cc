@@ -14,7 +14,6 @@
 namespace backstay {
 namespace {
 
-constexpr int kTries = 3;
 constexpr size_t kHeadBytes = 2 * kBlockBytes;  // header and start record
 static_assert(kDataStart + kStartFrameBytes <= kHeadBytes);
 
@@ -29,7 +28,7 @@ Catalog::Catalog(Io& io, Fd directory, const Identity& identity, CatalogEvents& 
       directory_(directory),
       identity_(identity),
       events_(events),
-      read_(io, *this, kTries) {}
+      read_(io, *this, kReadTries) {}
 
 std::string Catalog::Name() const {
   return NameOfSegment(found_[current_].number).data();
@@ -106,7 +105,7 @@ void Catalog::OnOpened(const IoResult& result) {
         "cannot open {}: {}; raise the limit of open files", Name(), Describe(result.error()))));
   }
   if (!result.ok()) {
-    if (result.error() == IoError::kDevice && ++failed_opens_ < kTries) {
+    if (result.error() == IoError::kDevice && ++failed_opens_ < kReadTries) {
       return io_.Open(&open_, directory_, open_name_.data(), OpenMode::kRead);
     }
     const bool is_gone = result.error() == IoError::kNotFound;

@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::string_view kPrefix = "checkpoint-";
 constexpr size_t kKept = 2;
-constexpr int kTries = 3;
 constexpr uint64_t kBytesMax = 1_GiB;
 constexpr size_t kWriteBytes = 1_MiB;
 
@@ -35,7 +34,7 @@ CheckpointStore::CheckpointStore(Io& io, Fd directory, const Checkpoint::Identit
       directory_(directory),
       identity_(identity),
       events_(events),
-      read_(io, *this, kTries) {}
+      read_(io, *this, kReadTries) {}
 
 // ---- reading ----
 

@@ -8,12 +8,6 @@
 #include "core/base/mark.h"
 
 namespace backstay {
-namespace {
-
-constexpr int kTries = 3;
-
-}  // namespace
-
 void FooterWriter::Start(Segment& segment, const std::vector<uint8_t>& payload) {
   ASSERT(step_ == Step::kIdle);
   const uint64_t frame = AlignUp(FrameBytes(payload.size()), kBlockBytes);
@@ -87,7 +81,7 @@ void FooterWriter::Finish() {
 // ---- reading ----
 
 FooterReader::FooterReader(Io& io, FooterReaderEvents& events)
-    : events_(events), read_(io, *this, kTries) {}
+    : events_(events), read_(io, *this, kReadTries) {}
 
 void FooterReader::Start(Fd file, const SegmentHeader& header) {
   file_ = file;

@@ -8,6 +8,9 @@
 
 namespace backstay {
 
+// A disk that fails a read often answers the next one.
+inline constexpr int kReadTries = 3;
+
 class RangeReadEvents {
  public:
   virtual void OnRangeRead(IoError error, size_t bytes) = 0;

@@ -25,7 +25,8 @@ class SegmentReaderEvents {
 
 class SegmentReader : public RangeReadEvents {
  public:
-  SegmentReader(Io& io, SegmentReaderEvents& events) : events_(events), read_(io, *this, kTries) {}
+  SegmentReader(Io& io, SegmentReaderEvents& events)
+      : events_(events), read_(io, *this, kReadTries) {}
   SegmentReader(const SegmentReader&) = delete;
   SegmentReader& operator=(const SegmentReader&) = delete;
 
@@ -35,7 +36,6 @@ class SegmentReader : public RangeReadEvents {
 
  private:
   static constexpr size_t kReadBytes = 1_MiB;
-  static constexpr int kTries = 3;
   static constexpr uint8_t kNothing = 0xee;  // not zero: zeros would look like the end
 
   void Continue();

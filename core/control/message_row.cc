@@ -10,7 +10,7 @@
 namespace backstay {
 namespace {
 
-using State = RecipientRow::State;
+using RowState = RecipientRow::State;
 
 // The deferral of its own that still counts. Null: none.
 const Deferral* DeferralOf(const Route& route, MessageRef message, uint32_t recipient,
@@ -35,14 +35,14 @@ void DescribeWait(const ShardView& view, const Route& route, const Deferral* def
     row.reason = fmt::format("{} {}", deferral->code, deferral->text);
   }
   if (route.hosts().empty()) {
-    row.state = State::kHeld;
+    row.state = RowState::kHeld;
     row.reason = fmt::format("primary {}: {}", Describe(route.standing()), route.standing_reason());
   } else if (!route.destination().may_deliver()) {
-    row.state = State::kDeferred;
+    row.state = RowState::kDeferred;
     row.reason =
         fmt::format("primary {}: {}", Describe(route.destination().state()), route.last_reason());
   } else if (deferral != nullptr && deferral->next_try > view.spool.Clock()) {
-    row.state = State::kDeferred;
+    row.state = RowState::kDeferred;
     row.next_try = now + (deferral->next_try - view.spool.Clock());
   } else {
     row.next_try = now;
@@ -55,17 +55,17 @@ RecipientRow DescribeRecipient(const ShardView& view, MessageRef message, uint32
   const Route* route = view.routes.RouteOf(domain);
   const Standing standing = view.spool.StandingOf(message, domain);
   if (standing.is_held) {
-    row.state = State::kHeld;
+    row.state = RowState::kHeld;
     row.reason = HeldBy(view.spool.StopOf(domain));
     return row;
   }
   if (standing.is_expired) {
-    row.state = State::kExpiring;
+    row.state = RowState::kExpiring;
     row.reason = "given up by the operator";
     return row;
   }
   if (route == nullptr) {
-    row.state = State::kHeld;
+    row.state = RowState::kHeld;
     row.reason = "its domain is not configured";
     return row;
   }
@@ -75,7 +75,7 @@ RecipientRow DescribeRecipient(const ShardView& view, MessageRef message, uint32
     row.expires = view.io.WallNow() + (end - view.spool.Clock());
   }
   if (route->queue().in_flight(message)) {
-    row.state = State::kActive;
+    row.state = RowState::kActive;
     return row;
   }
   DescribeWait(view, *route, DeferralOf(*route, message, recipient, standing), row);
@@ -86,15 +86,15 @@ RecipientRow DescribeRecipient(const ShardView& view, MessageRef message, uint32
 
 std::string_view NameOf(RecipientRow::State state) {
   switch (state) {
-    case State::kActive:
+    case RowState::kActive:
       return "active";
-    case State::kDue:
+    case RowState::kDue:
       return "due";
-    case State::kDeferred:
+    case RowState::kDeferred:
       return "deferred";
-    case State::kHeld:
+    case RowState::kHeld:
       return "held";
-    case State::kExpiring:
+    case RowState::kExpiring:
       return "expiring";
   }
   UNREACHABLE();

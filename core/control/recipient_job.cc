@@ -9,7 +9,7 @@
 namespace backstay {
 namespace {
 
-using State = ShardQuestion::State;
+using AnswerState = ShardQuestion::State;
 
 KnownRow RowOf(std::string_view address, std::optional<Knowledge> known, WallTime now) {
   KnownRow row;
@@ -101,22 +101,23 @@ RecipientJob::RecipientJob(AdminShared& shared, const AdminRequest& request, con
 }
 
 bool RecipientJob::is_free() const {
-  return std::none_of(parts_.begin(), parts_.end(),
-                      [](const RecipientInquiry& part) { return part.state == State::kAsked; });
+  return std::none_of(parts_.begin(), parts_.end(), [](const RecipientInquiry& part) {
+    return part.state == AnswerState::kAsked;
+  });
 }
 
 bool RecipientJob::Step(std::string& out) {
   bool is_done = true;
   for (size_t shard = 0; shard < parts_.size(); ++shard) {
     RecipientInquiry& part = parts_[shard];
-    if (part.state == State::kRefused) {
+    if (part.state == AnswerState::kRefused) {
       out += ResultLine(AdminResult::kBusy, "the daemon is ending");
       return true;
     }
-    if (part.state == State::kNew || (part.state == State::kDone && part.has_more())) {
+    if (part.state == AnswerState::kNew || (part.state == AnswerState::kDone && part.has_more())) {
       shared_.desk.Ask(shard, part);
     }
-    is_done = is_done && part.state == State::kDone;
+    is_done = is_done && part.state == AnswerState::kDone;
   }
   if (is_done) {
     out += Answer();

@@ -10,10 +10,10 @@
 namespace backstay {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-std::string Line(const Json& json) {
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
+std::string Line(const OrderedJson& json) {
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 std::string_view NameOf(AdminResult result) {
@@ -41,13 +41,13 @@ std::string IsoTime(WallTime time) {
                           absl::UTCTimeZone());
 }
 
-Json IsoTime(const std::optional<WallTime>& time) {
-  return time.has_value() ? Json(IsoTime(*time)) : Json(nullptr);
+OrderedJson IsoTime(const std::optional<WallTime>& time) {
+  return time.has_value() ? OrderedJson(IsoTime(*time)) : OrderedJson(nullptr);
 }
 
 // Seconds; null when nothing waits.
-Json OldestOf(const DomainRow& row) {
-  return row.queued > 0 ? Json(absl::ToInt64Seconds(row.oldest)) : Json(nullptr);
+OrderedJson OldestOf(const DomainRow& row) {
+  return row.queued > 0 ? OrderedJson(absl::ToInt64Seconds(row.oldest)) : OrderedJson(nullptr);
 }
 
 // To a tenth.
@@ -79,7 +79,7 @@ std::string ReportLine(bool is_queue_ready) {
 }
 
 std::string CountLine(uint64_t recipients, std::string_view message) {
-  Json line = {{"result", NameOf(AdminResult::kOk)}, {"recipients", recipients}};
+  OrderedJson line = {{"result", NameOf(AdminResult::kOk)}, {"recipients", recipients}};
   if (!message.empty()) {
     line["message"] = std::string(message);
   }
@@ -108,11 +108,12 @@ std::string DaemonLine(const DaemonRow& row) {
 }
 
 std::string DomainLine(std::string_view name, const DomainRow& row) {
-  Json outages = Json::array();
+  OrderedJson outages = OrderedJson::array();
   for (const Outage& outage : row.outages) {
-    outages.push_back({{"since", IsoTime(outage.since)},
-                       {"until", outage.lasts() ? Json() : Json(IsoTime(outage.until))},
-                       {"reason", outage.reason}});
+    outages.push_back(
+        {{"since", IsoTime(outage.since)},
+         {"until", outage.lasts() ? OrderedJson() : OrderedJson(IsoTime(outage.until))},
+         {"reason", outage.reason}});
   }
   return Line({{"domain", name},
                {"state", NameOf(row.state)},
@@ -136,7 +137,7 @@ std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t doma
 }
 
 std::string MessageLine(const MessageRow& row) {
-  Json recipients = Json::array();
+  OrderedJson recipients = OrderedJson::array();
   for (const RecipientRow& recipient : row.recipients) {
     recipients.push_back({{"address", recipient.address},
                           {"state", NameOf(recipient.state)},
@@ -154,9 +155,10 @@ std::string MessageLine(const MessageRow& row) {
 }
 
 std::string KnownLine(const KnownRow& row) {
-  return Line({{"address", row.address},
-               {"state", row.state},
-               {"since", row.state == "unknown" ? Json() : Json(IsoTime(row.since))}});
+  return Line(
+      {{"address", row.address},
+       {"state", row.state},
+       {"since", row.state == "unknown" ? OrderedJson() : OrderedJson(IsoTime(row.since))}});
 }
 
 std::string KnownCountLine(std::string_view domain, const RecipientCounts& counts) {

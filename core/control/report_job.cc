@@ -6,7 +6,7 @@
 namespace backstay {
 namespace {
 
-using State = ShardQuestion::State;
+using AnswerState = ShardQuestion::State;
 
 // Rates over less are noise, and each status would spoil the next one's.
 constexpr absl::Duration kSampleMin = absl::Seconds(10);
@@ -31,25 +31,27 @@ DomainSurvey::Progress DomainSurvey::Step() {
   bool is_done = true;
   for (size_t shard = 0; shard < reports_.size(); ++shard) {
     DomainReport& report = reports_[shard];
-    if (report.state == State::kRefused) {
+    if (report.state == AnswerState::kRefused) {
       return Progress::kRefused;
     }
-    if (report.state == State::kDone && report.is_new_answer) {
+    if (report.state == AnswerState::kDone && report.is_new_answer) {
       report.is_new_answer = false;
       Merge(report.rows(), rows_);
     }
-    if (report.state == State::kNew || (report.state == State::kDone && report.has_more())) {
+    if (report.state == AnswerState::kNew ||
+        (report.state == AnswerState::kDone && report.has_more())) {
       report.is_new_answer = true;
       desk_.Ask(shard, report);
     }
-    is_done = is_done && report.state == State::kDone;
+    is_done = is_done && report.state == AnswerState::kDone;
   }
   return is_done ? Progress::kDone : Progress::kWaiting;
 }
 
 bool DomainSurvey::is_free() const {
-  return std::none_of(reports_.begin(), reports_.end(),
-                      [](const DomainReport& report) { return report.state == State::kAsked; });
+  return std::none_of(reports_.begin(), reports_.end(), [](const DomainReport& report) {
+    return report.state == AnswerState::kAsked;
+  });
 }
 
 bool ReportJob::Step(std::string& out) {

@@ -19,9 +19,6 @@
 namespace backstay {
 namespace {
 
-constexpr std::string_view kDurationWanted = "a duration in quotes, such as \"10m\"";
-constexpr std::string_view kSizeWanted = "a size in quotes, such as \"50MiB\"";
-constexpr std::string_view kNetworksWanted = "an array of networks, such as [\"192.0.2.0/24\"]";
 constexpr std::string_view kAddressesWanted = "an array of addresses, such as [\"0.0.0.0:25\"]";
 constexpr std::string_view kFileWanted = "a file name in quotes";
 constexpr std::string_view kFilesWanted = "a file name in quotes, or an array of them";

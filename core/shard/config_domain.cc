@@ -14,9 +14,6 @@
 namespace backstay {
 namespace {
 
-constexpr std::string_view kDurationWanted = "a duration in quotes, such as \"10m\"";
-constexpr std::string_view kSizeWanted = "a size in quotes, such as \"50MiB\"";
-constexpr std::string_view kNetworksWanted = "an array of networks, such as [\"192.0.2.0/24\"]";
 constexpr std::string_view kPrimaryWanted = "an array of hosts in order, or \"mx\"";
 constexpr size_t kScheduleWaitsMax = 1000;
 constexpr uint64_t kRetriesMax = 1'000'000;

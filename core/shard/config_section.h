@@ -19,6 +19,12 @@
 
 namespace backstay {
 
+// What a mistake says was wanted, where several sections read the same kind of value.
+inline constexpr std::string_view kDurationWanted = "a duration in quotes, such as \"10m\"";
+inline constexpr std::string_view kSizeWanted = "a size in quotes, such as \"50MiB\"";
+inline constexpr std::string_view kNetworksWanted =
+    "an array of networks, such as [\"192.0.2.0/24\"]";
+
 // The mistakes and notices of one file.
 class ConfigReport {
  public:

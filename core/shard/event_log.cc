@@ -15,7 +15,7 @@ namespace {
 
 // How long a line may wait for others.
 constexpr absl::Duration kGatherMax = absl::Milliseconds(100);
-constexpr absl::Duration kRetry = absl::Seconds(1);
+constexpr absl::Duration kOpenAgain = absl::Seconds(1);
 constexpr absl::Duration kStopMax = absl::Seconds(1);
 // PIPE_BUF: what a pipe takes in one piece, so that lines of several shards do not mix there.
 constexpr size_t kPieceBytesMax = 4096;
@@ -208,7 +208,7 @@ void EventLog::Pause(IoError error) {
                path_.empty() ? "(standard error)" : Escaped(path_), Describe(error));
   }
   if (!stopping_) {
-    wheel_.Insert(&clock_, io_.Now() + kRetry);
+    wheel_.Insert(&clock_, io_.Now() + kOpenAgain);
   }
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 // Found lists come in crowds after a start; a crash in between costs what has changed meanwhile.
 constexpr absl::Duration kGather = absl::Seconds(3);
-constexpr absl::Duration kRetry = absl::Seconds(30);
+constexpr absl::Duration kSaveAgain = absl::Seconds(30);
 // About 100 bytes for each of a hundred thousand hosts.
 constexpr uint64_t kFileBytesMax = 16_MiB;
 constexpr size_t kNameDigits = 8;
@@ -188,7 +188,7 @@ void PrimaryKeeper::End(IoError error) {
     LogInfo("primaries: written again");
   }
   if (is_new_ && !stopping_) {
-    wheel_.Insert(&clock_, io_.Now() + (is_failing_ ? kRetry : kGather));
+    wheel_.Insert(&clock_, io_.Now() + (is_failing_ ? kSaveAgain : kGather));
   }
 }
 

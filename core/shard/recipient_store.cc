@@ -19,7 +19,7 @@ namespace backstay {
 namespace {
 
 constexpr absl::Duration kWriteEvery = absl::Seconds(1);
-constexpr absl::Duration kRetry = absl::Seconds(10);
+constexpr absl::Duration kWriteAgain = absl::Seconds(10);
 constexpr absl::Duration kStopMax = absl::Seconds(2);
 constexpr size_t kPieceBytes = 64_KiB;
 static_assert(kPieceBytes % kRecipientRecordBytes == 0);
@@ -403,7 +403,7 @@ void RecipientStore::Failed(IoError error) {
     LogWarning("recipients/{}: {}; what is learned stays in memory", name_, Describe(error));
   }
   if (!stopping_) {
-    wheel_.Insert(&clock_, io_.Now() + kRetry);
+    wheel_.Insert(&clock_, io_.Now() + kWriteAgain);
   }
 }
 

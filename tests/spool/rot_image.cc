@@ -21,10 +21,6 @@ SpoolOptions OptionsOf(const RotImage::Shape& shape) {
   return options;
 }
 
-Bytes From(const std::string& contents, uint64_t at) {
-  return AsBytes(std::string_view(contents).substr(static_cast<size_t>(at)));
-}
-
 Holds HoldsOf(uint8_t kind) {
   switch (static_cast<RecordKind>(kind)) {
     case RecordKind::kStart:

@@ -39,6 +39,10 @@ struct Region {
   MessageRef place;  // of the record
 };
 
+inline Bytes From(const std::string& contents, uint64_t at) {
+  return AsBytes(std::string_view(contents).substr(static_cast<size_t>(at)));
+}
+
 class RotImage {
  public:
   struct Shape {

@@ -23,10 +23,6 @@ void KeepLine(LogLevel level, std::string_view line) {
   }
 }
 
-Bytes From(const std::string& contents, uint64_t at) {
-  return AsBytes(std::string_view(contents).substr(static_cast<size_t>(at)));
-}
-
 }  // namespace
 
 // ---- harm ----

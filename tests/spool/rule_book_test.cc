@@ -244,8 +244,8 @@ TEST(RuleBook, SaysWhatEveryMessageWouldRemember) {
           }
         }
         const auto bytes = book.Encode([](DomainId id) {
-          static const std::string kNames[] = {"a", "b", "c"};
-          return std::string_view(kNames[static_cast<uint32_t>(id)]);
+          static const std::string kLetters[] = {"a", "b", "c"};
+          return std::string_view(kLetters[static_cast<uint32_t>(id)]);
         });
         auto again = RuleBook::Decode(bytes, [](std::string_view name) {
           return Domain(static_cast<uint32_t>(name[0] - 'a'));

@@ -92,7 +92,7 @@ std::string AsJson(const MessageLine& line) {
   return std::move(json).Take();
 }
 
-constexpr const char* kColumns = "{:<16}  {:<20}  {:>11}  {:<11}  {:<28}  {}";
+constexpr const char* kListColumns = "{:<16}  {:<20}  {:>11}  {:<11}  {:<28}  {}";
 
 std::string AsText(const MessageLine& line) {
   std::string recipients;
@@ -103,7 +103,7 @@ std::string AsText(const MessageLine& line) {
       recipients += fmt::format(" ({})", NameOf(recipient.state));
     }
   }
-  return fmt::format(fmt::runtime(kColumns), line.id, IsoTime(line.arrival),
+  return fmt::format(fmt::runtime(kListColumns), line.id, IsoTime(line.arrival),
                      GroupedNumber(line.bytes), NameOf(line.state),
                      fmt::format("<{}>", Printable(line.sender)), recipients);
 }
@@ -158,7 +158,7 @@ int ListMessages(Io& io, const ListOptions& given) {
         return;
       }
       if (!has_heading) {
-        PrintLine(fmt::format(fmt::runtime(kColumns), "QUEUE ID", "ARRIVAL", "BYTES", "STATE",
+        PrintLine(fmt::format(fmt::runtime(kListColumns), "QUEUE ID", "ARRIVAL", "BYTES", "STATE",
                               "SENDER", "RECIPIENTS"));
         has_heading = true;
       }

@@ -12,7 +12,7 @@
 namespace backstay {
 namespace {
 
-constexpr const char* kColumns = "{:<16}  {:<20}  {:>11}  {:<9}  {:<28}  {}";
+constexpr const char* kQueueColumns = "{:<16}  {:<20}  {:>11}  {:<9}  {:<28}  {}";
 
 std::string ListRequest(const QueueOptions& options) {
   std::string domains = "[";
@@ -34,7 +34,7 @@ std::string AsText(const Row& row) {
     recipients += recipients.empty() ? "" : ", ";
     recipients += Printable(recipient.Text("address"));
   }
-  return fmt::format(fmt::runtime(kColumns), row.Text("queue_id"), row.Text("arrival"),
+  return fmt::format(fmt::runtime(kQueueColumns), row.Text("queue_id"), row.Text("arrival"),
                      GroupedNumber(row.Number("bytes")), row.Text("state"),
                      fmt::format("<{}>", Printable(row.Text("sender"))), recipients);
 }
@@ -130,7 +130,7 @@ int ListQueue(const std::string& endpoint, const QueueOptions& options) {
   uint64_t messages = 0;
   const DaemonAnswer answer = daemon.Ask(ListRequest(options), [&](std::string_view line) {
     if (messages++ == 0 && !options.is_json) {
-      PrintLine(fmt::format(fmt::runtime(kColumns), "QUEUE ID", "ARRIVAL", "BYTES", "STATE",
+      PrintLine(fmt::format(fmt::runtime(kQueueColumns), "QUEUE ID", "ARRIVAL", "BYTES", "STATE",
                             "SENDER", "RECIPIENTS"));
     }
     PrintLine(options.is_json ? std::string(line) : AsText(Row(line)));

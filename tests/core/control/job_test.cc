@@ -22,7 +22,7 @@ namespace {
 
 constexpr absl::Duration kReplyTime = absl::Seconds(8);
 
-class NoReload final : public ReloadHome {
+class RefusedReload final : public ReloadHome {
   void Begin() override {
     ++ended;
     refusal = "not in this world";
@@ -96,7 +96,7 @@ class JobTest : public testing::Test {
   Host& daemon_host_ = world_.AddHost("mx2", *SocketAddress::Parse("10.0.0.1:0"));
   Host& client_host_ = world_.AddHost("client", *SocketAddress::Parse("10.0.0.2:0"));
   SimDaemon daemon_{world_, daemon_host_, ConfigText()};
-  NoReload reload_;
+  RefusedReload reload_;
   AdminShared shared_{StartedDesk(), reload_, nullptr, std::nullopt};
 };
 

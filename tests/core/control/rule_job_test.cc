@@ -8,10 +8,10 @@
 namespace backstay {
 namespace {
 
-constexpr size_t kShards = 2;
+constexpr size_t kHomes = 2;
 std::vector<std::string>* log_lines = nullptr;
 
-class NoReload final : public ReloadHome {
+class UnusedReload final : public ReloadHome {
   void Begin() override {}
 };
 
@@ -31,11 +31,11 @@ class RuleJobTest : public testing::Test {
   }
   // Every shard carries out what it was given, and speaks for `each` recipients.
   void AnswerAll(uint64_t each = 0, RuleResult of_last = RuleResult::kDone) {
-    for (size_t shard = 0; shard < kShards; ++shard) {
+    for (size_t shard = 0; shard < kHomes; ++shard) {
       post_.Drain(shard, [&](const ShardMessage& message) {
         given_.push_back(*message.order);
         RuleAnswer answer{message.order->number, shard, RuleResult::kDone, each};
-        answer.result = shard + 1 == kShards ? of_last : RuleResult::kDone;
+        answer.result = shard + 1 == kHomes ? of_last : RuleResult::kDone;
         post_.Post(shard, post_.desk(),
                    {.kind = ShardMessage::Kind::kRuleAnswer, .answer = answer});
       });
@@ -43,9 +43,9 @@ class RuleJobTest : public testing::Test {
     desk_.Poll();
   }
 
-  PostOffice post_{kShards};
+  PostOffice post_{kHomes};
   RuleDesk desk_{post_};
-  NoReload reload_;
+  UnusedReload reload_;
   AdminShared shared_{desk_, reload_, nullptr, std::nullopt};
   std::vector<RuleOrder> given_;
   std::vector<std::string> log_;

@@ -21,7 +21,7 @@ std::string Lines(const Event& event) {
   return out;
 }
 
-Event Make(EventKind kind) {
+Event EventOfSession(EventKind kind) {
   Event event;
   event.kind = kind;
   event.connection = 7;
@@ -34,7 +34,7 @@ Event Make(EventKind kind) {
 }
 
 std::string Rejected(const Reply& reply, std::string_view command = "RCPT") {
-  Event event = Make(EventKind::kRejected);
+  Event event = EventOfSession(EventKind::kRejected);
   event.sender = "a@b";
   event.recipient = command == "RCPT" ? "x@y" : "";
   event.command = command;
@@ -43,13 +43,14 @@ std::string Rejected(const Reply& reply, std::string_view command = "RCPT") {
 }
 
 TEST(PostfixLines, AConnectionHasTwoLinesJoinedByItsNumber) {
-  EXPECT_EQ(Lines(Make(EventKind::kConnected)), "smtpd[7]: connect from unknown[192.0.2.7]\n");
-  EXPECT_EQ(Lines(Make(EventKind::kDisconnected)),
+  EXPECT_EQ(Lines(EventOfSession(EventKind::kConnected)),
+            "smtpd[7]: connect from unknown[192.0.2.7]\n");
+  EXPECT_EQ(Lines(EventOfSession(EventKind::kDisconnected)),
             "smtpd[7]: disconnect from unknown[192.0.2.7]\n");
 }
 
 TEST(PostfixLines, AQueuedMessageIsThreeLines) {
-  Event event = Make(EventKind::kQueued);
+  Event event = EventOfSession(EventKind::kQueued);
   const std::vector<Recipient> recipients(2);
   event.sender = "a@b\n";
   event.recipients = recipients;
@@ -83,7 +84,7 @@ TEST(PostfixLines, TwoRefusalsHaveTheWordsOfPostfix) {
 }
 
 TEST(PostfixLines, AnAttemptHasRelayDelaysAndStatus) {
-  Event event = Make(EventKind::kDelivered);
+  Event event = EventOfSession(EventKind::kDelivered);
   event.recipient = "x@y";
   event.relay = "192.0.2.9";
   event.relay_port = 25;
@@ -112,12 +113,12 @@ TEST(PostfixLines, AnAttemptHasRelayDelaysAndStatus) {
 }
 
 TEST(PostfixLines, TheEndOfAMessage) {
-  EXPECT_EQ(Lines(Make(EventKind::kRemoved)), "qmgr[7]: ID: removed\n");
-  EXPECT_EQ(Lines(Make(EventKind::kExpired)),
+  EXPECT_EQ(Lines(EventOfSession(EventKind::kRemoved)), "qmgr[7]: ID: removed\n");
+  EXPECT_EQ(Lines(EventOfSession(EventKind::kExpired)),
             "qmgr[7]: ID: from=<>, status=expired, returned to sender\n");
-  EXPECT_EQ(Lines(Make(EventKind::kQuarantined)),
+  EXPECT_EQ(Lines(EventOfSession(EventKind::kQuarantined)),
             "qmgr[7]: warning: ID: damaged on disk, quarantined\n");
-  Event lost = Make(EventKind::kLinesLost);
+  Event lost = EventOfSession(EventKind::kLinesLost);
   lost.lines = 3;
   EXPECT_EQ(Lines(lost), "qmgr[7]: warning: 3 lines of this log were lost\n");
 }

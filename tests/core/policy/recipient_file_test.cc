@@ -12,7 +12,7 @@ namespace {
 
 using Records = std::vector<std::pair<uint64_t, uint32_t>>;
 
-constexpr SipKey kSecret{1, 2};
+constexpr SipKey kFileSecret{1, 2};
 
 Records Read(std::string_view bytes, size_t* bad = nullptr) {
   Records records;
@@ -60,11 +60,11 @@ TEST(RecipientFile, ZerosAreNoRecord) {
 
 TEST(RecipientFile, AHeadIsOfItsSecret) {
   std::string head;
-  AppendRecipientHead(kSecret, head);
+  AppendRecipientHead(kFileSecret, head);
   ASSERT_EQ(head.size(), kRecipientRecordBytes);
-  EXPECT_TRUE(IsRecipientHead(kSecret, AsBytes(head)));
+  EXPECT_TRUE(IsRecipientHead(kFileSecret, AsBytes(head)));
   EXPECT_FALSE(IsRecipientHead({1, 3}, AsBytes(head)));
-  EXPECT_FALSE(IsRecipientHead(kSecret, AsBytes(head).first(15)));
+  EXPECT_FALSE(IsRecipientHead(kFileSecret, AsBytes(head).first(15)));
 }
 
 }  // namespace

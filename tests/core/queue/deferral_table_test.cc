@@ -14,13 +14,13 @@ namespace {
 
 using Key = DeferralTable::Key;
 
-SpoolTime Second(int64_t seconds) {
+SpoolTime SpoolSecond(int64_t seconds) {
   return SpoolTime::FromNanoseconds(seconds * 1'000'000'000);
 }
 
 Deferral DueAt(int64_t seconds) {
   Deferral deferral;
-  deferral.next_try = Second(seconds);
+  deferral.next_try = SpoolSecond(seconds);
   return deferral;
 }
 
@@ -30,27 +30,27 @@ TEST(DeferralTable, PopsInOrderOfTimeThenKey) {
   EXPECT_TRUE(table.Insert({2, 1, 0}, DueAt(30)));
   EXPECT_TRUE(table.Insert({1, 1, 1}, DueAt(20)));
   EXPECT_TRUE(table.Insert({1, 1, 0}, DueAt(20)));
-  EXPECT_EQ(table.NextDue(), Second(20));
-  EXPECT_FALSE(table.PopDue(Second(20) - absl::Nanoseconds(1)).has_value());
-  EXPECT_EQ(table.PopDue(Second(25)), (Key{1, 1, 0}));
-  EXPECT_EQ(table.PopDue(Second(25)), (Key{1, 1, 1}));
-  EXPECT_FALSE(table.PopDue(Second(25)).has_value());
-  EXPECT_EQ(table.PopDue(Second(30)), (Key{2, 1, 0}));
+  EXPECT_EQ(table.NextDue(), SpoolSecond(20));
+  EXPECT_FALSE(table.PopDue(SpoolSecond(20) - absl::Nanoseconds(1)).has_value());
+  EXPECT_EQ(table.PopDue(SpoolSecond(25)), (Key{1, 1, 0}));
+  EXPECT_EQ(table.PopDue(SpoolSecond(25)), (Key{1, 1, 1}));
+  EXPECT_FALSE(table.PopDue(SpoolSecond(25)).has_value());
+  EXPECT_EQ(table.PopDue(SpoolSecond(30)), (Key{2, 1, 0}));
   EXPECT_EQ(table.NextDue(), SpoolTime::Max());
 }
 
 TEST(DeferralTable, APoppedOneKeepsItsHistory) {
   DeferralTable table(10);
   Deferral deferral = DueAt(10);
-  deferral.first_own = Second(1);
+  deferral.first_own = SpoolSecond(1);
   deferral.attempts = 3;
   table.Insert({1, 2, 3}, deferral);
-  table.PopDue(Second(10));
+  table.PopDue(SpoolSecond(10));
   ASSERT_NE(table.Find({1, 2, 3}), nullptr);
   EXPECT_EQ(table.Find({1, 2, 3})->attempts, 3u);
-  EXPECT_EQ(table.Find({1, 2, 3})->first_own, Second(1));
+  EXPECT_EQ(table.Find({1, 2, 3})->first_own, SpoolSecond(1));
   table.Insert({1, 2, 3}, DueAt(20));
-  EXPECT_EQ(table.PopDue(Second(20)), (Key{1, 2, 3}));
+  EXPECT_EQ(table.PopDue(SpoolSecond(20)), (Key{1, 2, 3}));
 }
 
 TEST(DeferralTable, ReplacingMovesTheTime) {
@@ -58,10 +58,10 @@ TEST(DeferralTable, ReplacingMovesTheTime) {
   table.Insert({1, 2, 3}, DueAt(10));
   table.Insert({1, 2, 3}, DueAt(50));
   EXPECT_EQ(table.size(), 1u);
-  EXPECT_EQ(table.NextDue(), Second(50));
-  EXPECT_FALSE(table.PopDue(Second(49)).has_value());
-  EXPECT_TRUE(table.PopDue(Second(50)).has_value());
-  EXPECT_FALSE(table.PopDue(Second(99)).has_value());
+  EXPECT_EQ(table.NextDue(), SpoolSecond(50));
+  EXPECT_FALSE(table.PopDue(SpoolSecond(49)).has_value());
+  EXPECT_TRUE(table.PopDue(SpoolSecond(50)).has_value());
+  EXPECT_FALSE(table.PopDue(SpoolSecond(99)).has_value());
 }
 
 TEST(DeferralTable, AFullTableTakesNoNewOneButReplaces) {
@@ -70,9 +70,9 @@ TEST(DeferralTable, AFullTableTakesNoNewOneButReplaces) {
   EXPECT_TRUE(table.Insert({2, 0, 0}, DueAt(2)));
   EXPECT_FALSE(table.Insert({3, 0, 0}, DueAt(0)));
   EXPECT_EQ(table.Find({3, 0, 0}), nullptr);
-  EXPECT_EQ(table.NextDue(), Second(1));
+  EXPECT_EQ(table.NextDue(), SpoolSecond(1));
   EXPECT_TRUE(table.Insert({1, 0, 0}, DueAt(5)));
-  table.PopDue(Second(2));
+  table.PopDue(SpoolSecond(2));
   EXPECT_FALSE(table.Insert({3, 0, 0}, DueAt(0)));  // a popped one still counts
   table.Erase({2, 0, 0});
   EXPECT_TRUE(table.Insert({3, 0, 0}, DueAt(0)));
@@ -82,13 +82,13 @@ TEST(DeferralTable, EraseTakesItOutWaitingOrPopped) {
   DeferralTable table(10);
   table.Insert({1, 0, 0}, DueAt(1));
   table.Insert({2, 0, 0}, DueAt(2));
-  table.PopDue(Second(1));
+  table.PopDue(SpoolSecond(1));
   table.Erase({1, 0, 0});
   table.Erase({2, 0, 0});
   table.Erase({9, 9, 9});
   EXPECT_EQ(table.size(), 0u);
   EXPECT_EQ(table.NextDue(), SpoolTime::Max());
-  EXPECT_FALSE(table.PopDue(Second(99)).has_value());
+  EXPECT_FALSE(table.PopDue(SpoolSecond(99)).has_value());
 }
 
 TEST(DeferralTable, RandomOperationsFollowASortedModel) {
@@ -117,7 +117,7 @@ TEST(DeferralTable, RandomOperationsFollowASortedModel) {
           expected = each;
         }
       }
-      ASSERT_EQ(table.PopDue(Second(time)), expected);
+      ASSERT_EQ(table.PopDue(SpoolSecond(time)), expected);
       if (expected.has_value()) {
         model[*expected].second = false;
       }
@@ -125,7 +125,7 @@ TEST(DeferralTable, RandomOperationsFollowASortedModel) {
     SpoolTime next = SpoolTime::Max();
     for (const auto& [each, state] : model) {
       if (state.second) {
-        next = std::min(next, Second(state.first));
+        next = std::min(next, SpoolSecond(state.first));
       }
     }
     ASSERT_EQ(table.NextDue(), next);
@@ -135,8 +135,8 @@ TEST(DeferralTable, RandomOperationsFollowASortedModel) {
 
 Deferral Sample() {
   Deferral deferral;
-  deferral.next_try = Second(123456);
-  deferral.last_try = Second(123);
+  deferral.next_try = SpoolSecond(123456);
+  deferral.last_try = SpoolSecond(123);
   deferral.first_own = SpoolTime::FromNanoseconds(987654321);
   deferral.attempts = 7;
   deferral.code = 451;

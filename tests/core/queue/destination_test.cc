@@ -11,7 +11,7 @@ namespace {
 using State = DestinationState;
 using Event = DestinationEvent;
 
-Instant Second(int64_t seconds) {
+Instant AtSecond(int64_t seconds) {
   return Instant::FromNanoseconds(seconds * 1'000'000'000);
 }
 
@@ -71,7 +71,7 @@ class DestinationTest : public ::testing::Test {
  protected:
   DestinationTest() {
     destination_.SetConnectionsMax(20, /*has_canaries=*/true);
-    destination_.Feed(Event::kAnswered, Second(1000), random_);
+    destination_.Feed(Event::kAnswered, AtSecond(1000), random_);
   }
   bool Feed(Event event, Instant now) { return destination_.Feed(event, now, random_); }
 
@@ -79,7 +79,7 @@ class DestinationTest : public ::testing::Test {
   void Take(int messages) {
     for (int i = 0; i < messages; ++i) {
       destination_.OnStart();
-      destination_.OnEnd(MessageFate::kTaken, absl::Milliseconds(5), Second(1001));
+      destination_.OnEnd(MessageFate::kTaken, absl::Milliseconds(5), AtSecond(1001));
     }
   }
 
@@ -88,49 +88,49 @@ class DestinationTest : public ::testing::Test {
 };
 
 TEST_F(DestinationTest, TroubleCountsOnlyAfterThirtySecondsWithoutSuccess) {
-  EXPECT_TRUE(Feed(Event::kTrouble, Second(1029)));
+  EXPECT_TRUE(Feed(Event::kTrouble, AtSecond(1029)));
   EXPECT_EQ(destination_.state(), State::kSuspect);
   EXPECT_TRUE(destination_.may_deliver());
-  EXPECT_FALSE(Feed(Event::kTrouble, Second(1029)));
-  EXPECT_TRUE(Feed(Event::kTrouble, Second(1030)));
+  EXPECT_FALSE(Feed(Event::kTrouble, AtSecond(1029)));
+  EXPECT_TRUE(Feed(Event::kTrouble, AtSecond(1030)));
   EXPECT_EQ(destination_.state(), State::kDown);
   EXPECT_FALSE(destination_.may_deliver());
-  EXPECT_EQ(destination_.down_since(), Second(1030));
+  EXPECT_EQ(destination_.down_since(), AtSecond(1030));
 }
 
 TEST_F(DestinationTest, ADeliveryCountsAsSuccess) {
-  destination_.OnDelivered(Second(1020));
-  Feed(Event::kTrouble, Second(1049));
+  destination_.OnDelivered(AtSecond(1020));
+  Feed(Event::kTrouble, AtSecond(1049));
   EXPECT_EQ(destination_.state(), State::kSuspect);
 }
 
 TEST_F(DestinationTest, SuspicionAllowsOneConnectionUntilADeliveryClearsIt) {
   Take(20);
-  Feed(Event::kTrouble, Second(1002));
+  Feed(Event::kTrouble, AtSecond(1002));
   EXPECT_EQ(destination_.window(), 1u);
-  destination_.OnDelivered(Second(1003));
+  destination_.OnDelivered(AtSecond(1003));
   EXPECT_EQ(destination_.state(), State::kUp);
   EXPECT_GT(destination_.window(), 1u);
 }
 
 TEST_F(DestinationTest, ADeliveryThatWasUnderWayDoesNotEndAnOutage) {
-  Feed(Event::kUnreachable, Second(1002));
-  destination_.OnDelivered(Second(1003));
+  Feed(Event::kUnreachable, AtSecond(1002));
+  destination_.OnDelivered(AtSecond(1003));
   EXPECT_EQ(destination_.state(), State::kDown);
 }
 
 TEST_F(DestinationTest, FeedTellsOfChangesOnly) {
-  EXPECT_FALSE(Feed(Event::kAnswered, Second(1001)));
-  EXPECT_TRUE(Feed(Event::kUnreachable, Second(1002)));
-  EXPECT_FALSE(Feed(Event::kProbeFailed, Second(1003)));
-  EXPECT_TRUE(Feed(Event::kProbeAnswered, Second(1004)));
+  EXPECT_FALSE(Feed(Event::kAnswered, AtSecond(1001)));
+  EXPECT_TRUE(Feed(Event::kUnreachable, AtSecond(1002)));
+  EXPECT_FALSE(Feed(Event::kProbeFailed, AtSecond(1003)));
+  EXPECT_TRUE(Feed(Event::kProbeAnswered, AtSecond(1004)));
 }
 
 TEST_F(DestinationTest, ProbesAboutEverySecondForTenMinutes) {
-  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kUnreachable, AtSecond(2000));
   std::set<int64_t> waits;
-  Instant now = Second(2000);
-  while (now < Second(2600)) {
+  Instant now = AtSecond(2000);
+  while (now < AtSecond(2600)) {
     const absl::Duration wait = destination_.next_probe() - now;
     ASSERT_GE(wait, absl::Milliseconds(900));
     ASSERT_LE(wait, absl::Milliseconds(1100));
@@ -139,19 +139,19 @@ TEST_F(DestinationTest, ProbesAboutEverySecondForTenMinutes) {
     Feed(Event::kProbeFailed, now);
   }
   EXPECT_GT(waits.size(), 50u);  // jittered
-  EXPECT_EQ(destination_.down_since(), Second(2000));
+  EXPECT_EQ(destination_.down_since(), AtSecond(2000));
   EXPECT_GT(destination_.probes_failed(), 540u);
 }
 
 TEST_F(DestinationTest, ProbesGrowToFifteenSecondsAndStayThere) {
-  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kUnreachable, AtSecond(2000));
   struct Case {
     int64_t outage;
     int64_t seconds;
   };
   for (const Case& c : {Case{599, 1}, Case{600, 1}, Case{630, 2}, Case{690, 4}, Case{750, 8},
                         Case{810, 15}, Case{86'400, 15}, Case{30 * 86'400, 15}}) {
-    const Instant now = Second(2000 + c.outage);
+    const Instant now = AtSecond(2000 + c.outage);
     Feed(Event::kProbeFailed, now);
     const absl::Duration wait = destination_.next_probe() - now;
     EXPECT_GE(wait, absl::Milliseconds(900 * c.seconds)) << c.outage;
@@ -161,29 +161,29 @@ TEST_F(DestinationTest, ProbesGrowToFifteenSecondsAndStayThere) {
 
 // Failed deliveries that were under way must not push the probe away.
 TEST_F(DestinationTest, OnlyAFailedProbeMovesTheNextOne) {
-  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kUnreachable, AtSecond(2000));
   const Instant next = destination_.next_probe();
-  Feed(Event::kUnreachable, Second(2000));
-  Feed(Event::kTrouble, Second(2001));
+  Feed(Event::kUnreachable, AtSecond(2000));
+  Feed(Event::kTrouble, AtSecond(2001));
   EXPECT_EQ(destination_.next_probe(), next);
 }
 
 TEST_F(DestinationTest, AProbeThatIsAskedForDoesNotWait) {
-  Feed(Event::kUnreachable, Second(2000));
-  destination_.ProbeNow(Second(2000));
-  EXPECT_EQ(destination_.next_probe(), Second(2000));
-  destination_.ProbeNow(Second(2001));
-  EXPECT_EQ(destination_.next_probe(), Second(2000));
+  Feed(Event::kUnreachable, AtSecond(2000));
+  destination_.ProbeNow(AtSecond(2000));
+  EXPECT_EQ(destination_.next_probe(), AtSecond(2000));
+  destination_.ProbeNow(AtSecond(2001));
+  EXPECT_EQ(destination_.next_probe(), AtSecond(2000));
 }
 
 TEST_F(DestinationTest, EachOutageStartsAnew) {
-  Feed(Event::kUnreachable, Second(2000));
-  Feed(Event::kProbeFailed, Second(3000));
-  Feed(Event::kProbeAnswered, Second(3010));
-  Feed(Event::kUnreachable, Second(4000));
-  EXPECT_EQ(destination_.down_since(), Second(4000));
+  Feed(Event::kUnreachable, AtSecond(2000));
+  Feed(Event::kProbeFailed, AtSecond(3000));
+  Feed(Event::kProbeAnswered, AtSecond(3010));
+  Feed(Event::kUnreachable, AtSecond(4000));
+  EXPECT_EQ(destination_.down_since(), AtSecond(4000));
   EXPECT_EQ(destination_.probes_failed(), 0u);
-  EXPECT_LE(destination_.next_probe(), Second(4002));
+  EXPECT_LE(destination_.next_probe(), AtSecond(4002));
 }
 
 TEST_F(DestinationTest, TheWindowGrowsByDeliveriesUpToTheMaximum) {
@@ -194,19 +194,19 @@ TEST_F(DestinationTest, TheWindowGrowsByDeliveriesUpToTheMaximum) {
 
 TEST_F(DestinationTest, TroubleHalvesTheWindow) {
   Take(300);
-  Feed(Event::kTrouble, Second(1002));
-  Feed(Event::kAnswered, Second(1002));
+  Feed(Event::kTrouble, AtSecond(1002));
+  Feed(Event::kAnswered, AtSecond(1002));
   EXPECT_EQ(destination_.window(), 10u);
   for (int trouble = 0; trouble < 10; ++trouble) {
-    Feed(Event::kTrouble, Second(1003));
+    Feed(Event::kTrouble, AtSecond(1003));
   }
   EXPECT_EQ(destination_.window(), 1u);
 }
 
 TEST_F(DestinationTest, AReturnBeginsWithCanariesAndEndsAtFullWidth) {
   Take(300);
-  Feed(Event::kUnreachable, Second(2000));
-  Feed(Event::kProbeAnswered, Second(2010));
+  Feed(Event::kUnreachable, AtSecond(2000));
+  Feed(Event::kProbeAnswered, AtSecond(2010));
   EXPECT_EQ(destination_.state(), State::kRamping);
   EXPECT_TRUE(destination_.in_canaries());
   EXPECT_EQ(destination_.window(), Ramp::kCanaries);
@@ -218,74 +218,74 @@ TEST_F(DestinationTest, AReturnBeginsWithCanariesAndEndsAtFullWidth) {
 }
 
 TEST_F(DestinationTest, NothingLeftToTryEndsARamp) {
-  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kUnreachable, AtSecond(2000));
   EXPECT_FALSE(destination_.OnNothingLeft());
   EXPECT_EQ(destination_.state(), State::kDown);
-  Feed(Event::kProbeAnswered, Second(2010));
+  Feed(Event::kProbeAnswered, AtSecond(2010));
   EXPECT_TRUE(destination_.OnNothingLeft());
   EXPECT_EQ(destination_.state(), State::kUp);
   EXPECT_FALSE(destination_.OnNothingLeft());
-  EXPECT_TRUE(destination_.MayStart(Second(2010)));
+  EXPECT_TRUE(destination_.MayStart(AtSecond(2010)));
 }
 
 TEST_F(DestinationTest, AShardWithoutCanariesWaitsForThemWhateverItHas) {
   destination_.SetConnectionsMax(20, /*has_canaries=*/false);
-  Feed(Event::kUnreachable, Second(2000));
-  Feed(Event::kProbeAnswered, Second(2010));
+  Feed(Event::kUnreachable, AtSecond(2000));
+  Feed(Event::kProbeAnswered, AtSecond(2010));
   EXPECT_FALSE(destination_.OnNothingLeft());
-  EXPECT_FALSE(destination_.MayStart(Second(2010)));
+  EXPECT_FALSE(destination_.MayStart(AtSecond(2010)));
   destination_.OnCanariesWanted(2);
   EXPECT_EQ(destination_.window(), 2u);
   destination_.OnCanariesPassed();
-  EXPECT_TRUE(destination_.MayStart(Second(2010)));
+  EXPECT_TRUE(destination_.MayStart(AtSecond(2010)));
   EXPECT_TRUE(destination_.OnNothingLeft());
 }
 
 TEST_F(DestinationTest, KnowsWhenItWasLastDown) {
-  EXPECT_FALSE(destination_.WasDownSince(Second(0)));
-  Feed(Event::kUnreachable, Second(2000));
-  Feed(Event::kProbeFailed, Second(2005));
-  Feed(Event::kProbeAnswered, Second(2010));
-  EXPECT_TRUE(destination_.WasDownSince(Second(2005)));
-  EXPECT_FALSE(destination_.WasDownSince(Second(2006)));
+  EXPECT_FALSE(destination_.WasDownSince(AtSecond(0)));
+  Feed(Event::kUnreachable, AtSecond(2000));
+  Feed(Event::kProbeFailed, AtSecond(2005));
+  Feed(Event::kProbeAnswered, AtSecond(2010));
+  EXPECT_TRUE(destination_.WasDownSince(AtSecond(2005)));
+  EXPECT_FALSE(destination_.WasDownSince(AtSecond(2006)));
 }
 
 TEST_F(DestinationTest, ResumesAsItWasLeft) {
   Destination down;
   down.SetConnectionsMax(20, /*has_canaries=*/true);
-  down.ResumeDown(Second(500), Second(1000));
+  down.ResumeDown(AtSecond(500), AtSecond(1000));
   EXPECT_EQ(down.state(), State::kDown);
-  EXPECT_EQ(down.next_probe(), Second(1000));
-  EXPECT_EQ(down.down_since(), Second(500));
-  EXPECT_TRUE(down.Feed(Event::kProbeAnswered, Second(1001), random_));
+  EXPECT_EQ(down.next_probe(), AtSecond(1000));
+  EXPECT_EQ(down.down_since(), AtSecond(500));
+  EXPECT_TRUE(down.Feed(Event::kProbeAnswered, AtSecond(1001), random_));
   EXPECT_TRUE(down.in_canaries());
   Destination up;
-  up.ResumeUp(Second(-3600));
+  up.ResumeUp(AtSecond(-3600));
   EXPECT_EQ(up.state(), State::kUp);
-  EXPECT_TRUE(up.WasDownSince(Second(-86400)));
+  EXPECT_TRUE(up.WasDownSince(AtSecond(-86400)));
 }
 
 TEST_F(DestinationTest, AMaximumOfOneIsKept) {
   destination_.SetConnectionsMax(1, /*has_canaries=*/true);
   EXPECT_EQ(destination_.window(), 1u);
   Take(2);
-  Feed(Event::kUnreachable, Second(2000));
-  Feed(Event::kProbeAnswered, Second(2010));
+  Feed(Event::kUnreachable, AtSecond(2000));
+  Feed(Event::kProbeAnswered, AtSecond(2010));
   EXPECT_EQ(destination_.window(), 1u);
 }
 
 TEST_F(DestinationTest, HeldUntilReleased) {
-  EXPECT_TRUE(Feed(Event::kIsSelf, Second(1001)));
+  EXPECT_TRUE(Feed(Event::kIsSelf, AtSecond(1001)));
   EXPECT_FALSE(destination_.may_deliver());
-  EXPECT_FALSE(Feed(Event::kProbeAnswered, Second(1002)));
-  destination_.OnDelivered(Second(1002));
+  EXPECT_FALSE(Feed(Event::kProbeAnswered, AtSecond(1002)));
+  destination_.OnDelivered(AtSecond(1002));
   EXPECT_EQ(destination_.state(), State::kHeld);
   destination_.Release();
   EXPECT_EQ(destination_.state(), State::kUp);
 }
 
 TEST_F(DestinationTest, ReleaseChangesNothingElse) {
-  Feed(Event::kUnreachable, Second(2000));
+  Feed(Event::kUnreachable, AtSecond(2000));
   destination_.Release();
   EXPECT_EQ(destination_.state(), State::kDown);
 }

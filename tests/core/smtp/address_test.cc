@@ -17,15 +17,15 @@ std::string Quoted(std::string_view text) {
   return quoted;
 }
 
-struct Case {
+struct PathCase {
   std::string text;
   PathError error;
   std::string address = "";
   std::string rest = "";
 };
 
-void ExpectCases(const std::vector<Case>& cases, Path (*parse)(std::string_view)) {
-  for (const Case& test : cases) {
+void ExpectCases(const std::vector<PathCase>& cases, Path (*parse)(std::string_view)) {
+  for (const PathCase& test : cases) {
     SCOPED_TRACE(Quoted(test.text));
     const Path path = parse(test.text);
     EXPECT_EQ(static_cast<int>(path.error), static_cast<int>(test.error));

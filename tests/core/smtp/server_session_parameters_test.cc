@@ -9,13 +9,14 @@
 namespace backstay {
 namespace {
 
-struct Case {
+struct ParameterCase {
   std::string line;
   std::string reply;
 };
 
-void ExpectReplies(const std::vector<std::string>& before, const std::vector<Case>& cases) {
-  for (const Case& test : cases) {
+void ExpectReplies(const std::vector<std::string>& before,
+                   const std::vector<ParameterCase>& cases) {
+  for (const ParameterCase& test : cases) {
     SCOPED_TRACE(test.line);
     Dialogue dialogue;
     dialogue.FeedEach(before);

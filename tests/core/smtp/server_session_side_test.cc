@@ -9,7 +9,7 @@
 namespace backstay {
 namespace {
 
-struct Case {
+struct SideCase {
   std::string line;
   std::string reply;
 };
@@ -27,7 +27,7 @@ TEST(ServerSession, EtrnIsForThoseWithTheRight) {
 }
 
 TEST(ServerSession, EtrnNamesADomain) {
-  const std::vector<Case> cases = {
+  const std::vector<SideCase> cases = {
       {"ETRN @our\r\n", "250 2.0.0"},
       {"ETRN our.\r\n", "459 4.7.1"},
       {"ETRN\r\n", "501 5.5.4"},
@@ -40,7 +40,7 @@ TEST(ServerSession, EtrnNamesADomain) {
       {"ETRN #our\r\n", "458 4.3.0"},
       {"ETRN \xc3\xbc\r\n", "501 5.5.2"},
   };
-  for (const Case& test : cases) {
+  for (const SideCase& test : cases) {
     SCOPED_TRACE(test.line);
     Dialogue dialogue;
     dialogue.intake.rights.etrn = true;
