@@ -13,6 +13,7 @@ import sinks
 import wire
 
 MX_HOST = "127.77.0.1"  # "mx" means port 25; nobody else listens there
+PROXY = "127.77.0.9"
 
 
 class Dns(harness.SystemTest):
@@ -159,11 +160,11 @@ class Clients(harness.SystemTest):
         self.addCleanup(os.environ.pop, "BACKSTAY_DNS")
         self.sink = self.managed(sinks.RecordingSink()).up()
         self.backstay = self.daemon(self.sink.port, {"smtp": {
-            "proxy_protocol_from": ["127.0.0.1/32"], "dnsbl": ["zen.test:2", "other.test"],
+            "proxy_protocol_from": [PROXY], "dnsbl": ["zen.test:2", "other.test"],
             "dnsbl_threshold": 2}}).start()
 
     def connect(self, client):
-        connection = self.managed(wire.Wire(self.backstay.port, banner=False))
+        connection = self.managed(wire.Wire(self.backstay.port, banner=False, source=PROXY))
         connection.send(f"PROXY TCP4 {client} 127.0.0.1 4000 25\r\n".encode())
         self.assertTrue(connection.reply().startswith(b"220"))
         connection.hello()
