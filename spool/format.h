@@ -111,7 +111,8 @@ constexpr size_t kUntrustedEntriesMax = 6;
 struct StartPayload {
   uint32_t previous_segment = 0;
   uint32_t entries = 0;
-  UntrustedEntry entry[kUntrustedEntriesMax];
+  UntrustedEntry entry[kUntrustedEntriesMax];  // from older segments to younger ones
+  uint32_t untrusted_from() const { return entries > 0 ? entry[0].first_segment : 0; }
 };
 static_assert(sizeof(StartPayload) == 152);
 

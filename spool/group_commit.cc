@@ -195,6 +195,7 @@ void GroupCommit::SealStart() {
   ASSERT(untrusted_.size() <= kUntrustedEntriesMax);
   payload.entries = static_cast<uint32_t>(untrusted_.size());
   std::copy(untrusted_.begin(), untrusted_.end(), payload.entry);
+  gather_->segment()->untrusted_from = payload.untrusted_from();
   gather_->SealStart(payload, start_sequence_);
 }
 

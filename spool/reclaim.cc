@@ -49,6 +49,18 @@ Segment* Reclaim::Candidate() {
   return nullptr;
 }
 
+// Without its start record nobody would know where an older segment ends.
+bool Reclaim::TellsOfOlder(const Segment& segment) {
+  if (segment.untrusted_from == 0) {
+    return false;
+  }
+  const Segment* older = segments_.FindFrom(segment.untrusted_from);
+  while (older->is_gone()) {
+    older = segments_.FindFrom(older->number() + 1);
+  }
+  return older->number() < segment.number();
+}
+
 // Looked for once for each checkpoint: what dies later is known to the next ones only.
 Segment* Reclaim::YoungerCandidate() {
   const uint32_t older = checkpoints_.older_number();
@@ -60,7 +72,7 @@ Segment* Reclaim::YoungerCandidate() {
        segment = segments_.FindFrom(segment->number() + 1)) {
     const bool is_known_dead =
         segment->dead_in_checkpoint != 0 && segment->dead_in_checkpoint <= older;
-    if (is_known_dead && IsDead(*segment)) {
+    if (is_known_dead && IsDead(*segment) && !TellsOfOlder(*segment)) {
       MARK("segment given back before older ones");
       return segment;
     }

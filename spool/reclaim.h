@@ -57,6 +57,7 @@ class Reclaim {
   enum class Phase : uint8_t { kIdle, kRenaming, kUnlinking, kSyncing };
 
   Segment* Candidate();
+  bool TellsOfOlder(const Segment& segment);
   Segment* YoungerCandidate();
   // Its file goes. What was moved out of it stays known.
   void Release(std::unique_ptr<Segment> segment);

@@ -37,7 +37,8 @@ Recovery::Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, Segme
 void Recovery::AddSegments() {
   for (const CatalogEntry& entry : catalog_.entries()) {
     if (entry.header.has_value()) {
-      AddSegment(*entry.header, entry.file);
+      Segment* segment = AddSegment(*entry.header, entry.file);
+      segment->untrusted_from = entry.start.has_value() ? entry.start->untrusted_from() : 0;
     }
   }
 }

@@ -59,6 +59,8 @@ struct Segment {
   std::vector<MessageRef> moved_here;
   // The first checkpoint that knows it dead, of this run; 0: none.
   uint32_t dead_in_checkpoint = 0;
+  // The first segment of which its start record says that not all counts; 0: of none.
+  uint32_t untrusted_from = 0;
   uint32_t readers = 0;  // MessageReaders with an operation in flight on `file`
   // The count of outcomes queued when the last hold was given up: the segment may go when so many
   // are synced, or a restart could meet a live message whose parts are gone.

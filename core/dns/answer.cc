@@ -161,6 +161,44 @@ void AddExchange(const Message& message, const Record& record, DnsAnswer& answer
   }
 }
 
+void AddText(const Message& message, const Record& record, DnsAnswer& answer) {
+  std::string text;
+  Bytes left = message.Part(record.at, record.bytes);
+  while (!left.empty()) {
+    const size_t count = std::min<size_t>(left[0], left.size() - 1);
+    for (const uint8_t byte : left.subspan(1, count)) {
+      const bool is_printable = byte >= ' ' && byte <= '~';
+      text += is_printable ? static_cast<char>(byte) : '?';
+    }
+    left = left.subspan(1 + count);
+  }
+  answer.texts.push_back(std::move(text));
+}
+
+void AddName(const Message& message, const Record& record, DnsAnswer& answer) {
+  std::optional<std::string> name = NameIn(message, record, 0);
+  if (name.has_value() && !name->empty()) {
+    answer.names.push_back(*std::move(name));
+  }
+}
+
+void Add(const Message& message, const Record& record, DnsType type, DnsAnswer& answer) {
+  switch (type) {
+    case DnsType::kA:
+    case DnsType::kAaaa:
+      return AddAddress(message, record, answer);
+    case DnsType::kMx:
+      return AddExchange(message, record, answer);
+    case DnsType::kPtr:
+      return AddName(message, record, answer);
+    case DnsType::kTxt:
+      return AddText(message, record, answer);
+    case DnsType::kCname:
+      break;
+  }
+  UNREACHABLE();  // nobody asks for it
+}
+
 // What `owner` has of this kind; false: nothing.
 bool Collect(const Message& message, const std::vector<Record>& records, std::string_view owner,
              DnsType type, DnsAnswer& answer) {
@@ -169,11 +207,7 @@ bool Collect(const Message& message, const std::vector<Record>& records, std::st
     if (record.type != static_cast<uint16_t>(type) || record.owner != owner) {
       continue;
     }
-    if (type == DnsType::kMx) {
-      AddExchange(message, record, answer);
-    } else {
-      AddAddress(message, record, answer);
-    }
+    Add(message, record, type, answer);
     answer.ttl = std::min(answer.ttl, record.ttl);
     found = true;
   }
@@ -193,7 +227,8 @@ DnsAnswer FollowAliases(const Message& message, const std::vector<Record>& recor
   std::string owner(name);
   for (size_t steps = 0; steps < kChainMax; ++steps) {
     if (Collect(message, records, owner, type, answer)) {
-      const bool is_of_use = !answer.addresses.empty() || !answer.exchanges.empty();
+      const bool is_of_use = !answer.addresses.empty() || !answer.exchanges.empty() ||
+                             !answer.names.empty() || !answer.texts.empty();
       answer.kind = is_of_use ? DnsAnswer::Kind::kFound : DnsAnswer::Kind::kFailed;
       answer.reason = is_of_use ? "" : "its records are damaged";
       return answer;

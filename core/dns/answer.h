@@ -36,8 +36,15 @@ struct DnsAnswer {
   absl::Duration ttl = absl::InfiniteDuration();  // kFound, kAlias: the least of all that was used
   std::vector<SocketAddress> addresses;           // kA, kAaaa; port 0
   std::vector<MailExchange> exchanges;            // kMx
+  std::vector<std::string> names;                 // kPtr
+  std::vector<std::string> texts;  // kTxt; printable ASCII, the strings of a record joined
   std::string alias;
   std::string_view reason;  // kFailed; lives for ever
+};
+
+struct DnsQuestion {
+  std::string name;
+  DnsType type = DnsType::kA;
 };
 
 // `name`: as it was asked for, in lower case. Aliases in the reply are followed.

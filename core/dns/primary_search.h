@@ -66,11 +66,6 @@ enum class PlaceVerdict : uint8_t { kGood, kNotAllowed, kOurs };
 // Of an address with its port.
 using JudgePlace = absl::FunctionRef<PlaceVerdict(const SocketAddress&)>;
 
-struct DnsQuestion {
-  std::string name;
-  DnsType type = DnsType::kA;
-};
-
 class PrimarySearch {
  public:
   // What is more than that is not tried.

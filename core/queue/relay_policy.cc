@@ -87,6 +87,10 @@ RelayPolicy::RelayPolicy(std::vector<DomainPolicy> domains, std::string postmast
   }
 }
 
+bool IsPostmaster(std::string_view address) {
+  return LowerText(address.substr(0, address.rfind('@'))).view() == kPostmaster;
+}
+
 RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   const size_t at = address.rfind('@');
   if (at == std::string_view::npos) {

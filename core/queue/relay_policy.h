@@ -57,6 +57,9 @@ class RelayPolicy {
   std::string postmaster_;
 };
 
+// In any case and of any domain: whom everybody may write to (RFC 5321 s4.5.1).
+bool IsPostmaster(std::string_view address);
+
 // The addresses of `domain` (in lower case) in a file that several domains may share. One address a
 // line; blank lines and lines that begin with # are skipped; CRLF is fine. No address of the domain
 // is an error: it would refuse everyone, which is never meant.

@@ -135,9 +135,6 @@ void ReadClientLists(ConfigSection& section, SmtpConfig& smtp) {
   section.ReadList("dnsbl", "an array of lists, such as [\"zen.example:3\"]", &ParseBlockList,
                    smtp.dnsbl);
   section.ReadNumber("dnsbl_threshold", {1, 1'000'000}, smtp.dnsbl_threshold);
-  if (!smtp.dnsbl.empty()) {
-    section.NotYet("dnsbl");
-  }
 }
 
 void ReadSmtp(ConfigSection section, SmtpConfig& smtp) {

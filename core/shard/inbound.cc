@@ -2,7 +2,6 @@
 #include "core/shard/inbound.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "core/base/check.h"
@@ -21,8 +20,6 @@ constexpr uint32_t kContentBytesMin = 32 * 1024;
 
 // From the 220 to the end of the handshake: a few round trips, however bad the line is.
 constexpr absl::Duration kHandshakeMax = absl::Seconds(30);
-
-constexpr std::string_view kQueuedAs = "Ok: queued as ";
 
 // A proxy has its header ready when it connects.
 constexpr absl::Duration kProxyHeaderMax = absl::Seconds(5);
@@ -81,6 +78,7 @@ void InboundConnection::Welcome() {
   admitted_ = true;
   Log(EventKind::kConnected, "CONNECT", verdict);
   home_.OnWelcome(/*admitted=*/true);
+  home_.OnClientKnown(client_);
   session_.Greet();
   Pump();
 }
@@ -282,89 +280,10 @@ void InboundConnection::OnStreamClosed() {
 
 void InboundConnection::DropTransaction() {
   judged_.Unlink();
+  awaits_client_ = false;
   if (transaction_ != nullptr) {
     std::exchange(transaction_, nullptr)->Abandon();
   }
-}
-
-Reply InboundConnection::OnMail(std::string_view reverse_path, const MailParams& params) {
-  const Reply verdict = home_.MayReceive();
-  if (!verdict.positive()) {
-    return verdict;
-  }
-  ASSERT(transaction_ == nullptr);
-  transaction_ = &home_.TakeTransaction();
-  transaction_->Begin(*this, reverse_path, params);
-  return replies::kMailOk;
-}
-
-std::optional<Reply> InboundConnection::OnRcpt(std::string_view address, const RcptParams& params) {
-  const RelayVerdict verdict = home_.Relay().Judge(address);
-  if (!verdict.reply.positive()) {
-    return verdict.reply;
-  }
-  const Reply room = home_.MayQueue(verdict.domain);
-  if (!room.positive()) {
-    return room;
-  }
-  if (verdict.is_asked) {
-    const std::optional<Reply> known =
-        home_.JudgeRecipient(verdict.address, verdict.domain, judged_);
-    if (!known.has_value()) {
-      transaction_->SetPending(verdict.address, params);
-    }
-    if (!known.has_value() || !known->positive()) {
-      return known;
-    }
-  }
-  transaction_->AddRecipient(verdict.address, params);
-  return replies::kRcptOk;
-}
-
-void InboundConnection::OnRecipientJudged(const Reply& reply) {
-  ASSERT(transaction_ != nullptr);
-  const std::string_view address = transaction_->pending();
-  if (reply.positive()) {
-    transaction_->AddPending();
-  }
-  session_.FinishRcpt(address, reply);
-  last_progress_ = io_.Now();
-  Pump();
-  if (!closing_) {
-    stream_.Resume();
-  }
-}
-
-Reply InboundConnection::OnData() {
-  return home_.MayReceive();
-}
-
-void InboundConnection::OnContent(Bytes decoded) {
-  transaction_->Append(decoded);
-}
-
-void InboundConnection::OnEndOfData(bool has_dot_lines) {
-  Transaction::Client client;
-  const std::string address = client_.AddressString();
-  const std::string literal = client_.AddressLiteral();
-  client.hostname = params_.hostname;
-  client.helo = session_.helo();
-  client.address = address;
-  client.address_literal = literal;
-  client.port = client_.port();
-  client.extended = session_.extended();
-  if (told_ != nullptr) {
-    client.name = told_->name;
-    client.helo = told_->helo.has_value() ? std::string_view(*told_->helo) : client.helo;
-    client.extended = told_->extended.value_or(client.extended);
-  }
-  client.tls = TlsProtocol();
-  client.connection = number_;
-  transaction_->Finish(client, has_dot_lines);
-}
-
-void InboundConnection::OnReset() {
-  DropTransaction();
 }
 
 Intake::Rights InboundConnection::ClientRights() const {
@@ -401,33 +320,8 @@ Reply InboundConnection::OnXclient(const XclientAttributes& attributes) {
   }
   told_->helo = attributes.helo;
   told_->extended = attributes.extended;
+  home_.OnClientKnown(client_);
   return replies::kOk;
-}
-
-void InboundConnection::OnTransactionStored(CommitResult result, std::string_view id) {
-  home_.OnMessageStored(result);
-  switch (result) {
-    case CommitResult::kStored: {
-      std::array<char, 64> text;  // on the stack: no allocation per message
-      ASSERT(kQueuedAs.size() + id.size() <= text.size());
-      const auto end = std::copy(id.begin(), id.end(),
-                                 std::copy(kQueuedAs.begin(), kQueuedAs.end(), text.begin()));
-      session_.FinishData({250, "2.0.0", std::string_view(text.begin(), end)});
-      break;
-    }
-    case CommitResult::kFailed:
-      session_.FinishData(replies::kCommitFailed);
-      break;
-    case CommitResult::kNoSpace:
-      session_.FinishData(replies::kNoSpace);
-      break;
-  }
-  transaction_ = nullptr;
-  last_progress_ = io_.Now();
-  if (!closing_) {
-    stream_.Resume();  // replies to what stood behind the end of data leave in the same piece
-  }
-  Pump();
 }
 
 void InboundConnection::OnUncongested() {

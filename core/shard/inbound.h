@@ -52,6 +52,11 @@ class InboundHome : public TransactionHome {
   // See RecipientClerk::Judge.
   virtual std::optional<Reply> JudgeRecipient(std::string_view address, std::string_view domain,
                                               RecipientWaiter& waiter) = 0;
+  // It is greeted, or a proxy named it: the DNS is asked about it. See ClientClerk.
+  virtual void OnClientKnown(const SocketAddress& client) = 0;
+  virtual std::string_view ClientName(const SocketAddress& client) const = 0;
+  virtual std::optional<Reply> JudgeClient(const SocketAddress& client, std::string_view recipient,
+                                           RecipientWaiter& waiter) = 0;
   virtual void OnMessageStored(CommitResult result) = 0;
   // For a client of that listener. Null: the configuration has no certificate any more.
   virtual std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) = 0;
@@ -142,7 +147,8 @@ class InboundConnection final : public ListNode,
   };
 
   void OnUncongested();
-  void OnRecipientJudged(const Reply& reply);
+  void OnRecipientJudged(const Reply& judged);
+  std::optional<Reply> GoOnWithPending();
   void OnIdle();
   bool IsProgress(size_t taken);
 
@@ -186,6 +192,7 @@ class InboundConnection final : public ListNode,
   bool admitted_ = false;       // was greeted; the log has a line of its end, too
   bool greeting_sent_ = false;
   bool handshake_owed_ = false;  // OnHandshake
+  bool awaits_client_ = false;   // what is judged is the client, and then the recipient
   bool closing_ = false;
 };
 

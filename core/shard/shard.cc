@@ -57,6 +57,7 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       intake_shards_(setup.intake_shards),
       admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
       recipients_(io, wheel_, setup.post, setup.index, setup.recipients, *this),
+      clients_(io, wheel_),
       reporter_(io, spool_, snapshot_),
       routes_({io, wheel_, outbox_, handshakes_, spool_, setup.post, event_log_, recipients_,
                reporter_, setup.index},
@@ -78,6 +79,7 @@ Shard::~Shard() {
 
 void Shard::Start() {
   event_log_.UseSnapshot(*snapshot_);
+  clients_.UseConfig(snapshot_->config.smtp);
   recipients_.Start();
   spool_.Recover();
 }
@@ -208,6 +210,7 @@ void Shard::UseSnapshot(const Snapshot& snapshot) {
   server_params_ = snapshot.server;
   admission_.SetLimits(snapshot.AdmissionLimitsOf(intake_shards_));
   routes_.UseSnapshot(snapshot);
+  clients_.UseConfig(snapshot.config.smtp);
   event_log_.UseSnapshot(snapshot);
 }
 
@@ -225,6 +228,7 @@ void Shard::BeginDrain() {
   expiry_.Stop();
   reporter_.Stop();
   question_clerk_.Stop();
+  clients_.Stop();
   routes_.Stop(/*now_too=*/false);
   wheel_.Insert(&drain_limit_, io_.Now() + kDrainLimit);
 }
@@ -253,7 +257,7 @@ void Shard::ContinueDrain() {
                   [](const std::unique_ptr<Listener>& listener) { return !listener->closed(); });
   const bool transacting = transactions_free_.size() != transactions_.size();
   if (listening || transacting || !inbound_.empty() || !closed_.empty() || !routes_.idle() ||
-      !expiry_.idle() || !reporter_.idle() || !question_clerk_.idle()) {
+      !expiry_.idle() || !reporter_.idle() || !question_clerk_.idle() || !clients_.idle()) {
     return;
   }
   event_log_.Stop();

@@ -18,6 +18,7 @@
 #include "core/base/list.h"
 #include "core/queue/admission.h"
 #include "core/queue/timer_wheel.h"
+#include "core/shard/client_clerk.h"
 #include "core/shard/event_log.h"
 #include "core/shard/expiry.h"
 #include "core/shard/inbound.h"
@@ -114,6 +115,14 @@ class Shard : private SpoolEvents,
                                       RecipientWaiter& waiter) override {
     return recipients_.Judge(address, domain, waiter);
   }
+  void OnClientKnown(const SocketAddress& client) override { clients_.Ask(client); }
+  std::string_view ClientName(const SocketAddress& client) const override {
+    return clients_.NameOf(client);
+  }
+  std::optional<Reply> JudgeClient(const SocketAddress& client, std::string_view recipient,
+                                   RecipientWaiter& waiter) override {
+    return IsPostmaster(recipient) ? replies::kRcptOk : clients_.Judge(client, waiter);
+  }
   PrimaryHealth HealthOf(std::string_view domain) override;
   void AskPrimary(std::string_view domain, RecipientQuestion& question) override;
   Route* RouteOf(std::string_view domain) const;
@@ -149,6 +158,7 @@ class Shard : private SpoolEvents,
   const size_t intake_shards_;
   Admission admission_;
   RecipientClerk recipients_;
+  ClientClerk clients_;
   Reporter reporter_;
   RouteTable routes_;
   Expiry expiry_;

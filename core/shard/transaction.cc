@@ -65,7 +65,6 @@ void Transaction::Finish(const Client& client, bool has_dot_lines) {
   address_literal_.assign(client.address_literal);
   envelope_.client_address.assign(client.address);
   envelope_.client_helo.assign(client.helo);
-  envelope_.client_name.assign(client.name);
   envelope_.client_port = client.port;
   envelope_.client_extended = client.extended;
   writer_.Finish(*this);

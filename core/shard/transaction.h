@@ -61,7 +61,6 @@ class Transaction final : private MessageSource {
     std::string_view helo;
     std::string_view address;          // SocketAddress::AddressString
     std::string_view address_literal;  // SocketAddress::AddressLiteral
-    std::string_view name;             // by DNS; empty: not known
     uint16_t port = 0;
     bool extended = true;     // EHLO: "with ESMTP"
     std::string_view tls;     // "TLSv1.3", static: "with ESMTPS"; empty: clear text
@@ -72,10 +71,12 @@ class Transaction final : private MessageSource {
   void AddRecipient(std::string_view address, const RcptParams& params);
   // One that is not decided yet; then AddPending() or nothing.
   void SetPending(std::string_view address, const RcptParams& params);
-  std::string_view pending() const { return pending_.address; }
+  const Recipient& pending() const { return pending_; }
   void AddPending();
   size_t recipients() const { return envelope_.recipients.size(); }
   std::string_view reverse_path() const { return envelope_.reverse_path; }
+  // By DNS, or as a proxy says; empty: not known.
+  void NameClient(std::string_view name) { envelope_.client_name.assign(name); }
   void Append(Bytes content);
   // `client` is copied.
   void Finish(const Client& client, bool has_dot_lines);

@@ -183,12 +183,12 @@ StoryPlan SmallPlan() {
 std::string StoryPlan::Config(size_t domain_left_out) const {
   std::string text = fmt::format(
       "hostname = \"mx2.sim.example\"\n"
-      "[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = {}\n"
+      "[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = {}\n{}"
       "[spool]\ndirectory = \"/spool\"\nsegment_size = \"{}KiB\"\nreserve = \"2MiB\"\n"
       "[delivery]\nmax_connections_per_primary = {}\ntls = \"off\"\n"
       "[admin]\nlisten = \"\"\n"
       "[retry]\n{}",
-      shards, segment_bytes / 1024, connections_per_primary, retry);
+      shards, smtp, segment_bytes / 1024, connections_per_primary, retry);
   for (size_t index = 0; index < domains.size(); ++index) {
     if (index == domain_left_out && domains.size() > 1) {
       continue;

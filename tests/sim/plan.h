@@ -50,6 +50,7 @@ struct StoryPlan {
   uint64_t segment_bytes = 1024 * 1024;
   uint64_t disk_bytes = 0;  // during the safety phase; 0: plenty
   size_t connections_per_primary = 20;
+  std::string smtp;              // lines for [smtp]
   std::string retry;             // lines for [retry]
   std::string allowed_networks;  // of each domain, as TOML; empty: all
   size_t clients = 2;

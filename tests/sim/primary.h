@@ -74,6 +74,8 @@ class SimPrimary : public Actor {
   size_t connections_max() const { return connections_max_; }
   size_t connections_accepted() const { return connections_accepted_; }
   uint64_t messages() const { return messages_; }
+  // As it came, with every field that was put before it.
+  const std::string& last_content() const { return last_content_; }
   void ResetCounts();  // of connections
 
  private:
@@ -97,6 +99,7 @@ class SimPrimary : public Actor {
   size_t connections_max_ = 0;
   size_t connections_accepted_ = 0;
   uint64_t messages_ = 0;
+  std::string last_content_;
   Completion<&SimPrimary::OnAccepted> accept_{this};
 };
 

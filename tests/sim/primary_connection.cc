@@ -172,6 +172,7 @@ bool PrimaryConnection::TakeContent() {
   }
   input_.erase(0, consumed);
   in_content_ = false;
+  primary_.last_content_ = *content;
   OnContent(std::move(*content));
   return true;
 }

@@ -70,6 +70,27 @@ TEST_F(FailureTest, RecoveryIgnoresWhatLiesBehindTheGoodOffset) {
   EXPECT_GT(MarkCount("abandoned segment read around the cache"), around_the_cache);
 }
 
+// Where an abandoned segment ends is written in the next one, which may be needed for nothing else.
+TEST_F(FailureTest, TheGoodOffsetIsKnownAsLongAsItsSegment) {
+  SpoolHarness harness;
+  harness.Start();
+  const MessageRef good = harness.SendAndWait(TestContent(1, 3000)).message;
+  SendWithFailure(harness, 2, IoError::kDevice);
+  for (uint64_t i = 0; i < 300; ++i) {
+    harness.Settle(harness.SendAndWait(TestContent(100 + i, 30_KiB)).message, 0);
+  }
+  harness.Idle(absl::Seconds(5));
+  EXPECT_GT(MarkCount("segment given back before older ones"), 0U);
+  for (int run = 0; run < 2; ++run) {
+    harness.Restart(CrashMode::kAllUnsynced);
+    EXPECT_EQ(harness.Live(), (std::vector{good}));
+    EXPECT_EQ(harness.spool->Stats().damaged_records, 0U);
+  }
+  harness.Settle(good, 0);
+  harness.Idle(absl::Seconds(10));
+  EXPECT_LE(harness.SegmentFiles().size(), 3U) << "nothing of it is needed any more";
+}
+
 TEST_F(FailureTest, EverythingThatGatheredBehindTheBatchFailsToo) {
   SpoolHarness harness;
   harness.Start();

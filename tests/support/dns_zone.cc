@@ -2,6 +2,7 @@
 #include "tests/support/dns_zone.h"
 
 #include "core/base/check.h"
+#include "core/dns/reverse_name.h"
 #include "io/socket_address.h"
 
 namespace backstay {
@@ -58,6 +59,23 @@ void DnsZone::AddMx(const std::string& name, uint16_t preference, const std::str
 
 void DnsZone::AddAlias(const std::string& name, const std::string& target, uint32_t ttl) {
   names_[name].push_back({DnsType::kCname, DnsName(target), ttl, target});
+}
+
+void DnsZone::AddPointer(const std::string& address, const std::string& name) {
+  AddPointerNamed(ReverseName(*SocketAddress::Parse(address, 0)), name);
+}
+
+void DnsZone::AddPointerNamed(const std::string& reverse_name, const std::string& name) {
+  names_[reverse_name].push_back({DnsType::kPtr, DnsName(name), 300, ""});
+}
+
+void DnsZone::AddListing(const std::string& address, const std::string& zone,
+                         const std::string& answer, const std::string& text) {
+  const std::string name = ReversedBelow(*SocketAddress::Parse(address, 0), zone);
+  AddAddress(name, answer);
+  if (!text.empty()) {
+    names_[name].push_back({DnsType::kTxt, static_cast<char>(text.size()) + text, 300, ""});
+  }
 }
 
 std::optional<std::string> DnsZone::Answer(std::string_view name, DnsType type) {

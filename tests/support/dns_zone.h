@@ -24,6 +24,11 @@ class DnsZone {
   void AddMx(const std::string& name, uint16_t preference, const std::string& exchange,
              uint32_t ttl = 300);
   void AddAlias(const std::string& name, const std::string& target, uint32_t ttl = 300);
+  void AddPointer(const std::string& address, const std::string& name);
+  void AddPointerNamed(const std::string& reverse_name, const std::string& name);
+  // Of a block list; `text` empty: it has none.
+  void AddListing(const std::string& address, const std::string& zone, const std::string& answer,
+                  const std::string& text);
   void Remove(const std::string& name) { names_.erase(name); }
   void SetMood(Mood mood) { mood_ = mood; }
   // Answered with an alias and nothing behind it, as some servers do.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# tests/system/dns_test.py -- primaries by name and by MX, with a resolver that we run ourselves.
+# tests/system/dns_test.py -- primaries and clients in the DNS, with a resolver of our own.
 import json
 import os
 import subprocess
@@ -13,6 +13,7 @@ import sinks
 import wire
 
 MX_HOST = "127.77.0.1"  # "mx" means port 25; nobody else listens there
+PROXY = "127.77.0.9"
 
 
 class Dns(harness.SystemTest):
@@ -147,6 +148,63 @@ class Dns(harness.SystemTest):
         self.wait_for_state("down", "dns")
         time.sleep(12)  # asked again meanwhile
         self.assertEqual(self.backstay.log().count("cannot be asked"), 1)
+
+
+class Clients(harness.SystemTest):
+    """Behind a proxy, so that they have addresses of their own."""
+
+    def setUp(self):
+        super().setUp()
+        self.dns = self.managed(dns_server.DnsServer()).up()
+        os.environ["BACKSTAY_DNS"] = self.dns.servers
+        self.addCleanup(os.environ.pop, "BACKSTAY_DNS")
+        self.sink = self.managed(sinks.RecordingSink()).up()
+        self.backstay = self.daemon(self.sink.port, {"smtp": {
+            "proxy_protocol_from": [PROXY], "dnsbl": ["zen.test:2", "other.test"],
+            "dnsbl_threshold": 2}}).start()
+
+    def connect(self, client):
+        connection = self.managed(wire.Wire(self.backstay.port, banner=False, source=PROXY))
+        connection.send(f"PROXY TCP4 {client} 127.0.0.1 4000 25\r\n".encode())
+        self.assertTrue(connection.reply().startswith(b"220"))
+        connection.hello()
+        connection.command(b"MAIL FROM:<s@load.test>")
+        return connection
+
+    def test_a_listed_client_is_refused_by_name_of_the_list(self):
+        self.dns.table["66.2.0.192.zen.test", "A"] = ["127.0.0.4"]
+        self.dns.table["66.2.0.192.zen.test", "TXT"] = ['"see http://zen.test/66"']
+        client = self.connect("192.0.2.66")
+        self.assertEqual(client.command(b"RCPT TO:<a@example.com>").strip(),
+                         b"550 5.7.1 192.0.2.66 is listed by zen.test: see http://zen.test/66")
+        self.assertTrue(client.command(b"RCPT TO:<postmaster@example.com>").startswith(b"250"))
+
+    def test_too_little_weight_is_no_refusal_and_a_name_is_confirmed(self):
+        self.dns.table["7.2.0.192.other.test", "A"] = ["127.0.0.2"]
+        self.dns.table["7.2.0.192.in-addr.arpa", "PTR"] = ["client.test."]
+        self.dns.table["client.test", "A"] = ["192.0.2.7"]
+        client = self.connect("192.0.2.7")
+        self.assertTrue(client.command(b"RCPT TO:<a@example.com>").startswith(b"250"))
+        time.sleep(0.5)  # nobody waits for a name
+        client.command(b"DATA")
+        self.assertTrue(client.command(b"Subject: x\r\n\r\nx\r\n.").startswith(b"250"))
+        self.sink.wait_for(1, 5)
+        self.assertRegex(self.sink.messages[0].content,
+                         rb"\AReceived: from \S+ \(client\.test \[192\.0\.2\.7\]\)")
+
+    def test_a_silent_resolver_costs_two_seconds_once_and_nobody_their_mail(self):
+        self.dns.mood = "silent"
+        client = self.connect("192.0.2.8")
+        before = time.monotonic()
+        self.assertTrue(client.command(b"RCPT TO:<a@example.com>").startswith(b"250"))
+        self.assertLess(time.monotonic() - before, 3)
+        before = time.monotonic()
+        self.assertTrue(client.command(b"RCPT TO:<b@example.com>").startswith(b"250"))
+        self.assertLess(time.monotonic() - before, 1)
+        client.command(b"DATA")
+        self.assertTrue(client.command(b"Subject: x\r\n\r\nx\r\n.").startswith(b"250"))
+        self.sink.wait_for(1, 5)
+        self.assertIn(b"(unknown [192.0.2.8])", self.sink.messages[0].content)
 
 
 if __name__ == "__main__":

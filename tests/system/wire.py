@@ -6,8 +6,8 @@ import harness
 
 
 class Wire:
-    def __init__(self, port, banner=True, seconds=10):
-        self.socket = socket.create_connection(("127.0.0.1", port), seconds)
+    def __init__(self, port, banner=True, seconds=10, source="127.0.0.1"):
+        self.socket = socket.create_connection(("127.0.0.1", port), seconds, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.seconds = seconds
         self.buffer = b""

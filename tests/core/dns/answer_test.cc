@@ -77,6 +77,27 @@ TEST(DnsAnswer, AliasesAreFollowedInTheReplyAndNamedWhenTheyLeaveIt) {
   EXPECT_EQ(answer.alias, "b.example");
 }
 
+TEST(DnsAnswer, NamesAndTexts) {
+  DnsZone zone;
+  zone.AddPointer("192.0.2.1", "Mail.example");
+  const std::string reverse = "1.2.0.192.in-addr.arpa";
+  EXPECT_EQ(Parse(*zone.Answer(reverse, DnsType::kPtr), reverse, DnsType::kPtr).names,
+            (std::vector<std::string>{"mail.example"}));
+  const auto text = [](const std::string& data) {
+    return Parse(OneRecord(DnsType::kTxt, data), "a.example", DnsType::kTxt).texts;
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(text("\x03one\x04 two"), Texts{"one two"});
+  EXPECT_EQ(text("\x05"
+                 "a\r\n\x80z"),
+            Texts{"a???z"})
+      << "no control byte of a stranger";
+  EXPECT_EQ(text("\xff"
+                 "cut"),
+            Texts{"cut"})
+      << "not beyond the record";
+}
+
 TEST(DnsAnswer, AliasesInACircleAreAFailure) {
   DnsZone zone;
   zone.AddAlias("a.example", "b.example");

@@ -428,6 +428,8 @@ TEST(Config, CertificatesComeAloneOrSideBySide) {
 TEST(Config, KeysWithoutTheirFeatureAreNamed) {
   const Config config = Accepted(R"([smtp]
 dnsbl = ["zen.example:3", "other.example"]
+[retry]
+delay_warning = "4h"
 [[domain]]
 name = "a.example"
 primary = "mx"
@@ -441,7 +443,8 @@ recipients = "verify"
   EXPECT_EQ(config.domains.at(1).store_after, absl::Minutes(15));
   EXPECT_EQ(config.smtp.dnsbl.at(0).weight, 3);
   EXPECT_TRUE(config.domains.at(0).primary_by_mx);
-  EXPECT_EQ(config.notices, (std::vector<std::string>{"f:2:9: not in effect yet: smtp.dnsbl"}));
+  EXPECT_EQ(config.notices,
+            (std::vector<std::string>{"f:4:17: not in effect yet: retry.delay_warning"}));
 }
 
 TEST(Config, LoadingNamesTheFile) {

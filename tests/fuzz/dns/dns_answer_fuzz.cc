@@ -23,14 +23,23 @@ bool IsHostName(const std::string& name) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::vector<uint8_t> reply = backstay::Alone({data, size});
   for (const backstay::DnsType type :
-       {backstay::DnsType::kA, backstay::DnsType::kAaaa, backstay::DnsType::kMx}) {
+       {backstay::DnsType::kA, backstay::DnsType::kAaaa, backstay::DnsType::kMx,
+        backstay::DnsType::kPtr, backstay::DnsType::kTxt}) {
     const backstay::DnsAnswer answer = backstay::ParseDnsAnswer(reply, "a.example", type);
     for (const backstay::MailExchange& exchange : answer.exchanges) {
       ASSERT(IsHostName(exchange.name));
     }
+    for (const std::string& name : answer.names) {
+      ASSERT(IsHostName(name));
+    }
+    for (const std::string& text : answer.texts) {
+      ASSERT(std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; }));
+    }
     ASSERT(IsHostName(answer.alias));
-    ASSERT(answer.addresses.size() + answer.exchanges.size() <= 256);
-    const bool is_found = !answer.addresses.empty() || !answer.exchanges.empty();
+    const size_t found = answer.addresses.size() + answer.exchanges.size() + answer.names.size() +
+                         answer.texts.size();
+    ASSERT(found <= 256);
+    const bool is_found = found > 0;
     ASSERT(is_found == (answer.kind == backstay::DnsAnswer::Kind::kFound));
     ASSERT(answer.ttl >= absl::ZeroDuration());
   }

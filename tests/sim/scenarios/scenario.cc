@@ -11,6 +11,7 @@ StoryPlan PlanOf(const Scenario::Options& options) {
   plan.seed = options.seed;
   plan.shards = options.shards;
   plan.segment_bytes = options.segment_bytes;
+  plan.smtp = options.smtp;
   plan.retry = options.retry;
   plan.domains = {{"d0.example", {0}, options.way}, {"d1.example", {0}, options.way}};
   plan.allowed_networks = options.allowed_networks;

@@ -25,6 +25,7 @@ class Scenario {
     uint64_t seed = 1;
     size_t shards = 1;
     uint64_t segment_bytes = 1024 * 1024;
+    std::string smtp;   // lines for [smtp]
     std::string retry;  // lines for [retry]
     FaultPlan faults = FaultPlan::None();
     bool pipelined = false;

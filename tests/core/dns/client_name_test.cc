@@ -1,0 +1,81 @@
+// tests/core/dns/client_name_test.cc -- a name counts if it leads back to the address.
+#include "core/dns/client_name.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/dns_zone.h"
+
+namespace backstay {
+namespace {
+
+class ClientNameTest : public testing::Test {
+ protected:
+  std::string NameOf(const std::string& address) {
+    ClientNameSearch search(*SocketAddress::Parse(address, 40000));
+    for (int questions = 0; search.question() != nullptr; ++questions) {
+      if (questions > 20) {
+        ADD_FAILURE() << "questions without end";
+        break;
+      }
+      const auto reply = zone_.Answer(search.question()->name, search.question()->type);
+      if (reply.has_value()) {
+        search.OnReply(AsBytes(*reply));
+      } else {
+        search.OnNoReply();
+      }
+    }
+    return search.name();
+  }
+  DnsZone zone_;
+};
+
+TEST_F(ClientNameTest, ConfirmedNamesOfBothFamilies) {
+  zone_.AddPointer("192.0.2.1", "Mail.Example.NET");
+  zone_.AddAddress("mail.example.net", "192.0.2.9");
+  zone_.AddAddress("mail.example.net", "192.0.2.1");
+  EXPECT_EQ(NameOf("192.0.2.1"), "mail.example.net");
+  zone_.AddPointer("2001:db8::1", "six.example.net");
+  zone_.AddAddress("six.example.net", "2001:db8::1");
+  EXPECT_EQ(NameOf("2001:db8::1"), "six.example.net");
+}
+
+TEST_F(ClientNameTest, NothingElseIsAName) {
+  EXPECT_EQ(NameOf("192.0.2.1"), "") << "none";
+  zone_.AddPointer("192.0.2.2", "somebody.else.example");
+  EXPECT_EQ(NameOf("192.0.2.2"), "") << "a name that does not exist";
+  zone_.AddAddress("somebody.else.example", "192.0.2.77");
+  EXPECT_EQ(NameOf("192.0.2.2"), "") << "a name that is another's";
+  zone_.AddPointer("192.0.2.3", "bad name.example");
+  zone_.AddAddress("bad name.example", "192.0.2.3");
+  EXPECT_EQ(NameOf("192.0.2.3"), "") << "no name of a host";
+}
+
+TEST_F(ClientNameTest, OneOfSeveralIsEnoughAndCrowdsAreCut) {
+  zone_.AddPointer("192.0.2.1", "other.example");
+  zone_.AddPointer("192.0.2.1", "right.example");
+  zone_.AddAddress("right.example", "192.0.2.1");
+  EXPECT_EQ(NameOf("192.0.2.1"), "right.example");
+  for (int count = 0; count < 100; ++count) {
+    zone_.AddPointer("192.0.2.4", "n" + std::to_string(count) + ".example");
+  }
+  EXPECT_EQ(NameOf("192.0.2.4"), "");
+  EXPECT_LT(zone_.questions(), 12u);
+}
+
+TEST_F(ClientNameTest, DelegationByAliasIsFollowed) {  // RFC 2317
+  zone_.SetFollowsAliases(false);
+  zone_.AddAlias("1.2.0.192.in-addr.arpa", "1.0-63.2.0.192.in-addr.arpa");
+  zone_.AddPointerNamed("1.0-63.2.0.192.in-addr.arpa", "mail.example.net");
+  zone_.AddAddress("mail.example.net", "192.0.2.1");
+  EXPECT_EQ(NameOf("192.0.2.1"), "mail.example.net");
+}
+
+TEST_F(ClientNameTest, ADnsThatFailsGivesNoName) {
+  for (const DnsZone::Mood mood : {DnsZone::Mood::kFails, DnsZone::Mood::kSilent}) {
+    zone_.SetMood(mood);
+    EXPECT_EQ(NameOf("192.0.2.1"), "");
+  }
+}
+
+}  // namespace
+}  // namespace backstay

@@ -1,0 +1,139 @@
+// tests/sim/scenarios/clients_test.cc -- clients that have a name, and clients that are on lists.
+#include "tests/sim/scenarios/scenario.h"
+#include "tests/support/line_client.h"
+
+namespace backstay {
+namespace {
+
+constexpr const char* kClient = "10.2.0.1";
+
+Scenario::Options Lists(std::string smtp) {
+  Scenario::Options options;
+  options.smtp = std::move(smtp);
+  return options;
+}
+
+class Caller {
+ public:
+  explicit Caller(Scenario& scenario)
+      : client_(scenario.world, scenario.client_host, *SocketAddress::Parse("10.0.0.1:25")) {
+    Read();  // the banner
+    for (std::string line = Say("EHLO client.example"); line.starts_with("250-");) {
+      line = Read();
+    }
+    Say("MAIL FROM:<a@sender.example>");
+  }
+  ~Caller() { client_.Disconnect(); }
+  std::string Say(const std::string& line) {
+    client_.Send(line + "\r\n");
+    return Read();
+  }
+  std::string Rcpt(const std::string& address) { return Say("RCPT TO:<" + address + ">"); }
+  std::string Read() { return client_.NextLine(absl::Seconds(20)).value_or("(nothing)"); }
+
+ private:
+  LineClient client_;
+};
+
+TEST(ClientsScenario, AConfirmedNameIsInTheReceivedField) {
+  Scenario scenario;
+  scenario.zone.AddPointer(kClient, "client.example");
+  scenario.zone.AddAddress("client.example", kClient);
+  scenario.SendOne();  // asks
+  scenario.RunFor(absl::Seconds(5));
+  scenario.SendOne();  // knows
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(30)));
+  EXPECT_NE(scenario.primary.last_content().find("(client.example [10.2.0.1])"), std::string::npos)
+      << scenario.primary.last_content();
+}
+
+TEST(ClientsScenario, NobodyWaitsForAName) {
+  Scenario scenario;
+  scenario.zone.SetMood(DnsZone::Mood::kSilent);
+  const Instant before = scenario.world.Now();
+  scenario.SendOne();
+  EXPECT_LT(scenario.world.Now() - before, absl::Seconds(1));
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(30)));
+}
+
+TEST(ClientsScenario, WhoIsListedIsToldByWhomAndWhy) {
+  Scenario scenario(Lists("dnsbl = [\"zen.example\"]\n"));
+  scenario.zone.AddListing(kClient, "zen.example", "127.0.0.2", "see http://zen.example/");
+  Caller caller(scenario);
+  EXPECT_EQ(caller.Rcpt("user@d0.example"),
+            "550 5.7.1 10.2.0.1 is listed by zen.example: see http://zen.example/");
+  EXPECT_EQ(caller.Rcpt("user@elsewhere.example"), "550 5.7.1 Relay access denied");
+  EXPECT_EQ(caller.Rcpt("Postmaster@d0.example").substr(0, 3), "250");
+  EXPECT_EQ(caller.Rcpt("postmaster").substr(0, 3), "250");
+}
+
+TEST(ClientsScenario, WeightsAreAddedUpToTheThreshold) {
+  Scenario scenario(
+      Lists("dnsbl = [\"a.example:2\", \"b.example:1\", \"c.example:2\"]\ndnsbl_threshold = 3\n"));
+  scenario.zone.AddListing(kClient, "a.example", "127.0.0.2", "");
+  EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example").substr(0, 3), "250");
+  scenario.zone.AddListing(kClient, "b.example", "127.0.0.9", "");
+  EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example").substr(0, 3), "250") << "known for a while";
+  scenario.RunFor(absl::Minutes(11));
+  EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example").substr(0, 9), "550 5.7.1");
+}
+
+TEST(ClientsScenario, AnswersOutsideOf127AreNoListing) {
+  Scenario scenario(Lists("dnsbl = [\"gone.example\"]\n"));
+  scenario.zone.AddListing(kClient, "gone.example", "192.0.2.1", "a web site");
+  EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example").substr(0, 3), "250");
+}
+
+TEST(ClientsScenario, AListThatDoesNotAnswerRefusesNobodyAndKeepsOnlyTheFirstWaiting) {
+  for (const DnsZone::Mood mood : {DnsZone::Mood::kFails, DnsZone::Mood::kSilent}) {
+    Scenario scenario(Lists("dnsbl = [\"zen.example\"]\n"));
+    scenario.zone.SetMood(mood);
+    Caller caller(scenario);
+    Instant before = scenario.world.Now();
+    EXPECT_EQ(caller.Rcpt("user@d0.example").substr(0, 3), "250");
+    EXPECT_LE(scenario.world.Now() - before, absl::Milliseconds(2100));
+    before = scenario.world.Now();
+    EXPECT_EQ(caller.Rcpt("other@d0.example").substr(0, 3), "250");
+    EXPECT_LT(scenario.world.Now() - before, absl::Milliseconds(100));
+  }
+}
+
+TEST(ClientsScenario, WhoWaitsForAListKeepsItsRepliesInOrder) {
+  Scenario scenario(Lists("dnsbl = [\"zen.example\"]\n"));
+  FaultPlan slow = FaultPlan::None();
+  slow.dns_slow = 1'000'000;
+  slow.dns_slow_max = absl::Seconds(1);
+  scenario.world.SetPlan(slow);
+  Caller caller(scenario);
+  EXPECT_EQ(caller.Say("RCPT TO:<user@d0.example>\r\nRCPT TO:<nobody@elsewhere.example>\r\nNOOP")
+                .substr(0, 3),
+            "250");
+  EXPECT_EQ(caller.Read(), "550 5.7.1 Relay access denied");
+  EXPECT_EQ(caller.Read().substr(0, 3), "250");
+}
+
+TEST(ClientsScenario, AClientOfAProxyIsTheOneThatCounts) {
+  Scenario scenario(Lists("dnsbl = [\"zen.example\"]\nxclient_from = [\"10.2.0.0/16\"]\n"));
+  scenario.zone.AddListing("192.0.2.66", "zen.example", "127.0.0.2", "");
+  LineClient client(scenario.world, scenario.client_host, *SocketAddress::Parse("10.0.0.1:25"));
+  const auto say = [&](const std::string& line) {
+    client.Send(line + "\r\n");
+    return client.NextLine(absl::Seconds(20)).value_or("");
+  };
+  client.NextLine(absl::Seconds(5));
+  EXPECT_EQ(say("XCLIENT ADDR=192.0.2.66").substr(0, 3), "220");
+  say("HELO client.example");
+  say("MAIL FROM:<a@sender.example>");
+  EXPECT_EQ(say("RCPT TO:<user@d0.example>"), "550 5.7.1 192.0.2.66 is listed by zen.example");
+  client.Disconnect();
+}
+
+TEST(ClientsScenario, AStopWaitsForNoList) {
+  Scenario scenario(Lists("dnsbl = [\"zen.example\"]\n"));
+  scenario.zone.SetMood(DnsZone::Mood::kSilent);
+  Caller caller(scenario);
+  EXPECT_TRUE(scenario.daemon.Stop(absl::Seconds(9)));
+}
+
+}  // namespace
+}  // namespace backstay
