@@ -1,19 +1,10 @@
 // core/queue/admission.cc -- two limits.
 #include "core/queue/admission.h"
 
-#include <cstring>
-
 #include "core/base/check.h"
 #include "core/base/mark.h"
 
 namespace backstay {
-
-Admission::Client Admission::ClientOf(const std::array<uint8_t, 16>& address, bool is_v6) {
-  Client client;
-  client.is_v6 = is_v6;
-  std::memcpy(&client.prefix, address.data(), sizeof(client.prefix));
-  return client;
-}
 
 Reply Admission::Enter(absl::Duration delay) {
   if (connections_ >= limits_.connections_max) {
@@ -40,8 +31,7 @@ void Admission::Leave() {
   --connections_;
 }
 
-Reply Admission::Identify(const std::array<uint8_t, 16>& address, bool is_v6) {
-  const Client client = ClientOf(address, is_v6);
+Reply Admission::Identify(const ClientKey& client) {
   const auto found = clients_.find(client);
   const size_t count = found == clients_.end() ? 0 : found->second;
   if (count >= limits_.connections_per_client_max) {
@@ -51,8 +41,8 @@ Reply Admission::Identify(const std::array<uint8_t, 16>& address, bool is_v6) {
   return replies::kOk;
 }
 
-void Admission::Forget(const std::array<uint8_t, 16>& address, bool is_v6) {
-  const auto found = clients_.find(ClientOf(address, is_v6));
+void Admission::Forget(const ClientKey& client) {
+  const auto found = clients_.find(client);
   ASSERT(found != clients_.end());
   if (--found->second == 0) {
     clients_.erase(found);

@@ -1,15 +1,13 @@
 // core/queue/admission.h -- how many connections, in all and from one client. Pure counting.
 //
-// One client is an IPv4 address or an IPv6 /64 (DESIGN 3.2).
 // Units: limits are this shard's share; the caller divides.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "core/queue/client_key.h"
 #include "core/smtp/reply.h"
 
 namespace backstay {
@@ -34,26 +32,15 @@ class Admission {
   Reply Enter(absl::Duration delay);
   static Reply MayBegin(absl::Duration delay);
   void Leave();
-  Reply Identify(const std::array<uint8_t, 16>& address, bool is_v6);
-  void Forget(const std::array<uint8_t, 16>& address, bool is_v6);
+  Reply Identify(const ClientKey& client);
+  void Forget(const ClientKey& client);
   size_t connections() const { return connections_; }
   size_t clients() const { return clients_.size(); }
 
  private:
-  struct Client {
-    uint64_t prefix = 0;  // the address, or the first half of an IPv6 address
-    bool is_v6 = false;
-    friend bool operator==(const Client&, const Client&) = default;
-    template <typename H>
-    friend H AbslHashValue(H state, const Client& client) {
-      return H::combine(std::move(state), client.prefix, client.is_v6);
-    }
-  };
-  static Client ClientOf(const std::array<uint8_t, 16>& address, bool is_v6);
-
   AdmissionLimits limits_;
   size_t connections_ = 0;
-  absl::flat_hash_map<Client, uint32_t> clients_;  // no zero entries
+  absl::flat_hash_map<ClientKey, uint32_t> clients_;  // no zero entries
 };
 
 }  // namespace backstay

@@ -21,6 +21,8 @@ constexpr uint32_t kContentBytesMin = 32 * 1024;
 // From the 220 to the end of the handshake: a few round trips, however bad the line is.
 constexpr absl::Duration kHandshakeMax = absl::Seconds(30);
 
+constexpr absl::Duration kPauseAfterError = absl::Seconds(1);
+
 // A proxy has its header ready when it connects.
 constexpr absl::Duration kProxyHeaderMax = absl::Seconds(5);
 
@@ -176,6 +178,9 @@ void InboundConnection::Pump() {
   if (closing_ || stream_.handshaking()) {
     return;
   }
+  if (session_.wants_pause()) {
+    return Pause();
+  }
   const std::string_view output = session_.output();
   if (!output.empty() && stream_.queued_bytes() == 0) {
     stream_.Queue(AsBytes(output));
@@ -192,6 +197,23 @@ void InboundConnection::Pump() {
   } else if (session_.wants_tls()) {
     StartTls();
   }
+}
+
+// Whoever tries names until one fits has ten for nothing, and then one a second.
+void InboundConnection::Pause() {
+  if (pause_ == nullptr) {
+    pause_ = std::make_unique<PauseTimer>(this);
+  }
+  if (!pause_->armed()) {
+    MARK("inbound_paused");
+    wheel_.Insert(pause_.get(), io_.Now() + kPauseAfterError);
+  }
+}
+
+void InboundConnection::OnPauseEnd() {
+  session_.EndPause();
+  OnUncongested();
+  Pump();
 }
 
 void InboundConnection::SayGoodbye() {
@@ -267,6 +289,9 @@ void InboundConnection::OnStreamClosed() {
   DropTransaction();
   wheel_.Cancel(&idle_timer_);
   uncongested_.Unlink();
+  if (pause_ != nullptr) {
+    wheel_.Cancel(pause_.get());
+  }
   if (std::exchange(handshake_owed_, false)) {
     home_.OnHandshake(/*completed=*/false);
   }
@@ -281,9 +306,25 @@ void InboundConnection::OnStreamClosed() {
 void InboundConnection::DropTransaction() {
   judged_.Unlink();
   awaits_client_ = false;
+  if (std::exchange(in_message_, false)) {
+    Charge(Offence::kBrokenMessage);
+  }
   if (transaction_ != nullptr) {
     std::exchange(transaction_, nullptr)->Abandon();
   }
+}
+
+void InboundConnection::Charge(Offence offence) {
+  home_.ClientConduct().Charge(ClientKey::Of(client_.bytes(), client_.is_v6()), offence, io_.Now());
+}
+
+Reply InboundConnection::OnStartTls() {
+  const Reply verdict = home_.ClientConduct().MayHandshake(
+      ClientKey::Of(client_.bytes(), client_.is_v6()), io_.Now());
+  if (verdict.positive()) {
+    Charge(Offence::kHandshake);
+  }
+  return verdict;
 }
 
 Intake::Rights InboundConnection::ClientRights() const {

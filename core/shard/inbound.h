@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "core/base/list.h"
+#include "core/queue/conduct.h"
 #include "core/queue/relay_policy.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/recipient_clerk.h"
@@ -62,6 +63,7 @@ class InboundHome : public TransactionHome {
   virtual std::unique_ptr<TlsSession> MakeTlsSession(uint32_t listener) = 0;
   virtual List<PendingHandshake>& Handshakes() = 0;
   virtual void OnHandshake(bool completed) = 0;
+  virtual Conduct& ClientConduct() = 0;
   // The greeting was said, or a refusal instead of it.
   virtual void OnWelcome(bool admitted) = 0;
   // One more connection of this client: positive, and Forget is owed, or why not.
@@ -116,6 +118,7 @@ class InboundConnection final : public ListNode,
   void OnRefused(const Command* command, const Reply& reply) override;
   void OnReset() override;
   Rights ClientRights() const override;
+  Reply OnStartTls() override;
   Reply OnEtrn(std::string_view domain, bool subdomains) override;
   Reply OnXclient(const XclientAttributes& attributes) override;
 
@@ -124,6 +127,14 @@ class InboundConnection final : public ListNode,
    public:
     explicit IdleTimer(InboundConnection* owner) : owner_(owner) {}
     void OnTimer() override { owner_->OnIdle(); }
+
+   private:
+    InboundConnection* const owner_;
+  };
+  class PauseTimer : public Timer {
+   public:
+    explicit PauseTimer(InboundConnection* owner) : owner_(owner) {}
+    void OnTimer() override { owner_->OnPauseEnd(); }
 
    private:
     InboundConnection* const owner_;
@@ -147,6 +158,9 @@ class InboundConnection final : public ListNode,
   };
 
   void OnUncongested();
+  void Pause();
+  void OnPauseEnd();
+  void Charge(Offence offence);
   void OnRecipientJudged(const Reply& judged);
   std::optional<Reply> GoOnWithPending();
   void OnIdle();
@@ -182,6 +196,7 @@ class InboundConnection final : public ListNode,
   SocketAddress client_;                       // the peer, or whom a trusted peer speaks for
   std::unique_ptr<ProxyHeader> proxy_header_;  // not whole yet
   std::unique_ptr<ToldClient> told_;           // by XCLIENT
+  std::unique_ptr<PauseTimer> pause_;          // of clients who make many mistakes
   uint64_t number_ = 0;                        // in the log
   Transaction* transaction_ = nullptr;
   Instant last_progress_;
@@ -192,6 +207,7 @@ class InboundConnection final : public ListNode,
   bool admitted_ = false;       // was greeted; the log has a line of its end, too
   bool greeting_sent_ = false;
   bool handshake_owed_ = false;  // OnHandshake
+  bool in_message_ = false;      // 354 was said
   bool awaits_client_ = false;   // what is judged is the client, and then the recipient
   bool closing_ = false;
 };

@@ -6,6 +6,8 @@
 namespace backstay {
 namespace {
 
+constexpr std::string_view kUnknownRecipient = "5.1.1";
+
 // Of "TO:<a@b> NOTIFY=NEVER": a@b. What is no path is shown as it is.
 std::string_view AddressOf(std::string_view argument) {
   const size_t begin = argument.find('<');
@@ -23,6 +25,9 @@ std::string_view InboundConnection::TlsProtocol() const {
 }
 
 void InboundConnection::OnRefused(const Command* command, const Reply& reply) {
+  if (command != nullptr && command->verb == Verb::kRcpt && reply.enhanced == kUnknownRecipient) {
+    Charge(Offence::kUnknownRecipient);
+  }
   Log(EventKind::kRejected,
       command != nullptr ? NameOf(command->verb)
       : greeting_sent_   ? "END-OF-MESSAGE"

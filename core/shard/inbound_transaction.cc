@@ -88,7 +88,9 @@ void InboundConnection::OnRecipientJudged(const Reply& judged) {
 Reply InboundConnection::OnData() {
   const bool is_told = told_ != nullptr && !told_->name.empty();
   transaction_->NameClient(is_told ? told_->name : home_.ClientName(client_));
-  return home_.MayReceive();
+  const Reply verdict = home_.MayReceive();
+  in_message_ = verdict.positive();
+  return verdict;
 }
 
 void InboundConnection::OnContent(Bytes decoded) {
@@ -120,8 +122,11 @@ void InboundConnection::OnReset() {
 
 void InboundConnection::OnTransactionStored(CommitResult result, std::string_view id) {
   home_.OnMessageStored(result);
+  in_message_ = false;
   switch (result) {
     case CommitResult::kStored: {
+      home_.ClientConduct().Reward(ClientKey::Of(client_.bytes(), client_.is_v6()),
+                                   transaction_->recipients(), io_.Now());
       std::array<char, 64> text;  // on the stack: no allocation per message
       ASSERT(kQueuedAs.size() + id.size() <= text.size());
       const auto end = std::copy(id.begin(), id.end(),

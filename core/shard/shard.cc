@@ -56,6 +56,7 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       event_log_(io, wheel_, setup.standard_error, setup.index, setup.post.shards()),
       intake_shards_(setup.intake_shards),
       admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
+      conduct_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards).connections_per_client_max),
       recipients_(io, wheel_, setup.post, setup.index, setup.recipients, *this),
       clients_(io, wheel_),
       reporter_(io, spool_, snapshot_),
@@ -208,7 +209,9 @@ void Shard::OnQueueReady() {
 void Shard::UseSnapshot(const Snapshot& snapshot) {
   snapshot_ = &snapshot;
   server_params_ = snapshot.server;
-  admission_.SetLimits(snapshot.AdmissionLimitsOf(intake_shards_));
+  const AdmissionLimits limits = snapshot.AdmissionLimitsOf(intake_shards_);
+  admission_.SetLimits(limits);
+  conduct_.SetLimit(limits.connections_per_client_max);
   routes_.UseSnapshot(snapshot);
   clients_.UseConfig(snapshot.config.smtp);
   event_log_.UseSnapshot(snapshot);
@@ -300,11 +303,13 @@ void Shard::OnWelcome(bool admitted) {
 }
 
 Reply Shard::Identify(const SocketAddress& client) {
-  return admission_.Identify(client.bytes(), client.is_v6());
+  const ClientKey key = ClientKey::Of(client.bytes(), client.is_v6());
+  const Reply verdict = conduct_.MayConnect(key, io_.Now());
+  return verdict.positive() ? admission_.Identify(key) : verdict;
 }
 
 void Shard::Forget(const SocketAddress& client) {
-  admission_.Forget(client.bytes(), client.is_v6());
+  admission_.Forget(ClientKey::Of(client.bytes(), client.is_v6()));
 }
 
 Intake::Rights Shard::RightsOf(const SocketAddress& client) const {

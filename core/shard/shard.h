@@ -17,6 +17,7 @@
 
 #include "core/base/list.h"
 #include "core/queue/admission.h"
+#include "core/queue/conduct.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/client_clerk.h"
 #include "core/shard/event_log.h"
@@ -115,6 +116,7 @@ class Shard : private SpoolEvents,
                                       RecipientWaiter& waiter) override {
     return recipients_.Judge(address, domain, waiter);
   }
+  Conduct& ClientConduct() override { return conduct_; }
   void OnClientKnown(const SocketAddress& client) override { clients_.Ask(client); }
   std::string_view ClientName(const SocketAddress& client) const override {
     return clients_.NameOf(client);
@@ -157,6 +159,7 @@ class Shard : private SpoolEvents,
   EventLog event_log_;
   const size_t intake_shards_;
   Admission admission_;
+  Conduct conduct_;
   RecipientClerk recipients_;
   ClientClerk clients_;
   Reporter reporter_;

@@ -46,6 +46,12 @@ inline constexpr Reply kNodeNotAllowed{459, "4.7.1", "Node not allowed: not one 
 inline constexpr Reply kNoProxyHeader{421, "4.5.2", "A PROXY header was expected"};
 inline constexpr Reply kOverloaded{452, "4.3.2", "System busy, try again later"};
 inline constexpr Reply kTooManyConnections{421, "4.7.0", "Too many connections from your address"};
+inline constexpr Reply kTooManyUnknown{421, "4.7.0",
+                                       "Too many unknown recipients from your address"};
+inline constexpr Reply kTooManyBroken{421, "4.7.0",
+                                      "Too many unfinished messages from your address"};
+inline constexpr Reply kTooManyHandshakes{421, "4.7.0",
+                                          "Too many TLS handshakes from your address"};
 inline constexpr Reply kServerFull{421, "4.3.2", "Too many connections, try again later"};
 inline constexpr Reply kServerBusy{421, "4.3.2", "System busy, try again later"};
 inline constexpr Reply kShuttingDown{421, "4.3.2", "Service is shutting down"};

@@ -84,7 +84,7 @@ size_t ServerSession::Consume(Bytes bytes) {
   }
   size_t taken = 0;
   while (taken < bytes.size() && !wants_close() && !awaiting_finish() && !awaiting_rcpt() &&
-         output_.size() < kOutputBytesMax) {
+         !paused_ && output_.size() < kOutputBytesMax) {
     const Bytes rest = bytes.subspan(taken);
     taken += in_data() ? ConsumeContent(rest) : ConsumeLine(rest);
   }
@@ -420,6 +420,8 @@ void ServerSession::CountError() {
   if (++errors_ >= kErrorsMax) {
     MARK("too many errors");
     CloseWith(replies::kTooManyErrors);
+  } else if (errors_ > kErrorsFree) {
+    paused_ = true;
   }
 }
 

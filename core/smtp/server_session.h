@@ -80,6 +80,8 @@ class Intake {
   virtual Reply OnEtrn(std::string_view /*domain*/, bool /*subdomains*/) {
     return replies::kNodeNotAllowed;
   }
+  // Positive: the 220; otherwise a 421.
+  virtual Reply OnStartTls() { return replies::kReadyForTls; }
   // Positive: from now on the client is the one told, and the session begins anew.
   virtual Reply OnXclient(const XclientAttributes& /*attributes*/) { return replies::kOk; }
   // For the log: `reply`, not positive, is the answer to `command`; null: to the content, or to
@@ -110,6 +112,8 @@ class ServerSession {
   static_assert(kLineBytesMax > kCommandBytesMax);
   // 5xx replies without a message taken between them.
   static constexpr uint32_t kErrorsMax = 20;
+  // So many cost nothing; each of the next ones a pause.
+  static constexpr uint32_t kErrorsFree = 10;
   // EHLO, HELO, NOOP, RSET, VRFY, HELP, ETRN and XCLIENT without a message taken between them.
   static constexpr uint32_t kJunkMax = 100;
   // Recipients beyond recipients_max before each further one is an error: a sender that overshoots
@@ -152,6 +156,9 @@ class ServerSession {
   bool secure() const { return secure_; }
   bool in_transaction() const;  // MAIL accepted, not yet over
   bool in_data() const;         // between 354 and the end of data
+  // Too many errors: what is said now is to be said a moment later, and then EndPause().
+  bool wants_pause() const { return paused_ && !wants_close(); }
+  void EndPause() { paused_ = false; }
   bool awaiting_finish() const { return phase_ == Phase::kAwaitingFinish; }  // FinishData owed
   bool awaiting_rcpt() const { return phase_ == Phase::kAwaitingRcpt; }      // FinishRcpt owed
   bool has_partial_line() const { return !line_.empty(); }                   // a command began
@@ -219,6 +226,7 @@ class ServerSession {
   bool secure_ = false;
   bool smtputf8_ = false;  // of the transaction
   bool staged_ = false;    // Intake has something that only OnReset or OnEndOfData ends
+  bool paused_ = false;
   uint8_t errors_ = 0;
   uint8_t junk_ = 0;
 };

@@ -48,8 +48,10 @@ void ServerSession::StartTls(const Command& command, bool more) {
     Answer(replies::kSayEhloFirst);
   } else if (phase_ != Phase::kIdle) {
     Answer(replies::kInTransaction);
+  } else if (const Reply verdict = intake_.OnStartTls(); !verdict.positive()) {
+    CloseWith(verdict);
   } else {
-    Answer(replies::kReadyForTls);
+    Answer(verdict);
     phase_ = Phase::kStartingTls;
   }
 }

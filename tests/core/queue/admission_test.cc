@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <utility>
 #include <vector>
 
 #include "core/base/mark.h"
 #include "core/base/random.h"
+#include "core/queue/client_key.h"
 
 namespace backstay {
 namespace {
@@ -27,7 +29,7 @@ Reply Connect(Admission& admission, const Address& address, bool is_v6) {
   if (!entered.positive()) {
     return entered;
   }
-  const Reply identified = admission.Identify(address, is_v6);
+  const Reply identified = admission.Identify(ClientKey::Of(address, is_v6));
   if (!identified.positive()) {
     admission.Leave();
   }
@@ -35,7 +37,7 @@ Reply Connect(Admission& admission, const Address& address, bool is_v6) {
 }
 
 void Disconnect(Admission& admission, const Address& address, bool is_v6) {
-  admission.Forget(address, is_v6);
+  admission.Forget(ClientKey::Of(address, is_v6));
   admission.Leave();
 }
 
@@ -91,11 +93,11 @@ TEST(Admission, AConnectionIsCountedBeforeItsClientIsKnown) {
   EXPECT_TRUE(admission.Enter(absl::ZeroDuration()).positive());
   EXPECT_EQ(admission.Enter(absl::ZeroDuration()).enhanced, "4.3.2");
   EXPECT_EQ(admission.clients(), 0u);
-  EXPECT_TRUE(admission.Identify(kFirst, false).positive());
-  EXPECT_EQ(admission.Identify(kFirst, false).enhanced, "4.7.0");
+  EXPECT_TRUE(admission.Identify(ClientKey::Of(kFirst, false)).positive());
+  EXPECT_EQ(admission.Identify(ClientKey::Of(kFirst, false)).enhanced, "4.7.0");
   // The client turns out to be another.
-  EXPECT_TRUE(admission.Identify(kSecond, false).positive());
-  admission.Forget(kFirst, false);
+  EXPECT_TRUE(admission.Identify(ClientKey::Of(kSecond, false)).positive());
+  admission.Forget(ClientKey::Of(kFirst, false));
   EXPECT_EQ(admission.clients(), 1u);
   EXPECT_EQ(admission.connections(), 1u);
 }

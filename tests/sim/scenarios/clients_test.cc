@@ -24,8 +24,9 @@ class Caller {
     Say("MAIL FROM:<a@sender.example>");
   }
   ~Caller() { client_.Disconnect(); }
+  void Send(const std::string& line) { client_.Send(line + "\r\n"); }
   std::string Say(const std::string& line) {
-    client_.Send(line + "\r\n");
+    Send(line);
     return Read();
   }
   std::string Rcpt(const std::string& address) { return Say("RCPT TO:<" + address + ">"); }
@@ -126,6 +127,39 @@ TEST(ClientsScenario, AClientOfAProxyIsTheOneThatCounts) {
   say("MAIL FROM:<a@sender.example>");
   EXPECT_EQ(say("RCPT TO:<user@d0.example>"), "550 5.7.1 192.0.2.66 is listed by zen.example");
   client.Disconnect();
+}
+
+// Reliability row 69.
+TEST(ClientsScenario, TenErrorsAreFreeAndEachOfTheNextOnesCostsASecond) {
+  Scenario scenario;
+  Caller caller(scenario);
+  Instant before = scenario.world.Now();
+  for (int error = 0; error < 10; ++error) {
+    EXPECT_EQ(caller.Rcpt("guess@elsewhere.example"), "550 5.7.1 Relay access denied");
+  }
+  EXPECT_LT(scenario.world.Now() - before, absl::Milliseconds(500));
+  before = scenario.world.Now();
+  EXPECT_EQ(caller.Say("RCPT TO:<a@elsewhere.example>\r\nNOOP\r\nRCPT TO:<b@elsewhere.example>"),
+            "550 5.7.1 Relay access denied");
+  EXPECT_GE(scenario.world.Now() - before, absl::Milliseconds(990));
+  EXPECT_LT(scenario.world.Now() - before, absl::Milliseconds(1500));
+  EXPECT_EQ(caller.Read().substr(0, 3), "250");
+  EXPECT_EQ(caller.Read(), "550 5.7.1 Relay access denied");
+  EXPECT_GE(scenario.world.Now() - before, absl::Milliseconds(1990));
+}
+
+TEST(ClientsScenario, WhoIsMadeToWaitMayLeave) {
+  Scenario scenario;
+  {
+    Caller caller(scenario);
+    for (int error = 0; error < 10; ++error) {
+      caller.Rcpt("guess@elsewhere.example");
+    }
+    caller.Send("RCPT TO:<guess@elsewhere.example>");
+    scenario.RunFor(absl::Milliseconds(200));
+  }
+  scenario.RunFor(absl::Seconds(5));
+  EXPECT_TRUE(scenario.daemon.Stop(absl::Seconds(9)));
 }
 
 TEST(ClientsScenario, AStopWaitsForNoList) {
