@@ -17,6 +17,7 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   explicit Impl(Spool::Impl& spool) : spool_(spool) {}
   ~Impl() { Abandon(); }
 
+  bool Claim(uint64_t bytes);
   void Append(Bytes content);
   uint64_t content_bytes() const { return content_bytes_; }
   void Finish(MessageSource& source);
@@ -36,6 +37,7 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   void CopyStaged(uint8_t* to, size_t bytes) const;
   void DropStaged(size_t bytes);
   void DropAll();
+  void GiveBackClaim() { spool_.space().GiveBack(std::exchange(claimed_, 0)); }
   void Fail();
 
   Spool::Impl& spool_;
@@ -44,13 +46,26 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   std::vector<PartEntry> parts_;  // in the log, pinned
   std::vector<DomainId> recipients_;
   uint64_t content_bytes_ = 0;
+  uint64_t claimed_ = 0;
   bool failed_ = false;              // a part is lost: what comes is not kept
   MessageSource* source_ = nullptr;  // from Finish to OnCommitted
 };
 
+bool MessageWriter::Impl::Claim(uint64_t bytes) {
+  ASSERT(claimed_ == 0 && content_bytes_ == 0);
+  if (!spool_.space().Claim(bytes)) {
+    return false;
+  }
+  claimed_ = bytes;
+  return true;
+}
+
 void MessageWriter::Impl::Append(Bytes content) {
   ASSERT(source_ == nullptr);
   content_bytes_ += content.size();
+  const uint64_t claimed = std::min<uint64_t>(claimed_, content.size());
+  claimed_ -= claimed;
+  spool_.space().Use(claimed);
   while (!content.empty() && !failed_) {
     const size_t used = staged_bytes_ % Staging::kChunkBytes;
     if (used == 0) {
@@ -70,6 +85,7 @@ void MessageWriter::Impl::Append(Bytes content) {
 void MessageWriter::Impl::Finish(MessageSource& source) {
   ASSERT(source_ == nullptr);
   source_ = &source;
+  GiveBackClaim();
   if (failed_) {
     return spool_.staging().WaitForRefusal(*this);
   }
@@ -84,6 +100,7 @@ void MessageWriter::Impl::Finish(MessageSource& source) {
 void MessageWriter::Impl::Abandon() {
   StopWaiting();
   source_ = nullptr;
+  GiveBackClaim();
   DropAll();
 }
 
@@ -265,6 +282,9 @@ void MessageWriter::Impl::DropAll() {
 MessageWriter::MessageWriter(Spool::Impl& spool) : impl_(std::make_unique<Impl>(spool)) {}
 MessageWriter::~MessageWriter() = default;
 
+bool MessageWriter::Claim(uint64_t bytes) {
+  return impl_->Claim(bytes);
+}
 void MessageWriter::Append(Bytes content) {
   impl_->Append(content);
 }

@@ -1,6 +1,7 @@
 // spool/message_writer.h -- content of one message on its way into the log, in bounded memory.
 //
-// Life:  Append*, then Finish (the source is told the outcome) or Abandon. Reusable after either.
+// Life:  Claim or not, Append*, then Finish (the source is told the outcome) or Abandon. Reusable
+//        after either.
 // Owns:  staged content, in chunks from the spool's pool. When options.part_bytes are staged (less
 //        when the spool is congested) they are appended to the log as a part, durable later or
 //        never.
@@ -20,6 +21,9 @@ class MessageWriter {
   MessageWriter(const MessageWriter&) = delete;
   MessageWriter& operator=(const MessageWriter&) = delete;
 
+  // Room for so much content; false: the disk is too full for it. More may come, and finds room or
+  // not. What was claimed and does not come is given back at the end.
+  bool Claim(uint64_t bytes);
   void Append(Bytes content);
   uint64_t content_bytes() const;  // appended so far
   // The message is complete: appends its last record now or when the log has room.

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <string>
 
+#include "core/base/check.h"
 #include "core/base/log.h"
+#include "core/base/mark.h"
 
 namespace backstay {
 namespace {
@@ -46,10 +48,35 @@ void SpaceWatch::Check(uint64_t room_bytes, uint64_t promised_bytes) {
   }
   const bool was_low = low_;
   low_ = report->free_bytes + room_bytes < reserve_bytes_ + promised_bytes;
+  const auto above_reserve =
+      static_cast<int64_t>(report->free_bytes + room_bytes) - static_cast<int64_t>(reserve_bytes_);
+  unclaimed_ = above_reserve / static_cast<int64_t>(shards_) -
+               static_cast<int64_t>(promised_bytes + claimed_);
   if (low_ != was_low) {
     LogWarning("spool space={} free={} reserve={}", low_ ? "low" : "enough", report->free_bytes,
                reserve_bytes_);
   }
+}
+
+bool SpaceWatch::Claim(uint64_t bytes) {
+  const auto wanted = static_cast<int64_t>(bytes);
+  if (wanted > unclaimed_) {
+    MARK("no_room_to_claim");
+    return false;
+  }
+  claimed_ += bytes;
+  unclaimed_ -= wanted;
+  return true;
+}
+
+void SpaceWatch::Use(uint64_t bytes) {
+  ASSERT(bytes <= claimed_);
+  claimed_ -= bytes;
+}
+
+void SpaceWatch::GiveBack(uint64_t bytes) {
+  Use(bytes);
+  unclaimed_ += static_cast<int64_t>(bytes);
 }
 
 }  // namespace backstay

@@ -63,6 +63,7 @@ struct SpoolOptions {
   uint64_t segment_bytes = 256_MiB;
   // free space that new mail may not touch; adjusted, not refused
   uint64_t reserve_bytes = 1_GiB;
+  size_t shards = 1;                  // that fill the same disk
   size_t part_bytes = 256_KiB;        // content is appended as a part when so much is staged
   size_t staging_bytes_max = 32_MiB;  // beyond it parts are small and Congested() is true
   size_t pending_bytes_max = 16_MiB;  // appended and not yet synced; beyond it Congested() is true

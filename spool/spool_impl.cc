@@ -53,7 +53,7 @@ Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents
       keeper_(io, segments_, index_, commit_, checkpoints_),
       sweep_(segments_, index_),
       read_damage_(io, directory),
-      space_(io, directory, options_.reserve_bytes, options_.segment_bytes),
+      space_(io, directory, options_.reserve_bytes, options_.segment_bytes, options_.shards),
       staging_(options_.part_bytes, options_.staging_bytes_max),
       evacuation_(io, *this, segments_, index_, commit_, options_) {}
 

@@ -77,6 +77,7 @@ class Spool::Impl final : private CommitEvents,
 
   // ---- for writers ----
   Staging& staging() { return staging_; }
+  SpaceWatch& space() { return space_; }
   GroupCommit& commit() { return commit_; }
   // A record of this payload may be appended now.
   bool MakeRoom(uint64_t payload_bytes);

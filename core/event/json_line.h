@@ -6,13 +6,14 @@
 
 #include <string>
 
+#include "core/base/units.h"
 #include "core/event/event.h"
 #include "core/event/time_text.h"
 
 namespace backstay {
 
 // A message may have more recipients than a line should: "recipients" counts them all.
-inline constexpr size_t kListedBytesMax = 16 * 1024;
+inline constexpr size_t kListedBytesMax = 16_KiB;
 
 // Nothing for what says nothing by itself: kConnected, kDisconnected, kRemoved. `time`: kIso.
 void AppendJsonLine(const Event& event, TimeText& time, std::string& out);

@@ -21,6 +21,10 @@ size_t IndexOf(Offence offence) {
   return static_cast<size_t>(offence);
 }
 
+double CapacityOf(Offence offence, double scale) {
+  return std::max(kAllowances[IndexOf(offence)].in_all * scale, 1.0);
+}
+
 bool IsClear(const std::array<double, Conduct::kOffences>& used) {
   return std::all_of(used.begin(), used.end(), [](double part) { return part <= 0; });
 }
@@ -63,9 +67,8 @@ void Conduct::Charge(const ClientKey& client, Offence offence, Instant now) {
   }
   Settle(found->second, now);
   // More than is there cannot be used: it comes back in a bounded time.
-  const double most = kAllowances[IndexOf(offence)].in_all * scale_;
   double& used = found->second.used[IndexOf(offence)];
-  used = std::min(used + 1, most + 1);
+  used = std::min(used + 1, CapacityOf(offence, scale_));
 }
 
 void Conduct::Reward(const ClientKey& client, size_t recipients, Instant now) {
@@ -88,7 +91,7 @@ bool Conduct::IsUsedUp(const ClientKey& client, Offence offence, Instant now) {
     return false;
   }
   Settle(found->second, now);
-  return found->second.used[IndexOf(offence)] >= kAllowances[IndexOf(offence)].in_all * scale_;
+  return found->second.used[IndexOf(offence)] > CapacityOf(offence, scale_) - 1;
 }
 
 Reply Conduct::MayHandshake(const ClientKey& client, Instant now) {

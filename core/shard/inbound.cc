@@ -212,8 +212,8 @@ void InboundConnection::Pause() {
 
 void InboundConnection::OnPauseEnd() {
   session_.EndPause();
+  Pump();  // first what was held back, then what came behind it
   OnUncongested();
-  Pump();
 }
 
 void InboundConnection::SayGoodbye() {

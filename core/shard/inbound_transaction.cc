@@ -22,6 +22,10 @@ Reply InboundConnection::OnMail(std::string_view reverse_path, const MailParams&
   ASSERT(transaction_ == nullptr);
   transaction_ = &home_.TakeTransaction();
   transaction_->Begin(*this, reverse_path, params);
+  if (!transaction_->ClaimRoom(params.size_bytes)) {
+    DropTransaction();
+    return replies::kNoSpace;
+  }
   return replies::kMailOk;
 }
 

@@ -36,6 +36,7 @@ SpoolOptions OptionsOf(const ShardSetup& setup) {
   // The budgets of memory are the process's: each shard has its share, and never too little to
   // work.
   const size_t shards = setup.post.shards();
+  options.shards = shards;
   options.staging_bytes_max = std::max(options.staging_bytes_max / shards, kStagingBytesMin);
   options.pending_bytes_max = std::max(options.pending_bytes_max / shards, kPendingBytesMin);
   return options;

@@ -10,6 +10,13 @@
 #include "core/smtp/trace_fields.h"
 
 namespace backstay {
+namespace {
+
+// What is claimed for a message without SIZE. Most are smaller; a larger one takes its chance with
+// the reserve.
+constexpr uint64_t kUnannouncedBytes = 64_KiB;
+
+}  // namespace
 
 Transaction::Transaction(Io& io, Spool& spool, TransactionHome& home)
     : io_(io), home_(home), writer_(spool) {}
@@ -25,6 +32,10 @@ void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path,
   envelope_.return_content = params.return_content;
   envelope_.envelope_id.assign(params.envelope_id);
   message_id_.Start();
+}
+
+bool Transaction::ClaimRoom(std::optional<uint64_t> announced_bytes) {
+  return writer_.Claim(announced_bytes.value_or(kUnannouncedBytes));
 }
 
 void Transaction::Append(Bytes content) {

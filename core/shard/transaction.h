@@ -68,6 +68,8 @@ class Transaction final : private MessageSource {
   };
 
   void Begin(TransactionOwner& owner, std::string_view reverse_path, const MailParams& params);
+  // Room on disk for what was announced, or for a usual message; false: there is none.
+  bool ClaimRoom(std::optional<uint64_t> announced_bytes);
   void AddRecipient(std::string_view address, const RcptParams& params);
   // One that is not decided yet; then AddPending() or nothing.
   void SetPending(std::string_view address, const RcptParams& params);

@@ -16,6 +16,7 @@
 #include "core/base/status_macros.h"
 #include "io/tls/session.h"
 #include "io/tls/ticket_keys.h"
+#include "io/tls/trust.h"
 
 namespace backstay {
 namespace {
@@ -159,17 +160,6 @@ int OnTicket(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher, HMAC_
   UNREACHABLE();
 }
 
-absl::Status SetTrust(SSL_CTX* context, const std::string& trust_file) {
-  const bool loaded =
-      trust_file.empty() ? SSL_CTX_set_default_verify_paths(context) == 1
-                         : SSL_CTX_load_verify_locations(context, trust_file.c_str(), nullptr) == 1;
-  ERR_clear_error();
-  return loaded ? absl::OkStatus()
-                : absl::InvalidArgumentError(fmt::format(
-                      "{}: no certificates to trust in it; give a PEM file of authorities",
-                      trust_file));
-}
-
 std::string Date(WallTime time) {
   return absl::FormatTime("%Y-%m-%d %H:%M UTC",
                           absl::UnixEpoch() + absl::Nanoseconds(time.nanoseconds()),
@@ -217,7 +207,7 @@ absl::StatusOr<std::unique_ptr<const TlsContext>> TlsContext::MakeClient(
   std::unique_ptr<TlsContext> context(new TlsContext);
   SSL_CTX* handle = context->handle_.get();
   if (options.verifies) {
-    RETURN_IF_ERROR(SetTrust(handle, options.trust_file));
+    RETURN_IF_ERROR(LoadTrust(handle, options.trust_file));
   }
   if (options.certificate.has_value()) {
     ASSIGN_OR_RETURN(std::unique_ptr<const TlsCertificate> loaded,

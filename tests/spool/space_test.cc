@@ -1,5 +1,6 @@
 // tests/spool/space_test.cc -- a disk that fills up, and empties again.
 #include "core/base/log.h"
+#include "spool/message_writer.h"
 #include "tests/spool/spool_harness.h"
 
 namespace backstay {
@@ -30,6 +31,52 @@ TEST_F(SpaceTest, BelowTheReserveNewMailIsRefusedAndComesBack) {
   harness.disk().set_capacity_bytes(harness.disk().used_bytes() + 10_MiB);
   harness.Idle(absl::Seconds(2));
   EXPECT_EQ(harness.spool->IntakeState(), CommitResult::kStored);
+}
+
+// As much as can be claimed now, in steps of 256 KiB.
+uint64_t Claimable(SpoolHarness& harness) {
+  uint64_t bytes = 0;
+  for (bool fits = true; fits; bytes += fits ? 256_KiB : 0) {
+    MessageWriter writer(*harness.spool);
+    fits = writer.Claim(bytes + 256_KiB);
+  }
+  return bytes;
+}
+
+TEST_F(SpaceTest, WhatIsClaimedIsNoOtherMessages) {
+  SpoolHarness harness;
+  harness.Start();
+  harness.disk().set_capacity_bytes(harness.disk().used_bytes() + 8_MiB);
+  harness.Idle(absl::Seconds(2));
+  const uint64_t room = Claimable(harness);
+  ASSERT_GE(room, 1_MiB);
+  MessageWriter first(*harness.spool);
+  ASSERT_TRUE(first.Claim(room));
+  EXPECT_EQ(Claimable(harness), 0U);
+  harness.Idle(absl::Seconds(2));
+  EXPECT_EQ(Claimable(harness), 0U) << "the next look at the disk forgets no claim";
+  EXPECT_EQ(harness.spool->IntakeState(), CommitResult::kStored) << "nothing is used yet";
+  const std::string content(room / 4, 'x');
+  first.Append(AsBytes(content));
+  EXPECT_EQ(Claimable(harness), 0U) << "what came was claimed";
+  harness.Idle(absl::Seconds(2));
+  EXPECT_LE(Claimable(harness), 256_KiB);
+  first.Abandon();
+  EXPECT_GE(Claimable(harness), room / 2);
+}
+
+TEST_F(SpaceTest, ShardsShareWhatIsAboveTheReserve) {
+  uint64_t alone = 0;
+  for (const size_t shards : {1, 4}) {
+    SpoolHarness harness;
+    harness.options.shards = shards;
+    harness.Start();
+    harness.disk().set_capacity_bytes(harness.disk().used_bytes() + 32_MiB);
+    harness.Idle(absl::Seconds(2));
+    alone = shards == 1 ? Claimable(harness) : alone;
+    EXPECT_NEAR(static_cast<double>(Claimable(harness)), static_cast<double>(alone / shards),
+                512_KiB);
+  }
 }
 
 TEST_F(SpaceTest, WhenNoSegmentCanBePreparedDeliveryGoesOnAndSpaceHeals) {

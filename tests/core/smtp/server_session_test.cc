@@ -304,9 +304,10 @@ TEST(ServerSession, LineWithoutEndClosesAtEightKibibytes) {
 
 TEST(ServerSession, TwentyErrorsEndTheConnection) {
   Dialogue dialogue;
-  for (int i = 0; i < 19; ++i) {
+  for (unsigned i = 0; i < 19; ++i) {
     dialogue.Feed("FOO\r\n");
     dialogue.ExpectOpen("500 5.5.2");
+    EXPECT_EQ(dialogue.pauses, i < 10 ? 0U : i - 9U) << i;
   }
   dialogue.Feed("FOO\r\n");
   dialogue.ExpectClosed("500 5.5.2|421 4.7.0");

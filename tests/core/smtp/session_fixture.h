@@ -181,6 +181,8 @@ class Dialogue {
       transcript.append(session.output());
       unread_.append(session.output());
       session.DropOutput(session.output().size());
+      pauses += session.wants_pause() ? 1 : 0;
+      session.EndPause();
     } while (FinishIfOwed());
   }
 
@@ -200,6 +202,7 @@ class Dialogue {
   ServerSession session;
   Reply finish_reply = replies::kOk;
   bool finishes = true;
+  size_t pauses = 0;
   std::string transcript;
 };
 

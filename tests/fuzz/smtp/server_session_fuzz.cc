@@ -109,9 +109,11 @@ Played Play(Bytes bytes, const ServerParams& params, Intake::Rights rights, Cuts
     Bytes rest(piece);
     while (!rest.empty()) {
       const size_t taken = session.Consume(rest);
+      ASSERT(!session.wants_pause() || !session.output().empty());
       const bool owed = session.awaiting_finish();
       ASSERT(taken > 0 || owed || session.output().size() >= ServerSession::kOutputBytesMax);
       rest = rest.subspan(taken);
+      session.EndPause();
       if (owed) {
         session.FinishData(Reply{250, "2.0.0", "Ok: queued"});
       }

@@ -1,5 +1,6 @@
 // tests/sim/scenarios/disk_test.cc -- a disk that is full, fails once, fails for good, or rots.
 #include "tests/sim/scenarios/scenario.h"
+#include "tests/support/line_client.h"
 
 namespace backstay {
 namespace {
@@ -27,6 +28,27 @@ TEST(DiskScenario, FullDiskRefusesNewMailAndKeepsDelivering) {
   scenario.RunFor(absl::Minutes(5));
   scenario.SendOne();
   EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+}
+
+TEST(DiskScenario, WhoAnnouncesMoreThanFitsIsToldBeforeTheContent) {
+  Scenario scenario;
+  Disk& disk = scenario.host.disk();
+  disk.set_capacity_bytes(disk.used_bytes() + 6_MiB);
+  scenario.RunFor(absl::Seconds(2));
+  LineClient client(scenario.world, scenario.client_host, *SocketAddress::Parse("10.0.0.1:25"));
+  const auto say = [&](const std::string& line) {
+    client.Send(line + "\r\n");
+    return client.NextLine(absl::Seconds(20)).value_or("");
+  };
+  client.NextLine(absl::Seconds(5));
+  std::string line = say("EHLO client.example");
+  while (line.starts_with("250-")) {
+    line = client.NextLine(absl::Seconds(5)).value_or("");
+  }
+  EXPECT_EQ(say("MAIL FROM:<a@sender.example> SIZE=30000000"),
+            "452 4.3.1 Insufficient system storage");
+  EXPECT_EQ(say("MAIL FROM:<a@sender.example> SIZE=100000").substr(0, 3), "250");
+  client.Disconnect();
 }
 
 TEST(DiskScenario, OneFailedSyncIsOne451) {
