@@ -19,18 +19,6 @@ import common
 SINGLE_MESSAGES = 1500
 
 
-def device_of(directory):
-    """The folder of the disk in /sys/dev/block, of a partition's parent."""
-    number = os.stat(directory).st_dev
-    path = os.path.realpath(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
-    return path if os.path.exists(os.path.join(path, "queue")) else os.path.dirname(path)
-
-
-def flushes(device):
-    with open(os.path.join(device, "stat"), encoding="ascii") as file:
-        return int(file.read().split()[15])
-
-
 def written(pid):
     with open(f"/proc/{pid}/io", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("write_bytes"))
@@ -38,7 +26,7 @@ def written(pid):
 
 class Server:
     def __init__(self, directory):
-        self.device = device_of(directory)
+        self.device = common.device_of(directory)
         self.backstay = common.Backstay(directory)
         self.pid = self.backstay.pids()[0]
 
@@ -46,12 +34,12 @@ class Server:
         """Rate, bytes and flushes of a run of so long, behind a warm-up."""
         flags = ("--connections", connections, "--size", size)
         common.load(self.backstay.port, *flags, "--messages", 2 * connections)
-        before = written(self.pid), flushes(self.device)
+        before = written(self.pid), common.flushes(self.device)
         result = common.load(self.backstay.port, *flags, "--duration", f"{seconds}s")
         time.sleep(0.3)  # the last sync, and the commit record behind it
         messages = result["messages"]["acknowledged"]
         out = written(self.pid) - before[0]
-        flushed = flushes(self.device) - before[1]
+        flushed = common.flushes(self.device) - before[1]
         return {"rate": result["rate"], "bytes_per_second": out / result["seconds"],
                 "bytes_per_message_byte": out / (messages * size),
                 "flushes_per_1000": 1000 * flushed / messages,

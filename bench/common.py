@@ -288,6 +288,18 @@ def fio(directory, seconds, block=4096, *arguments):
             "sync_p999_us": sync["99.900000"] / 1000, "syncs": job["sync"]["total_ios"]}
 
 
+def device_of(directory):
+    """The folder of the disk in /sys/dev/block, of a partition's parent."""
+    number = os.stat(directory).st_dev
+    path = os.path.realpath(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+    return path if os.path.exists(os.path.join(path, "queue")) else os.path.dirname(path)
+
+
+def flushes(device):
+    with open(os.path.join(device, "stat"), encoding="ascii") as file:
+        return int(file.read().split()[15])
+
+
 def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = next((line.split(":", 1)[1].strip() for line in file if "model name" in line), "?")
@@ -332,6 +344,7 @@ class Result:
     def __init__(self, name, arguments):
         self.path = arguments.json or os.path.join(
             TOP, "build/bench", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json")
+        self.keeps = arguments.keep
         self.data = {"bench": name, "machine": machine(), "postfix": POSTFIX_TUNING,
                      "arguments": {k: v for k, v in vars(arguments).items() if k != "json"},
                      "rows": [], "runs": {}, "plots": []}
@@ -351,6 +364,14 @@ class Result:
         """kind: bars, percentiles, lines; see report.py."""
         self.data["plots"].append(plot)
 
+    def keep(self):
+        """A line for each row: what was measured at this commit, on this machine."""
+        with open(os.path.join(TOP, "bench/history.jsonl"), "a", encoding="utf-8") as file:
+            for row in self.data["rows"]:
+                kept = ("goal", "what", "value", "reach", "met", "ours", "theirs", "unit", "baseline")
+                file.write(json.dumps({"bench": self.data["bench"], "machine": self.data["machine"]} |
+                                      {key: row[key] for key in kept}) + "\n")
+
     def finish(self):
         if _others:
             low, high = round(min(_others), 2), round(max(_others), 2)
@@ -358,6 +379,8 @@ class Result:
         os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
         with open(self.path, "w", encoding="utf-8") as file:
             json.dump(self.data, file, indent=1)
+        if self.keeps:
+            self.keep()
         print("machine:", ", ".join(f"{k} {v}" for k, v in self.data["machine"].items()))
         print("| goal | what | value | reach | backstay | baseline | |\n|---|---|---:|---:|---:|---:|---|")
         for row in self.data["rows"]:
@@ -380,4 +403,5 @@ def parser(description, seconds=4, rounds=3):
     made.add_argument("--rounds", type=int, default=rounds)
     made.add_argument("--directory", help="where spools and queues are put (default: /tmp)")
     made.add_argument("--json", metavar="FILE", help="default: build/bench/NAME-TIME.json")
+    made.add_argument("--keep", action="store_true", help="add the rows to bench/history.jsonl")
     return made

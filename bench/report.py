@@ -169,6 +169,11 @@ def section(data):
             "".join(picture(plot) for plot in data["plots"]))
 
 
+def settings(side, values):
+    text = ", ".join(f"{key} = {value}" for key, value in values.items())
+    return f"<p class=note><b>{html.escape(side)}</b>: {html.escape(text)}</p>"
+
+
 def newest():
     """The last result of each measurement below build/bench."""
     found = {}
@@ -188,14 +193,15 @@ def main():
             results.append(json.load(file))
     if not results:
         sys.exit("no results: run ./dev bench saturate first")
-    tuning = next((data["postfix"] for data in results if data.get("postfix")), {})
+    tuning = {"postfix": next((data["postfix"] for data in results if data.get("postfix")), {})}
+    for data in results:
+        tuning |= data.get("tuning", {})
     page = ("<!doctype html><html lang=en><meta charset=utf-8><title>backstay: measurements"
             f"</title><style>{STYLE}</style><h1>backstay: measurements</h1><p>Ratios of sides that "
             "ran in turn on one machine; medians of the rounds. A difference within the spread is "
             "none.</p>" + "".join(section(data) for data in results) +
-            "<h2>Postfix</h2><p class=note>" +
-            html.escape(", ".join(f"{key}={value}" for key, value in tuning.items())) +
-            "</p></html>")
+            "<h2>Settings of the others</h2>" + "".join(settings(*item) for item in tuning.items()) +
+            "</html>")
     os.makedirs(os.path.dirname(os.path.abspath(arguments.output)), exist_ok=True)
     with open(arguments.output, "w", encoding="utf-8") as file:
         file.write(page)
