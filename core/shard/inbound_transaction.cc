@@ -121,6 +121,7 @@ void InboundConnection::OnEndOfData(bool has_dot_lines) {
 }
 
 void InboundConnection::OnReset() {
+  in_message_ = false;  // our refusal, not its doing
   DropTransaction();
 }
 
