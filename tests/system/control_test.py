@@ -12,6 +12,7 @@ import unittest
 
 import harness
 import sinks
+import tls_peers
 import wire
 
 NOBODY = 65534
@@ -328,6 +329,12 @@ class Words(Control):
             self.assertIn("in memory", self.doctor(expect=1)["spool"][0][1])
         finally:
             os.rmdir(in_memory)
+        shown = tls_peers.Certificate(self.directory, "shown", expired=True)
+        self.daemon_.settings["delivery"] = {"client_certificate": shown.path,
+                                             "client_key": shown.key}
+        self.daemon_.write_config()
+        verdict, text = self.doctor(expect=1)["client certificate"][0]
+        self.assertEqual((verdict, "expired on" in text), ("wrong", True), text)
         self.daemon_.write_config("nonsense")
         self.assertEqual(self.doctor(expect=1)["configuration"][0][0], "wrong")
 

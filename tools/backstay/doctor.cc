@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -75,18 +76,29 @@ Check CheckOpenFiles(const Config& config) {
                      : Check{"limits", Verdict::kOdd, std::string(raised.message())};
 }
 
-std::vector<Check> CheckCertificates(const Snapshot& snapshot) {
-  if (snapshot.tls == nullptr) {
-    return {{"tls", Verdict::kOdd, "STARTTLS is not offered: tls.certificate is not set"}};
-  }
+// What one side shows, us to clients or to primaries.
+std::vector<Check> CheckCertificates(const TlsContext& context, const char* subject) {
   const WallTime now = WallTime::FromNanoseconds(absl::GetCurrentTimeNanos());
   std::vector<Check> checks;
-  for (const std::string& warning : snapshot.tls->Warnings(now)) {
-    checks.push_back(
-        {"tls", snapshot.tls->Expired(now) ? Verdict::kWrong : Verdict::kOdd, warning});
+  for (const std::string& warning : context.Warnings(now)) {
+    checks.push_back({subject, context.Expired(now) ? Verdict::kWrong : Verdict::kOdd, warning});
   }
   if (checks.empty()) {
-    checks.push_back({"tls", Verdict::kGood, "certificates are valid"});
+    checks.push_back({subject, Verdict::kGood, "certificates are valid"});
+  }
+  return checks;
+}
+
+std::vector<Check> CheckTls(const Snapshot& snapshot) {
+  std::vector<Check> checks = {
+      {"tls", Verdict::kOdd, "STARTTLS is not offered: tls.certificate is not set"}};
+  if (snapshot.tls != nullptr) {
+    checks = CheckCertificates(*snapshot.tls, "tls");
+  }
+  if (snapshot.client_tls != nullptr && !snapshot.config.delivery.client_certificate.empty()) {
+    for (Check& check : CheckCertificates(*snapshot.client_tls, "client certificate")) {
+      checks.push_back(std::move(check));
+    }
   }
   return checks;
 }
@@ -109,7 +121,7 @@ int Doctor(const DoctorOptions& options) {
   report.Add(CheckKernel());
   report.Add(CheckOpenFiles(snapshot.config));
   report.Add(CheckSpoolPlace(snapshot.config.spool, snapshot.config.smtp.shards));
-  report.Add(CheckCertificates(snapshot));
+  report.Add(CheckTls(snapshot));
   const std::string& socket = snapshot.config.admin.socket;
   if (Answers(socket)) {
     report.Add(Check{"daemon", Verdict::kGood, "answers at " + socket});
