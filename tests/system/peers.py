@@ -61,7 +61,8 @@ def swaks(port, *arguments, recipient="a@example.com", sender="s@load.test"):
     done = subprocess.run(["swaks", "--server", f"127.0.0.1:{port}", "--to", recipient, "--from",
                            sender, "--helo", "swaks.test", *arguments], capture_output=True,
                           text=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
-    queued = re.search(rf"<-\s+250 2\.0\.0 Ok: queued as ({harness.QUEUE_ID})$", done.stdout, re.M)
+    queued = re.search(rf"<[-~]\s+250 2\.0\.0 Ok: queued as ({harness.QUEUE_ID})$", done.stdout,
+                       re.M)
     if done.returncode != 0 or not queued:
         raise AssertionError(f"swaks ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout, queued[1]
