@@ -45,13 +45,14 @@ class Origin(harness.SystemTest):
 
     def postfix(self, behind, **settings):
         port = harness.free_port()
-        self.managed(peers.Postfix(f"{self.directory}/postfix", port, behind.port, settings))
-        return port
+        self.managed(server := peers.Postfix(f"{self.directory}/postfix", port, behind.port,
+                                             settings, logs=True))
+        return port, server
 
     @unittest.skipUnless(peers.Postfix.available(), "Postfix's master wants root")
     def test_xclient_to_postfix(self):
         behind = self.managed(sinks.RecordingSink()).up()
-        port = self.postfix(behind, smtpd_authorized_xclient_hosts="127.0.0.0/8")
+        port, server = self.postfix(behind, smtpd_authorized_xclient_hosts="127.0.0.0/8")
         backstay = self.daemon(port, TRUSTED).start()
         for address, helo in (("192.0.2.7", "first.example.org"),
                               ("192.0.2.8", "second.example.org")):
@@ -63,12 +64,14 @@ class Origin(harness.SystemTest):
         self.assertEqual(fields, {
             (b"first.example.org", b"first.example.org", b"192.0.2.7"),
             (b"second.example.org", b"second.example.org", b"192.0.2.8")})
+        for client in ("first.example.org[192.0.2.7]", "second.example.org[192.0.2.8]"):
+            self.assertRegex(server.log(), rf"postfix/smtpd\[\d+\]: \w+: client={re.escape(client)}")
 
     @unittest.skipUnless(peers.Postfix.available(), "Postfix's master wants root")
     def test_xforward_dsn_and_smtputf8_to_postfix(self):
         behind = self.managed(sinks.RecordingSink(
             extensions=(b"PIPELINING", b"8BITMIME", b"SMTPUTF8", b"DSN"))).up()
-        port = self.postfix(behind, smtpd_authorized_xforward_hosts="127.0.0.0/8")
+        port, _ = self.postfix(behind, smtpd_authorized_xforward_hosts="127.0.0.0/8")
         backstay = self.daemon(port).start()
         with smtplib.SMTP("127.0.0.1", backstay.port, timeout=20) as client:
             client.ehlo("client.test")
