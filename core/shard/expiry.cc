@@ -12,6 +12,7 @@ namespace backstay {
 namespace {
 
 constexpr absl::Duration kLookEvery = absl::Minutes(1);
+constexpr absl::Duration kLookSoon = absl::Milliseconds(50);
 
 }  // namespace
 
@@ -23,6 +24,7 @@ Expiry::Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes, Repo
       routes_(routes),
       reporter_(reporter),
       log_(log),
+      parking_(io, spool, routes),
       reader_(spool, *this) {}
 
 void Expiry::Start() {
@@ -42,7 +44,8 @@ void Expiry::Look() {
     Begin();
     Continue();
   }
-  wheel_.Insert(&clock_, io_.Now() + kLookEvery);
+  const bool is_soon = std::exchange(look_soon_, false);
+  wheel_.Insert(&clock_, io_.Now() + (is_soon ? kLookSoon : kLookEvery));
 }
 
 void Expiry::LookNow() {
@@ -67,7 +70,9 @@ std::optional<MessageRef> Expiry::NextOld(DomainId domain) {
     standing = spool_.StandingOf(*next, domain);
   }
   const RetryOrigin origin = OriginOf(spool_.Arrival(*next), standing);
-  const bool is_old = standing.is_expired || spool_.Clock() >= routes_.PolicyOf(domain).End(origin);
+  const RetryPolicy& policy = routes_.PolicyOf(domain);
+  const bool is_old = standing.is_expired || (policy.on_expiry == OnExpiry::kBounce &&
+                                              spool_.Clock() >= policy.End(origin));
   return is_old ? next : std::nullopt;
 }
 
@@ -75,6 +80,13 @@ void Expiry::Begin() {
   looks_at_ordered_ = true;
   domain_ = 0;
   after_.reset();
+}
+
+void Expiry::ParkIfHeld(DomainId domain) {
+  if (routes_.PolicyOf(domain).on_expiry == OnExpiry::kHold && parking_.Step(domain)) {
+    MARK("parked_in_pieces");
+    look_soon_ = true;
+  }
 }
 
 void Expiry::Read(MessageRef message) {
@@ -115,6 +127,9 @@ void Expiry::Continue() {
       return Read(*ordered);
     }
     const DomainId domain = routes_.domains()[domain_];
+    if (!after_.has_value()) {
+      ParkIfHeld(domain);
+    }
     const std::optional<MessageRef> next = NextOld(domain);
     if (!next.has_value()) {
       ++domain_;

@@ -3,7 +3,8 @@
 // Every minute it looks at the oldest message of each domain. In one domain of one shard the log's
 // order is the order of age, so the first one that is not over ends the look. Giving up needs one
 // real failed attempt or probe at or after the end (DESIGN 6); until the DSN exists, the recipients
-// stay as "held (dsn pending)", and those of a null reverse-path are discarded by rule.
+// stay as "held (dsn pending)", and those of a null reverse-path are discarded by rule. With
+// `on_expiry = "hold"` nothing is given up by age: it is parked (core/shard/parking.h).
 //
 // Owns:  one reader: one message at a time.
 // Turn:  events come from the wheel and from Io::Turn.
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "core/queue/timer_wheel.h"
+#include "core/shard/parking.h"
 #include "core/shard/route_table.h"
 #include "io/io.h"
 #include "spool/message_reader.h"
@@ -53,6 +55,7 @@ class Expiry : private MessageReaderEvents {
   std::optional<MessageRef> NextOrdered();
   // The first message of the domain behind `after_` that is old enough to be looked at.
   std::optional<MessageRef> NextOld(DomainId domain);
+  void ParkIfHeld(DomainId domain);
   bool IsOver(DomainId domain, MessageRef message) const;
   bool IsOverAnywhere(MessageRef message) const;
   void SettleExpired();
@@ -64,6 +67,7 @@ class Expiry : private MessageReaderEvents {
   RouteTable& routes_;
   Reporter& reporter_;
   EventLog& log_;
+  Parking parking_;
   MessageReader reader_;
   Clock clock_{this};
   bool stopped_ = true;
@@ -72,6 +76,7 @@ class Expiry : private MessageReaderEvents {
   std::optional<MessageRef> after_;  // in that domain
   std::optional<MessageRef> reading_;
   bool look_again_ = false;  // a rule came while looking
+  bool look_soon_ = false;   // more is to be parked than one turn may
   uint64_t expired_ = 0;
 };
 
