@@ -12,7 +12,7 @@ namespace {
 
 // A client has one name; whoever has a crowd of them is not waited for.
 constexpr size_t kNamesMax = 4;
-constexpr size_t kAliasesMax = 8;
+constexpr size_t kClientAliasesMax = 8;
 
 }  // namespace
 
@@ -26,7 +26,7 @@ const DnsQuestion* ClientNameSearch::question() const {
 void ClientNameSearch::OnReply(Bytes reply) {
   ASSERT(question_.has_value());
   DnsAnswer answer = ParseDnsAnswer(reply, question_->name, question_->type);
-  if (answer.kind == DnsAnswer::Kind::kAlias && ++aliases_ <= kAliasesMax) {
+  if (answer.kind == DnsAnswer::Kind::kAlias && ++aliases_ <= kClientAliasesMax) {
     question_->name = std::move(answer.alias);
     return;
   }
