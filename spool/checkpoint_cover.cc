@@ -84,6 +84,7 @@ void CheckpointCover::NoteSettle(const OutcomeEntry& entry) {
   switch (static_cast<OutcomeCode>(entry.code)) {
     case OutcomeCode::kDeferred:
     case OutcomeCode::kMark:
+    case OutcomeCode::kOwnRule:
       return;
     case OutcomeCode::kRule:
       // It may have been a deletion of just those who were owed.

@@ -11,7 +11,7 @@
 
 namespace backstay {
 
-constexpr uint32_t kFormatVersion = 5;
+constexpr uint32_t kFormatVersion = 6;
 constexpr uint32_t kFormatOldest = 1;      // read, never written
 constexpr uint32_t kCheckpointOldest = 4;  // the same layout since
 
@@ -154,8 +154,9 @@ enum class OutcomeCode : uint8_t {
   kDiscarded = 3,
   kQuarantined = 4,
   kDeferred = 5,
-  kRule = 6,  // of whole domains; the place is its cut, the detail the rule
-  kMark = 7   // a rule for this one message, with all its recipients
+  kRule = 6,    // of whole domains; the place is its cut, the detail the rule
+  kMark = 7,    // a rule for this one message, with all its recipients
+  kOwnRule = 8  // of one domain on this shard alone; the place is its cut, the detail the rule
 };
 
 struct OutcomeEntry {

@@ -170,6 +170,27 @@ uint64_t Index::LiveRecipientsBefore(DomainId id, MessageRef cut) const {
   return live;
 }
 
+uint64_t Index::LiveRecipientsUntil(DomainId id, SpoolTime end) const {
+  uint64_t live = 0;
+  for (const uint32_t number : At(id).segments) {
+    const SegmentIndex& index = segments_.Find(number)->index;
+    // The order of the log is that of arrival.
+    uint32_t first = 0;
+    uint32_t count = index.messages();
+    while (count > 0) {
+      const uint32_t half = count / 2;
+      const bool is_before = SpoolTime() + absl::Seconds(index.ArrivalSeconds(first + half)) < end;
+      first = is_before ? first + half + 1 : first;
+      count = is_before ? count - half - 1 : half;
+    }
+    if (first < index.messages()) {
+      return live + index.LiveRecipientsBefore(id, index.Block(first));
+    }
+    live += index.LiveRecipients(id);
+  }
+  return live;
+}
+
 bool Index::IsLive(MessageRef message, uint32_t recipient) const {
   const std::optional<Place> place = Find(message);
   return place.has_value() && place->segment->index.IsLive(place->message, recipient);

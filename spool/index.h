@@ -39,6 +39,8 @@ class Index {
   const DomainLoad& Load(DomainId domain) const;
   // Of messages before `cut`.
   uint64_t LiveRecipientsBefore(DomainId domain, MessageRef cut) const;
+  // Of messages that arrived before `end`.
+  uint64_t LiveRecipientsUntil(DomainId domain, SpoolTime end) const;
   bool IsLive(MessageRef message, uint32_t recipient) const;
   bool IsPending(MessageRef message, uint32_t recipient) const;
   bool IsOwed(MessageRef message) const;  // a recipient is live or pending

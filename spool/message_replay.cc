@@ -36,12 +36,14 @@ MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHead
   return moved_.home;
 }
 
-// It was owed a report, and this is the report.
+// It was owed a report, and this is the report. What is settled gathers beside the records of the
+// batch and may stand behind the report, or in a later batch that the disk never saw: a recipient
+// that is still live has failed all the same.
 void MessageReplay::EndDebts(const DecodedMessage& report) {
   const MessageRef message = report.reported_message();
   for (const uint32_t recipient : report.reported) {
     cover_.NoteEnded(message, recipient);
-    if (index_.IsPending(message, recipient)) {
+    if (index_.IsPending(message, recipient) || index_.IsLive(message, recipient)) {
       index_.Settle(message, recipient, SettleKind::kDelivered, 0);
     }
   }

@@ -17,6 +17,8 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
       return ApplyRule(message, detail);
     case OutcomeCode::kMark:
       return ApplyMark(message, detail);
+    case OutcomeCode::kOwnRule:
+      return ApplyOwnRule(message, detail);
     case OutcomeCode::kDeferred:
       if (is_live || is_unknown) {
         note();
@@ -52,7 +54,7 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
 
 bool Replay::ApplyRule(MessageRef cut, Bytes detail) {
   const std::optional<Rule> rule = DecodeRule(detail);
-  if (!rule.has_value()) {
+  if (!rule.has_value() || !IsOrder(rule->verb)) {
     return false;
   }
   rules_.Apply(*rule, cut, index_.Intern(rule->domains));
@@ -61,12 +63,21 @@ bool Replay::ApplyRule(MessageRef cut, Bytes detail) {
 
 bool Replay::ApplyMark(MessageRef message, Bytes detail) {
   const std::optional<Rule> rule = DecodeRule(detail);
-  if (!rule.has_value() || rule->verb >= RuleVerb::kDelete) {
+  if (!rule.has_value() || (rule->verb >= RuleVerb::kDelete && rule->verb != RuleVerb::kPark)) {
     return false;
   }
   if (index_.IsOwed(message) || (index_.Recipients(message) == 0 && rules_.TakesMessages())) {
     rules_.ApplyToMessage(*rule, message);
   }
+  return true;
+}
+
+bool Replay::ApplyOwnRule(MessageRef cut, Bytes detail) {
+  const std::optional<Rule> rule = DecodeRule(detail);
+  if (!rule.has_value() || IsOrder(rule->verb) || rule->domains.size() != 1) {
+    return false;
+  }
+  rules_.ApplyOwn(*rule, cut, index_.Intern(rule->domains.front()));
   return true;
 }
 

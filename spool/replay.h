@@ -31,6 +31,7 @@ class Replay {
  private:
   bool ApplyRule(MessageRef cut, Bytes detail);
   bool ApplyMark(MessageRef message, Bytes detail);
+  bool ApplyOwnRule(MessageRef cut, Bytes detail);
 
   Index& index_;
   NoteMap notes_;  // the last of each live recipient; of a pending one why it failed

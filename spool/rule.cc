@@ -33,7 +33,7 @@ std::vector<uint8_t> EncodeRule(const Rule& rule) {
 std::optional<Rule> DecodeRule(Bytes bytes) {
   const auto fixed = TakeItem<RuleFixed>(bytes);
   if (!fixed.has_value() || fixed->verb < static_cast<uint8_t>(RuleVerb::kReset) ||
-      fixed->verb > static_cast<uint8_t>(RuleVerb::kStart)) {
+      fixed->verb > static_cast<uint8_t>(RuleVerb::kTold)) {
     return std::nullopt;
   }
   Rule rule;

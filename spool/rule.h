@@ -23,10 +23,18 @@ enum class RuleVerb : uint8_t {
   kExpire = 4,   // given up: a DSN is owed
   kDelete = 5,   // gone without a DSN
   // Of the domain as such: what comes later is held as well, until kStart.
-  kStop = 6,  // by the operator
-  kTrip = 7,  // by a breaker: the primary refuses everybody
-  kStart = 8  // what was queued is reset
+  kStop = 6,   // by the operator
+  kTrip = 7,   // by a breaker: the primary refuses everybody
+  kStart = 8,  // what was queued is reset
+  // Not ordered by anybody: a shard's own, for one domain, without an epoch.
+  kPark = 9,  // its time is over and it is not to be given up: held until a release or a reset
+  kTold = 10  // its sender was told that it is late, if he wanted to be
 };
+
+// Orders come from the desk and are the same on all shards.
+constexpr bool IsOrder(RuleVerb verb) {
+  return verb <= RuleVerb::kStart;
+}
 
 struct Rule {
   RuleVerb verb = RuleVerb::kReset;

@@ -35,6 +35,19 @@ const RuleBook::Mark& RuleBook::Latest(Kind kind, const Voices& voices, MessageR
   return *latest;
 }
 
+bool RuleBook::IsParked(const Voices& voices, MessageRef message) {
+  Voices parks = voices;
+  if (voices.of_message != nullptr &&
+      std::max(At(*voices.of_message, Kind::kAgeReset).order(),
+               At(*voices.of_message, Kind::kRelease).order()) > Mark().order()) {
+    parks.of_domain = nullptr;
+  }
+  return Latest(Kind::kPark, parks, message).order() >
+         std::max({Latest(Kind::kAgeReset, voices, message).order(),
+                   Latest(Kind::kRelease, voices, message).order(),
+                   Latest(Kind::kExpire, voices, message).order()});
+}
+
 bool RuleBook::IsHeldByPlace(const Voices& voices, MessageRef message) {
   return Latest(Kind::kHold, voices, message).order() >
          std::max(Latest(Kind::kRelease, voices, message).order(),
@@ -67,7 +80,9 @@ Standing RuleBook::StandingOf(DomainId domain, MessageRef message) const {
   standing.is_expired =
       expire.order() > std::max({schedule.order(), age.order(), hold.order(), release.order()}) &&
       (!is_stopped || expire.order() > stop->order());
-  standing.is_held = !standing.is_expired && (is_stopped || IsHeldByPlace(voices, message));
+  standing.is_parked = !standing.is_expired && IsParked(voices, message);
+  standing.is_held = standing.is_parked ||
+                     (!standing.is_expired && (is_stopped || IsHeldByPlace(voices, message)));
   standing.schedule_from = std::max(schedule.at, release.at);
   standing.age_from = std::max(age.at, release.at);
   return standing;
@@ -94,8 +109,12 @@ MessageRef RuleBook::InForceBefore(Kind kind, DomainId domain) const {
       continue;
     }
     const MessageRef last = JustBefore(At(*marks, kind).cut);
-    if (kind == Kind::kHold ? IsHeldByPlace(VoicesOf(domain, last), last)
-                            : StandingOf(domain, last).is_expired) {
+    Voices voices = VoicesOf(domain, last);
+    voices.of_message = nullptr;  // the last one parked lies just there
+    const bool is_in_force = kind == Kind::kHold   ? IsHeldByPlace(voices, last)
+                             : kind == Kind::kPark ? IsParked(voices, last)
+                                                   : StandingOf(domain, last).is_expired;
+    if (is_in_force) {
       before = At(*marks, kind).cut;
     }
   }
@@ -104,6 +123,11 @@ MessageRef RuleBook::InForceBefore(Kind kind, DomainId domain) const {
 
 MessageRef RuleBook::HeldBefore(DomainId domain) const {
   return StopOf(domain) != DomainStop::kNone ? kEverything : HoldCut(domain);
+}
+
+MessageRef RuleBook::ToldBefore(DomainId domain) const {
+  const auto found = of_domain_.find(domain);
+  return found == of_domain_.end() ? MessageRef() : At(found->second, Kind::kTold).cut;
 }
 
 bool RuleBook::IsDeleted(DomainId domain, MessageRef message) const {
@@ -151,6 +175,10 @@ void RuleBook::Apply(const Rule& rule, const Mark& mark, std::optional<DomainId>
   Set(domain.has_value() ? of_domain_[*domain] : all_, rule, here);
 }
 
+void RuleBook::ApplyOwn(const Rule& rule, MessageRef cut, DomainId domain) {
+  Set(of_domain_[domain], rule, {last_.epoch, ++serial_, cut, rule.at});
+}
+
 void RuleBook::ApplyToMessage(const Rule& rule, MessageRef message) {
   const MessageRef behind{message.segment, message.block + 1};
   Set(of_message_[message], rule, {last_.epoch, ++serial_, behind, rule.at});
@@ -183,6 +211,12 @@ void RuleBook::Set(Marks& marks, const Rule& rule, const Mark& mark) {
       At(marks, Kind::kAgeReset) = mark;
       At(marks, Kind::kStart) = mark;
       At(marks, Kind::kStart).cut = kEverything;
+      return;
+    case RuleVerb::kPark:
+      At(marks, Kind::kPark) = mark;
+      return;
+    case RuleVerb::kTold:
+      At(marks, Kind::kTold) = mark;
       return;
     case RuleVerb::kDelete:
       break;

@@ -11,6 +11,7 @@
 // See:   DESIGN 5 "Bulk operations"; FORMAT.md 2 "rules".
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <span>
@@ -52,6 +53,10 @@ class RuleBook {
   // once more, with a later cut.
   void Apply(const Rule& rule, MessageRef cut, std::span<const DomainId> domains);
 
+  // A rule of this shard alone, for one domain; like what is said of single messages it is newer
+  // than the last order and older than the next.
+  void ApplyOwn(const Rule& rule, MessageRef cut, DomainId domain);
+
   // The same for one message; its epoch and domains do not matter. kDelete is not for here.
   void ApplyToMessage(const Rule& rule, MessageRef message);
   bool TakesMessages() const { return of_message_.size() < kMessagesMax; }
@@ -81,7 +86,11 @@ class RuleBook {
   // Nothing of the domain at or behind it is held by a rule for the domain.
   MessageRef HeldBefore(DomainId domain) const;
   // The same for what a rule holds by its place in the log: what a release ends.
-  MessageRef HoldCut(DomainId domain) const { return InForceBefore(Kind::kHold, domain); }
+  MessageRef HoldCut(DomainId domain) const {
+    return std::max(InForceBefore(Kind::kHold, domain), InForceBefore(Kind::kPark, domain));
+  }
+  // Of the domain: the senders of what lies before it were told that it is late.
+  MessageRef ToldBefore(DomainId domain) const;
   // The newest rule, for shards that do not have it; epoch 0: there is none.
   const Rule& last() const { return last_; }
 
@@ -102,9 +111,11 @@ class RuleBook {
     kExpire,
     kStop,
     kTrip,
-    kStart
+    kStart,
+    kPark,
+    kTold
   };
-  static constexpr size_t kKinds = 8;
+  static constexpr size_t kKinds = 10;
   // A stop has no end in the log.
   static constexpr MessageRef kEverything{UINT32_MAX, UINT32_MAX};
   using Mark = RuleMark;
@@ -119,6 +130,8 @@ class RuleBook {
   Voices VoicesOf(DomainId domain, MessageRef message) const;
   // The newest rule of this kind that speaks for the message.
   static const Mark& Latest(Kind kind, const Voices& voices, MessageRef message);
+  // What has an age of its own has also its own word for when that is over.
+  static bool IsParked(const Voices& voices, MessageRef message);
   static bool IsHeldByPlace(const Voices& voices, MessageRef message);
   // The newest of what stops or starts the domain; kStart: it is not stopped.
   static std::pair<Kind, const Mark*> NewestStop(const Voices& voices);

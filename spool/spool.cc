@@ -108,6 +108,21 @@ uint64_t Spool::OutcomesSynced() const {
 std::optional<uint64_t> Spool::ApplyToMessage(const Rule& rule, MessageRef message) {
   return impl_->ApplyToMessage(rule, message);
 }
+void Spool::Park(DomainId domain, MessageRef last) {
+  impl_->ApplyOwnRule(RuleVerb::kPark, domain, {last.segment, last.block + 1});
+}
+bool Spool::HasOwnOrder(MessageRef message) const {
+  return impl_->rules().HasOwn(message);
+}
+void Spool::MarkTold(DomainId domain, MessageRef last) {
+  impl_->ApplyOwnRule(RuleVerb::kTold, domain, {last.segment, last.block + 1});
+}
+MessageRef Spool::ToldBefore(DomainId domain) const {
+  return impl_->rules().ToldBefore(domain);
+}
+uint64_t Spool::LiveRecipientsUntil(DomainId domain, SpoolTime end) const {
+  return impl_->index().LiveRecipientsUntil(domain, end);
+}
 uint64_t Spool::CountInMessage(const Rule& rule, MessageRef message) const {
   return impl_->CountInMessage(rule, message);
 }

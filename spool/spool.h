@@ -52,6 +52,7 @@ enum class DomainStop : uint8_t { kNone, kByOperator, kByBreaker };
 // What the rules say of one message and one of its domains.
 struct Standing {
   bool is_held = false;
+  bool is_parked = false;   // held because its time is over (Spool::Park)
   bool is_expired = false;  // to be given up now, whatever its age
   SpoolTime schedule_from;  // of the newest reset; else long ago
   SpoolTime age_from;
@@ -223,6 +224,8 @@ class Spool {
   // Messages with a live recipient of the domain, and about their bytes.
   uint64_t LiveMessages(DomainId domain) const;
   uint64_t LiveBytes(DomainId domain) const;
+  // Live ones, in messages that arrived before `end`. Walks at most one segment's messages.
+  uint64_t LiveRecipientsUntil(DomainId domain, SpoolTime end) const;
   SpoolTime Arrival(MessageRef message) const;                   // to the second
   bool IsLive(MessageRef message, uint32_t recipient) const;     // neither settled nor dsn pending
   bool IsPending(MessageRef message, uint32_t recipient) const;  // a DSN is owed
@@ -261,6 +264,14 @@ class Spool {
   std::optional<uint64_t> ApplyToMessage(const Rule& rule, MessageRef message);
   // What it would return; nothing changes.
   uint64_t CountInMessage(const Rule& rule, MessageRef message) const;
+  // Of the domain up to and with `last`: held, as their time is over. A release or a reset of the
+  // age ends it. Those with an order of their own are parked by ApplyToMessage, not by this.
+  void Park(DomainId domain, MessageRef last);
+  bool HasOwnOrder(MessageRef message) const;
+  // Of the domain up to and with `last`: its sender was told that it is late. Durable like a rule;
+  // a crash before that forgets it.
+  void MarkTold(DomainId domain, MessageRef last);
+  MessageRef ToldBefore(DomainId domain) const;
   // Messages that are to be given up by a rule of their own, after `after`.
   std::optional<MessageRef> NextExpired(std::optional<MessageRef> after) const;
   // As NextLive, without those that are held, deleted or to be given up by a rule.

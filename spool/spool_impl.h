@@ -62,6 +62,7 @@ class Spool::Impl final : private CommitEvents,
   void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
   uint64_t OutcomesSynced() const { return commit_.outcomes_synced(); }
   uint64_t ApplyRule(const Rule& rule, std::optional<MessageRef> cut);
+  void ApplyOwnRule(RuleVerb verb, DomainId domain, MessageRef cut);
   std::optional<uint64_t> ApplyToMessage(const Rule& rule, MessageRef message);
   uint64_t CountInMessage(const Rule& rule, MessageRef message) const;
   std::optional<MessageRef> NextExpired(std::optional<MessageRef> after) const;

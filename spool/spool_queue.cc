@@ -99,6 +99,17 @@ uint64_t Spool::Impl::ApplyRule(const Rule& rule, std::optional<MessageRef> cut)
   return matched;
 }
 
+void Spool::Impl::ApplyOwnRule(RuleVerb verb, DomainId domain, MessageRef cut) {
+  ASSERT(!IsRecovering());
+  ASSERT(!IsOrder(verb));
+  Rule rule;
+  rule.verb = verb;
+  rule.at = Clock();
+  rule.domains.emplace_back(index_.Name(domain));
+  commit_.QueueOutcome(EntryOf(cut, OutcomeCode::kOwnRule), EncodeRule(rule));
+  rules_.ApplyOwn(rule, cut, domain);
+}
+
 // Behind what is acknowledged or on its way to the disk. What gathers was promised to nobody and
 // may be laid elsewhere after a failure.
 MessageRef Spool::Impl::Frontier() const {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/check.h"
+#include "core/shard/retry_origin.h"
 
 namespace backstay {
 namespace {
@@ -87,6 +88,9 @@ void Merge(const DomainRows& of_shard, DomainRows& all) {
     sum.queued += row.queued;
     sum.held += row.held;
     sum.oldest = std::max(sum.oldest, row.oldest);
+    if (row.expires.has_value()) {
+      sum.expires = std::min(sum.expires.value_or(*row.expires), *row.expires);
+    }
     if (!row.outages.empty()) {  // only the home shard tells them
       sum.outages = row.outages;
     }
@@ -161,6 +165,13 @@ void DomainReport::Add(const ShardView& view, const std::string& name, const Dom
   const std::optional<MessageRef> oldest = view.spool.NextLive(domain, std::nullopt);
   if (oldest.has_value()) {
     row.oldest = view.spool.Clock() - view.spool.Arrival(*oldest);
+  }
+  // Nothing held is given up.
+  const std::optional<MessageRef> first = view.spool.NextDeliverable(domain, std::nullopt);
+  if (first.has_value() && plan != nullptr && plan->retry.on_expiry == OnExpiry::kBounce) {
+    const SpoolTime end = plan->retry.End(
+        OriginOf(view.spool.Arrival(*first), view.spool.StandingOf(*first, domain)));
+    row.expires = view.io.WallNow() + (end - view.spool.Clock());
   }
 }
 

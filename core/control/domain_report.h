@@ -4,6 +4,7 @@
 // Units: ages by the spool's clock, which runs while the daemon does and is what expiry counts.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct DomainRow {
   uint64_t queued = 0;  // recipients
   uint64_t held = 0;    // of those, by the operator's rule
   absl::Duration oldest = absl::ZeroDuration();
+  std::optional<WallTime> expires;  // when the first of it is given up; nothing: never by age
   Outages outages;
 };
 

@@ -21,7 +21,10 @@ const Deferral* DeferralOf(const Route& route, MessageRef message, uint32_t reci
   return counts ? deferral : nullptr;
 }
 
-std::string_view HeldBy(DomainStop stop) {
+std::string_view HeldBy(const Standing& standing, DomainStop stop) {
+  if (standing.is_parked) {
+    return "held: its time is over, on_expiry = \"hold\" (backstay queue release, bounce, delete)";
+  }
   return stop == DomainStop::kByBreaker
              ? "held by the breaker: the primary refuses everybody (backstay primary release)"
              : "held by the operator";
@@ -56,7 +59,7 @@ RecipientRow DescribeRecipient(const ShardView& view, MessageRef message, uint32
   const Standing standing = view.spool.StandingOf(message, domain);
   if (standing.is_held) {
     row.state = RowState::kHeld;
-    row.reason = HeldBy(view.spool.StopOf(domain));
+    row.reason = HeldBy(standing, view.spool.StopOf(domain));
     return row;
   }
   if (standing.is_expired) {

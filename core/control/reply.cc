@@ -122,7 +122,8 @@ std::string DomainLine(std::string_view name, const DomainRow& row) {
                {"oldest", OldestOf(row)},
                {"held", row.held},
                {"primary", row.destination},
-               {"outages", std::move(outages)}});
+               {"outages", std::move(outages)},
+               {"expires", IsoTime(row.expires)}});
 }
 
 std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t domains) {
@@ -133,7 +134,8 @@ std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t doma
                {"domains", domains},
                {"queued", row.queued},
                {"oldest", OldestOf(row)},
-               {"held", row.held}});
+               {"held", row.held},
+               {"expires", IsoTime(row.expires)}});
 }
 
 std::string MessageLine(const MessageRow& row) {

@@ -8,10 +8,12 @@
 namespace backstay {
 namespace {
 
-constexpr uint8_t kNoteVersion = 3;
-constexpr uint8_t kNoteOldest = 2;  // without refused_since
+constexpr uint8_t kNoteVersion = 4;
+constexpr uint8_t kNoteWithoutRemote = 3;
+constexpr uint8_t kNoteOldest = 2;  // without refused_since as well
 constexpr size_t kNoteHeaderBytes = 1 + 8 + 8 + 8 + 4 + 2 + 2;
 constexpr size_t kNoteTextBytesMax = 512;
+constexpr size_t kNoteRemoteBytesMax = 255;  // a name of the DNS
 
 template <typename Number>
 void Append(std::string& bytes, Number value) {
@@ -33,6 +35,9 @@ std::string EncodeDeferralNote(const Deferral& deferral) {
   Append(note, static_cast<uint16_t>(text.size()));
   note.append(text);
   Append(note, deferral.refused_since.nanoseconds());
+  const std::string_view remote = std::string_view(deferral.remote).substr(0, kNoteRemoteBytesMax);
+  Append(note, static_cast<uint8_t>(remote.size()));
+  note.append(remote);
   return note;
 }
 
@@ -41,8 +46,14 @@ std::optional<Deferral> DecodeDeferralNote(Bytes note) {
     return std::nullopt;
   }
   const auto text_bytes = LoadLittle<uint16_t>(note.data() + 31);
-  const size_t more_bytes = note[0] == kNoteOldest ? 0 : sizeof(int64_t);
-  if (text_bytes > kNoteTextBytesMax || note.size() != kNoteHeaderBytes + text_bytes + more_bytes) {
+  size_t wanted = kNoteHeaderBytes + text_bytes;
+  const size_t refused_at = wanted;
+  wanted += note[0] > kNoteOldest ? sizeof(int64_t) : 0;
+  const size_t remote_at = wanted;
+  if (note[0] > kNoteWithoutRemote) {
+    wanted += 1 + (note.size() > remote_at ? note[remote_at] : 0);
+  }
+  if (text_bytes > kNoteTextBytesMax || note.size() != wanted) {
     return std::nullopt;
   }
   Deferral deferral;
@@ -52,9 +63,12 @@ std::optional<Deferral> DecodeDeferralNote(Bytes note) {
   deferral.attempts = LoadLittle<uint32_t>(note.data() + 25);
   deferral.code = LoadLittle<uint16_t>(note.data() + 29);
   deferral.text = std::string(AsText(note.subspan(kNoteHeaderBytes, text_bytes)));
-  if (more_bytes > 0) {
-    deferral.refused_since = SpoolTime::FromNanoseconds(
-        LoadLittle<int64_t>(note.data() + kNoteHeaderBytes + text_bytes));
+  if (note[0] > kNoteOldest) {
+    deferral.refused_since =
+        SpoolTime::FromNanoseconds(LoadLittle<int64_t>(note.data() + refused_at));
+  }
+  if (note[0] > kNoteWithoutRemote) {
+    deferral.remote = std::string(AsText(note.subspan(remote_at + 1)));
   }
   return deferral;
 }

@@ -28,8 +28,9 @@ struct Deferral {
   // Of its first refusal, if the last word was one: not final yet (Breaker, bounce_after). Else 0.
   SpoolTime refused_since;
   uint32_t attempts = 0;
-  uint16_t code = 0;  // of the last reply
-  std::string text;   // of the last reply, enhanced code included; cleaned
+  uint16_t code = 0;   // of the last reply
+  std::string text;    // of the last reply, enhanced code included; cleaned
+  std::string remote;  // the primary that gave it: a host name, or "[192.0.2.10]"; empty: unknown
 };
 
 // The note that the spool keeps for a deferral (opaque to it).

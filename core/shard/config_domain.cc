@@ -182,10 +182,7 @@ RetryLayer ReadRetry(ConfigSection section, const RetryLayer& base) {
   section.ReadChoice("on_expiry", {{"bounce", OnExpiry::kBounce}, {"hold", OnExpiry::kHold}},
                      retry.policy.on_expiry);
   section.Read("bounce_after", kDurationWanted, &ParseDuration, retry.policy.bounce_after);
-  if (section.Read("delay_warning", kDurationWanted, &ParseDuration, retry.delay_warning) &&
-      retry.delay_warning > absl::ZeroDuration()) {
-    section.NotYet("delay_warning");
-  }
+  section.Read("delay_warning", kDurationWanted, &ParseDuration, retry.delay_warning);
   section.ReportUnknownKeys();
   return layer;
 }

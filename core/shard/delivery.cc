@@ -207,6 +207,7 @@ void Delivery::EndAttempt() {
                              .outcomes = connection_.session().outcomes(),
                              .arrival = arrival_,
                              .relay = connection_.address(),
+                             .relay_name = connection_.host_name(),
                              .tls = connection_.tls_protocol(),
                              .connection = number_,
                              .connecting = std::exchange(connecting_, absl::ZeroDuration()),

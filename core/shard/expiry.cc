@@ -12,17 +12,20 @@ namespace backstay {
 namespace {
 
 constexpr absl::Duration kLookEvery = absl::Minutes(1);
+constexpr absl::Duration kLookSoon = absl::Milliseconds(50);
 
 }  // namespace
 
 Expiry::Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes, Reporter& reporter,
-               EventLog& log)
+               EventLog& log, const ExpiryWatch::Place& place)
     : io_(io),
       wheel_(wheel),
       spool_(spool),
       routes_(routes),
       reporter_(reporter),
       log_(log),
+      parking_(io, spool, routes),
+      watch_(io, spool, routes, place),
       reader_(spool, *this) {}
 
 void Expiry::Start() {
@@ -37,12 +40,20 @@ void Expiry::Stop() {
   reader_.Close();
 }
 
+void Expiry::OnMinute() {
+  if (!is_soon_) {
+    watch_.Look();
+  }
+  Look();
+}
+
 void Expiry::Look() {
   if (!reading_.has_value() && !reader_.busy()) {
     Begin();
     Continue();
   }
-  wheel_.Insert(&clock_, io_.Now() + kLookEvery);
+  is_soon_ = std::exchange(look_soon_, false);
+  wheel_.Insert(&clock_, io_.Now() + (is_soon_ ? kLookSoon : kLookEvery));
 }
 
 void Expiry::LookNow() {
@@ -67,14 +78,23 @@ std::optional<MessageRef> Expiry::NextOld(DomainId domain) {
     standing = spool_.StandingOf(*next, domain);
   }
   const RetryOrigin origin = OriginOf(spool_.Arrival(*next), standing);
-  const bool is_old = standing.is_expired || spool_.Clock() >= routes_.PolicyOf(domain).End(origin);
+  const RetryPolicy& policy = routes_.PolicyOf(domain);
+  const bool is_old = standing.is_expired || (policy.on_expiry == OnExpiry::kBounce &&
+                                              spool_.Clock() >= policy.End(origin));
   return is_old ? next : std::nullopt;
 }
 
 void Expiry::Begin() {
   looks_at_ordered_ = true;
-  domain_ = 0;
+  looked_at_ = 0;
   after_.reset();
+}
+
+void Expiry::ParkIfHeld(DomainId domain) {
+  if (routes_.PolicyOf(domain).on_expiry == OnExpiry::kHold && parking_.Step(domain)) {
+    MARK("parked_in_pieces");
+    look_soon_ = true;
+  }
 }
 
 void Expiry::Read(MessageRef message) {
@@ -105,19 +125,30 @@ bool Expiry::IsOverAnywhere(MessageRef message) const {
 
 // Goes on until a message must be read or every domain has been looked at.
 void Expiry::Continue() {
-  while (!stopped_ && (domain_ < routes_.domains().size() || look_again_)) {
-    if (domain_ >= routes_.domains().size()) {
+  while (!stopped_ && (looked_at_ < routes_.domains().size() || look_again_)) {
+    if (looked_at_ >= routes_.domains().size()) {
       look_again_ = false;
       Begin();
       continue;
     }
+    if (reporter_.IsFull()) {
+      MARK("expiry_waits_for_reports");
+      first_domain_ += looked_at_ + 1;
+      looked_at_ = routes_.domains().size();
+      look_again_ = false;
+      return;
+    }
     if (const std::optional<MessageRef> ordered = NextOrdered(); ordered.has_value()) {
       return Read(*ordered);
     }
-    const DomainId domain = routes_.domains()[domain_];
+    const std::vector<DomainId>& domains = routes_.domains();
+    const DomainId domain = domains[(first_domain_ + looked_at_) % domains.size()];
+    if (!after_.has_value()) {
+      ParkIfHeld(domain);
+    }
     const std::optional<MessageRef> next = NextOld(domain);
     if (!next.has_value()) {
-      ++domain_;
+      ++looked_at_;
       after_.reset();
       continue;
     }

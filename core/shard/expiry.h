@@ -3,7 +3,9 @@
 // Every minute it looks at the oldest message of each domain. In one domain of one shard the log's
 // order is the order of age, so the first one that is not over ends the look. Giving up needs one
 // real failed attempt or probe at or after the end (DESIGN 6); until the DSN exists, the recipients
-// stay as "held (dsn pending)", and those of a null reverse-path are discarded by rule.
+// stay as "held (dsn pending)", and those of a null reverse-path are discarded by rule. With
+// `on_expiry = "hold"` nothing is given up by age: it is parked (core/shard/parking.h). No more is
+// given up than senders may be told of (Reporter::IsFull), oldest first; the rest stays queued.
 //
 // Owns:  one reader: one message at a time.
 // Turn:  events come from the wheel and from Io::Turn.
@@ -14,6 +16,8 @@
 #include <vector>
 
 #include "core/queue/timer_wheel.h"
+#include "core/shard/expiry_watch.h"
+#include "core/shard/parking.h"
 #include "core/shard/route_table.h"
 #include "io/io.h"
 #include "spool/message_reader.h"
@@ -24,12 +28,13 @@ namespace backstay {
 class Expiry : private MessageReaderEvents {
  public:
   Expiry(Io& io, TimerWheel& wheel, Spool& spool, RouteTable& routes, Reporter& reporter,
-         EventLog& log);
+         EventLog& log, const ExpiryWatch::Place& place);
 
   void Start();
   // A rule gives mail up: not in a minute but now.
   void LookNow();
   void Stop();
+  void OnAhead(const ShardMessage& message) { watch_.OnAhead(message); }
   bool idle() const { return !reader_.busy(); }
   uint64_t expired() const { return expired_; }  // recipients
 
@@ -37,7 +42,7 @@ class Expiry : private MessageReaderEvents {
   class Clock : public Timer {
    public:
     explicit Clock(Expiry* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->Look(); }
+    void OnTimer() override { owner_->OnMinute(); }
 
    private:
     Expiry* const owner_;
@@ -45,6 +50,7 @@ class Expiry : private MessageReaderEvents {
 
   void OnHead(ReadOutcome outcome) override;
   void OnContent(ReadOutcome outcome, Bytes content) override;
+  void OnMinute();
   void Look();
   void Begin();
   void Continue();
@@ -53,6 +59,7 @@ class Expiry : private MessageReaderEvents {
   std::optional<MessageRef> NextOrdered();
   // The first message of the domain behind `after_` that is old enough to be looked at.
   std::optional<MessageRef> NextOld(DomainId domain);
+  void ParkIfHeld(DomainId domain);
   bool IsOver(DomainId domain, MessageRef message) const;
   bool IsOverAnywhere(MessageRef message) const;
   void SettleExpired();
@@ -64,14 +71,21 @@ class Expiry : private MessageReaderEvents {
   RouteTable& routes_;
   Reporter& reporter_;
   EventLog& log_;
+  Parking parking_;
+  ExpiryWatch watch_;
   MessageReader reader_;
   Clock clock_{this};
   bool stopped_ = true;
-  bool looks_at_ordered_ = false;    // before the domains
-  size_t domain_ = 0;                // index into routes_.domains(): the one looked at
+  bool looks_at_ordered_ = false;  // before the domains
+  // Indexes into routes_.domains(): with whom this look began, and how many it is done with. When
+  // senders have been told as much as they may, the next look begins with another domain.
+  size_t first_domain_ = 0;
+  size_t looked_at_ = 0;
   std::optional<MessageRef> after_;  // in that domain
   std::optional<MessageRef> reading_;
   bool look_again_ = false;  // a rule came while looking
+  bool look_soon_ = false;   // more is to be parked than one turn may
+  bool is_soon_ = false;     // the clock stands for that, not for a minute
   uint64_t expired_ = 0;
 };
 

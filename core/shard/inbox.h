@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/time/time.h"
 #include "core/base/spsc_ring.h"
 #include "core/dns/outage.h"
 #include "core/dns/primary_search.h"
@@ -30,6 +31,12 @@ namespace backstay {
 
 class ShardQuestion;  // core/shard/question.h
 struct Snapshot;      // core/shard/snapshot.h
+
+// What one shard has of a domain whose mail is given up soon.
+struct ExpiryAhead {
+  absl::Duration left;      // until the first is
+  uint64_t recipients = 0;  // within a day from then on
+};
 
 struct ShardMessage {
   enum class Kind : uint8_t {
@@ -49,6 +56,7 @@ struct ShardMessage {
     kRecipientAsk,       // to the shard that answers for `key`: what is known of it?
     kRecipientKnown,     // the answer, with the same `ticket`
     kRecipientLearned,   // to the shard that answers for `key`: what the primary said of it
+    kExpiryAhead,        // to the home shard: a domain's mail is given up soon, see `ahead`
     kRule,               // from the desk: see RuleOrder
     kRuleAnswer,         // to the desk
     kAsk,                // from the desk: answer `question`
@@ -58,13 +66,14 @@ struct ShardMessage {
   uint64_t destination = 0;                    // Route::key
   AddressKey key{};                            // kRecipient...
   uint64_t ticket = 0;                         // kRecipientAsk, kRecipientKnown; who asks
-  size_t from = 0;                             // kRecipientAsk: that shard
+  size_t from = 0;                             // kRecipientAsk, kExpiryAhead: that shard
   std::optional<Knowledge> known = {};         // kRecipientKnown
   bool is_taken = false;                       // kRecipientLearned
   PrimaryHealth health{};                      // kRecipientLearned: when it said so
   std::vector<FoundPrimaries> primaries = {};  // kPrimaries: one; a vector, because rings are many
   std::string reason = {};                 // kDestination..., kProbeFailed: why, for the operator
   Outages outages = {};                    // kOutages
+  ExpiryAhead ahead = {};                  // kExpiryAhead; the domain is `reason`
   const Snapshot* snapshot = nullptr;      // kReload
   std::atomic<uint32_t>* taken = nullptr;  // kReload: counted up and notified when it is in use
   const RuleOrder* order = nullptr;        // kRule; outlives its answers

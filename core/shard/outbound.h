@@ -68,6 +68,7 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   void TimeOut();
 
   const SocketAddress& address() const { return host_.address; }
+  const std::string& host_name() const { return host_.name; }
   // A transaction may start. Not on a connection that is less than what a reload demands.
   bool ready() const;
   size_t unsent_bytes() const { return stream_.queued_bytes(); }

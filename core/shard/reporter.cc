@@ -2,6 +2,7 @@
 #include "core/shard/reporter.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "core/base/check.h"
@@ -17,6 +18,10 @@ namespace backstay {
 namespace {
 
 constexpr absl::Duration kTryAgain = absl::Seconds(10);
+// Expiry gives up a minute's worth of reports at a time. Whom a sender's budget makes wait counts
+// for itself, so that one sender with many does not keep the others from being told.
+constexpr size_t kOwingMax = 2'000;
+constexpr size_t kBookedMax = 65'536;
 // What is read of a message for its header section.
 constexpr size_t kHeaderBytesMax = 64 * 1024;
 
@@ -25,21 +30,52 @@ bool WantsFailures(const Recipient& recipient) {
   return recipient.notify == 0 || (recipient.notify & Notify::kFailure) != 0;
 }
 
+bool WantsDelays(const Recipient& recipient) {
+  return recipient.notify == 0 || (recipient.notify & Notify::kDelay) != 0;
+}
+
 bool HasDotLines(std::string_view text) {
   return text.starts_with('.') || text.find("\r\n.") != std::string_view::npos;
 }
 
 }  // namespace
 
-Reporter::Reporter(Io& io, Spool& spool, const Snapshot*& snapshot)
-    : io_(io), spool_(spool), snapshot_(snapshot), reader_(spool, *this), writer_(spool) {}
+Reporter::Reporter(Io& io, Spool& spool, const Snapshot*& snapshot, size_t shards)
+    : io_(io),
+      spool_(spool),
+      snapshot_(snapshot),
+      budget_(shards),
+      reader_(spool, *this),
+      writer_(spool) {}
+
+bool Reporter::IsFull() const {
+  return owing_.size() >= kOwingMax || booked_.size() >= kBookedMax;
+}
 
 void Reporter::Step() {
   if (io_.Now() < NextDue() || reader_.busy() || spool_.Congested()) {
     return;
   }
-  message_ = *owing_.begin();
-  owing_.erase(owing_.begin());
+  TakeNext();
+}
+
+// What has its place in a sender's budget, then what has failed, then what is late.
+void Reporter::TakeNext() {
+  is_booked_ = !booked_.empty() && booked_.begin()->first <= io_.Now();
+  if (is_booked_) {
+    message_ = booked_.begin()->second;
+    booked_.erase(booked_.begin());
+  } else if (!owing_.empty()) {
+    message_ = *owing_.begin();
+    owing_.erase(owing_.begin());
+  } else {
+    late_ = late_source_->NextLate();
+    if (!late_.has_value()) {
+      is_late_wanted_ = late_source_->has_more();
+      return;
+    }
+    message_ = late_->message;
+  }
   phase_ = Phase::kReading;
   reader_.Open(message_);
 }
@@ -52,20 +88,35 @@ void Reporter::Stop() {
 }
 
 Instant Reporter::NextDue() const {
-  const bool has_work = phase_ == Phase::kIdle && !stopped_ && !owing_.empty();
   // Without a way for them failed mail is kept.
-  return has_work && snapshot_->reports.has_value() ? wait_until_ : Instant::Max();
+  if (phase_ != Phase::kIdle || stopped_ || !snapshot_->reports.has_value()) {
+    return Instant::Max();
+  }
+  Instant next = Instant::Max();
+  if (!owing_.empty() || is_late_wanted_) {
+    next = io_.Now();
+  } else if (!booked_.empty()) {
+    next = booked_.begin()->first;
+  }
+  return next == Instant::Max() ? next : std::max({next, wait_until_, budget_.NextAt()});
 }
 
 void Reporter::End() {
   reader_.Close();
   writer_.Abandon();
   headers_.clear();
+  late_.reset();
   phase_ = Phase::kIdle;
 }
 
 void Reporter::TryLater() {
-  owing_.insert(message_);
+  if (late_.has_value()) {
+    late_source_->OnNotTold();
+  } else if (is_booked_) {
+    booked_.insert({io_.Now(), message_});
+  } else {
+    owing_.insert(message_);
+  }
   wait_until_ = io_.Now() + kTryAgain;
   End();
 }
@@ -79,25 +130,73 @@ void Reporter::OnHead(ReadOutcome outcome) {
   std::optional<Envelope> envelope = outcome == ReadOutcome::kOk
                                          ? DecodeEnvelope(reader_.head().envelope)
                                          : std::optional<Envelope>();
-  if (!envelope.has_value() || envelope->recipients.size() != spool_.Recipients(message_)) {
+  const bool is_known =
+      envelope.has_value() && envelope->recipients.size() == spool_.Recipients(message_);
+  if (!is_known && late_.has_value()) {
+    late_source_->OnTold(*late_, /*is_stored=*/false);  // its next delivery says what it is
+    return End();
+  }
+  if (!is_known) {
     MARK("nobody_to_report_to");
     SettleDebts(SettleKind::kQuarantined, /*only_unwanted=*/false);
     return End();
   }
   envelope_ = *std::move(envelope);
   arrival_ = reader_.head().arrival_wall;
-  SettleDebts(SettleKind::kDiscarded, /*only_unwanted=*/!envelope_.reverse_path.empty());
   recipients_.clear();
+  headers_end_ = false;
+  late_.has_value() ? OnLateHead() : OnFailedHead();
+}
+
+void Reporter::OnLateHead() {
+  for (const uint32_t recipient : late_->recipients) {
+    const bool is_wanted = WantsDelays(envelope_.recipients[recipient]);
+    if (is_wanted && !envelope_.reverse_path.empty() && spool_.IsLive(message_, recipient)) {
+      recipients_.push_back(recipient);
+    }
+  }
+  const std::hash<std::string_view> hash;
+  const uint64_t sender = hash(envelope_.reverse_path);
+  if (recipients_.empty()) {
+    late_source_->OnTold(*late_, /*is_stored=*/false);
+    return End();
+  }
+  if (budget_.NextFor(sender, io_.Now()) > io_.Now()) {
+    MARK("late_report_over_budget");
+    late_source_->OnNotTold();
+    return End();
+  }
+  budget_.Book(sender, io_.Now());
+  reader_.NextContent();
+}
+
+void Reporter::OnFailedHead() {
+  SettleDebts(SettleKind::kDiscarded, /*only_unwanted=*/!envelope_.reverse_path.empty());
   for (uint32_t i = 0; i < envelope_.recipients.size(); ++i) {
     if (spool_.IsPending(message_, i)) {
       recipients_.push_back(i);
     }
   }
-  if (recipients_.empty()) {
+  if (recipients_.empty() || !IsInBudget()) {
     return End();
   }
-  headers_end_ = false;
   reader_.NextContent();
+}
+
+// It has its turn, or a place for later.
+bool Reporter::IsInBudget() {
+  if (is_booked_) {
+    return true;
+  }
+  const std::hash<std::string_view> hash;
+  const Instant at = budget_.Book(hash(envelope_.reverse_path), io_.Now());
+  is_booked_ = true;
+  if (at > io_.Now()) {
+    MARK("report_over_budget");
+    booked_.insert({at, message_});
+    return false;
+  }
+  return true;
 }
 
 // By a rule: nobody asked to be told, or there is nobody.
@@ -143,17 +242,16 @@ void Reporter::Build() {
   report.now = io_.WallNow();
   report.headers = AsBytes(headers_);
   report.headers_are_cut = !headers_end_;
-  std::vector<Deferral> failures(recipients_.size());
+  if (late_.has_value() && late_->end < SpoolTime::Max()) {
+    report.retried_until = report.now + (late_->end - spool_.Clock());
+  }
+  std::vector<Deferral> last(recipients_.size());  // what the report's views point into
   for (size_t i = 0; i < recipients_.size(); ++i) {
-    const Bytes note = spool_.FailureOf(message_, recipients_[i]);
-    failures[i] = DecodeDeferralNote(note).value_or(Deferral());
-    const std::string_view text = failures[i].text;
-    ReportedRecipient told;
-    told.recipient = &envelope_.recipients[recipients_[i]];
-    told.code = failures[i].code;
-    told.enhanced = LeadingEnhancedCode(text);
-    told.text = Trimmed(text.substr(told.enhanced.size()));
-    report.recipients.push_back(told);
+    last[i] = DecodeDeferralNote(spool_.FailureOf(message_, recipients_[i])).value_or(Deferral());
+    if (late_.has_value() && last[i].text.empty()) {
+      last[i].text = late_->reason;
+    }
+    report.recipients.push_back(Tell(recipients_[i], last[i]));
   }
   const std::string text = BuildReport(report);
   own_flags_ = static_cast<uint16_t>(MessageFlags::kNullReversePath |
@@ -165,6 +263,20 @@ void Reporter::Build() {
   phase_ = Phase::kStoring;
   writer_.Append(AsBytes(text));
   writer_.Finish(*this);
+}
+
+ReportedRecipient Reporter::Tell(uint32_t recipient, const Deferral& last) const {
+  ReportedRecipient told;
+  told.recipient = &envelope_.recipients[recipient];
+  told.action = late_.has_value() ? ReportAction::kDelayed : ReportAction::kFailed;
+  told.code = last.code;
+  told.enhanced = LeadingEnhancedCode(last.text);
+  told.text = Trimmed(std::string_view(last.text).substr(told.enhanced.size()));
+  told.remote = last.remote;
+  if (last.last_try != SpoolTime()) {
+    told.last_attempt = io_.WallNow() - (spool_.Clock() - last.last_try);
+  }
+  return told;
 }
 
 MessageDescription Reporter::Describe(const QueueId& id) {
@@ -190,7 +302,9 @@ MessageDescription Reporter::Describe(const QueueId& id) {
   description.recipient_domains = {&kFirst, 1};
   description.arrival_wall = now;
   description.flags = own_flags_;
-  description.report_of = ReportOf{message_, recipients_};
+  if (!late_.has_value()) {
+    description.report_of = ReportOf{message_, recipients_};
+  }
   return description;
 }
 
@@ -198,7 +312,11 @@ void Reporter::OnCommitted(CommitResult result, MessageRef) {
   if (result != CommitResult::kStored) {
     return TryLater();
   }
+  if (late_.has_value()) {
+    late_source_->OnTold(*late_, /*is_stored=*/true);
+  }
   ++reports_;
+  budget_.Charge(io_.Now());
   End();
 }
 

@@ -3,7 +3,10 @@
 //
 // A failed recipient stays "held (dsn pending)" until its report is on disk; the record of the
 // report ends the debt, so no crash loses a report or makes a second one. What nobody wants to hear
-// of (NOTIFY) is discarded by that rule.
+// of (NOTIFY) is discarded by that rule. A report over budget (core/queue/report_budget.h) waits
+// for its turn, and expiry waits with it.
+//
+// What is late is told of when nothing has failed (core/shard/late_watch.h).
 //
 // Owns:  the list of messages with debts; one report under way.
 // Turn:  Step() comes once a turn and begins the next report. Nothing waits.
@@ -12,11 +15,15 @@
 // See:   DESIGN 9; RFC 3461 s6, RFC 3464.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_set.h"
+#include "core/queue/deferral_table.h"
+#include "core/queue/report_budget.h"
 #include "core/shard/snapshot.h"
 #include "core/smtp/delivery_report.h"
 #include "core/smtp/envelope.h"
@@ -28,18 +35,47 @@ namespace backstay {
 // Before a domain's name: reports to senders there, who are none of ours, take dsn.route.
 constexpr char kReportDomain = '@';
 
+// Mail whose sender is to be told that it is late.
+struct LateMail {
+  MessageRef message;
+  DomainId domain{};                 // that was looked at
+  std::vector<uint32_t> recipients;  // who wait
+  bool is_for_several = false;       // domains
+  SpoolTime end;                     // of the first of them; Max(): they are kept
+  std::string reason;                // where no reply says why
+};
+
+class LateMailSource {
+ public:
+  virtual std::optional<LateMail> NextLate() = 0;
+  // After nothing came: ask again in the next turn.
+  virtual bool has_more() const = 0;
+  // Not stored: nobody wants to be told.
+  virtual void OnTold(const LateMail& late, bool is_stored) = 0;
+  // It cannot be now; the next one is another domain's.
+  virtual void OnNotTold() = 0;
+
+ protected:
+  ~LateMailSource() = default;
+};
+
 class Reporter : private MessageReaderEvents, private MessageSource {
  public:
-  Reporter(Io& io, Spool& spool, const Snapshot*& snapshot);
+  Reporter(Io& io, Spool& spool, const Snapshot*& snapshot, size_t shards);
 
   // Some recipient of it has failed.
   void OnFailed(MessageRef message) { owing_.insert(message); }
+  void UseLateMail(LateMailSource& source) { late_source_ = &source; }
+  // The source may have some. Failures are told first.
+  void OnLateMail() { is_late_wanted_ = true; }
   void Step();
   void Stop();
-  bool idle() const { return !reader_.busy(); }
+  bool idle() const { return phase_ == Phase::kIdle && !reader_.busy(); }
   // When Step() is wanted although nothing happens.
   Instant NextDue() const;
   uint64_t reports() const { return reports_; }  // stored since start
+  // So much is owed already that nothing more should be given up.
+  bool IsFull() const;
 
  private:
   enum class Phase : uint8_t { kIdle, kReading, kStoring };
@@ -52,18 +88,32 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   void Build();
   void End();
   void TryLater();
+  bool IsInBudget();
+  void TakeNext();
+  void OnFailedHead();
+  void OnLateHead();
+  ReportedRecipient Tell(uint32_t recipient, const Deferral& last) const;
 
   Io& io_;
   Spool& spool_;
   const Snapshot*& snapshot_;  // the shard's, in force
+  ReportBudget budget_;
   absl::btree_set<MessageRef> owing_;
+  // Those that have a place in their sender's budget, and when it is; one of them may be in owing_
+  // again, if more of it failed meanwhile.
+  absl::btree_set<std::pair<Instant, MessageRef>> booked_;
   Phase phase_ = Phase::kIdle;
   bool stopped_ = false;
   Instant wait_until_;
   uint64_t reports_ = 0;
 
+  LateMailSource* late_source_ = nullptr;
+  bool is_late_wanted_ = false;
+
   // The report under way.
+  std::optional<LateMail> late_;  // nothing: of a failure
   MessageRef message_;
+  bool is_booked_ = false;
   WallTime arrival_;
   Envelope envelope_;                 // of the message
   std::vector<uint32_t> recipients_;  // whose debts end with it

@@ -180,8 +180,7 @@ class Route final : public ListNode,
   absl::Duration HoldOff(DomainId domain) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
   void Log(EventKind kind, const Attempt& attempt, const AttemptReport& report, size_t position);
-  void Defer(const Attempt& attempt, uint32_t recipient, DomainId domain, const Outcome& outcome,
-             SpoolTime arrival);
+  void Defer(const Attempt& attempt, const AttemptReport& report, size_t position);
   const Deferral* DeferralOf(MessageRef message, uint32_t recipient,
                              const RetryOrigin& origin) const;
   void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);

@@ -272,6 +272,7 @@ void Route::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kRuleAnswer:
     case ShardMessage::Kind::kBreakerTripped:
     case ShardMessage::Kind::kAsk:
+    case ShardMessage::Kind::kExpiryAhead:
     case ShardMessage::Kind::kAnswered:
     case ShardMessage::Kind::kRecipientAsk:
     case ShardMessage::Kind::kRecipientKnown:

@@ -36,6 +36,14 @@ std::string AnswerText(const Outcome& outcome) {
                                   : fmt::format("{} {}", outcome.enhanced, outcome.text);
 }
 
+// The primary as reports name it: RFC 3464 s2.3.5, RFC 5321 s4.1.3.
+std::string RemoteOf(const AttemptReport& report) {
+  const bool has_name =
+      !report.relay_name.empty() && report.relay_name != report.relay.AddressString();
+  return has_name ? std::string(report.relay_name)
+                  : fmt::format("[{}]", report.relay.AddressLiteral());
+}
+
 // Said of the recipient itself: 5.1.Y is about the address.
 bool IsUnknownUser(const Outcome& outcome) {
   return outcome.kind == Outcome::Kind::kFailed && outcome.phase == Outcome::Phase::kRcpt &&
@@ -209,7 +217,7 @@ void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t po
   if (outcome.kind == Outcome::Kind::kDeferred ||
       (outcome.kind == Outcome::Kind::kFailed && !IsFinal(attempt, report, position, verdict))) {
     Log(EventKind::kDeferred, attempt, report, position);
-    Defer(attempt, recipient, report.domains[position], outcome, report.arrival);
+    Defer(attempt, report, position);
     return;
   }
   queue_.deferrals().Erase(key);
@@ -230,6 +238,8 @@ void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t po
     Deferral last;
     last.code = static_cast<uint16_t>(outcome.code);
     last.text = AnswerText(outcome);
+    last.last_try = parts_.spool.Clock();
+    last.remote = outcome.code != 0 ? RemoteOf(report) : "";
     note = EncodeDeferralNote(last);
     settle.detail = AsBytes(note);
     ++counters_.failed;
@@ -276,11 +286,14 @@ void Route::Log(EventKind kind, const Attempt& attempt, const AttemptReport& rep
   parts_.log.Add(event);
 }
 
-void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,
-                  const Outcome& outcome, SpoolTime arrival) {
+void Route::Defer(const Attempt& attempt, const AttemptReport& report, size_t position) {
+  const uint32_t recipient = report.recipients[position];
+  const DomainId domain = report.domains[position];
+  const Outcome& outcome = report.outcomes[position];
   const SpoolTime now = parts_.spool.Clock();
   const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
-  const RetryOrigin origin = OriginOf(arrival, parts_.spool.StandingOf(attempt.message, domain));
+  const RetryOrigin origin =
+      OriginOf(report.arrival, parts_.spool.StandingOf(attempt.message, domain));
   const Deferral* before = DeferralOf(attempt.message, recipient, origin);
   Deferral deferral;
   deferral.last_try = now;
@@ -295,6 +308,7 @@ void Route::Defer(const Attempt& attempt, uint32_t recipient, DomainId domain,
   }
   deferral.code = static_cast<uint16_t>(outcome.code);
   deferral.text = AnswerText(outcome);
+  deferral.remote = outcome.code != 0 ? RemoteOf(report) : "";
   last_failure_ = now;
   ++counters_.deferred;
   const std::string note = EncodeDeferralNote(deferral);

@@ -129,6 +129,12 @@ const RetryPolicy& RouteTable::PolicyOf(DomainId domain) const {
   return found->second.plan->retry;
 }
 
+absl::Duration RouteTable::DelayWarningOf(DomainId domain) const {
+  const auto found = ways_.find(domain);
+  return found == ways_.end() || found->second.plan == nullptr ? absl::ZeroDuration()
+                                                               : found->second.plan->delay_warning;
+}
+
 void RouteTable::OnLiveMessage(DomainId domain, MessageRef message) {
   const Way& way = WayOf(domain);
   if (way.route != nullptr) {

@@ -43,6 +43,8 @@ class RouteTable : private RouteHome, private PrimaryFinderHome {
   // Null: there is no such destination.
   Route* RouteTo(uint64_t key) const;
   const RetryPolicy& PolicyOf(DomainId domain) const override;
+  // Senders are told when their mail has waited so long; zero: never.
+  absl::Duration DelayWarningOf(DomainId domain) const;
   // Null: not configured.
   Route* RouteOf(const DomainPlan& plan) const;
   const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }

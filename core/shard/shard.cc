@@ -60,11 +60,12 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       conduct_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards).connections_per_client_max),
       recipients_(io, wheel_, setup.post, setup.index, setup.recipients, *this),
       clients_(io, wheel_),
-      reporter_(io, spool_, snapshot_),
+      reporter_(io, spool_, snapshot_, setup.post.shards()),
       routes_({io, wheel_, outbox_, handshakes_, spool_, setup.post, event_log_, recipients_,
                reporter_, setup.index},
               setup.primaries, setup.snapshot),
-      expiry_(io, wheel_, spool_, routes_, reporter_, event_log_),
+      expiry_(io, wheel_, spool_, routes_, reporter_, event_log_, {setup.post, setup.index}),
+      late_watch_(io, wheel_, spool_, routes_, reporter_),
       rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_),
       question_clerk_(setup.post, setup.index, spool_, *this) {
   ListenerEvents& events = *this;
@@ -155,6 +156,9 @@ void Shard::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kOutages:
       routes_.OnShardMessage(message);
       return;
+    case ShardMessage::Kind::kExpiryAhead:
+      expiry_.OnAhead(message);
+      return;
     case ShardMessage::Kind::kRecipientAsk:
     case ShardMessage::Kind::kRecipientKnown:
     case ShardMessage::Kind::kRecipientLearned:
@@ -204,6 +208,7 @@ void Shard::OnQueueReady() {
   rule_clerk_.OnQueueReady();
   if (!draining_) {
     expiry_.Start();
+    late_watch_.Start();
   }
 }
 
@@ -230,6 +235,7 @@ void Shard::BeginDrain() {
     connection->ShutDown(/*now_too=*/false);
   }
   expiry_.Stop();
+  late_watch_.Stop();
   reporter_.Stop();
   question_clerk_.Stop();
   clients_.Stop();

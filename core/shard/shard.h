@@ -24,6 +24,7 @@
 #include "core/shard/expiry.h"
 #include "core/shard/inbound.h"
 #include "core/shard/inbox.h"
+#include "core/shard/late_watch.h"
 #include "core/shard/listener.h"
 #include "core/shard/primary_keeper.h"
 #include "core/shard/question_clerk.h"
@@ -165,6 +166,7 @@ class Shard : private SpoolEvents,
   Reporter reporter_;
   RouteTable routes_;
   Expiry expiry_;
+  LateWatch late_watch_;
   RuleClerk rule_clerk_;
   QuestionClerk question_clerk_;
   std::vector<std::unique_ptr<Listener>> listeners_;

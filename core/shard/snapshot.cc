@@ -122,7 +122,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
                                  domain.retry.policy, domain.quota_messages, domain.quota_bytes,
                                  domain.recipients == DomainConfig::Recipients::kVerify,
                                  domain.when_primary_up == DomainConfig::WhenPrimaryUp::kDefer,
-                                 domain.store_after, listed});
+                                 domain.store_after, listed, domain.retry.delay_warning});
   }
   if (config.dsn.route.has_value()) {
     snapshot->reports.emplace();

@@ -41,7 +41,8 @@ struct DomainPlan {
   bool verifies = false;  // its recipients are asked of the primary
   bool defers = false;    // while the primary is up, and for `store_after` after that
   absl::Duration store_after;
-  size_t listed = 0;  // recipients of its file
+  size_t listed = 0;                                    // recipients of its file
+  absl::Duration delay_warning = absl::ZeroDuration();  // zero: none
 };
 
 struct Snapshot {

@@ -183,7 +183,7 @@ void Builder::AddRecipientWords(const ReportedRecipient& told) {
   Line();
   Line("<" + Clean(told.recipient->address) + ">:");
   if (told.action == ReportAction::kRelayed) {
-    Line("    taken by " + std::string(told.remote));
+    Line("    taken by " + Clean(told.remote));
   } else if (!told.remote.empty() && told.code != 0) {
     Line("    host " + Clean(told.remote) + " said:");
     Line("    " + Clean(ReplyOf(told)));

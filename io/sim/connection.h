@@ -13,7 +13,7 @@
 
 namespace backstay {
 
-struct Segment {
+struct SimSegment {
   std::string bytes;
   bool end = false;    // no more bytes follow
   bool reset = false;  // the sender knows of no connection
@@ -25,7 +25,7 @@ struct End {
   bool open = true;  // a program holds it, or a listener's backlog does
 
   // Sending: what is on its way to the other end, in order.
-  std::deque<Segment> in_flight;
+  std::deque<SimSegment> in_flight;
   uint64_t in_flight_bytes = 0;
   Instant last_arrival;  // segments never overtake each other
   bool end_sent = false;
@@ -49,7 +49,7 @@ struct Connection {
   std::array<End, 2> ends;  // 0 connected, 1 was accepted
 };
 
-struct Listener {
+struct SimListener {
   uint64_t id = 0;
   uint32_t host = 0;
   SocketAddress address;

@@ -10,23 +10,23 @@
 
 namespace backstay {
 
-absl::Duration Network::Latency() {
+absl::Duration SimNetwork::Latency() {
   return world_.DrawDuration(world_.plan().latency_min, world_.plan().latency_max);
 }
 
-PendingOp* Network::Live(const OpToken& token, Io::Backend** backend) {
+PendingOp* SimNetwork::Live(const OpToken& token, Io::Backend** backend) {
   *backend = world_.FindBackend(token.backend);
   return *backend == nullptr ? nullptr : (*backend)->Find(token);
 }
 
-void Network::Fail(const OpToken& token, IoError error) {
+void SimNetwork::Fail(const OpToken& token, IoError error) {
   Io::Backend* backend = nullptr;
   if (Live(token, &backend) != nullptr) {
     backend->Complete(token, IoResult::Failure(error));
   }
 }
 
-void Network::Soon(const Connection& connection, int end, absl::Duration delay, Step step) {
+void SimNetwork::Soon(const Connection& connection, int end, absl::Duration delay, Step step) {
   world_.scheduler().After(delay, [this, id = connection.id, end, step] {
     const auto found = connections_.find(id);
     if (found != connections_.end()) {
@@ -36,7 +36,7 @@ void Network::Soon(const Connection& connection, int end, absl::Duration delay, 
   });
 }
 
-void Network::DropIfDead(uint64_t connection) {
+void SimNetwork::DropIfDead(uint64_t connection) {
   const auto found = connections_.find(connection);
   if (found == connections_.end()) {
     return;
@@ -49,22 +49,22 @@ void Network::DropIfDead(uint64_t connection) {
   connections_.erase(found);
 }
 
-SocketAddress Network::LocalAddress(uint64_t connection, int end) const {
+SocketAddress SimNetwork::LocalAddress(uint64_t connection, int end) const {
   return connections_.at(connection).ends[static_cast<size_t>(end)].local;
 }
 
 // ---- sending ----
 
-void Network::Send(const OpToken& token, uint64_t connection, int end) {
+void SimNetwork::Send(const OpToken& token, uint64_t connection, int end) {
   Connection& at = connections_.at(connection);
   at.ends[static_cast<size_t>(end)].sends.push_back(token);
   Soon(at, end, absl::Nanoseconds(static_cast<int64_t>(world_.random().Below(10'000))),
-       &Network::PumpSend);
+       &SimNetwork::PumpSend);
 }
 
 // Bytes are taken from the caller when its send completes and no earlier; of several sends in
 // flight on one socket any may go first.
-void Network::PumpSend(Connection& connection, int index) {
+void SimNetwork::PumpSend(Connection& connection, int index) {
   End& end = connection.ends[static_cast<size_t>(index)];
   const End& peer = connection.ends[static_cast<size_t>(1 - index)];
   while (!end.sends.empty()) {
@@ -96,21 +96,21 @@ void Network::PumpSend(Connection& connection, int index) {
   }
 }
 
-void Network::Transmit(Connection& connection, int end, Bytes bytes) {
+void SimNetwork::Transmit(Connection& connection, int end, Bytes bytes) {
   const FaultPlan& plan = world_.plan();
   while (!bytes.empty()) {
     size_t count = static_cast<size_t>(std::min<uint64_t>(bytes.size(), plan.segment_bytes_max));
     if (count > 1 && world_.Draw(plan.split)) {
       count = static_cast<size_t>(world_.random().Between(1, count - 1));
     }
-    Segment segment;
+    SimSegment segment;
     segment.bytes = std::string(AsText(bytes.first(count)));
     Enqueue(connection, end, std::move(segment));
     bytes = bytes.subspan(count);
   }
 }
 
-void Network::Enqueue(Connection& connection, int index, Segment segment) {
+void SimNetwork::Enqueue(Connection& connection, int index, SimSegment segment) {
   End& end = connection.ends[static_cast<size_t>(index)];
   absl::Duration latency = Latency();
   if (world_.Draw(world_.plan().stall)) {
@@ -119,13 +119,13 @@ void Network::Enqueue(Connection& connection, int index, Segment segment) {
   end.last_arrival = std::max(end.last_arrival, world_.Now() + latency);
   end.in_flight_bytes += segment.bytes.size();
   end.in_flight.push_back(std::move(segment));
-  Soon(connection, index, end.last_arrival - world_.Now(), &Network::Arrive);
+  Soon(connection, index, end.last_arrival - world_.Now(), &SimNetwork::Arrive);
 }
 
 // ---- arriving ----
 
 // Each segment has one Arrive event; which segment it carries is decided here, so order is kept.
-void Network::Arrive(Connection& connection, int from) {
+void SimNetwork::Arrive(Connection& connection, int from) {
   End& sender = connection.ends[static_cast<size_t>(from)];
   const End& receiver = connection.ends[static_cast<size_t>(1 - from)];
   if (sender.in_flight.empty() || sender.parked) {
@@ -135,7 +135,7 @@ void Network::Arrive(Connection& connection, int from) {
     Park(connection, from);
     return;
   }
-  Segment segment = std::move(sender.in_flight.front());
+  SimSegment segment = std::move(sender.in_flight.front());
   sender.in_flight.pop_front();
   sender.in_flight_bytes -= segment.bytes.size();
   if (!segment.bytes.empty() && world_.Draw(world_.plan().reset)) {
@@ -147,7 +147,7 @@ void Network::Arrive(Connection& connection, int from) {
 }
 
 // TCP repeats for a quarter of an hour or so; here segments wait until the hosts reach each other.
-void Network::Park(Connection& connection, int from) {
+void SimNetwork::Park(Connection& connection, int from) {
   End& sender = connection.ends[static_cast<size_t>(from)];
   sender.parked = true;
   sender.parked_serial = world_.NextSerial();
@@ -166,21 +166,21 @@ void Network::Park(Connection& connection, int from) {
                            });
 }
 
-void Network::Unpark() {
+void SimNetwork::Unpark() {
   for (auto& [id, connection] : connections_) {
     for (int index = 0; index < 2; ++index) {
       End& end = connection.ends[static_cast<size_t>(index)];
       if (end.parked) {
         end.parked = false;
         for (size_t segment = 0; segment < end.in_flight.size(); ++segment) {
-          Soon(connection, index, Latency(), &Network::Arrive);
+          Soon(connection, index, Latency(), &SimNetwork::Arrive);
         }
       }
     }
   }
 }
 
-void Network::Take(Connection& connection, int to, const Segment& segment) {
+void SimNetwork::Take(Connection& connection, int to, const SimSegment& segment) {
   End& end = connection.ends[static_cast<size_t>(to)];
   world_.Trace(TraceKind::kSegment, end.host, connection.id, segment.bytes.size());
   if (segment.reset) {
@@ -198,7 +198,7 @@ void Network::Take(Connection& connection, int to, const Segment& segment) {
         LoseUnsent(end);
       }
       MarkBroken(connection, to, IoError::kReset);
-      Segment reset;
+      SimSegment reset;
       reset.reset = true;
       Enqueue(connection, to, std::move(reset));
     } else if (segment.end) {
@@ -210,22 +210,22 @@ void Network::Take(Connection& connection, int to, const Segment& segment) {
   end.end_received = end.end_received || segment.end;
   // A short wait lets the next segment join this one.
   Soon(connection, to, absl::Nanoseconds(static_cast<int64_t>(world_.random().Below(50'000))),
-       &Network::PumpReceive);
+       &SimNetwork::PumpReceive);
 }
 
 // ---- receiving ----
 
-void Network::Receive(const OpToken& token, uint64_t connection, int end) {
+void SimNetwork::Receive(const OpToken& token, uint64_t connection, int end) {
   Connection& at = connections_.at(connection);
   std::optional<OpToken>& receive = at.ends[static_cast<size_t>(end)].receive;
   Io::Backend* backend = nullptr;
   ASSERT(!receive.has_value() || Live(*receive, &backend) == nullptr);  // one at a time
   receive = token;
   Soon(at, end, absl::Nanoseconds(static_cast<int64_t>(world_.random().Below(10'000))),
-       &Network::PumpReceive);
+       &SimNetwork::PumpReceive);
 }
 
-void Network::PumpReceive(Connection& connection, int index) {
+void SimNetwork::PumpReceive(Connection& connection, int index) {
   End& end = connection.ends[static_cast<size_t>(index)];
   if (!end.receive.has_value()) {
     return;
@@ -247,8 +247,8 @@ void Network::PumpReceive(Connection& connection, int index) {
 }
 
 // One lent piece.
-void Network::DeliverBytes(Connection& connection, int index, const OpToken& token,
-                           Io::Backend& backend) {
+void SimNetwork::DeliverBytes(Connection& connection, int index, const OpToken& token,
+                              Io::Backend& backend) {
   End& end = connection.ends[static_cast<size_t>(index)];
   const FaultPlan& plan = world_.plan();
   if (backend.lent_waiting() >= plan.receive_buffers || world_.Draw(plan.receive_no_buffers)) {
@@ -262,37 +262,37 @@ void Network::DeliverBytes(Connection& connection, int index, const OpToken& tok
   }
   backend.CompleteLent(token, end.received.substr(0, count));
   end.received.erase(0, count);
-  Soon(connection, 1 - index, Latency(), &Network::PumpSend);
+  Soon(connection, 1 - index, Latency(), &SimNetwork::PumpSend);
 }
 
 // ---- ending ----
 
-void Network::ShutdownSend(uint64_t connection, int index) {
+void SimNetwork::ShutdownSend(uint64_t connection, int index) {
   Connection& at = connections_.at(connection);
   End& end = at.ends[static_cast<size_t>(index)];
   if (!end.end_sent && !end.broken) {
-    Segment last;
+    SimSegment last;
     last.end = true;
     Enqueue(at, index, std::move(last));
   }
   end.end_sent = true;
-  Soon(at, index, absl::Microseconds(1), &Network::PumpSend);
+  Soon(at, index, absl::Microseconds(1), &SimNetwork::PumpSend);
 }
 
-void Network::Shutdown(uint64_t connection, int index) {
+void SimNetwork::Shutdown(uint64_t connection, int index) {
   ShutdownSend(connection, index);
   Connection& at = connections_.at(connection);
   at.ends[static_cast<size_t>(index)].receive_shut = true;
-  Soon(at, index, absl::Microseconds(1), &Network::PumpReceive);
+  Soon(at, index, absl::Microseconds(1), &SimNetwork::PumpReceive);
 }
 
-void Network::Close(uint64_t connection, int index) {
+void SimNetwork::Close(uint64_t connection, int index) {
   Connection& at = connections_.at(connection);
   End& end = at.ends[static_cast<size_t>(index)];
   ASSERT(end.open);
   world_.Trace(TraceKind::kEnd, end.host, connection, end.received.size());
   if (!end.broken) {
-    Segment last;
+    SimSegment last;
     // RFC 2525 s2.17: closing with bytes unread resets, or the peer would believe they were taken.
     last.reset = !end.received.empty();
     last.end = !last.reset;
@@ -303,17 +303,17 @@ void Network::Close(uint64_t connection, int index) {
   end.open = false;
   end.end_sent = true;
   end.received.clear();
-  Soon(at, 1 - index, Latency(), &Network::PumpSend);
+  Soon(at, 1 - index, Latency(), &SimNetwork::PumpSend);
   DropIfDead(connection);
 }
 
-void Network::Abandon(uint64_t connection, int index, bool host_died) {
+void SimNetwork::Abandon(uint64_t connection, int index, bool host_died) {
   Connection& at = connections_.at(connection);
   End& end = at.ends[static_cast<size_t>(index)];
   const bool silent = host_died && world_.Draw(world_.plan().silent_crash);
   LoseUnsent(end);
   if (!silent && !end.broken) {
-    Segment reset;
+    SimSegment reset;
     reset.reset = true;
     Enqueue(at, index, std::move(reset));
   }
@@ -326,7 +326,7 @@ void Network::Abandon(uint64_t connection, int index, bool host_died) {
 }
 
 // What was with the kernel and not yet on the wire is gone; the rest may arrive.
-void Network::LoseUnsent(End& end) {
+void SimNetwork::LoseUnsent(End& end) {
   const size_t kept = static_cast<size_t>(world_.random().Between(0, end.in_flight.size()));
   while (end.in_flight.size() > kept) {
     end.in_flight_bytes -= end.in_flight.back().bytes.size();
@@ -335,7 +335,7 @@ void Network::LoseUnsent(End& end) {
 }
 
 // The other end takes nothing more.
-void Network::Break(Connection& connection, int index, IoError error) {
+void SimNetwork::Break(Connection& connection, int index, IoError error) {
   End& end = connection.ends[static_cast<size_t>(index)];
   end.in_flight.clear();
   end.in_flight_bytes = 0;
@@ -343,7 +343,7 @@ void Network::Break(Connection& connection, int index, IoError error) {
   MarkBroken(connection, index, error);
 }
 
-void Network::MarkBroken(Connection& connection, int index, IoError error) {
+void SimNetwork::MarkBroken(Connection& connection, int index, IoError error) {
   End& end = connection.ends[static_cast<size_t>(index)];
   world_.Trace(TraceKind::kReset, end.host, connection.id, static_cast<uint64_t>(error));
   if (!end.open || end.broken) {
@@ -356,12 +356,12 @@ void Network::MarkBroken(Connection& connection, int index, IoError error) {
   }
   // Who is told of the error is decided by who comes first.
   Soon(connection, index, absl::Nanoseconds(static_cast<int64_t>(world_.random().Below(5'000))),
-       &Network::PumpReceive);
+       &SimNetwork::PumpReceive);
   Soon(connection, index, absl::Nanoseconds(static_cast<int64_t>(world_.random().Below(5'000))),
-       &Network::PumpSend);
+       &SimNetwork::PumpSend);
 }
 
-IoError Network::TakeError(End& end) {
+IoError SimNetwork::TakeError(End& end) {
   return std::exchange(end.error, IoError::kNone);
 }
 

@@ -16,11 +16,11 @@
 
 namespace backstay {
 
-class Network {
+class SimNetwork {
  public:
-  explicit Network(World& world) : world_(world) {}
-  Network(const Network&) = delete;
-  Network& operator=(const Network&) = delete;
+  explicit SimNetwork(World& world) : world_(world) {}
+  SimNetwork(const SimNetwork&) = delete;
+  SimNetwork& operator=(const SimNetwork&) = delete;
 
   absl::StatusOr<uint64_t> Listen(Host& host, const SocketAddress& address, int backlog);
   // What its backlog holds is reset; `host_died`: or vanishes without a word, as the plan says.
@@ -45,7 +45,7 @@ class Network {
   void Unpark();
 
  private:
-  using Step = void (Network::*)(Connection&, int);
+  using Step = void (SimNetwork::*)(Connection&, int);
   PendingOp* Live(const OpToken& token, Io::Backend** backend);
   void Fail(const OpToken& token, IoError error);
   absl::Duration Latency();
@@ -56,17 +56,17 @@ class Network {
   void Synchronize(const OpToken& token, int attempt);
   void RetryConnect(const OpToken& token, int attempt);
   void FailConnectAtRandom(const OpToken& token);
-  Listener* ChooseListener(const Host& target, const SocketAddress& to, bool* any);
-  void Establish(const OpToken& token, Host& target, Listener& listener);
+  SimListener* ChooseListener(const Host& target, const SocketAddress& to, bool* any);
+  void Establish(const OpToken& token, Host& target, SimListener& listener);
   void FinishConnect(const OpToken& token, uint64_t connection);
   void PumpAccept(uint64_t listener);
 
   // -- network.cc --
   void Transmit(Connection& connection, int end, Bytes bytes);
-  void Enqueue(Connection& connection, int end, Segment segment);
+  void Enqueue(Connection& connection, int end, SimSegment segment);
   void Arrive(Connection& connection, int from);
   void Park(Connection& connection, int from);
-  void Take(Connection& connection, int to, const Segment& segment);
+  void Take(Connection& connection, int to, const SimSegment& segment);
   void PumpSend(Connection& connection, int end);
   void PumpReceive(Connection& connection, int end);
   void DeliverBytes(Connection& connection, int end, const OpToken& token, Io::Backend& backend);
@@ -77,7 +77,7 @@ class Network {
 
   World& world_;
   std::map<uint64_t, Connection> connections_;
-  std::map<uint64_t, Listener> listeners_;
+  std::map<uint64_t, SimListener> listeners_;
   uint64_t next_id_ = 1;
 };
 

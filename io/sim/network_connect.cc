@@ -25,12 +25,12 @@ bool SameAddress(const SocketAddress& left, const SocketAddress& right) {
 
 }  // namespace
 
-absl::StatusOr<uint64_t> Network::Listen(Host& host, const SocketAddress& address, int backlog) {
+absl::StatusOr<uint64_t> SimNetwork::Listen(Host& host, const SocketAddress& address, int backlog) {
   if (!IsAny(address) && !address.is_loopback() && !SameAddress(address, host.address())) {
     return absl::InvalidArgumentError(
         fmt::format("cannot listen on {}: the address is not of this host", address.ToString()));
   }
-  Listener listener;
+  SimListener listener;
   listener.id = next_id_++;
   listener.host = host.id();
   listener.address = address.port() == 0 ? address.WithPort(host.TakePort()) : address;
@@ -40,7 +40,7 @@ absl::StatusOr<uint64_t> Network::Listen(Host& host, const SocketAddress& addres
   return id;
 }
 
-bool Network::HasListener(const Host& host, const SocketAddress& address) const {
+bool SimNetwork::HasListener(const Host& host, const SocketAddress& address) const {
   return std::any_of(listeners_.begin(), listeners_.end(), [&](const auto& entry) {
     const SocketAddress& taken = entry.second.address;
     return entry.second.host == host.id() && taken.port() == address.port() &&
@@ -49,11 +49,11 @@ bool Network::HasListener(const Host& host, const SocketAddress& address) const 
   });
 }
 
-SocketAddress Network::ListenerAddress(uint64_t listener) const {
+SocketAddress SimNetwork::ListenerAddress(uint64_t listener) const {
   return listeners_.at(listener).address;
 }
 
-void Network::CloseListener(uint64_t listener, bool host_died) {
+void SimNetwork::CloseListener(uint64_t listener, bool host_died) {
   const auto found = listeners_.find(listener);
   ASSERT(found != listeners_.end());
   const std::deque<uint64_t> backlog = std::move(found->second.backlog);
@@ -65,11 +65,11 @@ void Network::CloseListener(uint64_t listener, bool host_died) {
 
 // ---- connecting ----
 
-void Network::Connect(const OpToken& token) {
+void SimNetwork::Connect(const OpToken& token) {
   world_.scheduler().After(Latency(), [this, token] { Synchronize(token, 0); });
 }
 
-void Network::Synchronize(const OpToken& token, int attempt) {
+void SimNetwork::Synchronize(const OpToken& token, int attempt) {
   Io::Backend* backend = nullptr;
   const PendingOp* op = Live(token, &backend);
   if (op == nullptr) {
@@ -95,7 +95,7 @@ void Network::Synchronize(const OpToken& token, int attempt) {
     return;
   }
   bool any = false;
-  Listener* listener = ChooseListener(*target, op->to, &any);
+  SimListener* listener = ChooseListener(*target, op->to, &any);
   if (!any) {
     world_.scheduler().After(Latency(), [this, token] { Fail(token, IoError::kRefused); });
   } else if (listener == nullptr) {
@@ -105,7 +105,7 @@ void Network::Synchronize(const OpToken& token, int attempt) {
   }
 }
 
-void Network::RetryConnect(const OpToken& token, int attempt) {
+void SimNetwork::RetryConnect(const OpToken& token, int attempt) {
   const absl::Duration wait = absl::Seconds(int64_t{1} << attempt);
   if (attempt + 1 == kConnectAttemptsMax) {
     world_.scheduler().After(wait, [this, token] { Fail(token, IoError::kTimedOut); });
@@ -114,7 +114,7 @@ void Network::RetryConnect(const OpToken& token, int attempt) {
   world_.scheduler().After(wait, [this, token, attempt] { Synchronize(token, attempt + 1); });
 }
 
-void Network::FailConnectAtRandom(const OpToken& token) {
+void SimNetwork::FailConnectAtRandom(const OpToken& token) {
   switch (world_.random().Below(3)) {
     case 0:
       Fail(token, IoError::kRefused);
@@ -128,8 +128,8 @@ void Network::FailConnectAtRandom(const OpToken& token) {
   }
 }
 
-Listener* Network::ChooseListener(const Host& target, const SocketAddress& to, bool* any) {
-  std::vector<Listener*> free;
+SimListener* SimNetwork::ChooseListener(const Host& target, const SocketAddress& to, bool* any) {
+  std::vector<SimListener*> free;
   for (auto& [id, listener] : listeners_) {
     if (listener.host != target.id() || listener.address.port() != to.port() ||
         (!IsAny(listener.address) && !SameAddress(listener.address, to))) {
@@ -143,7 +143,7 @@ Listener* Network::ChooseListener(const Host& target, const SocketAddress& to, b
   return free.empty() ? nullptr : free[static_cast<size_t>(world_.random().Below(free.size()))];
 }
 
-void Network::Establish(const OpToken& token, Host& target, Listener& listener) {
+void SimNetwork::Establish(const OpToken& token, Host& target, SimListener& listener) {
   Io::Backend* backend = nullptr;
   const PendingOp* op = Live(token, &backend);
   Host& source = backend->host();
@@ -164,7 +164,7 @@ void Network::Establish(const OpToken& token, Host& target, Listener& listener) 
                            [this, listener_id = listener.id] { PumpAccept(listener_id); });
 }
 
-void Network::FinishConnect(const OpToken& token, uint64_t connection) {
+void SimNetwork::FinishConnect(const OpToken& token, uint64_t connection) {
   const auto found = connections_.find(connection);
   if (found == connections_.end()) {
     Fail(token, IoError::kReset);
@@ -187,20 +187,20 @@ void Network::FinishConnect(const OpToken& token, uint64_t connection) {
 
 // ---- accepting ----
 
-void Network::Accept(const OpToken& token, uint64_t listener) {
-  Listener& at = listeners_.at(listener);
+void SimNetwork::Accept(const OpToken& token, uint64_t listener) {
+  SimListener& at = listeners_.at(listener);
   Io::Backend* backend = nullptr;
   ASSERT(!at.accept.has_value() || Live(*at.accept, &backend) == nullptr);  // one at a time
   at.accept = token;
   world_.scheduler().After(absl::Microseconds(2), [this, listener] { PumpAccept(listener); });
 }
 
-void Network::PumpAccept(uint64_t listener) {
+void SimNetwork::PumpAccept(uint64_t listener) {
   const auto found = listeners_.find(listener);
   if (found == listeners_.end()) {
     return;
   }
-  Listener& at = found->second;
+  SimListener& at = found->second;
   while (at.accept.has_value() && !at.backlog.empty()) {
     const OpToken token = *at.accept;
     Io::Backend* backend = nullptr;

@@ -44,7 +44,7 @@ void Io::Close(Fd fd) {
 // ---- network ----
 
 absl::StatusOr<Fd> Io::ListenFirst(const SocketAddress& address, int backlog) {
-  Network& network = backend_->world().network();
+  SimNetwork& network = backend_->world().network();
   if (network.HasListener(backend_->host(), address)) {
     return absl::FailedPreconditionError(
         fmt::format("cannot listen on {}: another program has it", address.ToString()));
@@ -53,7 +53,7 @@ absl::StatusOr<Fd> Io::ListenFirst(const SocketAddress& address, int backlog) {
 }
 
 absl::StatusOr<Fd> Io::Listen(const SocketAddress& address, int backlog) {
-  Network& network = backend_->world().network();
+  SimNetwork& network = backend_->world().network();
   ASSIGN_OR_RETURN(const uint64_t listener, network.Listen(backend_->host(), address, backlog));
   Descriptor descriptor;
   descriptor.kind = DescriptorKind::kListener;
@@ -62,7 +62,7 @@ absl::StatusOr<Fd> Io::Listen(const SocketAddress& address, int backlog) {
 }
 
 SocketAddress Io::LocalAddress(Fd socket) {
-  Network& network = backend_->world().network();
+  SimNetwork& network = backend_->world().network();
   const Descriptor* descriptor = backend_->FindDescriptor(socket);
   ASSERT(descriptor != nullptr);
   if (descriptor->kind == DescriptorKind::kListener) {

@@ -30,7 +30,7 @@ World::World(uint64_t seed, const FaultPlan& plan)
     : plan_(plan),
       random_(seed),
       scheduler_(random_.Split()),
-      network_(std::make_unique<Network>(*this)),
+      network_(std::make_unique<SimNetwork>(*this)),
       started_(scheduler_.Now()) {}
 
 World::~World() {

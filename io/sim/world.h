@@ -45,7 +45,7 @@
 
 namespace backstay {
 
-class Network;
+class SimNetwork;
 struct OpToken;
 
 class Actor {
@@ -119,7 +119,7 @@ class World {
 
   // ---- for io/sim only ----
   Scheduler& scheduler() { return scheduler_; }
-  Network& network() { return *network_; }
+  SimNetwork& network() { return *network_; }
   Random& random() { return random_; }
   bool Draw(uint32_t per_million) { return random_.Chance(per_million, 1'000'000); }
   absl::Duration DrawDuration(absl::Duration low, absl::Duration high);
@@ -147,7 +147,7 @@ class World {
   Random random_;
   Scheduler scheduler_;
   TraceLog trace_;
-  std::unique_ptr<Network> network_;
+  std::unique_ptr<SimNetwork> network_;
   std::vector<std::unique_ptr<Host>> hosts_;
   std::map<uint32_t, Io::Backend*> backends_;
   std::map<std::pair<uint32_t, uint32_t>, bool> cut_;  // by host ids, lower first

@@ -14,6 +14,16 @@ constexpr size_t kViolationsMax = 20;  // the first ones tell the story
 constexpr std::string_view kQueuedAs = "queued as ";
 constexpr size_t kQueueIdBytes = 16;
 
+// What stands behind `name` in its line.
+std::string_view ValueOf(std::string_view text, std::string_view name) {
+  const size_t at = text.find(name);
+  if (at == std::string_view::npos) {
+    return "";
+  }
+  const std::string_view value = text.substr(at + name.size());
+  return value.substr(0, value.find("\r\n"));
+}
+
 std::string Seconds(Instant at) {
   return fmt::format("{:.6f} s", static_cast<double>(at.nanoseconds()) / 1e9);
 }
@@ -111,11 +121,64 @@ void Ledger::OnDeleted(std::string_view recipient) {
   messages_[place.message].recipients[place.recipient].deleted = true;
 }
 
+size_t Ledger::times_told(std::string_view recipient, std::string_view action) const {
+  const Recipient* found = Find(recipient);
+  if (found == nullptr) {
+    return 0;
+  }
+  const auto told = found->told.find(action);
+  return told == found->told.end() ? 0 : told->second;
+}
+
+void Ledger::OnReport(std::string_view reverse_path, std::string_view to,
+                      std::string_view content) {
+  if (!reverse_path.empty()) {
+    Violation(fmt::format("a report to <{}> comes from <{}>", to, reverse_path));
+  }
+  if (!reports_.emplace(ValueOf(content, "\r\nMessage-ID: ")).second) {
+    return;  // the same one once more
+  }
+  constexpr std::string_view kFinal = "\r\nFinal-Recipient: ";
+  for (size_t at = content.find(kFinal); at != std::string_view::npos;
+       at = content.find(kFinal, at + 1)) {
+    const std::string_view value = ValueOf(content.substr(at), kFinal);
+    const std::string_view address = value.substr(std::min(value.size(), value.find("; ") + 2));
+    const auto place = places_.find(address);
+    if (place == places_.end()) {
+      Violation(fmt::format("a report on <{}>: nobody offered that", address));
+      continue;
+    }
+    Entry& entry = messages_[place->second.message];
+    if (entry.message.reverse_path != to) {
+      Violation(fmt::format("<{}> is told of <{}>, which was from <{}>", to, address,
+                            entry.message.reverse_path));
+    }
+    ++entry.recipients[place->second.recipient]
+          .told[std::string(ValueOf(content.substr(at), "\r\nAction: "))];
+  }
+}
+
+void Ledger::CheckTold(std::string_view address, const Recipient& recipient) {
+  for (const auto& [action, times] : recipient.told) {
+    const bool is_right = action == "failed"    ? times == 1 && recipient.rejected
+                          : action == "delayed" ? times <= 1 + crashes_.size()
+                                                : false;
+    if (!is_right) {
+      Violation(fmt::format("<{}>: the sender was told {} times \"{}\"", address, times, action));
+    }
+  }
+}
+
 size_t Ledger::OnDelivered(Instant connected, std::string_view reverse_path,
                            const std::vector<std::string>& recipients, std::string_view content) {
   const size_t delivery = deliveries_.size();
   deliveries_.push_back({connected, world_.Now()});
   std::vector<size_t> checked;
+  if (content.find("\r\nContent-Type: multipart/report;") != std::string_view::npos &&
+      recipients.size() == 1 && !places_.contains(recipients[0])) {
+    OnReport(reverse_path, recipients[0], content);
+    return delivery;
+  }
   for (const std::string& address : recipients) {
     const auto place = places_.find(address);
     if (place == places_.end()) {
@@ -223,6 +286,7 @@ bool Ledger::CheckMessage(size_t number, const Entry& entry) {
     const Recipient& recipient = entry.recipients[index];
     const std::string& address = entry.message.recipients[index];
     CheckDuplicates(address, recipient);
+    CheckTold(address, recipient);
     const bool must_end = entry.final_code == 250 && recipient.code == 250;
     if (must_end && recipient.deliveries.empty() && !recipient.rejected && !recipient.deleted) {
       lost += fmt::format("{}<{}>", lost.empty() ? "" : ", ", address);
@@ -239,6 +303,7 @@ bool Ledger::CheckMessage(size_t number, const Entry& entry) {
 void Ledger::CheckEnd(const Rest& rest) {
   size_t lost = 0;
   uint64_t owed = 0;  // DSNs
+  uint64_t told = 0;
   for (size_t number = 0; number < messages_.size(); ++number) {
     const Entry& entry = messages_[number];
     lost += CheckMessage(number, entry) ? 0 : 1;
@@ -246,6 +311,9 @@ void Ledger::CheckEnd(const Rest& rest) {
       owed += static_cast<uint64_t>(std::count_if(
           entry.recipients.begin(), entry.recipients.end(),
           [](const Recipient& recipient) { return recipient.rejected && !recipient.deleted; }));
+      told += static_cast<uint64_t>(std::count_if(
+          entry.recipients.begin(), entry.recipients.end(),
+          [](const Recipient& recipient) { return recipient.told.contains("failed"); }));
     }
   }
   if (damages_ > 0 && lost > damages_) {
@@ -254,11 +322,11 @@ void Ledger::CheckEnd(const Rest& rest) {
   if (rest.recipients_live != 0) {
     Violation(fmt::format("{} recipients are still queued", rest.recipients_live));
   }
-  if (damages_ == 0 && rest.recipients_dsn_pending != owed) {
+  if (damages_ == 0 && rest.recipients_dsn_pending + told != owed) {
     Violation(
-        fmt::format("{} recipients were rejected for good with a sender to tell, {} are held as "
-                    "dsn pending",
-                    owed, rest.recipients_dsn_pending));
+        fmt::format("{} recipients were rejected for good with a sender to tell, {} were told, {} "
+                    "are held as dsn pending",
+                    owed, told, rest.recipients_dsn_pending));
   }
   if (damages_ == 0 && rest.recipients_quarantined != 0) {
     Violation(fmt::format("{} recipients are quarantined, but nothing on disk was damaged",

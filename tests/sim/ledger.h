@@ -11,11 +11,14 @@
 //  came in;
 //  * delivered again only if the reply was lost, or a crash came before the settle was safe, or the
 //    other one was under way before and the network was slow;
-//  * nothing is lost to damage beyond one message for each damaged place.
+//  * nothing is lost to damage beyond one message for each damaged place;
+//  * a failure is told once, to the sender of the message, never to <>; a delay once, and once more
+//    for each crash. Told twice is two reports: the same one may come twice, as any mail.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,6 +77,8 @@ class Ledger {
   size_t deliveries() const { return deliveries_.size(); }
   size_t duplicates() const { return duplicates_; }  // recipients that got a message again
   size_t crashes() const { return crashes_.size(); }
+  size_t reports() const { return reports_.size(); }  // different ones
+  size_t times_told(std::string_view recipient, std::string_view action) const;
   size_t times_delivered(std::string_view recipient) const;
   bool rejected(std::string_view recipient) const;
   std::string Summary() const;
@@ -84,6 +89,7 @@ class Ledger {
     bool rejected = false;
     bool deleted = false;
     std::vector<size_t> deliveries;
+    std::map<std::string, size_t, std::less<>> told;  // by Action: reports
   };
   struct Entry {
     Message message;
@@ -104,6 +110,8 @@ class Ledger {
   };
 
   const Recipient* Find(std::string_view recipient) const;
+  void OnReport(std::string_view reverse_path, std::string_view to, std::string_view content);
+  void CheckTold(std::string_view address, const Recipient& recipient);
   void CheckDelivery(const Entry& entry, const Recipient& recipient, std::string_view address,
                      std::string_view reverse_path);
   void CheckContent(size_t number, Entry& entry, std::string_view content);
@@ -117,6 +125,7 @@ class Ledger {
   std::vector<Entry> messages_;
   std::map<std::string, Place, std::less<>> places_;
   std::vector<Delivery> deliveries_;
+  std::set<std::string, std::less<>> reports_;  // Message-IDs
   std::vector<Instant> crashes_;
   size_t damages_ = 0;
   size_t stored_ = 0;

@@ -160,6 +160,7 @@ StoryPlan DrawPlan(uint64_t seed) {
     domain.way = random.Chance(1, 2) ? StoryDomain::Way::kAddresses
                                      : static_cast<StoryDomain::Way>(random.Below(3));
   }
+  plan.reports = random.Chance(1, 2);
   return plan;
 }
 
@@ -189,6 +190,9 @@ std::string StoryPlan::Config(size_t domain_left_out) const {
       "[admin]\nlisten = \"\"\n"
       "[retry]\n{}",
       shards, smtp, segment_bytes / 1024, connections_per_primary, retry);
+  if (reports) {
+    text += fmt::format("[dsn]\nroute = \"{}:25\"\n", kReportHost);
+  }
   for (size_t index = 0; index < domains.size(); ++index) {
     if (index == domain_left_out && domains.size() > 1) {
       continue;
@@ -235,11 +239,11 @@ std::string StoryPlan::ToString() const {
   std::string text = fmt::format(
       "shards={} primaries={} connections={} segment={}KiB disk={} clients={} x {} messages of up "
       "to {} "
-      "bytes, {} recipients, span={} {}",
+      "bytes, {} recipients, span={} reports={} {}",
       shards, primaries, connections_per_primary, segment_bytes / 1024,
       disk_bytes == 0 ? "plenty" : fmt::format("{}MiB", disk_bytes >> 20), clients,
       messages_per_client, shape.content_bytes_max, shape.recipients_max,
-      absl::FormatDuration(span), retry.empty() ? "\n" : retry);
+      absl::FormatDuration(span), reports, retry.empty() ? "\n" : retry);
   for (const StoryDomain& domain : domains) {
     constexpr std::string_view kWays[] = {"address", "name", "mx"};
     text += fmt::format("domain {} by {} at", domain.name, kWays[static_cast<size_t>(domain.way)]);

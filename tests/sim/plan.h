@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/random.h"
@@ -53,6 +54,7 @@ struct StoryPlan {
   std::string smtp;              // lines for [smtp]
   std::string retry;             // lines for [retry]
   std::string allowed_networks;  // of each domain, as TOML; empty: all
+  bool reports = false;          // a smart host takes them; else they are owed for ever
   size_t clients = 2;
   size_t messages_per_client = 10;
   MessageShape shape;
@@ -72,6 +74,9 @@ struct StoryPlan {
   // Every primary by name, every domain's MX.
   void FillZone(DnsZone& zone) const;
 };
+
+// Where reports go.
+constexpr std::string_view kReportHost = "10.9.0.1";
 
 StoryPlan DrawPlan(uint64_t seed);
 // A few messages, small and large; the primary is down, then up. Nothing is left to chance.

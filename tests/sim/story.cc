@@ -72,6 +72,12 @@ void Story::SetStage() {
     primaries_.back()->set_manners(plan_.primary_manners);
     primaries_.back()->Open();
   }
+  if (plan_.reports) {
+    Host& host = world_.AddHost("reports", Address(fmt::format("{}:0", kReportHost)));
+    primaries_.push_back(
+        std::make_unique<SimPrimary>(world_, host, uint16_t{25}, Random(plan_.seed), ledger_));
+    primaries_.back()->Open();
+  }
   SimClient::Setup setup;
   setup.server = Address("10.0.0.1:25");
   setup.messages = plan_.messages_per_client;
@@ -317,7 +323,8 @@ bool Story::IsEmptied() {
       daemon_->desk().Begin(std::move(release), /*counts_only=*/false);
     }
   }
-  return daemon_->stats().recipients_live == 0;
+  const SpoolStats stats = daemon_->stats();
+  return stats.recipients_live == 0 && (!plan_.reports || stats.recipients_dsn_pending == 0);
 }
 
 void Story::Liveness() {

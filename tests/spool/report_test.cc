@@ -54,6 +54,21 @@ TEST_F(ReportTest, WithTheReportTheDebtEnds) {
   }
 }
 
+// Both in one batch: the report's record comes first in the log.
+TEST_F(ReportTest, AReportInFrontOfItsFailureEndsTheDebt) {
+  failed_ = harness_.SendAndWait(TestContent(3, 900), {"a.example", "b.example"}).message;
+  harness_.Settle(failed_, 0);
+  harness_.Idle(absl::Seconds(1));
+  harness_.Settle(failed_, 1, SettleKind::kFailed, "550 no such user");
+  Sent& sent = SendReport();
+  ASSERT_TRUE(harness_.TurnUntil([&] { return sent.committed == 1; }));
+  for (int run = 0; run < 3; ++run) {
+    harness_.Restart(CrashMode::kNothingUnsynced);
+    EXPECT_FALSE(harness_.spool->IsOwed(failed_)) << run;
+    EXPECT_EQ(harness_.Live("@sender.example").size(), 1U);
+  }
+}
+
 TEST_F(ReportTest, AReportThatWasNotStoredEndsNothing) {
   harness_.world.FailDiskOperation(2, IoError::kDevice, false);  // the sync
   Sent& sent = SendReport();

@@ -42,7 +42,9 @@ struct Model {
   bool is_stopped = false;  // with its domain
   bool is_expired = false;
   bool is_deleted = false;
+  bool is_parked = false;
   bool has_own = false;
+  bool has_own_age = false;
   SpoolTime schedule_from;
   SpoolTime age_from;
 
@@ -52,19 +54,23 @@ struct Model {
         schedule_from = rule.at;
         age_from = rule.keeps_age ? age_from : rule.at;
         is_expired = false;
+        is_parked = is_parked && rule.keeps_age;
         return;
       case RuleVerb::kHold:
         is_held = true;
         is_expired = false;
         return;
       case RuleVerb::kRelease:
-        schedule_from = is_held ? rule.at : schedule_from;
-        age_from = is_held ? rule.at : age_from;
+        schedule_from = is_held || is_parked ? rule.at : schedule_from;
+        age_from = is_held || is_parked ? rule.at : age_from;
+        is_expired = is_expired && !is_parked;
         is_held = false;
+        is_parked = false;
         return;
       case RuleVerb::kExpire:
         is_expired = true;
         is_held = false;
+        is_parked = false;
         return;
       case RuleVerb::kDelete:
         is_deleted = true;
@@ -77,8 +83,14 @@ struct Model {
       case RuleVerb::kStart:
         is_stopped = false;
         is_expired = false;
+        is_parked = false;
         schedule_from = rule.at;
         age_from = rule.at;
+        return;
+      case RuleVerb::kPark:
+        is_parked = true;
+        return;
+      case RuleVerb::kTold:
         return;
     }
   }
@@ -116,6 +128,21 @@ class RuleBookTest : public testing::Test {
     }
   }
 
+  // Of this shard alone; only what is behind the last that is held is looked at for it.
+  void Park(uint32_t cut, uint32_t domain, SpoolTime at) {
+    if (Place(cut) <= book.HoldCut(Domain(domain))) {
+      return;
+    }
+    story += fmt::format(" park={} domain={}", cut, domain);
+    Rule rule = RuleOf(RuleVerb::kPark, 0);
+    rule.at = at;
+    book.ApplyOwn(rule, Place(cut), Domain(domain));
+    for (uint32_t place = 0; place < cut; ++place) {
+      Model& model = models[domain][place];
+      model.is_parked = model.is_parked || !model.has_own_age;
+    }
+  }
+
   // To one message that is in every domain.
   void ApplyToMessage(const Rule& rule, uint32_t place) {
     story += fmt::format(" verb={} message={}", static_cast<int>(rule.verb), place);
@@ -128,6 +155,8 @@ class RuleBookTest : public testing::Test {
       }
       of[place].Apply(rule);
       of[place].has_own = true;
+      of[place].has_own_age |=
+          rule.verb == RuleVerb::kRelease || (rule.verb == RuleVerb::kReset && !rule.keeps_age);
     }
   }
 
@@ -137,13 +166,16 @@ class RuleBookTest : public testing::Test {
       for (uint32_t place = 0; place < kPlaces; ++place) {
         const Model& model = models[domain][place];
         const Standing standing = book.StandingOf(Domain(domain), Place(place));
-        ASSERT_EQ(standing.is_held, model.is_held || (model.is_stopped && !model.is_expired))
+        const bool is_parked = model.is_parked && !model.is_expired;
+        ASSERT_EQ(standing.is_parked, is_parked) << domain << " " << place << story;
+        ASSERT_EQ(standing.is_held,
+                  model.is_held || is_parked || (model.is_stopped && !model.is_expired))
             << domain << " " << place << story;
         ASSERT_EQ(standing.is_expired, model.is_expired) << domain << " " << place << story;
         ASSERT_EQ(standing.schedule_from, model.schedule_from) << domain << " " << place << story;
         ASSERT_EQ(standing.age_from, model.age_from) << domain << " " << place << story;
-        const bool is_deliverable =
-            !model.is_held && !model.is_stopped && !model.is_expired && !model.is_deleted;
+        const bool is_deliverable = !model.is_held && !is_parked && !model.is_stopped &&
+                                    !model.is_expired && !model.is_deleted;
         if (!model.has_own) {
           ASSERT_EQ(Place(place) >= from, is_deliverable) << domain << " " << place << story;
         }
@@ -198,6 +230,37 @@ TEST_F(RuleBookTest, AStopIsForWhatComesUntilItIsStarted) {
   EXPECT_EQ(book.StandingOf(Domain(1), Place(29)).age_from, At(3000));
 }
 
+TEST_F(RuleBookTest, WhatIsParkedWaitsForAReleaseOrAReset) {
+  Park(10, 1, At(500));
+  ExpectModel();
+  EXPECT_EQ(book.HoldCut(Domain(1)), Place(10));
+  Apply(RuleOf(RuleVerb::kReset, 1, /*keeps_age=*/true), 20, 1);
+  EXPECT_TRUE(book.StandingOf(Domain(1), Place(9)).is_parked);  // its time is still over
+  Apply(RuleOf(RuleVerb::kRelease, 2), 20, 1);
+  ExpectModel();
+  EXPECT_EQ(book.StandingOf(Domain(1), Place(9)).age_from, At(2000));
+  EXPECT_EQ(book.StandingOf(Domain(1), Place(10)).age_from, SpoolTime());
+  Park(15, 1, At(2500));
+  Apply(RuleOf(RuleVerb::kReset, 3), 20, 1);
+  ExpectModel();
+  EXPECT_EQ(book.DeliverableFrom(Domain(1)), MessageRef());
+}
+
+TEST_F(RuleBookTest, WhatIsParkedMayBeGivenUp) {
+  Park(10, 1, At(500));
+  Apply(RuleOf(RuleVerb::kExpire, 1), 20, 1);
+  ExpectModel();
+  EXPECT_TRUE(book.StandingOf(Domain(1), Place(9)).is_expired);
+}
+
+TEST_F(RuleBookTest, ARestOfADomainIsToldOnce) {
+  EXPECT_EQ(book.ToldBefore(Domain(1)), MessageRef());
+  book.ApplyOwn(RuleOf(RuleVerb::kTold, 0), Place(7), Domain(1));
+  EXPECT_EQ(book.ToldBefore(Domain(1)), Place(7));
+  EXPECT_EQ(book.ToldBefore(Domain(0)), MessageRef());
+  ExpectModel();  // nothing else follows from it
+}
+
 TEST_F(RuleBookTest, WhatIsGivenUpInAStoppedDomainMayBeSavedAndIsStoppedThen) {
   Apply(RuleOf(RuleVerb::kStop, 1), 10, 1);
   Apply(RuleOf(RuleVerb::kExpire, 2), 20, 1);
@@ -232,6 +295,11 @@ TEST(RuleBook, SaysWhatEveryMessageWouldRemember) {
               random.Below(verb == RuleVerb::kRelease ? kDomains : kDomains + 1));
           Apply(RuleOf(verb, epoch, random.Below(2) == 0), cut, domain);
           ExpectModel();
+          if (random.Below(3) == 0) {
+            Park(static_cast<uint32_t>(random.Below(cut + 1)),
+                 static_cast<uint32_t>(random.Below(kDomains)), At(1000 * epoch + 5));
+            ExpectModel();
+          }
           // Giving up has its own test: a release of the domain saves such a message, too.
           for (uint64_t word = random.Below(3); word > 0 && !HasFatalFailure(); --word) {
             Rule rule = RuleOf(static_cast<RuleVerb>(1 + random.Below(3)), epoch);

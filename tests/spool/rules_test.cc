@@ -185,6 +185,37 @@ TEST_F(RulesTest, AStopHoldsWhatComesUntilItIsStarted) {
   EXPECT_EQ(spool().NextDeliverable(Id("a.example"), std::nullopt), First("a.example"));
 }
 
+// From the log after the crash, and from a checkpoint with the next one.
+TEST_F(RulesTest, WhatIsParkedIsParkedAfterACrash) {
+  Fill(100);
+  const MessageRef own = First("b.example");
+  ASSERT_TRUE(spool().ApplyToMessage(RuleFor(RuleVerb::kReset), own).has_value());
+  std::optional<MessageRef> last;
+  for (int i = 0; i < 40; ++i) {
+    last = spool().NextLive(Id("b.example"), last);
+  }
+  spool().Park(Id("b.example"), *last);
+  spool().MarkTold(Id("a.example"), *last);
+  ASSERT_TRUE(Sync());
+  for (int run = 0; run < 3; ++run) {
+    EXPECT_FALSE(spool().StandingOf(own, Id("b.example")).is_held);  // has an age of its own
+    EXPECT_TRUE(spool().StandingOf(*last, Id("b.example")).is_parked);
+    EXPECT_FALSE(spool().StandingOf(*last, Id("a.example")).is_held);
+    const auto next = spool().NextDeliverable(Id("b.example"), own);
+    ASSERT_TRUE(next.has_value());
+    EXPECT_GT(*next, *last);
+    EXPECT_EQ(spool().CountRule(RuleFor(RuleVerb::kRelease, {"b.example"})), 39U);
+    EXPECT_EQ(spool().ToldBefore(Id("a.example")), (MessageRef{last->segment, last->block + 1}));
+    EXPECT_EQ(spool().ToldBefore(Id("b.example")), MessageRef());
+    if (run == 1) {
+      ASSERT_TRUE(harness->CloseAndWait());
+    }
+    harness->Restart(CrashMode::kNothingUnsynced);
+  }
+  EXPECT_EQ(Apply(RuleFor(RuleVerb::kRelease, {"b.example"})), 39U);
+  EXPECT_FALSE(spool().StandingOf(*last, Id("b.example")).is_held);
+}
+
 TEST_F(RulesTest, ReleaseCountsWhatIsHeld) {
   Fill(20);
   Apply(RuleFor(RuleVerb::kHold, {"a.example"}));

@@ -60,7 +60,7 @@ TEST_F(SpoolDirectoryTest, ASecondDaemonIsTurnedAway) {
 }
 
 TEST_F(SpoolDirectoryTest, ANewerFormatIsNotTouched) {
-  const std::string newer = "backstay spool 6\nsomething else\n";
+  const std::string newer = "backstay spool 7\nsomething else\n";
   host.disk().Put("/spool/VERSION", AsBytes(newer));
   const auto opened = Open();
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kUnimplemented);
@@ -75,7 +75,7 @@ TEST_F(SpoolDirectoryTest, AnOlderFormatIsTakenOver) {
   auto opened = Open();
   ASSERT_TRUE(opened.ok());
   EXPECT_EQ(opened->node(), 7);
-  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 5\nnode 7\n");
+  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 6\nnode 7\n");
   opened->Close(*io);
 }
 
@@ -113,7 +113,7 @@ TEST_F(SpoolDirectoryTest, ALostVersionComesBackFromASegment) {
   auto opened = Open(1);
   ASSERT_TRUE(opened.ok());
   EXPECT_EQ(opened->node(), 99);
-  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 5\nnode 99\n");
+  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 6\nnode 99\n");
   opened->Close(*io);
 }
 

@@ -218,7 +218,8 @@ class Reports(Control):
         self.daemon_.start()
         self.assertEqual(self.domains()["example.com"], {
             "domain": "example.com", "state": "up", "reason": "", "queued": 0, "oldest": None,
-            "held": 0, "primary": f"127.0.0.1:{self.sink.port}", "outages": []})
+            "held": 0, "primary": f"127.0.0.1:{self.sink.port}", "outages": [],
+            "expires": None})
         com, net = self.fill()
         self.wait_down()
         row = self.domains()["example.com"]

@@ -97,6 +97,9 @@ int ShowPrimary(const std::string& endpoint, const std::string& domain, bool is_
     PrintLine(fmt::format("queued   {} recipients, the oldest {}",
                           GroupedNumber(row.Number("queued")), OldestOf(row)));
     PrintLine(fmt::format("held     {}", GroupedNumber(row.Number("held"))));
+    if (row.Has("expires")) {
+      PrintLine(fmt::format("expires  from {} on", row.Text("expires")));
+    }
     for (const Row& outage : row.Rows("outages")) {
       PrintLine(fmt::format("down     {} - {}  {}", outage.Text("since"),
                             outage.Has("until") ? outage.Text("until") : "now",

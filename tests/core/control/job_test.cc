@@ -146,6 +146,23 @@ TEST_F(JobTest, AMessageSaysWhyItWaits) {
   EXPECT_NE(lines[0].find("\"result\":\"unknown\",\"message\":\"" + id), std::string::npos);
 }
 
+TEST_F(JobTest, WhatIsParkedSaysWhatItWaitsFor) {
+  const std::string id = Send({"x@a.example"});
+  ASSERT_TRUE(
+      daemon_.Reload(ConfigText() + "[retry]\nexpire_after = \"1m\"\non_expiry = \"hold\"\n").ok());
+  world_.RunFor(absl::Minutes(4));
+  std::vector<std::string> lines = Ask("{\"verb\":\"show\",\"id\":\"" + id + "\"}");
+  EXPECT_NE(lines[0].find("\"state\":\"held\",\"reason\":\"held: its time is over"),
+            std::string::npos)
+      << lines[0];
+  lines = Ask(R"({"verb":"primaries"})");
+  EXPECT_NE(lines[0].find("\"held\":1"), std::string::npos) << lines[0];
+  lines = Ask("{\"verb\":\"release\",\"ids\":[\"" + id + "\"]}");
+  EXPECT_NE(lines.back().find("\"recipients\":1"), std::string::npos) << lines.back();
+  lines = Ask("{\"verb\":\"show\",\"id\":\"" + id + "\"}");
+  EXPECT_NE(lines[0].find("\"state\":\"deferred\""), std::string::npos) << lines[0];
+}
+
 // Places that hold no message, shards that are not there, other nodes.
 TEST_F(JobTest, AnyIdIsAnswered) {
   const std::string id = Send({"x@a.example"});

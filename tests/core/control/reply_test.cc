@@ -24,13 +24,28 @@ TEST(Reply, ADomainWithoutMailHasNoOldest) {
   row.destination = "10.0.0.1:25";
   EXPECT_EQ(DomainLine("a.example", row),
             "{\"domain\":\"a.example\",\"state\":\"up\",\"reason\":\"\",\"queued\":0,\"oldest\":"
-            "null,\"held\":0,\"primary\":\"10.0.0.1:25\",\"outages\":[]}\n");
+            "null,\"held\":0,\"primary\":\"10.0.0.1:25\",\"outages\":[],"
+            "\"expires\":null}\n");
   row.queued = 2;
   row.oldest = absl::Milliseconds(2900);
   EXPECT_NE(DomainLine("a.example", row).find("\"oldest\":2,"), std::string::npos);
   EXPECT_EQ(PrimaryLine("10.0.0.1:25", row, 3),
             "{\"kind\":\"primary\",\"primary\":\"10.0.0.1:25\",\"state\":\"up\",\"reason\":\"\","
-            "\"domains\":3,\"queued\":2,\"oldest\":2,\"held\":0}\n");
+            "\"domains\":3,\"queued\":2,\"oldest\":2,\"held\":0,\"expires\":null}\n");
+}
+
+TEST(Reply, TheFirstThatExpiresIsThatOfAnyShard) {
+  DomainRow early;
+  early.expires = WallTime::FromNanoseconds(1'000'000'000'000'000'000);
+  DomainRow late;
+  late.expires = *early.expires + absl::Hours(1);
+  DomainRows all;
+  Merge({{"a", DomainRow()}}, all);
+  Merge({{"a", late}}, all);
+  Merge({{"a", early}}, all);
+  Merge({{"a", late}}, all);
+  EXPECT_NE(DomainLine("a", all["a"]).find("\"expires\":\"2001-09-09T01:46:40Z\""),
+            std::string::npos);
 }
 
 TEST(Reply, AMessageHasTheStateOfItsNearestRecipient) {

@@ -141,6 +141,7 @@ Deferral Sample() {
   deferral.attempts = 7;
   deferral.code = 451;
   deferral.text = "4.7.1 Greylisted, come back";
+  deferral.remote = "mx1.example.com";
   return deferral;
 }
 
@@ -153,6 +154,7 @@ TEST(DeferralNote, DecodesToWhatWasEncoded) {
   EXPECT_EQ(decoded->code, 451);
   EXPECT_EQ(decoded->text, Sample().text);
   EXPECT_EQ(decoded->refused_since, Sample().refused_since);
+  EXPECT_EQ(decoded->remote, Sample().remote);
 }
 
 // The layout is on disk: it may not change without a new version.
@@ -165,8 +167,9 @@ TEST(DeferralNote, BytesAreAsTheyWere) {
   deferral.code = 450;
   deferral.text = "hi";
   deferral.refused_since = SpoolTime::FromNanoseconds(0x4142434445464748);
+  deferral.remote = "mx";
   const std::string_view expected(
-      "\x03"
+      "\x04"
       "\x08\x07\x06\x05\x04\x03\x02\x01"
       "\x38\x37\x36\x35\x34\x33\x32\x31"
       "\x18\x17\x16\x15\x14\x13\x12\x11"
@@ -174,8 +177,10 @@ TEST(DeferralNote, BytesAreAsTheyWere) {
       "\xc2\x01"
       "\x02\x00"
       "hi"
-      "\x48\x47\x46\x45\x44\x43\x42\x41",
-      43);
+      "\x48\x47\x46\x45\x44\x43\x42\x41"
+      "\x02"
+      "mx",
+      46);
   EXPECT_EQ(EncodeDeferralNote(deferral), expected);
 }
 
@@ -183,11 +188,21 @@ TEST(DeferralNote, BytesAreAsTheyWere) {
 TEST(DeferralNote, VersionTwoIsRead) {
   std::string note = EncodeDeferralNote(Sample());
   note[0] = 2;
-  note.resize(note.size() - 8);
+  note.resize(note.size() - 8 - 1 - Sample().remote.size());
   const std::optional<Deferral> decoded = DecodeDeferralNote(AsBytes(note));
   ASSERT_TRUE(decoded.has_value());
   EXPECT_EQ(decoded->text, Sample().text);
   EXPECT_EQ(decoded->refused_since, SpoolTime());
+}
+
+TEST(DeferralNote, VersionThreeIsRead) {
+  std::string note = EncodeDeferralNote(Sample());
+  note[0] = 3;
+  note.resize(note.size() - 1 - Sample().remote.size());
+  const std::optional<Deferral> decoded = DecodeDeferralNote(AsBytes(note));
+  ASSERT_TRUE(decoded.has_value());
+  EXPECT_EQ(decoded->refused_since, Sample().refused_since);
+  EXPECT_EQ(decoded->remote, "");
 }
 
 TEST(DeferralNote, NoOtherLengthOrVersionDecodes) {
@@ -199,7 +214,7 @@ TEST(DeferralNote, NoOtherLengthOrVersionDecodes) {
   for (int version = 0; version < 256; ++version) {
     std::string other = note;
     other[0] = static_cast<char>(version);
-    EXPECT_EQ(DecodeDeferralNote(AsBytes(other)).has_value(), version == 3) << version;
+    EXPECT_EQ(DecodeDeferralNote(AsBytes(other)).has_value(), version == 4) << version;
   }
 }
 

@@ -430,6 +430,8 @@ TEST(Config, KeysWithoutTheirFeatureAreNamed) {
 dnsbl = ["zen.example:3", "other.example"]
 [retry]
 delay_warning = "4h"
+[admin]
+listen = "127.0.0.1:8025"
 [[domain]]
 name = "a.example"
 primary = "mx"
@@ -443,8 +445,7 @@ recipients = "verify"
   EXPECT_EQ(config.domains.at(1).store_after, absl::Minutes(15));
   EXPECT_EQ(config.smtp.dnsbl.at(0).weight, 3);
   EXPECT_TRUE(config.domains.at(0).primary_by_mx);
-  EXPECT_EQ(config.notices,
-            (std::vector<std::string>{"f:4:17: not in effect yet: retry.delay_warning"}));
+  EXPECT_EQ(config.notices, (std::vector<std::string>{"f:6:10: not in effect yet: admin.listen"}));
 }
 
 TEST(Config, LoadingNamesTheFile) {

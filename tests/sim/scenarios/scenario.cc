@@ -15,6 +15,7 @@ StoryPlan PlanOf(const Scenario::Options& options) {
   plan.retry = options.retry;
   plan.domains = {{"d0.example", {0}, options.way}, {"d1.example", {0}, options.way}};
   plan.allowed_networks = options.allowed_networks;
+  plan.reports = options.reports;
   return plan;
 }
 
@@ -38,13 +39,19 @@ Scenario::Scenario(const Options& options)
       host(world.AddHost("mx2", *SocketAddress::Parse("10.0.0.1:0"))),
       primary_host(world.AddHost("primary0", *SocketAddress::Parse("10.1.0.1:0"))),
       client_host(world.AddHost("client", *SocketAddress::Parse("10.2.0.1:0"))),
+      report_host(
+          world.AddHost("reports", *SocketAddress::Parse(fmt::format("{}:0", kReportHost)))),
       daemon(world, host, plan.Config(plan.domains.size())),
       primary(world, primary_host, 25, Random(options.seed), ledger),
+      smart_host(world, report_host, 25, Random(options.seed + 2), ledger),
       client(world, client_host, ClientSetup(options), Random(options.seed + 1), ledger) {
   plan.FillZone(zone);
   world.SetResolver(
       [this](std::string_view name, DnsType type) { return zone.Answer(name, type); });
   primary.Open();
+  if (options.reports) {
+    smart_host.Open();
+  }
   if (options.start) {
     const absl::Status started = daemon.StartAndServe();
     EXPECT_TRUE(started.ok()) << started.ToString();

@@ -32,6 +32,7 @@ class Scenario {
     bool start = true;
     StoryDomain::Way way = StoryDomain::Way::kAddresses;
     std::string allowed_networks;  // of the domains, as TOML
+    bool reports = false;          // a smart host takes them
   };
   Scenario() : Scenario(Options()) {}
   explicit Scenario(const Options& options);
@@ -65,8 +66,10 @@ class Scenario {
   Host& host;
   Host& primary_host;
   Host& client_host;
+  Host& report_host;
   SimDaemon daemon;
   SimPrimary primary;
+  SimPrimary smart_host;  // of reports, if it was asked for
   SimClient client;
 
  private:

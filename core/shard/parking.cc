@@ -1,0 +1,102 @@
+// core/shard/parking.cc -- from the oldest message on, up to the first whose time is not over.
+#include "core/shard/parking.h"
+
+#include "core/base/log.h"
+#include "core/base/mark.h"
+#include "core/shard/retry_origin.h"
+
+namespace backstay {
+namespace {
+
+// A few milliseconds of a turn; the rest of millions follows in later ones.
+constexpr uint64_t kMessagesPerStepMax = 16'384;
+// Of a domain, however much is parked meanwhile.
+constexpr absl::Duration kTellEvery = absl::Hours(6);
+
+}  // namespace
+
+// A real failure at or after the end, as for giving up; what is under way is looked at later.
+bool Parking::IsOver(DomainId domain, MessageRef message) const {
+  const Route* const route = routes_.RouteOf(domain);
+  const RetryPolicy& policy = routes_.PolicyOf(domain);
+  const Standing standing = spool_.StandingOf(message, domain);
+  if (route == nullptr || route->queue().in_flight(message)) {
+    return false;
+  }
+  const RetryOrigin origin = OriginOf(spool_.Arrival(message), standing);
+  if (policy.on_expiry != OnExpiry::kHold ||
+      !policy.GiveUp(origin, spool_.Clock(), route->last_failure(), std::nullopt)) {
+    return false;
+  }
+  for (uint32_t i = 0; i < spool_.Recipients(message); ++i) {
+    if (spool_.IsLive(message, i) && spool_.DomainOf(message, i) == domain &&
+        route->GrantedMore(message, i, origin, domain)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// What is said of one message is said of all its recipients.
+bool Parking::IsOverForAll(MessageRef message) const {
+  for (uint32_t i = 0; i < spool_.Recipients(message); ++i) {
+    if (spool_.IsLive(message, i) && !IsOver(spool_.DomainOf(message, i), message)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Parking::ParkOne(MessageRef message) {
+  MARK("message_parked_by_itself");
+  Rule rule;
+  rule.verb = RuleVerb::kPark;
+  spool_.ApplyToMessage(rule, message);
+}
+
+bool Parking::Step(DomainId domain) {
+  std::optional<MessageRef> last;
+  uint64_t parked = 0;
+  uint64_t seen = 0;
+  // Without what is held already.
+  std::optional<MessageRef> next = spool_.NextDeliverable(domain, std::nullopt);
+  for (; next.has_value() && seen < kMessagesPerStepMax; ++seen) {
+    const MessageRef message = *next;
+    next = spool_.NextDeliverable(domain, message);
+    if (spool_.HasOwnOrder(message)) {
+      // Where it lies says nothing of its age.
+      if (IsOverForAll(message)) {
+        ParkOne(message);
+        ++parked;
+      }
+    } else if (IsOver(domain, message)) {
+      last = message;
+      ++parked;
+    } else {
+      break;
+    }
+  }
+  if (last.has_value()) {
+    spool_.Park(domain, *last);
+  }
+  if (parked > 0) {
+    Tell(domain, parked);
+  }
+  return next.has_value() && seen == kMessagesPerStepMax;
+}
+
+void Parking::Tell(DomainId domain, uint64_t messages) {
+  Instant& from = tell_from_[domain];
+  if (io_.Now() < from) {
+    return;
+  }
+  from = io_.Now() + kTellEvery;
+  const std::string name(spool_.Name(domain));
+  LogWarning(
+      "held: {} messages for {} could not be delivered in their time, and on_expiry = \"hold\" "
+      "keeps them; older ones and later ones like them as well, without another line for hours. "
+      "They wait for: backstay queue release {}, queue bounce {} or queue delete {}",
+      messages, Escaped(name), Escaped(name), Escaped(name), Escaped(name));
+}
+
+}  // namespace backstay
