@@ -78,17 +78,10 @@ class OpenSmtpd(mail_servers.OpenSmtpd):
 class Haraka(mail_servers.Haraka):
     """Takes mail of 127.0.0.1 into its own queue."""
 
+    NODES = "cpus"
     FILES = {"plugins": "relay\n", "relay.ini": "[relay]\nacl=true\n",
              "relay_acl_allow": "127.0.0.1/32\n", "outbound.ini": "disabled=true\n",
              "loglevel": "CRIT\n"}
-
-    def start(self):
-        for name, text in self.FILES.items():
-            with open(os.path.join(self.config, name), "w", encoding="ascii") as file:
-                file.write(text)
-        with open(os.path.join(self.config, "smtp.ini"), "a", encoding="ascii") as file:
-            file.write("nodes=cpus\n")
-        super().start()
 
 
 def make(side, directory, connections):

@@ -201,19 +201,22 @@ class OpenSmtpd(Rooted):
 class Haraka:
     """Takes mail for example.com and hands it to 127.0.0.1:next_port, with core plugins alone."""
 
+    NODES = 0        # processes; 0: one, and no cluster
+    FILES: dict = {}  # of its configuration, instead of those below
+
     def __init__(self, directory, port, next_port, certificate=None):
         package = f"{tree('npm')}/node_modules/Haraka"
         config = os.path.join(directory, "config")
         shutil.copytree(f"{package}/config", config)
         files = {
-            "smtp.ini": f"listen=127.0.0.1:{port}\nnodes=0\n",
+            "smtp.ini": f"listen=127.0.0.1:{port}\nnodes={self.NODES}\n",
             "me": "haraka.test\n", "host_list": "example.com\n", "loglevel": "NOTICE\n",
             "plugins": ("tls\n" if certificate else "") + "rcpt_to.in_host_list\n"
                        "queue/smtp_forward\n",
             "smtp_forward.ini": f"host=127.0.0.1\nport={next_port}\nenable_tls=false\n",
             "tls.ini": "key=key.pem\ncert=cert.pem\n",
         }
-        for name, text in files.items():
+        for name, text in (files | self.FILES).items():
             with open(os.path.join(config, name), "w", encoding="ascii") as file:
                 file.write(text)
         if certificate:
