@@ -25,7 +25,7 @@ TUNING = {
              "message_logs": "false", "log_selector": "-all"},
     "opensmtpd": {"smtp limit max-mails": "1000000", "smtp limit max-rcpt": "100000"},
     "haraka": {"smtp.ini nodes": "cpus", "outbound.ini disabled": "true",
-               "plugins": "relay (127.0.0.1 may)", "loglevel": "CRIT"},
+               "plugin": "every recipient may be relayed to", "loglevel": "CRIT"},
 }
 DESCRIPTION = {
     "backstay": "log synced before 250, primary down",
@@ -76,12 +76,21 @@ class OpenSmtpd(mail_servers.OpenSmtpd):
 
 
 class Haraka(mail_servers.Haraka):
-    """Takes mail of 127.0.0.1 into its own queue."""
+    """Takes mail into its own queue, as it does for those who may relay."""
 
     NODES = "cpus"
-    FILES = {"plugins": "relay\n", "relay.ini": "[relay]\nacl=true\n",
-             "relay_acl_allow": "127.0.0.1/32\n", "outbound.ini": "disabled=true\n",
-             "loglevel": "CRIT\n"}
+    FILES = {"plugins": "relaying\n", "outbound.ini": "disabled=true\n", "loglevel": "CRIT\n"}
+    PLUGIN = """exports.hook_rcpt = (next, connection) => {
+  connection.relaying = true;
+  next(OK);
+};
+"""
+
+    def __init__(self, directory, port, next_port):
+        os.makedirs(os.path.join(directory, "plugins"))
+        with open(os.path.join(directory, "plugins/relaying.js"), "w", encoding="ascii") as file:
+            file.write(self.PLUGIN)
+        super().__init__(directory, port, next_port)
 
 
 def make(side, directory, connections):
