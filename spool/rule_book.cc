@@ -45,6 +45,7 @@ bool RuleBook::IsParked(const Voices& voices, MessageRef message) {
   return Latest(Kind::kPark, parks, message).order() >
          std::max({Latest(Kind::kAgeReset, voices, message).order(),
                    Latest(Kind::kRelease, voices, message).order(),
+                   Latest(Kind::kUnpark, voices, message).order(),
                    Latest(Kind::kExpire, voices, message).order()});
 }
 
@@ -72,19 +73,20 @@ Standing RuleBook::StandingOf(DomainId domain, MessageRef message) const {
   const Mark& age = Latest(Kind::kAgeReset, voices, message);
   const Mark& hold = Latest(Kind::kHold, voices, message);
   const Mark& release = Latest(Kind::kRelease, voices, message);
+  const Mark& unpark = Latest(Kind::kUnpark, voices, message);
   const Mark& expire = Latest(Kind::kExpire, voices, message);
   const auto [stop_kind, stop] = NewestStop(voices);
   const bool is_stopped = stop_kind != Kind::kStart;
   Standing standing;
   // Whatever came later saves what was not given up yet.
-  standing.is_expired =
-      expire.order() > std::max({schedule.order(), age.order(), hold.order(), release.order()}) &&
-      (!is_stopped || expire.order() > stop->order());
+  standing.is_expired = expire.order() > std::max({schedule.order(), age.order(), hold.order(),
+                                                   release.order(), unpark.order()}) &&
+                        (!is_stopped || expire.order() > stop->order());
   standing.is_parked = !standing.is_expired && IsParked(voices, message);
   standing.is_held = standing.is_parked ||
                      (!standing.is_expired && (is_stopped || IsHeldByPlace(voices, message)));
-  standing.schedule_from = std::max(schedule.at, release.at);
-  standing.age_from = std::max(age.at, release.at);
+  standing.schedule_from = std::max({schedule.at, release.at, unpark.at});
+  standing.age_from = std::max({age.at, release.at, unpark.at});
   return standing;
 }
 
@@ -165,14 +167,20 @@ void RuleBook::Apply(const Rule& rule, const Mark& mark, std::optional<DomainId>
     deletions_.push_back({domain, mark.cut});
     return;
   }
-  Mark here = mark;
   if (rule.verb == RuleVerb::kRelease) {
-    here.cut = HoldCut(*domain);  // what is not held is not reset
-    if (here.cut == MessageRef()) {
-      return;
+    return Release(*domain, mark);
+  }
+  Set(domain.has_value() ? of_domain_[*domain] : all_, rule, mark);
+}
+
+// What is not held is not reset.
+void RuleBook::Release(DomainId domain, const Mark& mark) {
+  for (const auto& [ended, by] :
+       {std::pair(Kind::kHold, Kind::kRelease), std::pair(Kind::kPark, Kind::kUnpark)}) {
+    if (const MessageRef cut = InForceBefore(ended, domain); cut > MessageRef()) {
+      At(of_domain_[domain], by) = {mark.epoch, 0, cut, mark.at};
     }
   }
-  Set(domain.has_value() ? of_domain_[*domain] : all_, rule, here);
 }
 
 void RuleBook::ApplyOwn(const Rule& rule, MessageRef cut, DomainId domain) {
@@ -225,10 +233,8 @@ void RuleBook::Set(Marks& marks, const Rule& rule, const Mark& mark) {
 }
 
 void RuleBook::ReleaseAll(const Mark& mark) {
-  for (auto& [domain, marks] : of_domain_) {
-    if (const MessageRef held = HoldCut(domain); held > MessageRef()) {
-      At(marks, Kind::kRelease) = {mark.epoch, 0, held, mark.at};
-    }
+  for (const auto& [domain, marks] : of_domain_) {
+    Release(domain, mark);
   }
   const Mark& hold = At(all_, Kind::kHold);
   if (hold.order() > std::max(At(all_, Kind::kRelease).order(), At(all_, Kind::kExpire).order())) {

@@ -113,9 +113,10 @@ class RuleBook {
     kTrip,
     kStart,
     kPark,
-    kTold
+    kTold,
+    kUnpark  // a release of what was parked: beside the other, whose cut may lie further on
   };
-  static constexpr size_t kKinds = 10;
+  static constexpr size_t kKinds = 11;
   // A stop has no end in the log.
   static constexpr MessageRef kEverything{UINT32_MAX, UINT32_MAX};
   using Mark = RuleMark;
@@ -140,6 +141,7 @@ class RuleBook {
   static const Mark& At(const Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
   void Apply(const Rule& rule, const Mark& mark, std::optional<DomainId> domain);
   static void Set(Marks& marks, const Rule& rule, const Mark& mark);
+  void Release(DomainId domain, const Mark& mark);
   void ReleaseAll(const Mark& mark);
   bool DecodeMark(Bytes& left, Intern intern);
 

@@ -128,9 +128,9 @@ class RuleBookTest : public testing::Test {
     }
   }
 
-  // Of this shard alone; only what is behind the last that is held is looked at for it.
+  // Of this shard alone; only what may be delivered is looked at for it.
   void Park(uint32_t cut, uint32_t domain, SpoolTime at) {
-    if (Place(cut) <= book.HoldCut(Domain(domain))) {
+    if (Place(cut) <= book.DeliverableFrom(Domain(domain))) {
       return;
     }
     story += fmt::format(" park={} domain={}", cut, domain);

@@ -150,11 +150,11 @@ TEST(NamesScenario, OutsideOfTheAllowedNetworksNothingIsConnected) {
   Scenario::Options options = By(Way::kMx);
   options.allowed_networks = "[\"10.1.0.0/16\"]";
   Scenario scenario(options);
-  Host& outside = scenario.world.AddHost("outside", *SocketAddress::Parse("10.9.0.1:0"));
+  Host& outside = scenario.world.AddHost("outside", *SocketAddress::Parse("10.8.0.1:0"));
   SimPrimary other(scenario.world, outside, 25, Random(7), scenario.ledger);
   other.Open();
   scenario.zone.Remove("primary0.sim.example");
-  scenario.zone.AddAddress("primary0.sim.example", "10.9.0.1");
+  scenario.zone.AddAddress("primary0.sim.example", "10.8.0.1");
   scenario.RunFor(absl::Seconds(70));
   scenario.SendOne();
   scenario.RunFor(absl::Minutes(10));
