@@ -44,7 +44,8 @@ set(CMAKE_UNITY_BUILD ${BACKSTAY_UNITY})
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 10)
 if(BACKSTAY_UNITY)
   # What a source file keeps to itself is then "of a header" for gcc.
-  target_compile_options(backstay_settings INTERFACE -Wno-subobject-linkage)
+  target_compile_options(backstay_settings INTERFACE
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)  # clang does not know it
 endif()
 
 # Half of a build went into parsing the same headers again. The presets tsan and tidy do without, so

@@ -30,7 +30,8 @@ class Pieces {
     return byte;
   }
   std::string Text() {
-    const size_t size = std::min<size_t>(Byte(), left_.size());
+    const size_t wanted = Byte();
+    const size_t size = std::min(wanted, left_.size());
     std::string text(AsText(left_.first(size)));
     left_ = left_.subspan(size);
     return text;
