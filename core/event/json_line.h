@@ -1,7 +1,7 @@
 // core/event/json_line.h -- an event as one line of JSON.
 //
 // What an event does not have, its line does not have. "from" is "" for the null reverse-path;
-// times in seconds. See: README.md "The log of messages" for the members.
+// times in seconds. See: core/OPERATING.md "The log of messages" for the members.
 #pragma once
 
 #include <string>

@@ -7,7 +7,7 @@
 // Errors: absl::Status whose message has one line per mistake, in the order of the file:
 //         "file:line:column: reason (nearest known key: ...)". All mistakes, not only the first.
 // Units:  sizes in bytes (uint64_t), times as absl::Duration.
-// See:    README.md "Configuration".
+// See:    core/OPERATING.md "Configuration".
 #pragma once
 
 #include <cstdint>

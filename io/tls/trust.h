@@ -3,7 +3,7 @@
 // BoringSSL would look into a directory during each handshake, on a thread that may not wait.
 //
 // Turn:   blocks; at start and at a reload.
-// See:    README "TLS".
+// See:    core/OPERATING.md "Configuration".
 #pragma once
 
 #include <openssl/base.h>
