@@ -131,7 +131,7 @@ class InboundConnection final : public ListNode,
    private:
     InboundConnection* const owner_;
   };
-  class PauseTimer : public Timer {
+  class PauseTimer final : public Timer {
    public:
     explicit PauseTimer(InboundConnection* owner) : owner_(owner) {}
     void OnTimer() override { owner_->OnPauseEnd(); }

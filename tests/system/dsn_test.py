@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# tests/system/report_test.py -- reports as Python's email package reads them.
+# tests/system/dsn_test.py -- reports as Python's email package reads them.
 import email
 import email.policy
 import email.utils
@@ -15,8 +15,8 @@ class Reports(harness.SystemTest):
 
     def setUp(self):
         super().setUp()
-        self.sink = self.managed(sinks.RecordingSink())
-        self.smart_host = self.managed(sinks.RecordingSink())
+        self.sink = self.managed(sinks.RecordingSink()).up()
+        self.smart_host = self.managed(sinks.RecordingSink()).up()
         self.daemon_ = self.daemon(self.sink.port, {
             "retry": {"bounce_after": "0", "delay_warning": "2s"},
             "dsn": {"route": f"127.0.0.1:{self.smart_host.port}"}})
