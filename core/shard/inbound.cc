@@ -315,12 +315,11 @@ void InboundConnection::DropTransaction() {
 }
 
 void InboundConnection::Charge(Offence offence) {
-  home_.ClientConduct().Charge(ClientKey::Of(client_.bytes(), client_.is_v6()), offence, io_.Now());
+  home_.ClientConduct().Charge(client_key(), offence, io_.Now());
 }
 
 Reply InboundConnection::OnStartTls() {
-  const Reply verdict = home_.ClientConduct().MayHandshake(
-      ClientKey::Of(client_.bytes(), client_.is_v6()), io_.Now());
+  const Reply verdict = home_.ClientConduct().MayHandshake(client_key(), io_.Now());
   if (verdict.positive()) {
     Charge(Offence::kHandshake);
   }

@@ -161,6 +161,7 @@ class InboundConnection final : public ListNode,
   void Pause();
   void OnPauseEnd();
   void Charge(Offence offence);
+  ClientKey client_key() const { return ClientKey::Of(client_.bytes(), client_.is_v6()); }
   void OnRecipientJudged(const Reply& judged);
   std::optional<Reply> GoOnWithPending();
   void OnIdle();

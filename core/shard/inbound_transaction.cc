@@ -130,8 +130,7 @@ void InboundConnection::OnTransactionStored(CommitResult result, std::string_vie
   in_message_ = false;
   switch (result) {
     case CommitResult::kStored: {
-      home_.ClientConduct().Reward(ClientKey::Of(client_.bytes(), client_.is_v6()),
-                                   transaction_->recipients(), io_.Now());
+      home_.ClientConduct().Reward(client_key(), transaction_->recipients(), io_.Now());
       std::array<char, 64> text;  // on the stack: no allocation per message
       ASSERT(kQueuedAs.size() + id.size() <= text.size());
       const auto end = std::copy(id.begin(), id.end(),

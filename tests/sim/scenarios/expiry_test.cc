@@ -144,21 +144,15 @@ Scenario::Options Expiring(size_t shards) {
   return options;
 }
 
-// Nobody is let in: days of that are cheaper to simulate than the probes of a primary that is down.
-void Busy(Scenario& scenario, bool is_busy) {
-  PrimaryManners manners;
-  manners.rcpt_4xx = is_busy ? 1'000'000 : 0;
-  scenario.primary.set_manners(manners);
-}
-
+// Busy, not down: days of that are cheaper to simulate than the probes of a primary that is down.
 bool DrainByReset(Scenario& scenario) {
-  Busy(scenario, false);
+  scenario.PrimaryBusy(false);
   return scenario.daemon.ApplyRule(RuleVerb::kReset).has_value() && scenario.Drain(absl::Hours(1));
 }
 
 TEST_F(AheadScenario, TheOperatorIsWarnedADayAndSixHoursAhead) {
   Scenario scenario(Expiring(2));
-  Busy(scenario, true);
+  scenario.PrimaryBusy(true);
   for (int connection = 0; connection < 10; ++connection) {
     scenario.SendMany(15);
   }
@@ -195,7 +189,7 @@ TEST_F(AheadScenario, TheOperatorIsWarnedADayAndSixHoursAhead) {
 
 TEST_F(AheadScenario, AFewMessagesAreNoMass) {
   Scenario scenario(Expiring(1));
-  Busy(scenario, true);
+  scenario.PrimaryBusy(true);
   scenario.SendMany(20);
   scenario.RunFor(absl::Hours(20));
   EXPECT_EQ(Warnings(), 0U);
@@ -207,7 +201,7 @@ TEST_F(AheadScenario, WhatComesDaysLaterIsNotCounted) {
   Scenario::Options options = Expiring(1);
   options.retry = "expire_after = \"50h\"\nschedule = [\"24h\"]\n";
   Scenario scenario(options);
-  Busy(scenario, true);
+  scenario.PrimaryBusy(true);
   scenario.SendMany(20);
   scenario.RunFor(absl::Hours(30));
   scenario.SendMany(200);

@@ -43,9 +43,7 @@ TEST(ReturnScenario, CanariesGoFirstAndTheRestWaitsForOneOfThem) {
   Scenario scenario(Shards(1));
   scenario.PrimaryDown();
   scenario.SendMany(100);
-  PrimaryManners busy;
-  busy.rcpt_4xx = 1'000'000;
-  scenario.primary.set_manners(busy);
+  scenario.PrimaryBusy(true);
   scenario.PrimaryUp();
   EXPECT_TRUE(
       scenario.RunUntil([&] { return !scenario.primary.attempts().empty(); }, absl::Seconds(20)));
@@ -63,9 +61,7 @@ TEST(ReturnScenario, WhicheverShardHasMailSendsTheCanaries) {
   scenario.PrimaryDown();
   scenario.SendMany(300);
   scenario.RunFor(absl::Minutes(1));
-  PrimaryManners busy;
-  busy.rcpt_4xx = 1'000'000;
-  scenario.primary.set_manners(busy);
+  scenario.PrimaryBusy(true);
   scenario.PrimaryUp();
   EXPECT_TRUE(
       scenario.RunUntil([&] { return !scenario.primary.attempts().empty(); }, absl::Seconds(20)));
@@ -84,9 +80,7 @@ TEST(ReturnScenario, OneShardSendsTheCanariesForAll) {
   for (size_t shard = 0; shard < 2; ++shard) {
     ASSERT_GE(scenario.daemon.shard(shard).spool().Stats().recipients_live, 10U);
   }
-  PrimaryManners busy;
-  busy.rcpt_4xx = 1'000'000;
-  scenario.primary.set_manners(busy);
+  scenario.PrimaryBusy(true);
   scenario.PrimaryUp();
   EXPECT_TRUE(
       scenario.RunUntil([&] { return !scenario.primary.attempts().empty(); }, absl::Seconds(20)));

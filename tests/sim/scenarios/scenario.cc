@@ -103,6 +103,12 @@ void Scenario::PrimaryDown() {
   EXPECT_TRUE(world.RunUntil([this] { return !primary.open(); }, absl::Seconds(1)));
 }
 
+void Scenario::PrimaryBusy(bool is_busy) {
+  PrimaryManners manners;
+  manners.rcpt_4xx = is_busy ? 1'000'000 : 0;
+  primary.set_manners(manners);
+}
+
 void Scenario::PrimaryUp() {
   primary.Open();
 }

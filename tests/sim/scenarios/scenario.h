@@ -46,6 +46,8 @@ class Scenario {
   void SendMany(size_t count, size_t content_bytes = 200);
   void PrimaryDown();
   void PrimaryUp();
+  // It answers, and defers every recipient; false: it takes all again.
+  void PrimaryBusy(bool is_busy);
   void RunFor(absl::Duration duration) { world.RunFor(duration); }
   bool RunUntil(absl::FunctionRef<bool()> done, absl::Duration at_most) {
     return world.RunUntil(done, at_most);
