@@ -127,6 +127,16 @@ std::span<const uint32_t> Batch::Reported(const Message& message) const {
   return std::span(reported_).subspan(message.first_reported, message.reported_count);
 }
 
+void Batch::SettleReported(MessageRef message, std::vector<RecipientState>& states) const {
+  for (const Message& report : messages_) {
+    if (report.reported_count > 0 && report.reported == message) {
+      for (const uint32_t recipient : Reported(report)) {
+        states[recipient] = RecipientState::kSettled;
+      }
+    }
+  }
+}
+
 MovedMessage Batch::Moved(const Message& message) const {
   const std::span<const DomainId> recipients = Recipients(message);
   const std::span<const PartEntry> parts = Parts(message);

@@ -110,6 +110,9 @@ class Batch {
   std::span<const PartEntry> Parts(const Message& message) const;
   MovedMessage Moved(const Message& message) const;
   std::span<const uint32_t> Reported(const Message& message) const;
+  // Debts of this message that a report in the batch ends: settled, as far as a reader of the log
+  // will know behind it.
+  void SettleReported(MessageRef message, std::vector<RecipientState>& states) const;
   OutcomeQueue& outcomes() { return outcomes_; }
   // Tells the waiter of one message, if it still waits.
   void Tell(uint32_t message, CommitResult result);

@@ -63,6 +63,11 @@ class GroupCommit {
   // Returns the checksum of the payload.
   uint32_t EndRecord(RecordKind kind, size_t payload_bytes, uint32_t part, uint32_t parts);
   Batch& gathering() { return *gather_; }
+  // The index learns of a report when its batch is stored; what is appended now stands behind it.
+  void SettleReported(MessageRef message, std::vector<RecipientState>& states) const {
+    flight_->SettleReported(message, states);
+    gather_->SettleReported(message, states);
+  }
   OutcomeQueue& outcomes() { return outcomes_; }
   uint64_t outcomes_queued() const { return outcomes_queued_; }
   uint64_t outcomes_synced() const { return outcomes_synced_; }

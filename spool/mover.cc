@@ -59,9 +59,10 @@ void Mover::OnContent(ReadOutcome outcome, Bytes content) {
 }
 
 // Who is owed is asked when the record is built: settles that come later stand behind it in the
-// log.
+// log. A report that came before stands before it, told or not: its batch fails with ours.
 MessageDescription Mover::Describe(const QueueId&) {
   states_ = spool_.index().StatesOf(message_);
+  spool_.commit().SettleReported(message_, states_);
   MessageDescription description;
   description.envelope = envelope_;
   description.domains = domains_;

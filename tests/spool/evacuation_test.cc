@@ -63,6 +63,38 @@ TEST_F(EvacuationTest, AWaitingMessageDoesNotHoldItsSegment) {
   EXPECT_TRUE(harness_.Live().empty());
 }
 
+// The record of the moved message stands behind that of a report that nobody was told of yet.
+TEST_F(EvacuationTest, AReportUnderWayEndsTheDebtOfWhatIsMoved) {
+  harness_.Start();
+  const MessageRef failed = harness_.SendAndWait(TestContent(1, 5_KiB)).message;
+  harness_.Settle(failed, 0, SettleKind::kFailed, "550 no such user");
+  GoRound(harness_, 70);
+  const auto start = [this](SpoolHarness& harness) {
+    harness.disk().CopyFrom(harness_.disk());
+    harness.Start();
+    return harness.io->Now();
+  };
+  SpoolHarness first(1, Options());
+  const Instant began = start(first);
+  ASSERT_TRUE(first.TurnUntil([&] { return first.spool->Stats().messages_moved == 1; }));
+  const absl::Duration moved_after = first.io->Now() - began;
+  for (absl::Duration early; early < absl::Milliseconds(10); early += absl::Microseconds(200)) {
+    SpoolHarness harness(1, Options());
+    start(harness);
+    harness.Idle(moved_after - early);
+    Sent& sent = harness.Begin(TestContent(2, 500), {"@sender.example"});
+    sent.Report(failed, {0});
+    sent.writer.Append(AsBytes(sent.content));
+    sent.writer.Finish(sent);
+    LetItMove(harness, failed);
+    harness.Crash(CrashMode::kNothingUnsynced);
+    harness.DeleteCheckpoints();
+    harness.Start();
+    EXPECT_FALSE(harness.spool->IsPending(failed, 0)) << early;
+    EXPECT_EQ(harness.Live("@sender.example").size(), 1U);
+  }
+}
+
 TEST_F(EvacuationTest, NeedsNoCheckpoint) {
   harness_.Start();
   const Sent& sent = harness_.SendAndWait(TestContent(1, 5_KiB), {"a.example", "b.example"});
