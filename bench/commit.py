@@ -3,10 +3,12 @@
 #
 # commit.py [--seconds 6] [--rounds 3] [--directory DIR] [--json FILE]
 #
-# fio writes blocks over a file that was written before and syncs each (fdatasync); backstay takes
-# mail from backstay-load with its primary down. Both on the same disk, in turn. Without fio (package
-# fio) only our side is printed. Bytes are those the daemon gave to the block layer (/proc/PID/io),
-# flushes those of the whole device.
+# fio writes blocks over a file that was written before and syncs each (fdatasync); the goals speak of
+# that. Beside it stands what it does to a file that was only allocated, which is what a segment of a
+# growing spool is. backstay takes mail from backstay-load with its primary down. Both on the same
+# disk, in turn. Without fio (package fio) only our side is printed. Bytes are those the daemon gave
+# to the block layer (/proc/PID/io), flushes those of the whole device. What one connection waits for
+# smtp-sink, which stores nothing, is the part of the wait that is not the commit.
 import os
 import smtplib
 import socket
@@ -45,23 +47,32 @@ class Server:
                 "flushes_per_1000": 1000 * flushed / messages,
                 "bytes_per_flush": out / max(flushed, 1)}
 
-    def single(self):
-        """One connection, one message after the other: from the end of data to the 250, in us."""
-        times = []
-        with smtplib.SMTP("127.0.0.1", self.backstay.port) as client:
-            client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            client.ehlo("bench.example")
-            for number in range(SINGLE_MESSAGES):
-                client.docmd("MAIL", "FROM:<a@bench.example>")
-                client.docmd("RCPT", "TO:<b@example.com>")
-                client.docmd("DATA")
-                client.send(f"Subject: {number}\r\n\r\n" + "x" * 70 + "\r\n")
-                begin = time.perf_counter()
-                client.send(".\r\n")
-                code, _ = client.getreply()
-                times.append((time.perf_counter() - begin) * 1e6)
-                assert code == 250, code
-        return statistics.median(times[100:])
+
+def single(port):
+    """One connection, one message after the other: from the end of data to the 250, in us."""
+    times = []
+    with smtplib.SMTP("127.0.0.1", port) as client:
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.ehlo("bench.example")
+        for number in range(SINGLE_MESSAGES):
+            client.docmd("MAIL", "FROM:<a@bench.example>")
+            client.docmd("RCPT", "TO:<b@example.com>")
+            client.docmd("DATA")
+            client.send(f"Subject: {number}\r\n\r\n" + "x" * 70 + "\r\n")
+            begin = time.perf_counter()
+            client.send(".\r\n")
+            code, _ = client.getreply()
+            times.append((time.perf_counter() - begin) * 1e6)
+            assert code == 250, code
+    return statistics.median(times[100:])
+
+
+def single_sink():
+    sink = common.SmtpSink()
+    try:
+        return single(sink.port)
+    finally:
+        sink.close()
 
 
 def one_round(arguments):
@@ -70,11 +81,14 @@ def one_round(arguments):
         try:
             large = server.flood(64, 65536, arguments.seconds)
             small = server.flood(256, 4096, arguments.seconds)
-            single = server.single()
+            waited = single(server.backstay.port)
             block = max(65536, int(large["bytes_per_flush"]) // 4096 * 4096)
-            return {"large": large, "small": small, "single_us": single, "block": block,
+            return {"large": large, "small": small, "single_us": waited, "block": block,
+                    "sink_us": single_sink(),
                     "fio_large": common.fio(directory, arguments.seconds, block),
-                    "fio_single": common.fio(directory, arguments.seconds, 4096)}
+                    "fio_large_new": common.fio(directory, arguments.seconds, block, False),
+                    "fio_single": common.fio(directory, arguments.seconds),
+                    "fio_single_new": common.fio(directory, arguments.seconds, 4096, False)}
         finally:
             server.backstay.close()
 
@@ -103,9 +117,15 @@ def report(result, rounds):
 
     add("P5", f"64 KiB messages, bytes/s; fio with blocks of {rounds[0]['block']} bytes",
         ("large", "bytes_per_second"), ("fio_large", "bytes_per_second"), "fio", "B/s")
+    add("P5 allocated", "the same; fio on a file that was only allocated",
+        ("large", "bytes_per_second"), ("fio_large_new", "bytes_per_second"), "fio", "B/s")
     add("P6", "flushes per 1,000 messages of 4 KiB, 256 connections", ("small", "flushes_per_1000"))
     add("P7", "one connection, end of data to 250; fio: write and fdatasync of 4 KiB",
         ("single_us",), ("fio_single", "median_us"), "fio", "us")
+    add("P7 allocated", "the same; fio on a file that was only allocated",
+        ("single_us",), ("fio_single_new", "median_us"), "fio", "us")
+    add("P7 rest", "the same; smtp-sink, which has no commit", ("single_us",), ("sink_us",),
+        "smtp-sink", "us")
     add("P17 64 KiB", "bytes to the device per message byte", ("large", "bytes_per_message_byte"))
     add("P17 4 KiB", "bytes to the device per message byte", ("small", "bytes_per_message_byte"))
 

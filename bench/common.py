@@ -39,11 +39,12 @@ GOALS = {
     "P4": (0.3, 0.2, "least"), "P5": (0.85, 0.95, "most"), "P6": (10, 4, "least"),
     "P7": (1.25, 1.1, "least"), "P8": (3, 2, "least"), "P9 goodput": (0.95, 0.99, "most"),
     "P9 refusal": (50, None, "least"), "P9 memory": (0, None, "least"),
-    "P10": (0.25, 0.1, "least"), "P11": (320, 192, "least"),
+    "P10": (0.25, 0.1, "least"), "P11": (320, 192, "least"), "P12": (4, 1, "least"),
+    "P13 banner": (0.2, None, "least"), "P13 queue": (0.1, 0.02, "least"),
     "P14 smtp-sink": (0.95, None, "most"), "P14 backstay-sink": (2, 3, "most"),
     "P14 first": (1, None, "least"), "P15": (0.1, None, "least"), "P16": (0.75, 0.9, "most"),
     "P17 64 KiB": (1.03, 1.01, "least"), "P17 4 KiB": (1.15, 1.08, "least"),
-    "generator": (3, None, "most"),
+    "drain beside": (1.5, None, "least"), "generator": (3, None, "most"),
 }
 
 
@@ -271,15 +272,17 @@ def system_calls(pids, seconds):
     return None
 
 
-def fio(directory, seconds, block=4096, *arguments):
-    """Overwrite and fdatasync: bytes/s, medians and 99th percentiles of both in microseconds."""
+def fio(directory, seconds, block=4096, overwrite=True):
+    """Write and fdatasync: bytes/s, medians and 99th percentiles of both in microseconds. A file
+    that is not overwritten was allocated and never written, as a segment of a growing spool is."""
     if not shutil.which("fio"):
         return None
+    state = ["--size=256m", "--overwrite=1", "--time_based", f"--runtime={seconds}"] if overwrite \
+        else ["--size=1g", "--fallocate=posix", "--unlink=1", f"--runtime={seconds}"]
     out = subprocess.run(
         ["fio", "--name=commit", f"--directory={directory}", "--rw=write", f"--bs={block}",
-         "--size=256m", "--overwrite=1", "--fdatasync=1", "--ioengine=psync", "--time_based",
-         f"--runtime={seconds}", "--percentile_list=50:99:99.9", "--output-format=json",
-         *arguments], capture_output=True, text=True, check=True).stdout
+         "--fdatasync=1", "--ioengine=psync", "--percentile_list=50:99:99.9",
+         "--output-format=json", *state], capture_output=True, text=True, check=True).stdout
     job = json.loads(out[out.index("{"):])["jobs"][0]
     sync, write = job["sync"]["lat_ns"]["percentile"], job["write"]["clat_ns"]["percentile"]
     return {"bytes_per_second": job["write"]["bw_bytes"],
@@ -382,13 +385,18 @@ class Result:
         if self.keeps:
             self.keep()
         print("machine:", ", ".join(f"{k} {v}" for k, v in self.data["machine"].items()))
-        print("| goal | what | value | reach | backstay | baseline | |\n|---|---|---:|---:|---:|---:|---|")
-        for row in self.data["rows"]:
-            theirs = f"{number(row['theirs'])} {row['baseline']}".strip()
-            print(f"| {row['goal']} | {row['what']} | {number(row['value'])} | "
-                  f"{number(row['reach'])} | {number(row['ours'])} {row['unit']} | {theirs} | "
-                  f"{ {True: 'met', False: 'not met', None: ''}[row['met']]} |")
+        print_rows(self.data["rows"])
         print(f"result: {os.path.relpath(self.path)}")
+
+
+def print_rows(rows):
+    print("| goal | what | value | reach | backstay | baseline | |\n|---|---|---:|---:|---:|---:|---|")
+    for row in rows:
+        theirs = f"{number(row['theirs'])} {row['baseline']}".strip()
+        what = row["what"] + (f" ({row['script']})" if "script" in row else "")
+        print(f"| {row['goal']} | {what} | {number(row['value'])} | "
+              f"{number(row['reach'])} | {number(row['ours'])} {row['unit']} | {theirs} | "
+              f"{ {True: 'met', False: 'not met', None: ''}[row['met']]} |")
 
 
 def number(value):

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-# bench/restart.py -- how long a start takes, and what waiting mail costs, whatever is queued.
+# bench/restart.py -- how long a start takes, and what waiting mail costs, whatever is queued: P12,
+# P13 and P15 of the goals.
 #
-# restart.py [--messages 10000,100000,1000000,10000000] [--domains 1] [--starts 3] [--json FILE]
-#            [--idle 20]
+# restart.py [--messages 10000,100000,1000000,10000000] [--domains 1] [--rounds 3] [--seconds 20]
+#            [--json FILE]
 #
 # Per size: backstay-fill fills a spool; the daemon is started, killed with -9 and started again.
 # Printed: time to the banner, to the whole queue; memory a message beside an empty spool; share of a
-# core while everything waits and the primary is down. The first row is the empty spool.
-import argparse
-import json
+# core while everything waits and the primary is down. The first size is the empty spool.
 import os
 import re
 import shutil
@@ -18,9 +17,8 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))),
-                                "tests/system"))
-import harness  # noqa: E402
+import common
+from common import harness
 
 QUEUE_SECONDS = 300
 SHARDS = 2
@@ -63,13 +61,13 @@ def measure(messages, arguments):
         fill(directory, messages, arguments.domains)
         start(daemon)
         times = []
-        for _ in range(arguments.starts):
+        for _ in range(arguments.rounds):
             daemon.kill()
             times.append(start(daemon))
         time.sleep(2)
         rss = daemon.rss()
         cpu, began = harness.process_cpu(daemon.process.pid), time.monotonic()
-        time.sleep(arguments.idle)
+        time.sleep(arguments.seconds)
         cpu = (harness.process_cpu(daemon.process.pid) - cpu) / (time.monotonic() - began)
         return {"messages": messages, "banner_s": statistics.median(t[0] for t in times),
                 "queue_s": statistics.median(t[1] for t in times), "rss": rss, "idle_core": cpu}
@@ -78,27 +76,43 @@ def measure(messages, arguments):
         shutil.rmtree(directory)
 
 
+def report(result, empty, sizes):
+    most = sizes[-1]
+    banner = max(row["banner_s"] for row in sizes)
+    result.row("P12", f"bytes of memory a message, {most['messages']:,} queued",
+               most["bytes_each"], ours=most["bytes_each"], unit="B")
+    result.row("P13 banner", f"seconds to the banner after SIGKILL, the longest of {len(sizes)} sizes",
+               banner, ours=banner, unit="s", theirs=empty["banner_s"], baseline="empty spool")
+    each = most["queue_s"] / most["messages"] * 1e6
+    result.row("P13 queue", "seconds to the whole queue, a million messages", each, ours=each,
+               unit="s")
+    share = 100 * most["idle_core"]
+    result.row("P15", f"percent of a core, {most['messages']:,} queued, primary down", share,
+               ours=share, unit="%", theirs=100 * empty["idle_core"], baseline="empty spool")
+    for key, title in (("banner_s", "Start after SIGKILL: to the banner"),
+                       ("queue_s", "Start after SIGKILL: to the whole queue")):
+        result.plot(kind="bars", title=title, unit="s",
+                    values={f"backstay, {row['messages']:,} queued": row[key]
+                            for row in [empty, *sizes]})
+
+
 def main():
-    parser = argparse.ArgumentParser(description="Restart time, memory and idle CPU by queue size.")
+    parser = common.parser("restart time, memory and idle CPU by queue size", seconds=20)
     parser.add_argument("--messages", default="10000,100000,1000000,10000000")
     parser.add_argument("--domains", type=int, default=1)
-    parser.add_argument("--starts", type=int, default=3)
-    parser.add_argument("--idle", type=float, default=20)
-    parser.add_argument("--directory", default="/var/tmp", help="spools are made below it")
-    parser.add_argument("--json", default="")
+    parser.set_defaults(directory="/var/tmp")
     arguments = parser.parse_args()
+    result = common.Result("restart", arguments)
     rows = []
-    print(f"{'messages':>10} {'banner s':>9} {'queue s':>9} {'RSS MiB':>9} {'B/message':>10}"
-          f" {'idle core':>10}")
     for messages in [0] + [int(text) for text in arguments.messages.split(",")]:
         row = measure(messages, arguments)
+        row["bytes_each"] = (row["rss"] - rows[0]["rss"]) / messages if messages else 0
         rows.append(row)
-        each = f"{(row['rss'] - rows[0]['rss']) / messages:.2f}" if messages else "-"
-        print(f"{messages:>10} {row['banner_s']:>9.3f} {row['queue_s']:>9.3f}"
-              f" {row['rss'] / 2**20:>9.1f} {each:>10} {row['idle_core']:>10.4f}", flush=True)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=1)
+        print(", ".join(f"{key} {value:,.4g}" for key, value in row.items()), file=sys.stderr,
+              flush=True)
+    result.data["runs"] = rows
+    report(result, rows[0], rows[1:])
+    result.finish()
 
 
 if __name__ == "__main__":

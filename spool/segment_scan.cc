@@ -17,6 +17,13 @@ SegmentScan::SegmentScan(const SegmentKey& key, uint64_t end, std::optional<uint
       events_(events),
       need_(std::min<uint64_t>(kBlockBytes, end_ - at_)) {}
 
+void SegmentScan::BeginAt(uint64_t offset) {
+  ASSERT(at_ == kDataStart);
+  ASSERT(offset % kBlockBytes == 0 && offset >= kDataStart && offset <= end_);
+  at_ = record_end_ = batch_end_ = nonzero_end_ = offset;
+  need_ = std::min<uint64_t>(kBlockBytes, end_ - at_);
+}
+
 void SegmentScan::Feed(Bytes bytes) {
   size_t done = 0;
   while (at_ < end_) {

@@ -51,6 +51,8 @@ class SegmentScan final : public SegmentSink {
   // known.
   SegmentScan(const SegmentKey& key, uint64_t end, std::optional<uint32_t> previous_crc,
               ScanEvents& events);
+  // The walk begins at this block instead. A batch that began before it looks broken.
+  void BeginAt(uint64_t offset);
   // The walk ends when no record began in so many bytes: enough to find where the log ended, not to
   // find what lies behind a gap.
   void EndBehindGap(uint64_t bytes) { gap_max_ = bytes; }

@@ -3,12 +3,16 @@
 
 #include <algorithm>
 
+#include "core/base/check.h"
 #include "core/base/log.h"
+#include "core/base/mark.h"
 
 namespace backstay {
 
-TailScan::TailScan(Io& io, const Catalog& catalog, TailScanEvents& events)
-    : io_(io), catalog_(catalog), events_(events), reader_(io, *this) {}
+TailScan::TailScan(Io& io, const Catalog& catalog, TailScanEvents& events, uint64_t window_bytes)
+    : io_(io), catalog_(catalog), events_(events), window_bytes_(window_bytes), reader_(io, *this) {
+  ASSERT(window_bytes_ % kBlockBytes == 0 && window_bytes_ > kDataStart);
+}
 
 void TailScan::Start() {
   left_ = catalog_.entries().size();
@@ -17,20 +21,16 @@ void TailScan::Start() {
 
 void TailScan::Next() {
   for (; left_ > 0 && !has_commit_; --left_) {
-    const CatalogEntry& entry = catalog_.entries()[left_ - 1];
-    if (!entry.header.has_value()) {
+    if (!entry().header.has_value()) {
       continue;
     }
-    const uint64_t end = catalog_.ReadableEnd(entry);
+    const uint64_t end = catalog_.ReadableEnd(entry());
     if (end <= kDataStart) {
       continue;
     }
-    ScanEvents& scan_events = *this;
-    scan_ =
-        std::make_unique<SegmentScan>(SegmentKey(*entry.header), end, std::nullopt, scan_events);
-    scan_->EndBehindGap(kBatchBytesMax);
-    reader_.Start(entry.file, *scan_);
-    return;
+    last_used_ = 0;
+    first_unused_ = (end + window_bytes_ - 1) / window_bytes_;
+    return Halve();
   }
   if (!last_written_.valid()) {
     return events_.OnTailScanned();
@@ -39,21 +39,58 @@ void TailScan::Next() {
   io_.SyncData(&sync_, last_written_);
 }
 
+void TailScan::Halve() {
+  if (first_unused_ - last_used_ > 1) {
+    const uint64_t from = (last_used_ + first_unused_) / 2 * window_bytes_;
+    const uint64_t to = std::min(from + window_bytes_, catalog_.ReadableEnd(entry()));
+    probe_.emplace(SegmentKey(*entry().header), from, to);
+    return reader_.Start(entry().file, *probe_);
+  }
+  // The batch with the last record may have begun in the window before.
+  Scan(last_used_ < 2 ? kDataStart : (last_used_ - 1) * window_bytes_);
+}
+
+void TailScan::OnProbed() {
+  (probe_->found() ? last_used_ : first_unused_) = (last_used_ + first_unused_) / 2;
+  probe_.reset();
+  Halve();
+}
+
+void TailScan::Scan(uint64_t from) {
+  ScanEvents& scan_events = *this;
+  scan_ = std::make_unique<SegmentScan>(SegmentKey(*entry().header), catalog_.ReadableEnd(entry()),
+                                        std::nullopt, scan_events);
+  scan_->BeginAt(from);
+  scan_->EndBehindGap(window_bytes_);
+  scan_from_ = from;
+  commits_ = 0;
+  reader_.Start(entry().file, *scan_);
+}
+
 void TailScan::OnSegmentRead() {
-  const CatalogEntry& entry = catalog_.entries()[left_ - 1];
+  if (probe_.has_value()) {
+    return OnProbed();
+  }
   scan_->Finish();
+  // The batch of the first commit record may have begun before, and cannot be judged.
+  if (commits_ < 2 && scan_from_ > kDataStart) {
+    MARK("end of the log not found by halving");
+    has_commit_ = false;
+    broken_at_.reset();
+    return Scan(kDataStart);
+  }
   resumption_.next_sequence = std::max(resumption_.next_sequence, scan_->next_sequence());
   if (has_commit_) {
-    resumption_.last_segment = entry.number;
+    resumption_.last_segment = entry().number;
     resumption_.last_commit_crc = scan_->last_commit_crc().value_or(0);
   }
-  if (scan_->found_anything() && !catalog_.TrustEnd(entry.number).has_value() &&
+  if (scan_->found_anything() && !catalog_.TrustEnd(entry().number).has_value() &&
       !last_written_.valid()) {
-    last_written_ = entry.file;
+    last_written_ = entry().file;
   }
   if (broken_at_.has_value()) {  // before everything that was found broken in later segments
     resumption_.torn =
-        UntrustedEntry{entry.number, catalog_.highest_number(), entry.header->generation,
+        UntrustedEntry{entry().number, catalog_.highest_number(), entry().header->generation,
                        static_cast<uint32_t>(UntrustedCause::kTorn), *broken_at_};
   }
   broken_at_.reset();
@@ -64,13 +101,13 @@ void TailScan::OnSegmentRead() {
 
 void TailScan::OnCommit(const CommitPayload& commit, bool) {
   has_commit_ = true;
+  ++commits_;
   clock_ = std::max(clock_, SpoolTime::FromNanoseconds(commit.spool_clock));
   broken_at_.reset();  // it has a successor: damage, and not ours to judge
 }
 
 void TailScan::OnBrokenBatch(ByteRange range, BatchFlaw flaw) {
-  const CatalogEntry& entry = catalog_.entries()[left_ - 1];
-  if (flaw == BatchFlaw::kLostCommit || catalog_.IsKnownTorn(entry.number, range.from)) {
+  if (flaw == BatchFlaw::kLostCommit || catalog_.IsKnownTorn(entry().number, range.from)) {
     return;
   }
   broken_at_ = broken_at_.value_or(range.from);

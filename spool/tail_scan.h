@@ -1,8 +1,9 @@
 // spool/tail_scan.h -- where the log ended: what must be known before new mail is taken.
 //
 // Second part of a start, behind Catalog and before Recovery: reads segments from the newest down
-// to the first with a valid commit record, in most cases one. A batch that no record begins within
-// the largest batch is not there: what lies behind a larger gap is damage, and Recovery finds it.
+// to the first with a valid commit record, in most cases one. Where the log ends in it is found by
+// halving: no batch is larger than a window, so behind a window in which no record begins there is
+// nothing but damage, and Recovery finds that.
 // Judges nothing but the tail, changes nothing on disk.
 //
 // Life:  Start, OnTailScanned once.
@@ -15,6 +16,7 @@
 
 #include "spool/catalog.h"
 #include "spool/group_commit.h"
+#include "spool/record_probe.h"
 #include "spool/segment_reader.h"
 #include "spool/segment_scan.h"
 
@@ -30,7 +32,9 @@ class TailScanEvents {
 
 class TailScan final : private SegmentReaderEvents, private ScanEvents {
  public:
-  TailScan(Io& io, const Catalog& catalog, TailScanEvents& events);
+  // `window_bytes`: no batch has more.
+  TailScan(Io& io, const Catalog& catalog, TailScanEvents& events,
+           uint64_t window_bytes = kBatchBytesMax);
   TailScan(const TailScan&) = delete;
   TailScan& operator=(const TailScan&) = delete;
 
@@ -46,14 +50,25 @@ class TailScan final : private SegmentReaderEvents, private ScanEvents {
   void OnBrokenChain(uint64_t) override {}
 
   void Next();
+  // Window k of the segment that is looked at: from k to k + 1 times window_bytes_.
+  void Halve();
+  void OnProbed();
+  void Scan(uint64_t from);
+  const CatalogEntry& entry() const { return catalog_.entries()[left_ - 1]; }
   void OnSynced(const IoResult& result);
 
   Io& io_;
   const Catalog& catalog_;
   TailScanEvents& events_;
+  const uint64_t window_bytes_;
   SegmentReader reader_;
+  std::optional<RecordProbe> probe_;
+  uint64_t last_used_ = 0;     // window where a record begins; the first one is taken for such
+  uint64_t first_unused_ = 0;  // window from which on none does
   std::unique_ptr<SegmentScan> scan_;
-  size_t left_ = 0;  // entries of the catalog that were not looked at, and the one being read
+  uint64_t scan_from_ = 0;
+  uint64_t commits_ = 0;  // of this scan
+  size_t left_ = 0;       // entries of the catalog that were not looked at, and the one being read
   bool has_commit_ = false;
   std::optional<uint64_t> broken_at_;  // first broken batch of the segment, no commit behind it
   GroupCommit::Resumption resumption_;

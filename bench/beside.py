@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+# bench/beside.py -- what a drain costs those who send meanwhile: p99 of intake with and without it.
+#
+# beside.py [--queued 1000000] [--rate 1000] [--seconds 8] [--rounds 3] [--json FILE]
+#
+# backstay-fill fills a spool. Mail comes at a fixed rate, open loop, while the primary is down; then
+# backstay-sink comes up at its port, and while the queue goes out the same mail comes again. Both in
+# one life of the daemon; latency counts from the moment a message was due.
+import subprocess
+import time
+
+import common
+from common import harness
+
+CONNECTIONS = 64
+SHARDS = 2
+
+
+def intake(server, arguments):
+    return common.measured_load(server, "--connections", CONNECTIONS, "--rate", arguments.rate,
+                                "--poisson", "--warm-up", "1s", "--duration",
+                                f"{arguments.seconds}s")
+
+
+def one_round(arguments):
+    port = harness.free_port()
+    with common.scratch(arguments.directory) as directory:
+        subprocess.run([harness.binary("backstay-fill"), "--spool", f"{directory}/spool",
+                        "--messages", str(arguments.queued), "--bytes", str(arguments.bytes),
+                        "--shards", str(SHARDS)], check=True, stdout=subprocess.DEVNULL)
+        server = common.Backstay(directory, port, settings={"smtp": {"shards": SHARDS}})
+        try:
+            harness.wait_until(lambda: common.queued(server.daemon) >= arguments.queued, 60,
+                               "the whole queue")
+            time.sleep(2)
+            alone = intake(server, arguments)
+            sink = common.BackstaySink(port=port)
+            try:
+                time.sleep(3)  # canaries, then the ramp
+                before = common.queued(server.daemon)
+                beside = intake(server, arguments)
+                left = common.queued(server.daemon)
+            finally:
+                server.close()
+                sink.close()
+        finally:
+            server.close()
+    assert left > 0, "the queue was empty before the measurement ended: --queued more"
+    taken = beside["messages"]["acknowledged"]
+    return {"drained": (before - left + taken) / (arguments.seconds + 1),
+            **{f"{name}_{key}": found["latency_us"][key] for key in ("p50", "p99")
+               for name, found in (("alone", alone), ("beside", beside))},
+            "parts": {"alone": alone["latency_us"]["parts"], "beside": beside["latency_us"]["parts"]},
+            "unsent": alone["unsent"] + beside["unsent"]}
+
+
+def main():
+    parser = common.parser("p99 of intake while a queue drains", seconds=8)
+    parser.add_argument("--queued", type=int, default=1_000_000)
+    parser.add_argument("--rate", type=float, default=1000)
+    parser.add_argument("--bytes", type=int, default=4096, help="of each queued message")
+    arguments = parser.parse_args()
+    result = common.Result("beside", arguments)
+    rounds = common.alternate(["backstay"], arguments.rounds, lambda _: one_round(arguments))
+    rounds = rounds["backstay"]
+    result.data["runs"] = rounds
+    alone, beside = (common.median(rounds, f"{name}_p99") for name in ("alone", "beside"))
+    rate = common.median(rounds, "drained")
+    result.row("drain beside", f"p99 of intake at {arguments.rate:,.0f}/s while {rate:,.0f}/s go "
+               "out, against none going out", common.ratio(beside, alone), ours=beside,
+               theirs=alone, unit="us", baseline="without a drain",
+               spreads={"beside": common.spread(rounds, "beside_p99"),
+                        "alone": common.spread(rounds, "alone_p99")})
+    middle = sorted(rounds, key=lambda found: found["beside_p99"])[len(rounds) // 2]
+    result.plot(kind="percentiles", title="From due to 250, with and without a drain", unit="us",
+                series={"backstay, while the queue goes out": middle["parts"]["beside"],
+                        "primary down": middle["parts"]["alone"]})
+    result.finish()
+
+
+if __name__ == "__main__":
+    main()
