@@ -89,6 +89,9 @@ class Io {
   absl::StatusOr<Fd> LockFile(Fd directory, const std::string& name);
   absl::StatusOr<SpaceReport> FreeSpace(Fd directory);
   absl::StatusOr<uint64_t> FileBytes(Fd file);
+  // From `at` to there no byte was ever written: all read as zeros. `at`: nothing is known;
+  // UINT64_MAX: nothing is written behind it.
+  uint64_t NextWritten(Fd file, Offset at);
   // Whether users other than the owner and its group have any right on it.
   absl::StatusOr<bool> WorldAccess(Fd directory);
 

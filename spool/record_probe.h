@@ -30,6 +30,7 @@ class RecordProbe final : public SegmentSink {
       bytes = bytes.subspan(block.size());
     }
   }
+  void SkipZeros(uint64_t to) override { at_ = to; }
 
  private:
   bool HasRecord(Bytes block) const {

@@ -61,7 +61,25 @@ void SegmentReader::OnRangeRead(IoError error, size_t bytes) {
       std::min(sink_->at() / kBlockBytes * kBlockBytes, window_at_ + window_.size());
   window_.Consume(static_cast<size_t>(keep_from - window_at_));
   window_at_ = keep_from;
+  SkipUnwritten();
+  if (sink_->at() >= sink_->end()) {
+    return events_.OnSegmentRead();
+  }
   Continue();
+}
+
+// Half of the last segment, as a rule: the kernel would make zeros for us, page by page.
+void SegmentReader::SkipUnwritten() {
+  if (window_.size() > 0 || sink_->at() % kBlockBytes != 0 || sink_->need() > kBlockBytes) {
+    return;
+  }
+  const uint64_t written = io_.NextWritten(file_, Offset{sink_->at()});
+  const uint64_t to = std::min(written, sink_->end()) / kBlockBytes * kBlockBytes;
+  if (to > sink_->at()) {
+    MARK("what was never written is not read");
+    sink_->SkipZeros(to);
+    window_at_ = to;
+  }
 }
 
 }  // namespace backstay

@@ -1,8 +1,8 @@
 // spool/segment_reader.h -- reads one segment file in order into a sink, in bounded memory.
 //
-// Every read starts and ends on a block, so the file may be open around the page cache. A block
-// that the device cannot read is replaced by bytes that are nothing, and the sink finds damage
-// there.
+// Every read starts and ends on a block, so the file may be open around the page cache. What was
+// never written is not read. A block that the device cannot read is replaced by bytes that are
+// nothing, and the sink finds damage there.
 //
 // Owns:  one window: 1 MiB, or the largest record of the segment if that is more.
 // Turn:  one read at a time; OnSegmentRead comes from Io::Turn.
@@ -26,7 +26,7 @@ class SegmentReaderEvents {
 class SegmentReader : public RangeReadEvents {
  public:
   SegmentReader(Io& io, SegmentReaderEvents& events)
-      : events_(events), read_(io, *this, kReadTries) {}
+      : io_(io), events_(events), read_(io, *this, kReadTries) {}
   SegmentReader(const SegmentReader&) = delete;
   SegmentReader& operator=(const SegmentReader&) = delete;
 
@@ -39,9 +39,11 @@ class SegmentReader : public RangeReadEvents {
   static constexpr uint8_t kNothing = 0xee;  // not zero: zeros would look like the end
 
   void Continue();
+  void SkipUnwritten();
   void Read(size_t bytes);
   void OnRangeRead(IoError error, size_t bytes) override;
 
+  Io& io_;
   SegmentReaderEvents& events_;
   Fd file_;
   SegmentSink* sink_ = nullptr;

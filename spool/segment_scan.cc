@@ -38,9 +38,20 @@ void SegmentScan::Feed(Bytes bytes) {
     }
     done += step;
     at_ += step;
-    if (at_ - std::min(at_, record_end_) >= gap_max_) {
-      end_ = at_;
-    }
+    EndBehindLastRecord();
+  }
+}
+
+void SegmentScan::SkipZeros(uint64_t to) {
+  ASSERT(to <= end_);
+  at_ = to;
+  EndBehindLastRecord();
+  need_ = std::min<uint64_t>(kBlockBytes, end_ - at_);
+}
+
+void SegmentScan::EndBehindLastRecord() {
+  if (at_ - std::min(at_, record_end_) >= gap_max_) {
+    end_ = at_;
   }
 }
 

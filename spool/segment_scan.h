@@ -63,6 +63,7 @@ class SegmentScan final : public SegmentSink {
   uint64_t end() const override { return end_; }
   uint64_t need() const override { return need_; }
   void Feed(Bytes bytes) override;
+  void SkipZeros(uint64_t to) override;
   void Finish();
 
   std::optional<uint32_t> last_commit_crc() const { return previous_crc_; }
@@ -71,6 +72,7 @@ class SegmentScan final : public SegmentSink {
 
  private:
   size_t Step(Bytes bytes);
+  void EndBehindLastRecord();
   size_t SkipUnknown(Bytes bytes);
   void AcceptFooter(uint64_t nonzero_before);
   void AcceptCommit(const RecordHeader& header, const CommitPayload& commit);

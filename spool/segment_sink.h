@@ -18,6 +18,9 @@ class SegmentSink {
   virtual uint64_t need() const = 0;
   // `bytes` start at at() and are at least need() long. at() has moved, or need() has grown.
   virtual void Feed(Bytes bytes) = 0;
+  // All is zero from at() to `to`; both start a block, and neither is beyond end(). need() is a
+  // block at most.
+  virtual void SkipZeros(uint64_t to) = 0;
 
  protected:
   ~SegmentSink() = default;

@@ -20,6 +20,7 @@ class ZeroCheck final : public SegmentSink {
     all_zero_ = all_zero_ && IsZero(bytes.first(size));
     at_ = all_zero_ ? at_ + size : end_;
   }
+  void SkipZeros(uint64_t to) override { at_ = to; }
 
  private:
   const uint64_t end_;

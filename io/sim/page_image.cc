@@ -40,6 +40,15 @@ size_t PageImage::Read(uint64_t at, MutableBytes into) const {
   return total;
 }
 
+uint64_t PageImage::NextWritten(uint64_t at) const {
+  for (auto page = static_cast<size_t>(at / kPageBytes); page < pages_.size(); ++page) {
+    if (pages_[page] != nullptr) {
+      return std::max<uint64_t>(at, page * kPageBytes);
+    }
+  }
+  return UINT64_MAX;
+}
+
 void PageImage::Write(uint64_t at, Bytes from) {
   if (from.empty()) {
     return;

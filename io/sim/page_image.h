@@ -20,6 +20,8 @@ class PageImage {
   PageImage& operator=(PageImage&&) = default;
 
   uint64_t size() const { return size_; }
+  // `at` or the start of the first page behind it that was made; UINT64_MAX: there is none.
+  uint64_t NextWritten(uint64_t at) const;
   // Short at the end of the file.
   size_t Read(uint64_t at, MutableBytes into) const;
   // Grows the file when needed.

@@ -5,6 +5,7 @@
 // leaves pending_ without reaching durable_: reads still see it, later syncs do not cover it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -35,6 +36,10 @@ class SimFile {
   // submission.
   uint64_t last_change() const { return last_change_; }
 
+  // On the device or in the cache.
+  uint64_t NextWritten(uint64_t at) const {
+    return std::min(current_.NextWritten(at), durable_.NextWritten(at));
+  }
   size_t Read(uint64_t at, MutableBytes into) const { return current_.Read(at, into); }
   // As the device has it: durable bytes and what write-back could bring there, not what a failed
   // sync left in the cache alone.

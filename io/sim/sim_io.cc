@@ -205,6 +205,11 @@ absl::StatusOr<SpaceReport> Io::FreeSpace(Fd directory) {
   return report;
 }
 
+uint64_t Io::NextWritten(Fd file, Offset at) {
+  const NodeId node{backend_->Get(file, DescriptorKind::kFile).object};
+  return backend_->host().disk().File(node).NextWritten(Value(at));
+}
+
 absl::StatusOr<uint64_t> Io::FileBytes(Fd file) {
   const Descriptor& descriptor = backend_->Get(file, DescriptorKind::kFile);
   RETURN_IF_ERROR(backend_->world().CountQuestion());

@@ -218,6 +218,15 @@ absl::StatusOr<SpaceReport> FreeSpaceOf(Fd directory) {
   return report;
 }
 
+// Blocks that were allocated and not written are a hole, unless the page cache has something there.
+uint64_t NextWrittenOf(Fd file, uint64_t at) {
+  const off_t found = lseek(file.number(), static_cast<off_t>(at), SEEK_DATA);
+  if (found >= 0) {
+    return static_cast<uint64_t>(found);
+  }
+  return errno == ENXIO ? UINT64_MAX : at;
+}
+
 absl::StatusOr<uint64_t> BytesOfFile(Fd file) {
   struct stat found {};
   if (fstat(file.number(), &found) != 0) {

@@ -20,6 +20,7 @@ absl::StatusOr<Fd> OpenDirectoryBelow(Fd parent, const std::string& name, bool c
 absl::StatusOr<std::vector<DirectoryEntry>> ListDirectory(Fd directory);
 absl::StatusOr<Fd> LockFileIn(Fd directory, const std::string& name);
 absl::StatusOr<SpaceReport> FreeSpaceOf(Fd directory);
+uint64_t NextWrittenOf(Fd file, uint64_t at);
 absl::StatusOr<uint64_t> BytesOfFile(Fd file);
 absl::StatusOr<bool> HasWorldAccess(Fd directory);
 

@@ -123,6 +123,10 @@ absl::StatusOr<SpaceReport> Io::FreeSpace(Fd directory) {
   return FreeSpaceOf(directory);
 }
 
+uint64_t Io::NextWritten(Fd file, Offset at) {
+  return NextWrittenOf(file, Value(at));
+}
+
 absl::StatusOr<uint64_t> Io::FileBytes(Fd file) {
   return BytesOfFile(file);
 }

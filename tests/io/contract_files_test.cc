@@ -239,6 +239,26 @@ TEST_F(ContractFiles, SyncsComplete) {
   EXPECT_TRUE(Run([&](Op* op) { io().SyncDirectory(op, scratch); }).ok());
 }
 
+TEST_F(ContractFiles, WhatWasNeverWrittenIsKnownAndReadsAsZeros) {
+  constexpr uint64_t kBytes = 1 << 20;
+  constexpr uint64_t kAt = 600'000;
+  const Fd file = MakeFile(Scratch(), "room", "");
+  EXPECT_TRUE(Run([&](Op* op) { io().Allocate(op, file, kBytes); }).ok());
+  const std::string text(5000, 'x');
+  EXPECT_TRUE(Run([&](Op* op) { io().Write(op, file, AsBytes(text), Offset{kAt}); }).ok());
+  EXPECT_TRUE(Run([&](Op* op) { io().SyncData(op, file); }).ok());
+  const uint64_t first = io().NextWritten(file, Offset{0});
+  EXPECT_GT(first, 0U);
+  EXPECT_LE(first, kAt);
+  EXPECT_EQ(io().NextWritten(file, Offset{kAt + 10}), kAt + 10);
+  EXPECT_GE(io().NextWritten(file, Offset{kAt + 10'000}), kAt + 10'000);
+  EXPECT_EQ(io().NextWritten(file, Offset{kBytes}), UINT64_MAX);
+  std::vector<uint8_t> before(4096, 1);
+  EXPECT_TRUE(
+      Run([&](Op* op) { io().Read(op, file, before, Offset{first - before.size()}); }).ok());
+  EXPECT_EQ(before, std::vector<uint8_t>(before.size(), 0));
+}
+
 TEST_F(ContractFiles, AllocateGrowsWithZerosAndKeepsWhatIsThere) {
   const Fd file = MakeFile(Scratch(), "file", "abc");
   EXPECT_TRUE(Run([&](Op* op) { io().Allocate(op, file, 10'000); }).ok());

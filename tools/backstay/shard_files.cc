@@ -23,6 +23,13 @@ class CountedSink final : public SegmentSink {
       progress_->OnBytesRead(sink_.at() - before);
     }
   }
+  void SkipZeros(uint64_t to) override {
+    const uint64_t before = sink_.at();
+    sink_.SkipZeros(to);
+    if (progress_ != nullptr) {
+      progress_->OnBytesRead(sink_.at() - before);
+    }
+  }
 
  private:
   SegmentSink& sink_;
