@@ -27,6 +27,8 @@ RecipientFiles RecipientsOf(Io& io, const Snapshot& snapshot) {
   return *files;
 }
 
+// Read once, as the engine does: shards that know different things of a primary's outage would not
+// agree on who looks for its return.
 PrimaryFiles PrimariesOf(Io& io, const Snapshot& snapshot) {
   const absl::StatusOr<Fd> root = io.OpenDirectory(snapshot.config.spool.directory, false);
   ASSERT(root.ok());
@@ -86,6 +88,7 @@ absl::Status SimDaemon::Start() {
   directory_ = std::make_unique<SpoolDirectory>(std::move(directory).value());
   const size_t shards = directory_->shard_directories().size();
   post_ = std::make_unique<PostOffice>(shards);
+  SavedPrimaries saved;
   for (size_t index = 0; index < shards; ++index) {
     std::unique_ptr<Io> io = world_.MakeIo(host_);
     // A simulated Io has descriptors of its own, so each opens its directory again.
@@ -100,6 +103,12 @@ absl::Status SimDaemon::Start() {
       Crash(CrashMode::kAllUnsynced);
       return listeners.status();
     }
+    PrimaryFiles primaries;  // the first shard writes them
+    if (index == 0) {
+      primaries = PrimariesOf(*io, *snapshot_);
+      saved = primaries.saved;
+    }
+    primaries.saved = saved;
     const ShardSetup setup{.index = index,
                            .spool_directory = *shard_directory,
                            .listeners = *listeners,
@@ -110,7 +119,7 @@ absl::Status SimDaemon::Start() {
                            .ticket_keys = TicketKeys(TicketSecret{}, Instant()),
                            .standard_error = Fd(),
                            .recipients = RecipientsOf(*io, *snapshot_),
-                           .primaries = PrimariesOf(*io, *snapshot_)};
+                           .primaries = primaries};
     runners_.push_back(std::make_unique<Runner>(std::move(io), setup, desk_));
   }
   for (size_t index = 0; index < runners_.size(); ++index) {
