@@ -117,6 +117,11 @@ class Io {
   // Ends our direction: the peer reads what was sent and then the end. Receiving goes on.
   // Synchronous.
   void ShutdownSend(Fd socket);
+  // The last word to a peer that is not wanted: sends what of `text` has room at once, ends our
+  // direction, drops what has come and closes. Nothing is waited for and nothing told. The peer
+  // reads the text and the end, but what it sends from now on is answered by a reset, as behind
+  // Shutdown. Synchronous; no op may be in flight on the socket.
+  void Dismiss(Fd socket, Bytes text);
   // The descriptor is gone for the caller. No op may be in flight on it (ASSERT where it can be
   // told).
   void Close(Fd fd);

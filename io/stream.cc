@@ -19,20 +19,13 @@
 namespace backstay {
 namespace {
 
-// A send buffer larger than this is given back once it is drained: connections are idle most of
-// their lives, and there may be a million of them. Replies and commands never reach it, so the
-// steady state does not allocate.
-constexpr size_t kRetainedBytesMax = 4_KiB;
-// With TLS less, or each connection would keep the room of its handshake.
-constexpr size_t kRetainedTlsBytesMax = 1_KiB;
-
 // Plain text that the owner gets at a time: the largest record (RFC 8446 s5.1), and a piece of
 // Io::Receive.
 constexpr size_t kPlainBytesMax = 16_KiB;
 
 // What a peer may send behind our last word: more than it can have had on its way before it could
 // read that, and nothing that it can hold us busy with.
-constexpr size_t kLingerBytesMax = 16_MiB;
+constexpr uint32_t kLingerBytesMax = 16_MiB;
 
 }  // namespace
 
@@ -48,7 +41,11 @@ void PendingHandshake::Step() {
   stream_.StepHandshake();
 }
 
-Stream::Stream(Io& io, StreamEvents& events) : io_(io), events_(events) {}
+void StreamTraffic::OnSent(const IoResult& result) {
+  stream->OnSent(result);
+}
+
+Stream::Stream(Outbox& outbox, StreamEvents& events) : outbox_(outbox), events_(events) {}
 
 // Not necessarily closed (a simulated host may crash), but with no op in flight: ~Op asserts it.
 Stream::~Stream() = default;
@@ -69,11 +66,34 @@ void Stream::Queue(Bytes bytes) {
   if (phase_ != Phase::kOpen || send_error_ != IoError::kNone) {
     return;
   }
+  StreamTraffic& traffic = this->traffic();
   if (tls_ != nullptr) {
-    tls_->session->Write(bytes, queue_);
-    return;
+    tls_->session->Write(bytes, traffic.queue);
+  } else {
+    traffic.queue.append(AsText(bytes));
   }
-  queue_.append(AsText(bytes));
+  if (!traffic.linked()) {
+    outbox_.waiting_.PushBack(&traffic);
+  }
+}
+
+size_t Stream::queued_bytes() const {
+  return traffic_ == nullptr ? 0
+                             : traffic_->sending.size() - traffic_->sent + traffic_->queue.size();
+}
+
+StreamTraffic& Stream::traffic() {
+  if (traffic_ == nullptr) {
+    traffic_ = outbox_.Borrow(*this);
+  }
+  return *traffic_;
+}
+
+// Last in whatever may have emptied it.
+void Stream::SettleTraffic() {
+  if (traffic_ != nullptr && traffic_->empty()) {
+    outbox_.GiveBack(std::move(traffic_));
+  }
 }
 
 void Stream::StartTls(std::unique_ptr<TlsSession> session, List<PendingHandshake>& turns) {
@@ -93,8 +113,13 @@ const TlsSession* Stream::tls() const {
 }
 
 void Stream::Flush() {
+  if (traffic_ == nullptr) {
+    return;
+  }
+  traffic_->Unlink();
   const bool sending = phase_ == Phase::kOpen || phase_ == Phase::kSendingLast;
-  if (sending && send_error_ == IoError::kNone && !send_.in_flight && !queue_.empty()) {
+  if (sending && send_error_ == IoError::kNone && !traffic_->send.in_flight &&
+      !traffic_->queue.empty()) {
     StartSend();
   }
 }
@@ -106,7 +131,8 @@ void Stream::Resume() {
   // The owner may ask for a close while it is offered the bytes; the rest is then dropped.
   paused_ = false;
   std::string offered;
-  offered.swap(kept_);
+  offered.swap(traffic_->kept);
+  SettleTraffic();
   if (!Offer(AsBytes(offered))) {
     return;
   }
@@ -127,12 +153,15 @@ void Stream::CloseAfterSend() {
     return;
   }
   phase_ = Phase::kSendingLast;
-  Release(kept_);
   if (tls_ != nullptr) {
     tls_->pending.Unlink();
-    tls_->session->End(queue_);
+    tls_->session->End(traffic().queue);
+  }
+  if (traffic_ != nullptr) {
+    traffic_->kept.clear();
   }
   Flush();
+  SettleTraffic();
   if (!receive_.in_flight && !peer_ended_) {
     StartReceive();
   }
@@ -148,7 +177,7 @@ void Stream::Linger() {
     return;
   }
   phase_ = Phase::kLingering;
-  io_.ShutdownSend(socket_);
+  outbox_.io().ShutdownSend(socket_);
 }
 
 void Stream::Close() {
@@ -159,10 +188,15 @@ void Stream::Close() {
   if (tls_ != nullptr) {
     tls_->pending.Unlink();
   }
-  Release(kept_);
-  Release(queue_);
-  io_.Shutdown(socket_);
-  io_.Cancel(&send_);
+  if (traffic_ != nullptr) {
+    traffic_->Unlink();
+    traffic_->kept.clear();
+    traffic_->queue.clear();
+  }
+  outbox_.io().Shutdown(socket_);
+  if (traffic_ != nullptr) {
+    outbox_.io().Cancel(&traffic_->send);
+  }
   if (!receive_.in_flight) {
     StartReceive();
   }
@@ -201,7 +235,7 @@ void Stream::OnReceivedOpen(const IoResult& result) {
 void Stream::OnReceivedLeaving(const IoResult& result) {
   const bool ended = result.ok() && result.count() == 0;
   const bool again = result.ok() || result.error() == IoError::kNoBuffers;
-  dropped_ += result.ok() ? result.count() : 0;
+  dropped_ += result.ok() ? static_cast<uint32_t>(result.count()) : 0;
   if (!again || dropped_ > kLingerBytesMax) {
     Close();  // the peer is gone, nobody reads what is left; or it never stops
     return;
@@ -228,19 +262,21 @@ void Stream::OnSent(const IoResult& result) {
     OnSendFailed(result.error());
     return;
   }
-  sent_ += result.count();
-  ASSERT(sent_ <= sending_.size());
-  if (sent_ < sending_.size()) {
+  StreamTraffic& traffic = *traffic_;
+  traffic.sent += result.count();
+  ASSERT(traffic.sent <= traffic.sending.size());
+  if (traffic.sent < traffic.sending.size()) {
     MARK("stream: short send");
-    io_.Send(&send_, socket_, AsBytes(sending_).subspan(sent_));
+    outbox_.io().Send(&traffic.send, socket_, AsBytes(traffic.sending).subspan(traffic.sent));
     return;
   }
-  sent_ = 0;
-  Release(sending_);
-  if (!queue_.empty()) {
+  traffic.sent = 0;
+  traffic.sending.clear();
+  if (!traffic.queue.empty()) {
     StartSend();
     return;
   }
+  SettleTraffic();
   if (phase_ == Phase::kSendingLast) {
     Linger();
   }
@@ -255,10 +291,11 @@ void Stream::OnSendFailed(IoError error) {
     return;
   }
   send_error_ = error;
-  sent_ = 0;
-  Release(sending_);
-  Release(queue_);
-  io_.Shutdown(socket_);
+  traffic_->sent = 0;
+  traffic_->sending.clear();
+  traffic_->queue.clear();
+  SettleTraffic();
+  outbox_.io().Shutdown(socket_);
 }
 
 void Stream::OnPiece(Bytes piece) {
@@ -294,7 +331,7 @@ bool Stream::Offer(Bytes bytes) {
   }
   if (taken < bytes.size()) {
     paused_ = true;
-    kept_.assign(AsText(bytes.subspan(taken)));
+    traffic().kept.assign(AsText(bytes.subspan(taken)));
     return false;
   }
   return true;
@@ -306,8 +343,9 @@ void Stream::StepHandshake() {
   ASSERT(phase_ == Phase::kOpen);
   const std::string arrived = std::exchange(tls_->cipher, std::string());
   Bytes cipher = AsBytes(arrived);
-  tls_->session->Handshake(cipher, queue_);
+  tls_->session->Handshake(cipher, traffic().queue);
   Flush();
+  SettleTraffic();
   switch (tls_->session->state()) {
     case TlsSession::State::kHandshaking:
       ReceiveOn();
@@ -332,12 +370,13 @@ void Stream::Decrypt(Bytes cipher) {
   std::array<uint8_t, kPlainBytesMax> plain;
   size_t count = plain.size();
   while (count == plain.size()) {
-    count = tls_->session->Read(cipher, plain, queue_);
+    count = tls_->session->Read(cipher, plain, traffic().queue);
     if (count > 0 && !Offer(Bytes(plain).first(count))) {
       tls_->cipher.assign(paused_ ? AsText(cipher) : std::string_view());
       return;
     }
   }
+  SettleTraffic();
   if (tls_->session->state() == TlsSession::State::kOpen) {
     ReceiveOn();
   } else {
@@ -360,14 +399,15 @@ void Stream::ReceiveOn() {
 }
 
 void Stream::StartReceive() {
-  io_.Receive(&receive_, socket_);
+  outbox_.io().Receive(&receive_, socket_);
 }
 
 void Stream::StartSend() {
-  ASSERT(sent_ == 0);
-  ASSERT(sending_.empty());
-  sending_.swap(queue_);
-  io_.Send(&send_, socket_, AsBytes(sending_));
+  StreamTraffic& traffic = *traffic_;
+  ASSERT(traffic.sent == 0);
+  ASSERT(traffic.sending.empty());
+  traffic.sending.swap(traffic.queue);
+  outbox_.io().Send(&traffic.send, socket_, AsBytes(traffic.sending));
 }
 
 void Stream::PeerEnded(IoError error) {
@@ -377,23 +417,21 @@ void Stream::PeerEnded(IoError error) {
 }
 
 void Stream::ContinueClose() {
-  if (receive_.in_flight || send_.in_flight) {
+  if (receive_.in_flight || (traffic_ != nullptr && traffic_->send.in_flight)) {
     return;
   }
-  io_.Close(socket_);
+  outbox_.io().Close(socket_);
   socket_ = Fd();
   phase_ = Phase::kIdle;
-  sent_ = 0;
-  Release(sending_);
+  if (traffic_ != nullptr) {
+    traffic_->sent = 0;
+    traffic_->kept.clear();
+    traffic_->sending.clear();
+    traffic_->queue.clear();
+  }
+  SettleTraffic();
   tls_.reset();
   events_.OnStreamClosed();  // the owner may destroy the stream: nothing comes after this
-}
-
-void Stream::Release(std::string& buffer) const {
-  buffer.clear();
-  if (buffer.capacity() > (tls_ == nullptr ? kRetainedBytesMax : kRetainedTlsBytesMax)) {
-    std::string().swap(buffer);
-  }
 }
 
 }  // namespace backstay

@@ -5,21 +5,25 @@
 //
 // Owns:     the socket, the bytes queued for sending, a copy of what the owner would not take: less
 //           than one piece of Io::Receive, because nothing more is asked for meanwhile. With TLS it
-//           may be kept as one piece of plain text and one that is not decrypted yet.
+//           may be kept as one piece of plain text and one that is not decrypted yet. While there
+//           is nothing of all that, no buffer either.
 // Outlives: its owner keeps it until OnStreamClosed; only then may it be destroyed or started
 //           again.
 // Turn:     events come from Io::Turn; only Resume() calls OnStreamBytes and OnStreamEnd itself.
-//           Flush() at the end of the turn sends what was queued, in one op.
+//           Outbox::Flush() at the end of the turn sends what was queued, in one op.
 // See:      STYLE 22: stop receiving, shutdown, wait until no op is in flight, close.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "core/base/bytes.h"
 #include "core/base/list.h"
 #include "io/io.h"
+#include "io/outbox.h"
+#include "io/stream_traffic.h"
 
 namespace backstay {
 
@@ -58,17 +62,19 @@ class StreamEvents {
   ~StreamEvents() = default;
 };
 
-class Stream : public ListNode {
+class Stream {
  public:
-  Stream(Io& io, StreamEvents& events);
+  Stream(Outbox& outbox, StreamEvents& events);
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
   ~Stream();  // idle or closed
 
   // Takes over a connected socket and arms the receive.
   void Start(Fd socket);
-  // Copies `bytes` to the send queue; Flush() starts the send. Nothing happens once a close was
-  // asked for or the connection broke.
+  // Copies `bytes` to the send queue; the outbox starts the send when it is flushed. Nothing
+  // happens once a close was asked for or the connection broke.
   void Queue(Bytes bytes);
-  // Sends what is queued, unless a send is in flight (then its completion goes on by itself).
+  // Sends what is queued now, unless a send is in flight (then its completion goes on by itself).
   void Flush();
   // What was queued before leaves in clear text; nothing that comes from now on is read as such.
   // The owner queues nothing until OnStreamSecure. All that arrived was taken, or is taken by the
@@ -87,13 +93,14 @@ class Stream : public ListNode {
 
   bool open() const { return phase_ == Phase::kOpen; }    // started and no close asked for
   bool closed() const { return phase_ == Phase::kIdle; }  // no socket, nothing in flight
-  size_t queued_bytes() const { return sending_.size() - sent_ + queue_.size(); }
+  size_t queued_bytes() const;
   Fd socket() const { return socket_; }
   bool handshaking() const;
   const TlsSession* tls() const;  // null: clear text
 
  private:
   friend class PendingHandshake;
+  friend struct StreamTraffic;
   struct Tls;
   enum class Phase : uint8_t { kIdle, kOpen, kSendingLast, kLingering, kClosing };
   void OnReceived(const IoResult& result);
@@ -113,24 +120,23 @@ class Stream : public ListNode {
   void Linger();
   void PeerEnded(IoError error);
   void ContinueClose();
-  void Release(std::string& buffer) const;
+  StreamTraffic& traffic();
+  void SettleTraffic();
 
-  Io& io_;
+  Outbox& outbox_;
   StreamEvents& events_;
+  std::unique_ptr<StreamTraffic> traffic_;  // null: nothing to send, nothing kept
+  std::unique_ptr<Tls> tls_;                // null: clear text
+  Completion<&Stream::OnReceived> receive_{this};
   Fd socket_;
+  uint32_t dropped_ = 0;  // bytes received since CloseAfterSend()
   Phase phase_ = Phase::kIdle;
-  bool paused_ = false;      // the owner left bytes in kept_; no receive is in flight
+  bool paused_ = false;      // the owner left bytes in `kept`; no receive is in flight
   bool peer_ended_ = false;  // told to the owner
   // kNone, or how the connection broke under a send; its end arrives by the receive.
   IoError send_error_ = IoError::kNone;
-  std::string kept_;     // of one lent piece, not yet taken; empty unless paused_
-  std::string sending_;  // in the kernel from sent_ on
-  size_t sent_ = 0;      // sent_ <= sending_.size()
-  size_t dropped_ = 0;   // received since CloseAfterSend()
-  std::string queue_;    // queued behind sending_
-  std::unique_ptr<Tls> tls_;
-  Completion<&Stream::OnReceived> receive_{this};
-  Completion<&Stream::OnSent> send_{this};
 };
+// A million idle connections hold one each.
+static_assert(sizeof(Stream) <= 72);
 
 }  // namespace backstay

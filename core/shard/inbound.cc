@@ -36,57 +36,71 @@ SocketAddress ToSocketAddress(const NumericAddress& address, uint16_t port) {
 
 }  // namespace
 
-InboundConnection::InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
-                                     const ServerParams& params, InboundHome& home)
-    : io_(io),
-      wheel_(wheel),
-      spool_(spool),
-      outbox_(outbox),
-      params_(params),
-      home_(home),
-      session_(params, *this),
-      stream_(io, *this) {}
+IdleWatch::Limits InboundParts::Limits(absl::Duration idle) {
+  return {idle, kGoodbyeMax, kHandshakeMax, kProxyHeaderMax};
+}
+
+InboundConnection::InboundConnection(InboundParts& parts)
+    : parts_(parts), stream_(parts.outbox, *this) {}
 
 InboundConnection::~InboundConnection() = default;
 
-void InboundConnection::Start(const InboundArrival& arrival) {
-  ASSERT(transaction_ == nullptr);
+void InboundConnection::Start(const Arrival& arrival) {
   listener_ = arrival.listener;
   client_ = arrival.peer;
-  entered_ = arrival.verdict.positive();
-  number_ = home_.Log().NextConnection();
-  last_progress_ = io_.Now();
-  if (entered_ && arrival.proxied) {
-    proxy_header_ = std::make_unique<ProxyHeader>();
-  }
+  entered_ = true;
+  identified_ = !arrival.proxied;
+  number_ = parts_.home.Log().NextConnection();
   stream_.Start(arrival.socket);
-  wheel_.Insert(&idle_timer_, io_.Now() + Patience());
-  if (!entered_) {
-    Refuse(arrival.verdict);
-  } else if (proxy_header_ == nullptr) {
-    Welcome();
+  if (arrival.proxied) {
+    Watch(Patience::kProxyHeader);
+    conversation().proxy_header = std::make_unique<ProxyHeader>();
+  } else {
+    Watch(Patience::kIdle);
+    Greet();
   }
+  Settle();
 }
 
-// The client is known.
-void InboundConnection::Welcome() {
-  const Reply verdict = home_.Identify(client_);
-  identified_ = verdict.positive();
-  if (!identified_) {
-    Leave();  // its place is for others
-    Refuse(verdict);
+// Of which there is none while nothing is said.
+Conversation& InboundConnection::conversation() {
+  if (conversation_ == nullptr) {
+    Intake& intake = *this;
+    conversation_ = parts_.conversations.Take();
+    if (conversation_ == nullptr) {
+      conversation_ = std::make_unique<Conversation>(parts_.params, intake);
+    }
+    conversation_->Begin(*this);
+    conversation_->session.Wake(memory_, intake);
+  }
+  return *conversation_;
+}
+
+// Last in every event: what is not needed any more goes back. Nobody may be inside the session.
+void InboundConnection::Settle() {
+  if (conversation_ == nullptr || !(closing_ || conversation_->at_rest())) {
     return;
   }
+  if (!closing_) {
+    conversation_->session.Rest(memory_);
+  }
+  conversation_->Clear();
+  parts_.conversations.GiveBack(std::move(conversation_));
+}
+
+// The client is known and counted.
+void InboundConnection::Greet() {
   admitted_ = true;
-  Log(EventKind::kConnected, "CONNECT", verdict);
-  home_.OnWelcome(/*admitted=*/true);
-  home_.OnClientKnown(client_);
-  session_.Greet();
+  Log(EventKind::kConnected, "CONNECT", replies::kOk);
+  parts_.home.OnWelcome(/*admitted=*/true);
+  parts_.home.OnClientKnown(client_);
+  conversation().session.Greet();
   Pump();
 }
 
 void InboundConnection::TakeProxyHeader(Bytes& bytes) {
-  switch (proxy_header_->Consume(bytes)) {
+  ProxyHeader& header = *conversation_->proxy_header;
+  switch (header.Consume(bytes)) {
     case ProxyHeader::Result::kIncomplete:
       return;
     case ProxyHeader::Result::kError:
@@ -97,32 +111,40 @@ void InboundConnection::TakeProxyHeader(Bytes& bytes) {
     case ProxyHeader::Result::kDone:
       break;
   }
-  if (const std::optional<ProxySource>& source = proxy_header_->source(); source.has_value()) {
+  if (const std::optional<ProxySource>& source = header.source(); source.has_value()) {
     client_ = ToSocketAddress(source->address, source->port);
   }
-  proxy_header_.reset();
-  SetDeadline(home_.IdleTimeout());
-  Welcome();
+  conversation_->proxy_header.reset();
+  Watch(Patience::kIdle);
+  const Reply verdict = parts_.home.Identify(client_);
+  identified_ = verdict.positive();
+  if (identified_) {
+    Greet();
+    return;
+  }
+  Leave();  // its place is for others
+  Refuse(verdict);
 }
 
 // Instead of a greeting.
 void InboundConnection::Refuse(const Reply& reply) {
-  proxy_header_.reset();
+  Conversation& refused = conversation();
+  refused.proxy_header.reset();
   Log(EventKind::kTurnedAway, "CONNECT", reply);
-  home_.OnWelcome(/*admitted=*/false);
-  session_.GreetWith(reply);
+  parts_.home.OnWelcome(/*admitted=*/false);
+  refused.session.GreetWith(reply);
   Pump();
 }
 
 void InboundConnection::Leave() {
   if (std::exchange(entered_, false)) {
-    home_.OnInboundLeft();
+    parts_.home.OnInboundLeft();
   }
 }
 
 void InboundConnection::ForgetClient() {
   if (std::exchange(identified_, false)) {
-    home_.Forget(client_);
+    parts_.home.Forget(client_);
   }
 }
 
@@ -130,8 +152,15 @@ size_t InboundConnection::OnStreamBytes(Bytes bytes) {
   if (closing_) {
     return bytes.size();
   }
+  const size_t taken = Hear(bytes);
+  Settle();
+  return taken;
+}
+
+size_t InboundConnection::Hear(Bytes bytes) {
   const size_t given = bytes.size();
-  if (proxy_header_ != nullptr) {
+  Conversation& heard = conversation();
+  if (heard.proxy_header != nullptr) {
     TakeProxyHeader(bytes);
     if (bytes.empty() || closing_) {
       return given;
@@ -139,20 +168,20 @@ size_t InboundConnection::OnStreamBytes(Bytes bytes) {
   }
   if (!greeting_sent_) {
     MARK("early_talker");
-    session_.TalkedTooEarly();
+    heard.session.TalkedTooEarly();
     Pump();
     return given;
   }
-  if (spool_.Congested() && session_.in_data()) {
+  if (parts_.spool.Congested() && heard.session.in_data()) {
     MARK("inbound_congested");
-    if (!uncongested_.linked()) {
-      spool_.WaitUncongested(&uncongested_);
+    if (!heard.uncongested.linked()) {
+      parts_.spool.WaitUncongested(&heard.uncongested);
     }
     return 0;
   }
-  const size_t taken = session_.Consume(bytes);
+  const size_t taken = heard.session.Consume(bytes);
   if (IsProgress(taken)) {
-    last_progress_ = io_.Now();
+    Progress();
   }
   Pump();
   return closing_ ? bytes.size() : taken;
@@ -160,93 +189,84 @@ size_t InboundConnection::OnStreamBytes(Bytes bytes) {
 
 // A byte now and then keeps nobody's place: what counts is a whole command, or content at a pace.
 bool InboundConnection::IsProgress(size_t taken) {
-  if (!session_.in_data()) {
-    content_bytes_ = 0;
-    return !session_.has_partial_line();
+  Conversation& heard = *conversation_;
+  if (!heard.session.in_data()) {
+    heard.content_bytes = 0;
+    return !heard.session.has_partial_line();
   }
-  content_bytes_ += static_cast<uint32_t>(taken);
-  if (content_bytes_ < kContentBytesMin) {
+  heard.content_bytes += static_cast<uint32_t>(taken);
+  if (heard.content_bytes < kContentBytesMin) {
     return false;
   }
-  content_bytes_ = 0;
+  heard.content_bytes = 0;
   return true;
 }
 
 // Moves replies to the stream, but only when the last ones are with the kernel: what a client does
 // not read stays in the session, whose bound then stops the reading (reliability row 22).
 void InboundConnection::Pump() {
-  if (closing_ || stream_.handshaking()) {
+  if (closing_ || conversation_ == nullptr || stream_.handshaking()) {
     return;
   }
-  if (session_.wants_pause()) {
+  ServerSession& session = conversation_->session;
+  if (session.wants_pause()) {
     return Pause();
   }
-  const std::string_view output = session_.output();
+  const std::string_view output = session.output();
   if (!output.empty() && stream_.queued_bytes() == 0) {
     stream_.Queue(AsBytes(output));
-    session_.DropOutput(output.size());
-    if (!stream_.linked()) {
-      outbox_.PushBack(&stream_);
-    }
+    session.DropOutput(output.size());
   }
-  if (!session_.output().empty()) {
+  if (!session.output().empty()) {
     return;
   }
-  if (session_.wants_close()) {
+  if (session.wants_close()) {
     SayGoodbye();
-  } else if (session_.wants_tls()) {
+  } else if (session.wants_tls()) {
     StartTls();
   }
 }
 
 // Whoever tries names until one fits has ten for nothing, and then one a second.
 void InboundConnection::Pause() {
-  if (pause_ == nullptr) {
-    pause_ = std::make_unique<PauseTimer>(this);
-  }
-  if (!pause_->armed()) {
+  Timer& pause = conversation_->pause;
+  if (!pause.armed()) {
     MARK("inbound_paused");
-    wheel_.Insert(pause_.get(), io_.Now() + kPauseAfterError);
+    parts_.wheel.Insert(&pause, parts_.io.Now() + kPauseAfterError);
   }
 }
 
 void InboundConnection::OnPauseEnd() {
-  session_.EndPause();
+  conversation_->session.EndPause();
   Pump();  // first what was held back, then what came behind it
-  OnUncongested();
+  GoOn();
+  Settle();
 }
 
 void InboundConnection::SayGoodbye() {
   closing_ = true;
   DropTransaction();
   stream_.CloseAfterSend();
-  SetDeadline(kGoodbyeMax);
-}
-
-// Instead of when the idle timer happens to look next.
-void InboundConnection::SetDeadline(absl::Duration delay) {
-  last_progress_ = io_.Now();
-  wheel_.Cancel(&idle_timer_);
-  wheel_.Insert(&idle_timer_, last_progress_ + delay);
+  Watch(Patience::kGoodbye);
 }
 
 // The 220 is queued and leaves in clear text, the last to do so.
 void InboundConnection::StartTls() {
-  std::unique_ptr<TlsSession> tls = home_.MakeTlsSession(listener_);
+  std::unique_ptr<TlsSession> tls = parts_.home.MakeTlsSession(listener_);
   if (tls == nullptr) {
     Close();  // a reload took TLS away while the 220 waited for a client that did not read
     return;
   }
-  stream_.StartTls(std::move(tls), home_.Handshakes());
-  session_.StartedTls();
+  stream_.StartTls(std::move(tls), parts_.home.Handshakes());
+  conversation_->session.StartedTls();
   handshake_owed_ = true;
-  SetDeadline(kHandshakeMax);
+  Watch(Patience::kHandshake);
 }
 
 void InboundConnection::OnStreamSecure() {
   handshake_owed_ = false;
-  home_.OnHandshake(/*completed=*/true);
-  last_progress_ = io_.Now();
+  parts_.home.OnHandshake(/*completed=*/true);
+  Watch(Patience::kIdle);
 }
 
 void InboundConnection::OnStreamDrained() {
@@ -254,7 +274,7 @@ void InboundConnection::OnStreamDrained() {
     return;  // no progress of a kind that moves the deadline
   }
   greeting_sent_ = true;
-  last_progress_ = io_.Now();
+  Progress();
   if (closing_) {
     if (!identified_) {
       stream_.Close();  // who was turned away at the door holds no descriptor of ours
@@ -262,18 +282,21 @@ void InboundConnection::OnStreamDrained() {
     return;
   }
   Pump();
-  if (!closing_ && !uncongested_.linked()) {
+  const bool congested = conversation_ != nullptr && conversation_->uncongested.linked();
+  if (!closing_ && !congested) {
     stream_.Resume();
   }
+  Settle();
 }
 
 void InboundConnection::OnStreamEnd(IoError error) {
   if (error == IoError::kTls && !closing_) {
     MARK("inbound_tls_failed");
     SayGoodbye();  // the alert
-    return;
+  } else {
+    Close();
   }
-  Close();
+  Settle();
 }
 
 void InboundConnection::Close() {
@@ -287,39 +310,39 @@ void InboundConnection::Close() {
 void InboundConnection::OnStreamClosed() {
   closing_ = true;
   DropTransaction();
-  wheel_.Cancel(&idle_timer_);
-  uncongested_.Unlink();
-  if (pause_ != nullptr) {
-    wheel_.Cancel(pause_.get());
-  }
+  Settle();
+  parts_.watch.Leave(*this);
   if (std::exchange(handshake_owed_, false)) {
-    home_.OnHandshake(/*completed=*/false);
+    parts_.home.OnHandshake(/*completed=*/false);
   }
   if (admitted_) {
     Log(EventKind::kDisconnected, "", replies::kOk);
   }
   ForgetClient();
   Leave();
-  home_.OnInboundClosed(*this);
+  parts_.home.OnInboundClosed(*this);
 }
 
 void InboundConnection::DropTransaction() {
-  judged_.Unlink();
-  awaits_client_ = false;
-  if (std::exchange(in_message_, false)) {
+  if (conversation_ == nullptr) {
+    return;
+  }
+  conversation_->judged.Unlink();
+  conversation_->awaits_client = false;
+  if (std::exchange(conversation_->in_message, false)) {
     Charge(Offence::kBrokenMessage);
   }
-  if (transaction_ != nullptr) {
-    std::exchange(transaction_, nullptr)->Abandon();
+  if (conversation_->transaction != nullptr) {
+    std::exchange(conversation_->transaction, nullptr)->Abandon();
   }
 }
 
 void InboundConnection::Charge(Offence offence) {
-  home_.ClientConduct().Charge(client_key(), offence, io_.Now());
+  parts_.home.ClientConduct().Charge(client_key(), offence, parts_.io.Now());
 }
 
 Reply InboundConnection::OnStartTls() {
-  const Reply verdict = home_.ClientConduct().MayHandshake(client_key(), io_.Now());
+  const Reply verdict = parts_.home.ClientConduct().MayHandshake(client_key(), parts_.io.Now());
   if (verdict.positive()) {
     Charge(Offence::kHandshake);
   }
@@ -327,15 +350,15 @@ Reply InboundConnection::OnStartTls() {
 }
 
 Intake::Rights InboundConnection::ClientRights() const {
-  Rights rights = home_.RightsOf(client_);
+  Rights rights = parts_.home.RightsOf(client_);
   if (told_ != nullptr) {
-    rights.xclient = home_.RightsOf(told_->proxy).xclient;
+    rights.xclient = parts_.home.RightsOf(told_->proxy).xclient;
   }
   return rights;
 }
 
 Reply InboundConnection::OnEtrn(std::string_view domain, bool subdomains) {
-  return home_.StartQueue(domain, subdomains);
+  return parts_.home.StartQueue(domain, subdomains);
 }
 
 // HELO and PROTO are of one session of the client, name and address stay until others are told.
@@ -345,7 +368,7 @@ Reply InboundConnection::OnXclient(const XclientAttributes& attributes) {
     client = ToSocketAddress(*attributes.address, client.port());
   }
   ForgetClient();
-  const Reply verdict = home_.Identify(client);
+  const Reply verdict = parts_.home.Identify(client);
   identified_ = verdict.positive();
   if (!identified_) {
     return verdict;
@@ -360,13 +383,19 @@ Reply InboundConnection::OnXclient(const XclientAttributes& attributes) {
   }
   told_->helo = attributes.helo;
   told_->extended = attributes.extended;
-  home_.OnClientKnown(client_);
+  parts_.home.OnClientKnown(client_);
   return replies::kOk;
 }
 
 void InboundConnection::OnUncongested() {
+  GoOn();
+  Settle();
+}
+
+// It was not the client that was slow.
+void InboundConnection::GoOn() {
   if (!closing_) {
-    last_progress_ = io_.Now();  // it was not the client that was slow
+    Progress();
     stream_.Resume();
   }
 }
@@ -375,60 +404,42 @@ void InboundConnection::ShutDown(bool now_too) {
   if (closing_) {
     return;
   }
-  const bool busy = session_.in_data() || session_.awaiting_finish();
+  const bool busy = conversation_ != nullptr &&
+                    (conversation_->session.in_data() || conversation_->session.awaiting_finish());
   if (busy && !now_too) {
     return;
   }
   if (stream_.handshaking()) {
     Close();  // no word of ours would be understood
-    return;
+  } else {
+    conversation().session.ShutDown();
+    Pump();
   }
-  session_.ShutDown();
-  Pump();
+  Settle();
 }
 
-absl::Duration InboundConnection::Patience() const {
-  if (closing_) {
-    return kGoodbyeMax;
-  }
-  if (proxy_header_ != nullptr) {
-    return kProxyHeaderMax;
-  }
-  return stream_.handshaking() ? kHandshakeMax : home_.IdleTimeout();
-}
-
-// One timer for the life of the connection: it is not moved at every byte, it looks when it fires.
-void InboundConnection::OnIdle() {
-  const Instant due = last_progress_ + Patience();
-  const Instant now = io_.Now();
-  if (now < due) {
-    wheel_.Insert(&idle_timer_, due);
-    return;
-  }
+void InboundConnection::OnSilence() {
   // The commit has its own end, and a congested spool is our fault, not the client's.
-  if (!closing_ &&
-      (session_.awaiting_finish() || session_.awaiting_rcpt() || uncongested_.linked())) {
-    wheel_.Insert(&idle_timer_, now + home_.IdleTimeout());
+  if (!closing_ && conversation_ != nullptr &&
+      (conversation_->session.awaiting_finish() || conversation_->session.awaiting_rcpt() ||
+       conversation_->uncongested.linked())) {
     return;
   }
   if (closing_ || stream_.queued_bytes() > 0) {
     MARK("client_does_not_read");
     Close();
-    return;
-  }
-  if (stream_.handshaking()) {
+  } else if (stream_.handshaking()) {
     MARK("handshake_deadline");
     Close();
-    return;
-  }
-  wheel_.Insert(&idle_timer_, now + home_.IdleTimeout());
-  if (proxy_header_ != nullptr) {
+  } else if (patience() == Patience::kProxyHeader) {
     MARK("proxy_header_deadline");
+    Watch(Patience::kIdle);
     Refuse(replies::kNoProxyHeader);
-    return;
+  } else {
+    conversation().session.TimedOut();
+    Pump();
   }
-  session_.TimedOut();
-  Pump();
+  Settle();
 }
 
 }  // namespace backstay

@@ -1,9 +1,10 @@
-// core/shard/inbound.h -- one client: Stream + ServerSession + the transaction it is sending.
+// core/shard/inbound.h -- one client: a Stream, what is remembered of it, and while it talks more.
 //
 // Life:     Start() once with an accepted socket; InboundHome::OnInboundClosed is the last event,
 //           after which the connection may be destroyed (not from inside that call).
 //           A proxy says first whom it speaks for; until then nobody is greeted.
-// Owns:     the socket, the session; borrows a Transaction from its home from MAIL to the end.
+// Owns:     the socket. Borrows a Conversation while something is begun, awaited or unsent, and a
+//           Transaction from MAIL to the end: a million idle clients own neither.
 // Turn:     bytes in and replies out; the shard sends all replies of a turn in Outbox order at its
 //           end.
 // See:      DESIGN 7; reliability rows 18-22, 55, 74, 79, 97-100.
@@ -16,13 +17,17 @@
 #include <string_view>
 
 #include "core/base/list.h"
+#include "core/base/spares.h"
 #include "core/queue/conduct.h"
+#include "core/queue/idle_watch.h"
 #include "core/queue/relay_policy.h"
 #include "core/queue/timer_wheel.h"
+#include "core/shard/arrival.h"
+#include "core/shard/conversation.h"
 #include "core/shard/recipient_clerk.h"
 #include "core/shard/transaction.h"
-#include "core/smtp/proxy_header.h"
 #include "core/smtp/server_session.h"
+#include "core/smtp/session_memory.h"
 #include "io/io.h"
 #include "io/stream.h"
 #include "io/tls/session.h"
@@ -45,7 +50,6 @@ class InboundHome : public TransactionHome {
  public:
   virtual Transaction& TakeTransaction() = 0;
   virtual const RelayPolicy& Relay() const = 0;
-  virtual absl::Duration IdleTimeout() const = 0;
   // The answer to a new transaction: positive, or why not (spool full, closed, shutting down).
   virtual Reply MayReceive() const = 0;
   // The answer to one more recipient of this domain of ours: positive, or it has its quota waiting.
@@ -72,7 +76,7 @@ class InboundHome : public TransactionHome {
   virtual Intake::Rights RightsOf(const SocketAddress& client) const = 0;
   // The answer to ETRN, whose text is good until the next one.
   virtual Reply StartQueue(std::string_view domain, bool subdomains) = 0;
-  // What OnAccepted took at the door is given back.
+  // The place that it took at the door is free.
   virtual void OnInboundLeft() = 0;
   virtual void OnInboundClosed(InboundConnection& connection) = 0;
 
@@ -80,30 +84,43 @@ class InboundHome : public TransactionHome {
   ~InboundHome() = default;
 };
 
-// An accepted socket.
-struct InboundArrival {
-  Fd socket;
-  uint32_t listener = 0;  // the number of the one that accepted it
-  SocketAddress peer;
-  Reply verdict;         // not positive: sent instead of the greeting, and then the end
-  bool proxied = false;  // it begins with a PROXY header
+// What the connections of a shard share.
+struct InboundParts {
+  // As many as talk at the same time between two turns, and some.
+  static constexpr size_t kSpareConversations = 512;
+
+  // How long a client is waited for; `idle` as configured.
+  static IdleWatch::Limits Limits(absl::Duration idle);
+
+  Io& io;
+  TimerWheel& wheel;
+  IdleWatch& watch;
+  Spool& spool;
+  Outbox& outbox;
+  const ServerParams& params;
+  InboundHome& home;
+  Spares<Conversation, kSpareConversations> conversations = {};
 };
 
-class InboundConnection final : public ListNode,
+class InboundConnection final : public Watched,
                                 private StreamEvents,
                                 private Intake,
                                 private TransactionOwner {
  public:
-  InboundConnection(Io& io, TimerWheel& wheel, Spool& spool, List<Stream>& outbox,
-                    const ServerParams& params, InboundHome& home);
+  explicit InboundConnection(InboundParts& parts);
+  InboundConnection(const InboundConnection&) = delete;
+  InboundConnection& operator=(const InboundConnection&) = delete;
   ~InboundConnection();  // closed, or the simulated host crashed
 
-  void Start(const InboundArrival& arrival);
+  void Start(const Arrival& arrival);
   // 421 and close, unless a message is being received or committed and `now_too` is false.
   void ShutDown(bool now_too);
   void CutOff() { Close(); }
 
  private:
+  friend struct Conversation;
+  void OnSilence() override;
+
   size_t OnStreamBytes(Bytes bytes) override;
   void OnStreamEnd(IoError error) override;
   void OnStreamDrained() override;
@@ -123,94 +140,54 @@ class InboundConnection final : public ListNode,
   Reply OnXclient(const XclientAttributes& attributes) override;
 
   void OnTransactionStored(CommitResult result, std::string_view id) override;
-  class IdleTimer : public Timer {
-   public:
-    explicit IdleTimer(InboundConnection* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->OnIdle(); }
 
-   private:
-    InboundConnection* const owner_;
-  };
-  class PauseTimer final : public Timer {
-   public:
-    explicit PauseTimer(InboundConnection* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->OnPauseEnd(); }
-
-   private:
-    InboundConnection* const owner_;
-  };
-  class Uncongested : public CongestionWaiter {
-   public:
-    explicit Uncongested(InboundConnection* owner) : owner_(owner) {}
-    void OnUncongested() override { owner_->OnUncongested(); }
-
-   private:
-    InboundConnection* const owner_;
-  };
-
-  class Judged : public RecipientWaiter {
-   public:
-    explicit Judged(InboundConnection* owner) : owner_(owner) {}
-    void OnRecipientJudged(const Reply& reply) override { owner_->OnRecipientJudged(reply); }
-
-   private:
-    InboundConnection* const owner_;
-  };
-
+  // Of its conversation.
   void OnUncongested();
-  void Pause();
   void OnPauseEnd();
+  void OnRecipientJudged(const Reply& judged);
+
+  Conversation& conversation();
+  void Settle();
+  size_t Hear(Bytes bytes);
+  void GoOn();
+  void Pause();
   void Charge(Offence offence);
   ClientKey client_key() const { return ClientKey::Of(client_.bytes(), client_.is_v6()); }
-  void OnRecipientJudged(const Reply& judged);
   std::optional<Reply> GoOnWithPending();
-  void OnIdle();
   bool IsProgress(size_t taken);
 
-  void Welcome();
+  void Greet();
   void TakeProxyHeader(Bytes& bytes);
   void Refuse(const Reply& reply);
   void Leave();
   void ForgetClient();
-  absl::Duration Patience() const;
   void Pump();
   void SayGoodbye();
   void StartTls();
-  void SetDeadline(absl::Duration delay);
+  void Watch(Patience patience) { parts_.watch.Watch(*this, patience, parts_.io.Now()); }
+  void Progress() { parts_.watch.Progress(*this, parts_.io.Now()); }
   void Close();
   void DropTransaction();
   std::string_view TlsProtocol() const;
   void Log(EventKind kind, std::string_view name, const Reply& reply,
            const Command* command = nullptr);
 
-  Io& io_;
-  TimerWheel& wheel_;
-  Spool& spool_;
-  List<Stream>& outbox_;
-  const ServerParams& params_;
-  InboundHome& home_;
-  ServerSession session_;
+  // What an idle client has is these, and nothing that they own but the name in `memory_`.
+  InboundParts& parts_;
   Stream stream_;
-  IdleTimer idle_timer_{this};
-  Uncongested uncongested_{this};
-  Judged judged_{this};
-  SocketAddress client_;                       // the peer, or whom a trusted peer speaks for
-  std::unique_ptr<ProxyHeader> proxy_header_;  // not whole yet
-  std::unique_ptr<ToldClient> told_;           // by XCLIENT
-  std::unique_ptr<PauseTimer> pause_;          // of clients who make many mistakes
-  uint64_t number_ = 0;                        // in the log
-  Transaction* transaction_ = nullptr;
-  Instant last_progress_;
+  SessionMemory memory_;                        // good while it has no conversation
+  std::unique_ptr<Conversation> conversation_;  // null: nothing is begun, awaited or unsent
+  std::unique_ptr<ToldClient> told_;            // by XCLIENT
+  uint64_t number_ = 0;                         // in the log
+  SocketAddress client_;                        // the peer, or whom a trusted peer speaks for
   uint32_t listener_ = 0;
-  uint32_t content_bytes_ = 0;  // since the last progress
-  bool entered_ = false;        // OnInboundLeft is owed
-  bool identified_ = false;     // Forget(client_) is owed
-  bool admitted_ = false;       // was greeted; the log has a line of its end, too
+  bool entered_ = false;     // OnInboundLeft is owed
+  bool identified_ = false;  // Forget(client_) is owed
+  bool admitted_ = false;    // was greeted; the log has a line of its end, too
   bool greeting_sent_ = false;
   bool handshake_owed_ = false;  // OnHandshake
-  bool in_message_ = false;      // 354 was said
-  bool awaits_client_ = false;   // what is judged is the client, and then the recipient
   bool closing_ = false;
 };
+static_assert(sizeof(InboundConnection) <= 216, "a million idle connections are a promise");
 
 }  // namespace backstay

@@ -38,7 +38,7 @@ void InboundConnection::OnRefused(const Command* command, const Reply& reply) {
 // `command`: the one that `reply` refuses.
 void InboundConnection::Log(EventKind kind, std::string_view name, const Reply& reply,
                             const Command* command) {
-  EventLog& log = home_.Log();
+  EventLog& log = parts_.home.Log();
   if (!log.is_on()) {
     return;
   }
@@ -48,14 +48,15 @@ void InboundConnection::Log(EventKind kind, std::string_view name, const Reply& 
   event.connection = number_;
   event.client = address;
   if (kind == EventKind::kTurnedAway || kind == EventKind::kRejected) {
-    event.helo = session_.helo();
-    event.protocol = ProtocolName(session_.extended(), session_.secure(), /*smtputf8=*/false);
+    event.helo = conversation_->session.helo();
+    event.protocol = ProtocolName(conversation_->session.extended(),
+                                  conversation_->session.secure(), /*smtputf8=*/false);
     event.tls = TlsProtocol();
     event.command = name;
     event.reply = reply;
   }
-  if (transaction_ != nullptr) {
-    event.sender = transaction_->reverse_path();
+  if (conversation_ != nullptr && conversation_->transaction != nullptr) {
+    event.sender = conversation_->transaction->reverse_path();
   }
   if (command != nullptr && command->verb == Verb::kMail) {
     event.sender = AddressOf(command->argument);

@@ -60,7 +60,27 @@ void Listener::Start() {
 }
 
 void Listener::Arm() {
+  if (held_) {
+    return;
+  }
   io_.Accept(&accept_, socket_);
+}
+
+void Listener::Hold() {
+  if (!held_) {
+    held_ = true;
+    io_.Cancel(&accept_);
+  }
+}
+
+void Listener::GoOn() {
+  if (!held_) {
+    return;
+  }
+  held_ = false;
+  if (!accept_.in_flight && !pause_.armed() && socket_.valid()) {
+    Arm();
+  }
 }
 
 void Listener::Stop() {
@@ -89,8 +109,11 @@ void Listener::OnAccept(const IoResult& result) {
     socket_ = Fd();
     return;
   }
-  if (result.ok()) {
-    Arm();  // a multishot may end at any time without a reason
+  if (held_) {
+    return;  // GoOn() arms it
+  }
+  if (result.ok() || result.error() == IoError::kCanceled) {
+    Arm();  // a multishot may end at any time without a reason, and a hold may be over already
     return;
   }
   MARK("accept_failed");

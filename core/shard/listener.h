@@ -38,6 +38,9 @@ class Listener {
   Listener(Io& io, TimerWheel& wheel, ListenerEvents& events, Fd socket, uint32_t number);
 
   void Start();
+  // Accepts nothing for a while; some may still come. The backlog fills meanwhile.
+  void Hold();
+  void GoOn();
   // No more connections; closed() turns true now or in a later turn.
   void Stop();
   bool closed() const { return !socket_.valid(); }
@@ -59,6 +62,7 @@ class Listener {
   ListenerEvents& events_;
   Fd socket_;
   const uint32_t number_;
+  bool held_ = false;
   bool stopping_ = false;
   Pause pause_{this};
   Completion<&Listener::OnAccept> accept_{this};

@@ -48,7 +48,7 @@ absl::Duration DeadlineOf(Phase phase) {
 
 OutboundConnection::OutboundConnection(const OutboundParts& parts, std::string_view hostname,
                                        OutboundEvents& events)
-    : parts_(parts), events_(events), session_(hostname), stream_(parts.io, *this) {}
+    : parts_(parts), events_(events), session_(hostname), stream_(parts.outbox, *this) {}
 
 OutboundConnection::~OutboundConnection() = default;
 
@@ -282,9 +282,6 @@ void OutboundConnection::Pump() {
   }
   stream_.Queue(AsBytes(output));
   session_.DropOutput(output.size());
-  if (!stream_.linked()) {
-    parts_.outbox.PushBack(&stream_);
-  }
 }
 
 void OutboundConnection::SetDeadline() {

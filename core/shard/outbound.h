@@ -32,7 +32,7 @@ class OutboundConnection;
 struct OutboundParts {
   Io& io;
   TimerWheel& wheel;
-  List<Stream>& outbox;
+  Outbox& outbox;
   PrimaryTls& tls;
 };
 

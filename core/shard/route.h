@@ -43,7 +43,7 @@ namespace backstay {
 struct ShardParts {
   Io& io;
   TimerWheel& wheel;
-  List<Stream>& outbox;
+  Outbox& outbox;
   List<PendingHandshake>& handshakes;
   Spool& spool;
   PostOffice& post;

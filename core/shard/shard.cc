@@ -52,12 +52,14 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       snapshot_(&setup.snapshot),
       server_params_(setup.snapshot.server),
       wheel_(io.Now()),
+      outbox_(io),
+      idle_watch_(InboundParts::Limits(setup.snapshot.config.smtp.idle_timeout)),
       ticket_keys_(setup.ticket_keys),
       spool_(io, setup.spool_directory, OptionsOf(setup), *this),
       event_log_(io, wheel_, setup.standard_error, setup.index, setup.post.shards()),
       intake_shards_(setup.intake_shards),
-      admission_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards)),
-      conduct_(setup.snapshot.AdmissionLimitsOf(setup.intake_shards).connections_per_client_max),
+      door_(io, wheel_, event_log_, setup.listeners,
+            setup.snapshot.AdmissionLimitsOf(setup.intake_shards), *this),
       recipients_(io, wheel_, setup.post, setup.index, setup.recipients, *this),
       clients_(io, wheel_),
       reporter_(io, spool_, snapshot_, setup.post.shards()),
@@ -67,16 +69,14 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       expiry_(io, wheel_, spool_, routes_, reporter_, event_log_, {setup.post, setup.index}),
       late_watch_(io, wheel_, spool_, routes_, reporter_),
       rule_clerk_(setup.post, setup.index, spool_, routes_, expiry_),
-      question_clerk_(setup.post, setup.index, spool_, *this) {
-  ListenerEvents& events = *this;
-  for (const Fd socket : setup.listeners) {
-    const auto number = static_cast<uint32_t>(listeners_.size());
-    listeners_.push_back(std::make_unique<Listener>(io_, wheel_, events, socket, number));
-  }
-}
+      question_clerk_(setup.post, setup.index, spool_, *this),
+      inbound_parts_{io_, wheel_, idle_watch_, spool_, outbox_, server_params_, *this} {}
 
 Shard::~Shard() {
-  closed_.TakeAll(inbound_);
+  VisitInbound([this](InboundConnection& connection) {
+    idle_watch_.Leave(connection);
+    closed_.PushBack(&connection);
+  });
   BuryClosed();
 }
 
@@ -89,27 +89,30 @@ void Shard::Start() {
 
 // One pass of the shard. Every step is bounded; nothing here waits except io_.Turn().
 void Shard::Turn() {
-  io_.Turn(NextWake());       // submit, wait, run completions: machines eat, output queues
-  BuryClosed();               // connections whose last event was in the turn before
-  DrainInbox();               // messages from other shards
-  StepHandshakes();           // some of the peers that are between 220 and TLS
-  wheel_.Advance(io_.Now());  // idle connections, deadlines, probes, due deferrals
-  routes_.Dispatch();         // start attempts, up to each destination's window
-  reporter_.Step();           // the next report to a sender
-  spool_.CommitTurn();        // one write and one sync for everything appended meanwhile
-  rule_clerk_.Answer();       // orders whose record is on disk
-  FlushOutbox();              // one send per stream that has something to say
-  spool_.ReclaimStep();       // give dead segments back
+  io_.Turn(NextWake());            // submit, wait, run completions: machines eat, output queues
+  BuryClosed();                    // connections whose last event was in the turn before
+  DrainInbox();                    // messages from other shards
+  StepHandshakes();                // some of the peers that are between 220 and TLS
+  wheel_.Advance(io_.Now());       // deadlines, probes, due deferrals
+  idle_watch_.Advance(io_.Now());  // clients that have been silent for too long
+  routes_.Dispatch();              // start attempts, up to each destination's window
+  reporter_.Step();                // the next report to a sender
+  spool_.CommitTurn();             // one write and one sync for everything appended meanwhile
+  rule_clerk_.Answer();            // orders whose record is on disk
+  door_.Step();                    // some of those who came: let in, or told why not
+  outbox_.Flush();                 // one send per stream that has something to say
+  spool_.ReclaimStep();            // give dead segments back
   if (draining_) {
     ContinueDrain();
   }
 }
 
 Instant Shard::NextWake() const {
-  if (routes_.wanting() || !closed_.empty() || !handshakes_.empty()) {
+  if (routes_.wanting() || !closed_.empty() || !handshakes_.empty() || door_.busy()) {
     return io_.Now();
   }
-  const Instant next = std::min({wheel_.NextDue(), spool_.NextDue(), reporter_.NextDue()});
+  const Instant next =
+      std::min({wheel_.NextDue(), idle_watch_.NextDue(), spool_.NextDue(), reporter_.NextDue()});
   return post_.waiting(index_) ? std::min(next, io_.Now() + kBacklogRetry) : next;
 }
 
@@ -178,12 +181,6 @@ void Shard::OnShardMessage(const ShardMessage& message) {
   UNREACHABLE();
 }
 
-void Shard::FlushOutbox() {
-  while (Stream* stream = outbox_.PopFront()) {
-    stream->Flush();
-  }
-}
-
 // ---- life ----
 
 void Shard::OnSpoolReady(const absl::Status& status) {
@@ -198,9 +195,7 @@ void Shard::OnSpoolReady(const absl::Status& status) {
     return;
   }
   serving_ = true;
-  for (const std::unique_ptr<Listener>& listener : listeners_) {
-    listener->Start();
-  }
+  door_.Open();
 }
 
 void Shard::OnQueueReady() {
@@ -215,9 +210,8 @@ void Shard::OnQueueReady() {
 void Shard::UseSnapshot(const Snapshot& snapshot) {
   snapshot_ = &snapshot;
   server_params_ = snapshot.server;
-  const AdmissionLimits limits = snapshot.AdmissionLimitsOf(intake_shards_);
-  admission_.SetLimits(limits);
-  conduct_.SetLimit(limits.connections_per_client_max);
+  door_.SetLimits(snapshot.AdmissionLimitsOf(intake_shards_));
+  idle_watch_.SetLimits(InboundParts::Limits(snapshot.config.smtp.idle_timeout));
   routes_.UseSnapshot(snapshot);
   clients_.UseConfig(snapshot.config.smtp);
   event_log_.UseSnapshot(snapshot);
@@ -227,13 +221,8 @@ void Shard::BeginDrain() {
   if (std::exchange(draining_, true)) {
     return;
   }
-  for (const std::unique_ptr<Listener>& listener : listeners_) {
-    listener->Stop();
-  }
-  for (InboundConnection* connection = inbound_.front(); connection != nullptr;
-       connection = inbound_.Next(connection)) {
-    connection->ShutDown(/*now_too=*/false);
-  }
+  door_.Close();
+  VisitInbound([](InboundConnection& connection) { connection.ShutDown(/*now_too=*/false); });
   expiry_.Stop();
   late_watch_.Stop();
   reporter_.Stop();
@@ -244,17 +233,11 @@ void Shard::BeginDrain() {
 }
 
 void Shard::OnDrainLimit() {
-  for (InboundConnection* connection = inbound_.front(); connection != nullptr;
-       connection = inbound_.Next(connection)) {
-    connection->ShutDown(/*now_too=*/true);
-  }
+  VisitInbound([](InboundConnection& connection) { connection.ShutDown(/*now_too=*/true); });
   routes_.Stop(/*now_too=*/true);
   // A client that reads nothing must not keep us: what is left after the goodbye is cut.
   if (drain_limit_passed_) {
-    for (InboundConnection* connection = inbound_.front(); connection != nullptr;
-         connection = inbound_.Next(connection)) {
-      connection->CutOff();
-    }
+    VisitInbound([](InboundConnection& connection) { connection.CutOff(); });
     return;
   }
   drain_limit_passed_ = true;
@@ -262,12 +245,10 @@ void Shard::OnDrainLimit() {
 }
 
 void Shard::ContinueDrain() {
-  const bool listening =
-      std::any_of(listeners_.begin(), listeners_.end(),
-                  [](const std::unique_ptr<Listener>& listener) { return !listener->closed(); });
   const bool transacting = transactions_free_.size() != transactions_.size();
-  if (listening || transacting || !inbound_.empty() || !closed_.empty() || !routes_.idle() ||
-      !expiry_.idle() || !reporter_.idle() || !question_clerk_.idle() || !clients_.idle()) {
+  if (!door_.closed() || transacting || !idle_watch_.empty() || !closed_.empty() ||
+      !routes_.idle() || !expiry_.idle() || !reporter_.idle() || !question_clerk_.idle() ||
+      !clients_.idle()) {
     return;
   }
   event_log_.Stop();
@@ -283,40 +264,33 @@ bool Shard::finished() const {
 }
 
 bool Shard::quiet() const {
-  return inbound_.empty() && transactions_free_.size() == transactions_.size() && routes_.idle();
+  return idle_watch_.empty() && !door_.busy() &&
+         transactions_free_.size() == transactions_.size() && routes_.idle();
 }
 
 // ---- intake ----
 
-void Shard::OnAccepted(Fd socket, uint32_t listener) {
-  InboundArrival arrival;
-  arrival.socket = socket;
-  arrival.listener = listener;
-  arrival.peer = io_.PeerAddress(socket);
-  arrival.verdict = draining_ ? replies::kShuttingDown : admission_.Enter(spool_.CommitDelay());
-  arrival.proxied = Contains(snapshot_->config.smtp.proxy_protocol_from, arrival.peer);
-  auto* connection = new InboundConnection(io_, wheel_, spool_, outbox_, server_params_, *this);
-  inbound_.PushBack(connection);
+bool Shard::IsProxy(const SocketAddress& peer) const {
+  return Contains(snapshot_->config.smtp.proxy_protocol_from, peer);
+}
+
+void Shard::OnArrival(const Arrival& arrival) {
+  auto* connection = new InboundConnection(inbound_parts_);  // see OnInboundClosed
   connection->Start(arrival);
 }
 
+void Shard::VisitInbound(absl::FunctionRef<void(InboundConnection&)> visit) {
+  for (Watched* watched : idle_watch_.All()) {
+    visit(static_cast<InboundConnection&>(*watched));  // nobody else is watched
+  }
+}
+
 void Shard::OnInboundClosed(InboundConnection& connection) {
-  connection.ListNode::Unlink();
   closed_.PushBack(&connection);
 }
 
 void Shard::OnWelcome(bool admitted) {
   (admitted ? counters_.connections_accepted : counters_.connections_refused) += 1;
-}
-
-Reply Shard::Identify(const SocketAddress& client) {
-  const ClientKey key = ClientKey::Of(client.bytes(), client.is_v6());
-  const Reply verdict = conduct_.MayConnect(key, io_.Now());
-  return verdict.positive() ? admission_.Identify(key) : verdict;
-}
-
-void Shard::Forget(const SocketAddress& client) {
-  admission_.Forget(ClientKey::Of(client.bytes(), client.is_v6()));
 }
 
 Intake::Rights Shard::RightsOf(const SocketAddress& client) const {
@@ -373,10 +347,6 @@ void Shard::OnTransactionFree(Transaction& transaction) {
 
 const RelayPolicy& Shard::Relay() const {
   return snapshot_->relay;
-}
-
-absl::Duration Shard::IdleTimeout() const {
-  return snapshot_->config.smtp.idle_timeout;
 }
 
 Reply Shard::MayReceive() const {

@@ -15,17 +15,18 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "core/base/list.h"
-#include "core/queue/admission.h"
 #include "core/queue/conduct.h"
+#include "core/queue/idle_watch.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/client_clerk.h"
+#include "core/shard/door.h"
 #include "core/shard/event_log.h"
 #include "core/shard/expiry.h"
 #include "core/shard/inbound.h"
 #include "core/shard/inbox.h"
 #include "core/shard/late_watch.h"
-#include "core/shard/listener.h"
 #include "core/shard/primary_keeper.h"
 #include "core/shard/question_clerk.h"
 #include "core/shard/recipient_clerk.h"
@@ -57,7 +58,7 @@ struct ShardSetup {
 
 class Shard : private SpoolEvents,
               private InboundHome,
-              private ListenerEvents,
+              private DoorHome,
               private QuestionHome,
               private RecipientHome {
  public:
@@ -98,26 +99,28 @@ class Shard : private SpoolEvents,
                            Bytes note) override;
   void OnRecoveredFailure(MessageRef message) override { reporter_.OnFailed(message); }
 
-  void OnAccepted(Fd socket, uint32_t listener) override;
-  void OnInboundLeft() override { admission_.Leave(); }
+  absl::Duration CommitDelay() const override { return spool_.CommitDelay(); }
+  bool IsProxy(const SocketAddress& peer) const override;
+  void OnArrival(const Arrival& arrival) override;
+  void OnTurnedAway() override { OnWelcome(/*admitted=*/false); }
+  void OnInboundLeft() override { door_.Leave(); }
   void OnInboundClosed(InboundConnection& connection) override;
   void OnWelcome(bool admitted) override;
-  Reply Identify(const SocketAddress& client) override;
-  void Forget(const SocketAddress& client) override;
+  Reply Identify(const SocketAddress& client) override { return door_.Identify(client); }
+  void Forget(const SocketAddress& client) override { door_.Forget(client); }
   Intake::Rights RightsOf(const SocketAddress& client) const override;
   Reply StartQueue(std::string_view domain, bool subdomains) override;
   EventLog& Log() override { return event_log_; }
   Transaction& TakeTransaction() override;
   void OnTransactionFree(Transaction& transaction) override;
   const RelayPolicy& Relay() const override;
-  absl::Duration IdleTimeout() const override;
   Reply MayReceive() const override;
   Reply MayQueue(std::string_view domain) override;
   std::optional<Reply> JudgeRecipient(std::string_view address, std::string_view domain,
                                       RecipientWaiter& waiter) override {
     return recipients_.Judge(address, domain, waiter);
   }
-  Conduct& ClientConduct() override { return conduct_; }
+  Conduct& ClientConduct() override { return door_.conduct(); }
   void OnClientKnown(const SocketAddress& client) override { clients_.Ask(client); }
   std::string_view ClientName(const SocketAddress& client) const override {
     return clients_.NameOf(client);
@@ -143,7 +146,7 @@ class Shard : private SpoolEvents,
   void ContinueDrain();
   void BuryClosed();
   void StepHandshakes();
-  void FlushOutbox();
+  void VisitInbound(absl::FunctionRef<void(InboundConnection&)> visit);
   Instant NextWake() const;
 
   Io& io_;
@@ -153,14 +156,14 @@ class Shard : private SpoolEvents,
   const Snapshot* snapshot_;
   ServerParams server_params_;  // refreshed in place: sessions hold a reference
   TimerWheel wheel_;
-  List<Stream> outbox_;  // streams with bytes queued in this turn
+  Outbox outbox_;
+  IdleWatch idle_watch_;
   TicketKeys ticket_keys_;
   List<PendingHandshake> handshakes_;
   Spool spool_;
   EventLog event_log_;
   const size_t intake_shards_;
-  Admission admission_;
-  Conduct conduct_;
+  Door door_;
   RecipientClerk recipients_;
   ClientClerk clients_;
   Reporter reporter_;
@@ -169,9 +172,9 @@ class Shard : private SpoolEvents,
   LateWatch late_watch_;
   RuleClerk rule_clerk_;
   QuestionClerk question_clerk_;
-  std::vector<std::unique_ptr<Listener>> listeners_;
-  List<InboundConnection> inbound_;  // owned, see OnAccepted and BuryClosed
-  List<InboundConnection> closed_;   // destroyed at the start of the next turn
+  InboundParts inbound_parts_;
+  // Owned while idle_watch_ has it, see OnArrival, and here until the start of the next turn.
+  List<InboundConnection> closed_;
   std::vector<std::unique_ptr<Transaction>> transactions_;  // all of them
   std::vector<Transaction*> transactions_free_;
   DrainLimit drain_limit_{this};

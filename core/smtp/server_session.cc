@@ -14,10 +14,6 @@
 namespace backstay {
 namespace {
 
-// Strings that grew beyond this for a rare line or a burst of replies give their memory back, so
-// that an idle connection does not keep it.
-constexpr size_t kKeptCapacityMax = 1024;
-
 // 421 says so (RFC 5321 s3.8), 521 is what a client gets that is not to go on.
 bool EndsConnection(const Reply& reply) {
   return reply.code == 421 || reply.code == 521;
@@ -46,7 +42,7 @@ PathError ErrorOf(const Path& path, bool utf8) {
 }  // namespace
 
 ServerSession::ServerSession(const ServerParams& params, Intake& intake)
-    : params_(params), intake_(intake) {}
+    : params_(params), intake_(&intake) {}
 
 void ServerSession::Greet() {
   output_.append("220 ").append(params_.hostname).append(" ESMTP backstay\r\n");
@@ -94,8 +90,8 @@ size_t ServerSession::Consume(Bytes bytes) {
 void ServerSession::DropOutput(size_t bytes) {
   ASSERT(bytes <= output_.size());
   output_.erase(0, bytes);
-  if (output_.empty() && output_.capacity() > kKeptCapacityMax) {
-    output_ = std::string();
+  if (output_.empty()) {
+    Trim(output_);
   }
 }
 
@@ -135,9 +131,7 @@ size_t ServerSession::ConsumeLine(Bytes bytes) {
   line_.append(text.substr(0, taken));
   Execute(line_, more);
   line_.clear();
-  if (line_.capacity() > kKeptCapacityMax) {
-    line_ = std::string();
-  }
+  Trim(line_);
   return taken;
 }
 
@@ -236,7 +230,7 @@ void ServerSession::SayHello(const Command& command) {
   helo_.assign(command.argument);
   if (command.verb == Verb::kEhlo) {
     hello_ = Hello::kExtended;
-    const Intake::Rights rights = intake_.ClientRights();
+    const Intake::Rights rights = intake_->ClientRights();
     AppendEhloReply(params_.hostname,
                     {.message_bytes_max = params_.message_bytes_max,
                      .recipients_max = params_.recipients_max,
@@ -280,7 +274,7 @@ void ServerSession::Mail(const Command& command) {
     Answer(RefusalOf(error, replies::kBadSender));
     return;
   }
-  const Reply reply = intake_.OnMail(path.address, params);
+  const Reply reply = intake_->OnMail(path.address, params);
   if (reply.positive()) {
     phase_ = Phase::kEnvelope;
     smtputf8_ = params.smtputf8;
@@ -318,7 +312,7 @@ void ServerSession::Rcpt(const Command& command) {
     }
     return;
   }
-  const std::optional<Reply> reply = intake_.OnRcpt(path.address, params);
+  const std::optional<Reply> reply = intake_->OnRcpt(path.address, params);
   if (reply.has_value()) {
     AnswerRcpt(*reply);
   } else {
@@ -346,7 +340,7 @@ void ServerSession::Data(const Command& command, bool more) {
     Answer(replies::kNoRecipients);
     return;
   }
-  const Reply reply = intake_.OnData();
+  const Reply reply = intake_->OnData();
   if (!reply.positive()) {
     Tell(reply);
     ResetTransaction();
@@ -382,7 +376,7 @@ void ServerSession::ResetTransaction() {
 void ServerSession::DropStaged() {
   if (staged_) {
     staged_ = false;
-    intake_.OnReset();
+    intake_->OnReset();
   }
 }
 
@@ -393,7 +387,7 @@ void ServerSession::Answer(const Reply& reply) {
 
 void ServerSession::Tell(const Reply& reply) {
   if (!reply.positive()) {
-    intake_.OnRefused(command_, reply);
+    intake_->OnRefused(command_, reply);
   }
 }
 

@@ -6,6 +6,9 @@
 // XCLIENT: the owner's Intake takes the new client; what was said before is forgotten as well, but
 // for TLS.
 //
+// Rest: between transactions a session has little to remember. Its owner may keep that alone, clear
+// the session for another client, and wake one with it when this client speaks again.
+//
 // STARTTLS: with wants_tls() the owner sends output(), makes the connection secure and calls
 // StartedTls(); what was said before is then forgotten.
 //
@@ -31,6 +34,7 @@
 #include "core/smtp/data_reader.h"
 #include "core/smtp/extensions.h"
 #include "core/smtp/reply.h"
+#include "core/smtp/session_memory.h"
 #include "core/smtp/trace_fields.h"
 #include "core/smtp/xclient.h"
 
@@ -127,6 +131,14 @@ class ServerSession {
   ServerSession(const ServerSession&) = delete;
   ServerSession& operator=(const ServerSession&) = delete;
 
+  // Nothing is begun, awaited or unsent: Rest() may write down what is to be remembered.
+  bool at_rest() const;
+  void Rest(SessionMemory& memory) const;
+  // As if just made; what Intake has staged is the owner's to drop. Large buffers are given back.
+  void Clear();
+  // A cleared session goes on where another one rested.
+  void Wake(const SessionMemory& memory, Intake& intake);
+
   void Greet();                        // queues "220 <hostname> ESMTP backstay"
   void GreetWith(const Reply& reply);  // a refusal at connect (421): then wants_close()
   // Returns the bytes taken; fewer than given while a recipient or an end of data is unanswered or
@@ -176,7 +188,6 @@ class ServerSession {
     kStartingTls,     // behind the 220 to STARTTLS
     kClosing
   };
-  enum class Hello : uint8_t { kNone, kPlain, kExtended };
 
   size_t ConsumeLine(Bytes bytes);
   size_t ConsumeContent(Bytes bytes);
@@ -198,6 +209,7 @@ class ServerSession {
   void Doom(const Reply& verdict);
   void EndSwallowing(bool more);
 
+  static void Trim(std::string& text);
   void ResetTransaction();
   void DropStaged();
   void Answer(const Reply& reply);
@@ -209,7 +221,7 @@ class ServerSession {
   void CloseLater(const Reply& reply);
 
   const ServerParams& params_;
-  Intake& intake_;
+  Intake* intake_;
   const Command* command_ = nullptr;  // being executed
   const Reply* verdict_ = nullptr;    // of kSwallowing; from the table in reply.h, like the next
   const Reply* last_word_ = nullptr;  // said behind the reply that is awaited
@@ -230,9 +242,5 @@ class ServerSession {
   uint8_t errors_ = 0;
   uint8_t junk_ = 0;
 };
-
-// A million idle connections are a promise; what a session does not need while it waits is not in
-// it.
-static_assert(sizeof(ServerSession) <= 200);
 
 }  // namespace backstay

@@ -30,7 +30,7 @@ size_t ServerSession::ConsumeContent(Bytes bytes) {
     }
     phase_ = Phase::kAwaitingFinish;
     staged_ = false;
-    intake_.OnEndOfData(reader_.has_dot_lines());
+    intake_->OnEndOfData(reader_.has_dot_lines());
   }
   return taken;
 }
@@ -48,7 +48,7 @@ void ServerSession::OnContent(Bytes content) {
   } else if (fitting < content.size()) {
     Doom(replies::kMessageTooBig);
   } else {
-    intake_.OnContent(content);
+    intake_->OnContent(content);
   }
 }
 

@@ -48,7 +48,7 @@ void ServerSession::StartTls(const Command& command, bool more) {
     Answer(replies::kSayEhloFirst);
   } else if (phase_ != Phase::kIdle) {
     Answer(replies::kInTransaction);
-  } else if (const Reply verdict = intake_.OnStartTls(); !verdict.positive()) {
+  } else if (const Reply verdict = intake_->OnStartTls(); !verdict.positive()) {
     CloseWith(verdict);
   } else {
     Answer(verdict);
@@ -58,7 +58,7 @@ void ServerSession::StartTls(const Command& command, bool more) {
 
 // Whoever may not use it does not learn that it is there.
 void ServerSession::Etrn(const Command& command) {
-  if (!intake_.ClientRights().etrn) {
+  if (!intake_->ClientRights().etrn) {
     Answer(replies::kNotImplemented);
     return;
   }
@@ -77,12 +77,12 @@ void ServerSession::Etrn(const Command& command) {
   } else if (!IsDomainName(domain)) {
     Answer(command.eight_bit ? replies::kEightBit : replies::kEtrnSyntax);
   } else {
-    Answer(intake_.OnEtrn(domain, subdomains));
+    Answer(intake_->OnEtrn(domain, subdomains));
   }
 }
 
 void ServerSession::Xclient(const Command& command, bool more) {
-  if (!intake_.ClientRights().xclient) {
+  if (!intake_->ClientRights().xclient) {
     Answer(replies::kNotAuthorized);
     return;
   }
@@ -104,7 +104,7 @@ void ServerSession::Xclient(const Command& command, bool more) {
     Answer(command.eight_bit ? replies::kEightBit : replies::kBadAttribute);
     return;
   }
-  const Reply reply = intake_.OnXclient(*attributes);
+  const Reply reply = intake_->OnXclient(*attributes);
   if (!reply.positive()) {
     Answer(reply);
     return;

@@ -286,6 +286,21 @@ void SimNetwork::Shutdown(uint64_t connection, int index) {
   Soon(at, index, absl::Microseconds(1), &SimNetwork::PumpReceive);
 }
 
+void SimNetwork::Dismiss(uint64_t connection, int index, Bytes text) {
+  Connection& at = connections_.at(connection);
+  End& end = at.ends[static_cast<size_t>(index)];
+  const uint64_t used =
+      end.in_flight_bytes + at.ends[static_cast<size_t>(1 - index)].received.size();
+  const uint64_t limit = world_.plan().socket_buffer_bytes;
+  if (!end.broken && !end.end_sent && used < limit) {
+    const size_t count = static_cast<size_t>(std::min<uint64_t>(text.size(), limit - used));
+    world_.Trace(TraceKind::kContent, end.host, Crc32c(0, text.first(count)));
+    Transmit(at, index, text.first(count));
+  }
+  ShutdownSend(connection, index);
+  end.received.clear();
+}
+
 void SimNetwork::Close(uint64_t connection, int index) {
   Connection& at = connections_.at(connection);
   End& end = at.ends[static_cast<size_t>(index)];

@@ -35,6 +35,8 @@ class SimNetwork {
   void Send(const OpToken& token, uint64_t connection, int end);
   void Shutdown(uint64_t connection, int end);
   void ShutdownSend(uint64_t connection, int end);
+  // Sends what has room and the end, and drops what has come; the end stays open.
+  void Dismiss(uint64_t connection, int end, Bytes text);
   void Close(uint64_t connection, int end);
   // The end vanishes with its program: a reset, or with its host silence until somebody sends to
   // it.

@@ -132,6 +132,14 @@ void Io::ShutdownSend(Fd socket) {
   backend_->world().network().ShutdownSend(descriptor.object, descriptor.end);
 }
 
+void Io::Dismiss(Fd socket, Bytes text) {
+  if (!backend_->dead()) {
+    const Descriptor& descriptor = backend_->Get(socket, DescriptorKind::kSocket);
+    backend_->world().network().Dismiss(descriptor.object, descriptor.end, text);
+  }
+  backend_->Close(socket);
+}
+
 // ---- start-up and rare questions about files ----
 
 absl::StatusOr<Fd> Io::OpenDirectory(const std::string& path, bool create) {

@@ -196,7 +196,9 @@ uint32_t Io::Backend::TakeSlot(Op* op, const Request& request) {
   slot.length = static_cast<uint32_t>(std::min(request.bytes, kTransferBytesMax));
   slot.offset = request.offset;
   if (slot.fd >= 0) {
-    ++StateOf(slot.fd).ops;
+    FdState& state = StateOf(slot.fd);
+    ASSERT(state.ops < kFdOpsMax);
+    ++state.ops;
   }
   op->in_flight = true;
   op->backend_slot = index;

@@ -60,11 +60,14 @@ class Io::Backend {
   const UringCounters& counters() const { return counters_; }
 
  private:
+  // Each shard has one for every descriptor of the process, be it another shard's.
   struct FdState {
-    uint32_t ops = 0;     // in flight on it
-    bool direct = false;  // opened around the page cache
-    bool unread = false;  // the last receive left bytes in the socket
+    uint16_t ops : 14 = 0;    // in flight on it
+    bool direct : 1 = false;  // opened around the page cache
+    bool unread : 1 = false;  // the last receive left bytes in the socket
   };
+  static_assert(sizeof(FdState) == 2);
+  static constexpr uint16_t kFdOpsMax = (1u << 14) - 1;
   struct ConnectAddress {
     sockaddr_storage storage{};
     socklen_t bytes = 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/base/bytes.h"
 #include "io/fd.h"
 #include "io/socket_address.h"
 
@@ -23,6 +24,9 @@ int MakeConnectingSocket(const SocketAddress& from, const SocketAddress& to);
 
 // Of every interface, port 0.
 std::vector<SocketAddress> AddressesOfThisHost();
+
+// Sends `text` as far as there is room and the end, and drops what has come.
+void SayTheLast(Fd socket, Bytes text);
 
 // 0.0.0.0:0 when the socket has none (any more).
 SocketAddress LocalAddressOf(Fd socket);

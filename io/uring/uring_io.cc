@@ -2,9 +2,9 @@
 //
 // How a turn spends system calls: every queued op is an entry in shared memory; one io_uring_enter
 // hands them over, runs what is due and waits. Calls beyond that: one more enter per
-// `submission_entries` ops queued in a turn, shutdown and close of a socket, four for a connect and
-// two more when it comes from an address. Accepted sockets inherit their options from the listener,
-// receiving and sending need none.
+// `submission_entries` ops queued in a turn, shutdown and close of a socket, four to dismiss one,
+// four for a connect and two more when it comes from an address. Accepted sockets inherit their
+// options from the listener, receiving and sending need none.
 // Linux 6.13 and newer run at most 20 pieces of deferred work at a time, twice an enter, so one
 // turn brings about 40 receives however many sockets are ready; the next turn does not wait.
 //
@@ -24,6 +24,8 @@
 //   pages dropped.
 // * Truncate is a ring op from Linux 6.9 on and a plain call before. Close and Shutdown are plain
 //   calls: their effect is due when they return.
+// * Dismiss is plain calls, too: linked entries would be three pieces of deferred work for each
+//   stranger, of which an enter runs 20, in front of what those who are in have sent.
 // * Cancel is IORING_OP_ASYNC_CANCEL on the op's own 64 bits; it never ends an op by itself.
 // * Ask is c-ares: its sockets are watched by poll entries, and its time-outs shorten the wait of a
 //   turn. Sending and receiving there are calls of its own, a few for each question.
@@ -160,6 +162,11 @@ void Io::Shutdown(Fd socket) {
 
 void Io::ShutdownSend(Fd socket) {
   static_cast<void>(shutdown(socket.number(), SHUT_WR));  // ENOTCONN: as above
+}
+
+void Io::Dismiss(Fd socket, Bytes text) {
+  SayTheLast(socket, text);
+  backend_->Close(socket);
 }
 
 void Io::Close(Fd fd) {

@@ -295,6 +295,32 @@ TEST_F(ContractNetwork, ShutdownSendEndsOurDirectionOnly) {
   EXPECT_EQ(ours.last().count, 0u);
 }
 
+TEST_F(ContractNetwork, ADismissedPeerReadsTheTextAndTheEnd) {
+  for (const bool talks : {false, true}) {
+    const SocketPair pair = Connect();
+    if (talks) {
+      SendAll(peer(), pair.client, "EHLO client.example\r\nQUIT\r\n");
+      world().RunFor(absl::Milliseconds(50));  // it has come, and nobody reads it
+    }
+    Forget(io(), pair.server);
+    io().Dismiss(pair.server, AsBytes("421 4.3.2 Too many connections\r\n"));
+    Recorder receive;
+    receive.ReceiveAll(peer(), pair.client);
+    EXPECT_TRUE(Await(receive));
+    EXPECT_EQ(receive.received(), "421 4.3.2 Too many connections\r\n") << talks;
+    EXPECT_TRUE(receive.last().ok()) << "an orderly end, no reset: " << talks;
+    EXPECT_EQ(receive.last().count, 0u);
+  }
+}
+
+TEST_F(ContractNetwork, WhoIsGoneMayBeDismissed) {
+  const SocketPair pair = Connect();
+  CloseNow(peer(), pair.client);
+  world().RunFor(absl::Milliseconds(50));
+  Forget(io(), pair.server);
+  io().Dismiss(pair.server, AsBytes("421 4.3.2 Too many connections\r\n"));
+}
+
 TEST_F(ContractNetwork, ADescriptorMayBeReusedAfterClose) {
   for (int round = 0; round < 5; ++round) {
     const SocketPair pair = Connect();

@@ -17,7 +17,7 @@ namespace backstay {
 // An owner that takes `room` bytes at most (all, by default) and writes down what it is told.
 class Owner : public StreamEvents {
  public:
-  Owner(Io& io, Fd socket) : stream(io, *this) { stream.Start(socket); }
+  Owner(Outbox& outbox, Fd socket) : stream(outbox, *this) { stream.Start(socket); }
 
   size_t OnStreamBytes(Bytes bytes) override {
     EXPECT_FALSE(bytes.empty());
@@ -91,8 +91,8 @@ class StreamTest : public ContractTest {
     const SocketPair pair = Connect();
     Forget(io(), pair.server);
     Forget(peer(), pair.client);
-    server_ = std::make_unique<Owner>(io(), pair.server);
-    client_ = std::make_unique<Owner>(peer(), pair.client);
+    server_ = std::make_unique<Owner>(outbox_, pair.server);
+    client_ = std::make_unique<Owner>(peer_outbox_, pair.client);
   }
   Owner& server() { return *server_; }
   Owner& client() { return *client_; }
@@ -115,6 +115,8 @@ class StreamTest : public ContractTest {
     ContractTest::TearDown();
   }
 
+  Outbox outbox_{io()};
+  Outbox peer_outbox_{peer()};
   std::unique_ptr<Owner> server_;
   std::unique_ptr<Owner> client_;
 };

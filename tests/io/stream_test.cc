@@ -32,6 +32,37 @@ TEST_F(StreamTest, NothingIsSentBeforeFlush) {
   EXPECT_TRUE(Until([&] { return client().received == "one two"; }));
 }
 
+TEST_F(StreamTest, TheOutboxSendsForAllThatQueued) {
+  Open();
+  server().stream.Queue(AsBytes("220 ready\r\n"));
+  outbox_.Flush();
+  EXPECT_TRUE(Until([&] { return client().received == "220 ready\r\n"; }));
+  server().stream.Queue(AsBytes("dropped"));
+  server().Close();
+  outbox_.Flush();
+  EXPECT_TRUE(Until([&] { return server().stream.closed(); }));
+  EXPECT_EQ(client().received, "220 ready\r\n");
+}
+
+TEST_F(StreamTest, WithoutTrafficItOwnsNoBuffer) {
+  Open();
+  EXPECT_EQ(outbox_.lent(), 0u);
+  SendFrom(server(), "220 ready\r\n");
+  EXPECT_EQ(outbox_.lent(), 1u);
+  EXPECT_TRUE(Until([&] { return server().drained_count == 1; }));
+  EXPECT_EQ(outbox_.lent(), 0u) << "all is sent";
+  server().room = 4;
+  SendFrom(client(), "EHLO client.example\r\n");
+  EXPECT_TRUE(Until([&] { return server().received == "EHLO"; }));
+  EXPECT_EQ(outbox_.lent(), 1u) << "the owner left something";
+  server().room = SIZE_MAX;
+  server().stream.Resume();
+  EXPECT_EQ(server().received, "EHLO client.example\r\n");
+  EXPECT_EQ(outbox_.lent(), 0u);
+  CloseBoth();
+  EXPECT_EQ(outbox_.lent() + peer_outbox_.lent(), 0u);
+}
+
 TEST_F(StreamTest, WhatIsQueuedDuringASendFollowsIt) {
   Open();
   const std::string first = Pattern(2_MiB);
@@ -256,7 +287,7 @@ TEST_F(StreamTest, AStreamMayBeStartedAgainAfterItsEnd) {
   Forget(peer(), pair.client);
   server().closed_count = 0;
   server().stream.Start(pair.server);
-  client_ = std::make_unique<Owner>(peer(), pair.client);
+  client_ = std::make_unique<Owner>(peer_outbox_, pair.client);
   SendFrom(client(), "again");
   EXPECT_TRUE(Until([&] { return server().received == "again"; }));
 }

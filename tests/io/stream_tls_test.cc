@@ -55,6 +55,14 @@ class StreamTlsTest : public StreamTest {
   List<PendingHandshake> turns_;
 };
 
+TEST_F(StreamTlsTest, WithoutTrafficItOwnsNoBuffer) {
+  Secure();
+  EXPECT_TRUE(StepUntil([&] { return outbox_.lent() == 0 && peer_outbox_.lent() == 0; }));
+  SendFrom(client(), "EHLO client.example\r\n");
+  EXPECT_TRUE(Until([&] { return server().received == "EHLO client.example\r\n"; }));
+  EXPECT_TRUE(Until([&] { return outbox_.lent() == 0 && peer_outbox_.lent() == 0; }));
+}
+
 TEST_F(StreamTlsTest, CarriesMuchBothWays) {
   Secure();
   const std::string there = Pattern(1_MiB);

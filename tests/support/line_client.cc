@@ -6,7 +6,7 @@
 namespace backstay {
 
 LineClient::LineClient(World& world, Host& host, const SocketAddress& server)
-    : world_(world), io_(world.MakeIo(host)), stream_(*io_, *this) {
+    : world_(world), io_(world.MakeIo(host)), outbox_(*io_), stream_(outbox_, *this) {
   world_.Attach(*io_, *this);
   io_->Connect(&connect_, server);
   io_->Wake();

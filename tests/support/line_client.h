@@ -40,6 +40,7 @@ class LineClient : public Actor, private StreamEvents {
 
   World& world_;
   std::unique_ptr<Io> io_;
+  Outbox outbox_;
   Stream stream_;
   std::string input_;
   std::string waiting_;  // to be sent once connected

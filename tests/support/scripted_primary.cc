@@ -7,7 +7,7 @@ namespace backstay {
 
 class ScriptedPrimary::Connection : private StreamEvents {
  public:
-  Connection(ScriptedPrimary& owner, Fd socket) : owner_(owner), stream_(owner.io_, *this) {
+  Connection(ScriptedPrimary& owner, Fd socket) : owner_(owner), stream_(owner.outbox_, *this) {
     stream_.Start(socket);
     Say(owner_.ReplyTo("BANNER", "", "220 primary.example ESMTP"));
   }
@@ -133,7 +133,7 @@ class ScriptedPrimary::Connection : private StreamEvents {
 };
 
 ScriptedPrimary::ScriptedPrimary(Io& io, const SocketAddress& address)
-    : io_(io), address_(address) {}
+    : io_(io), outbox_(io), address_(address) {}
 
 ScriptedPrimary::~ScriptedPrimary() = default;
 

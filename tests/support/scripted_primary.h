@@ -64,6 +64,7 @@ class ScriptedPrimary {
                       const std::string& otherwise) const;
 
   Io& io_;
+  Outbox outbox_;
   const SocketAddress address_;
   Fd listener_;
   bool up_ = false;

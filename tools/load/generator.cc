@@ -35,7 +35,8 @@ Generator::Generator(Io& io, LoadPlan plan)
       staying_(Staying(plan_.sender)),
       maker_(plan_.messages),
       wheel_(io.Now()),
-      random_(plan_.messages.seed) {}
+      random_(plan_.messages.seed),
+      outbox_(io) {}
 
 Generator::~Generator() = default;
 
@@ -94,9 +95,7 @@ void Generator::Turn() {
     handshakes_.PopFront()->Step();
   }
   wheel_.Advance(io_.Now());
-  while (Stream* stream = outbox_.PopFront()) {
-    stream->Flush();
-  }
+  outbox_.Flush();
   io_.Turn(NextWake());
 }
 

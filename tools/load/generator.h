@@ -118,7 +118,7 @@ class Generator : private SenderHome {
   List<Sender> cold_;            // closed, may start
   List<Sender> absent_;          // the same of those that only stay
   List<Sender> idle_;            // greeted, without a message
-  List<Stream> outbox_;
+  Outbox outbox_;
   List<PendingHandshake> handshakes_;
   std::string scratch_;
   std::vector<std::unique_ptr<Sender>> senders_;

@@ -30,7 +30,7 @@ std::string_view Describe(LoadPhase phase) {
 }
 
 Sender::Sender(const World& world, const SocketAddress& source)
-    : world_(world), source_(source), stream_(world.io, *this) {}
+    : world_(world), source_(source), stream_(world.outbox, *this) {}
 
 Sender::~Sender() = default;
 
@@ -442,7 +442,6 @@ void Sender::SendContent() {
 void Sender::SendCut() {
   cutting_ = true;
   stream_.Queue(AsBytes(world_.scratch).first(world_.scratch.size() / 2));
-  Post();
 }
 
 void Sender::RefuseCurrent(LoadPhase phase, int code) {
@@ -463,13 +462,6 @@ void Sender::Command(std::string_view text, std::optional<Step> step) {
   stream_.Queue(AsBytes(text));
   if (step.has_value()) {
     steps_.push_back(*step);
-  }
-  Post();
-}
-
-void Sender::Post() {
-  if (!stream_.linked()) {
-    world_.outbox.PushBack(&stream_);
   }
 }
 

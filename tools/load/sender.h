@@ -67,7 +67,7 @@ class Sender : public ListNode, private StreamEvents {
   struct World {
     Io& io;
     TimerWheel& wheel;
-    List<Stream>& outbox;
+    Outbox& outbox;
     List<PendingHandshake>& handshakes;
     const MessageMaker& maker;
     const SenderPlan& plan;
@@ -135,7 +135,6 @@ class Sender : public ListNode, private StreamEvents {
   void RefuseCurrent(LoadPhase phase, int code);
   void Quit();
   void Command(std::string_view text, std::optional<Step> step);
-  void Post();
   void End(const Ending& ending);
   void EndDrafts(const Ending& ending);
   LoadPhase phase_of_loss() const;

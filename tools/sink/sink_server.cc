@@ -24,7 +24,7 @@ constexpr absl::Duration kTurnMax = absl::Milliseconds(50);
 class SinkServer::Connection final : public ListNode, private StreamEvents, private SinkJudge {
  public:
   explicit Connection(SinkServer& server)
-      : server_(server), session_(server.plan_.manners, *this), stream_(server.io_, *this) {}
+      : server_(server), session_(server.plan_.manners, *this), stream_(server.outbox_, *this) {}
 
   void Start(Fd socket, bool refused) {
     stream_.Start(socket);
@@ -89,9 +89,6 @@ class SinkServer::Connection final : public ListNode, private StreamEvents, priv
     if (!output.empty()) {
       stream_.Queue(AsBytes(output));
       output.clear();
-      if (!stream_.linked()) {
-        server_.outbox_.PushBack(&stream_);
-      }
     }
     if (session_.wants_cut()) {
       leaving_ = true;
@@ -168,7 +165,7 @@ class SinkServer::Door {
 // ---- all of them ----
 
 SinkServer::SinkServer(Io& io, SinkPlan plan)
-    : io_(io), plan_(std::move(plan)), wheel_(io.Now()), random_(plan_.seed) {}
+    : io_(io), plan_(std::move(plan)), wheel_(io.Now()), random_(plan_.seed), outbox_(io) {}
 
 SinkServer::~SinkServer() = default;
 
@@ -224,9 +221,7 @@ void SinkServer::Turn() {
     handshake->Step();
   }
   wheel_.Advance(io_.Now());
-  while (Stream* stream = outbox_.PopFront()) {
-    stream->Flush();
-  }
+  outbox_.Flush();
   const bool busy = !handshakes_.empty() || !gone_.empty();
   io_.Turn(busy ? io_.Now() : std::min(wheel_.NextDue(), io_.Now() + kTurnMax));
 }

@@ -70,7 +70,7 @@ class SinkServer {
   std::unique_ptr<const TlsContext> tls_;
   std::optional<TicketKeys> ticket_keys_;
   bool stopping_ = false;
-  List<Stream> outbox_;
+  Outbox outbox_;
   List<PendingHandshake> handshakes_;
   size_t open_ = 0;
   std::vector<std::unique_ptr<Door>> doors_;

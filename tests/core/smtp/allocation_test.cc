@@ -91,7 +91,7 @@ void Take(ServerSession& session, std::string_view text) {
   session.DropOutput(session.output().size());
 }
 
-void SendMessage(ServerSession& session) {
+void SendMessage(ServerSession& session, SessionMemory& memory, Intake& intake) {
   Take(session,
        "MAIL FROM:<a.sender.with.a.long.address@example.org> SIZE=100 BODY=8BITMIME "
        "ENVID=an.envelope.id.that.is.long\r\n"
@@ -101,6 +101,9 @@ void SendMessage(ServerSession& session) {
   Take(session, "TA\r\n");
   Take(session, "Received: from a by b; c\r\nSubject: x\r\n\r\n..text\r\n.");
   Take(session, "\r\n");
+  session.Rest(memory);
+  session.Clear();
+  session.Wake(memory, intake);
 }
 
 TEST(ServerSession, SteadyStateAllocatesNothing) {
@@ -110,15 +113,16 @@ TEST(ServerSession, SteadyStateAllocatesNothing) {
   params.recipients_max = 10;
   CollectingIntake intake;
   ServerSession session(params, intake);
+  SessionMemory memory;
   session.Greet();
   Take(session, "EHLO a.rather.long.name.of.a.client.example\r\n");
   for (int warm_up = 0; warm_up < 3; ++warm_up) {
-    SendMessage(session);
+    SendMessage(session, memory, intake);
   }
   const size_t before = allocations;
   EXPECT_GT(before, 0u);
   for (int i = 0; i < 100; ++i) {
-    SendMessage(session);
+    SendMessage(session, memory, intake);
   }
   EXPECT_EQ(allocations, before);
 }

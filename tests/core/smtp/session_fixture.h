@@ -184,6 +184,16 @@ class Dialogue {
       pauses += session.wants_pause() ? 1 : 0;
       session.EndPause();
     } while (FinishIfOwed());
+    if (session.at_rest()) {
+      RestAndWake();
+    }
+  }
+  // As the owner of an idle client does: nobody must notice.
+  void RestAndWake() {
+    SessionMemory memory;
+    session.Rest(memory);
+    session.Clear();
+    session.Wake(memory, intake);
   }
 
  private:

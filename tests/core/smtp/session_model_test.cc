@@ -59,10 +59,16 @@ class RealSession {
     if (session_.wants_tls()) {
       session_.StartedTls();
     }
+    if (session_.at_rest()) {  // as the owner of an idle client does
+      session_.Rest(memory_);
+      session_.Clear();
+      session_.Wake(memory_, intake);
+    }
   }
 
  private:
   ServerSession session_;
+  SessionMemory memory_;
   bool is_gone_ = false;
 };
 

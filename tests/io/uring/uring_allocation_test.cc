@@ -35,7 +35,7 @@ namespace {
 // Answers each line with a reply, as a session does.
 class Echo : public StreamEvents {
  public:
-  Echo(Io& io, std::string_view says) : stream(io, *this), says_(says) {}
+  Echo(Outbox& outbox, std::string_view says) : stream(outbox, *this), says_(says) {}
   size_t OnStreamBytes(Bytes bytes) override {
     ++count;
     stream.Queue(AsBytes(says_));
@@ -60,8 +60,9 @@ TEST(UringAllocation, ADialogueInSteadyStateAllocatesNothing) {
   io->Connect(connect.op(), io->LocalAddress(listener));
   const Fd accepted = AcceptOne(*io, listener);
   ASSERT_TRUE(TurnUntil(*io, [&] { return connect.done(); }));
-  Echo server(*io, "250 2.1.0 Ok, and something longer than a short string\r\n");
-  Echo client(*io, "MAIL FROM:<somebody@a.domain.with.a.long.name.example>\r\n");
+  Outbox outbox(*io);
+  Echo server(outbox, "250 2.1.0 Ok, and something longer than a short string\r\n");
+  Echo client(outbox, "MAIL FROM:<somebody@a.domain.with.a.long.name.example>\r\n");
   server.stream.Start(accepted);
   client.stream.Start(connect.last().fd);
   client.stream.Queue(AsBytes("EHLO\r\n"));
