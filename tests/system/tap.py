@@ -34,8 +34,14 @@ class Tap:
                 server = socket.create_connection(("127.0.0.1", self.behind), 10)
                 server.settimeout(None)
                 self.connections += 1
-                for pair in ((client, server, True), (server, client, False)):
-                    threading.Thread(target=self.hand_on, args=pair, daemon=True).start()
+                threading.Thread(target=self.join, args=(client, server), daemon=True).start()
+
+    def join(self, client, server):
+        with client, server:
+            back = threading.Thread(target=self.hand_on, args=(server, client, False), daemon=True)
+            back.start()
+            self.hand_on(client, server, True)
+            back.join()
 
     def hand_on(self, source, sink, is_client):
         with contextlib.suppress(OSError):
