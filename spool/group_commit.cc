@@ -13,6 +13,8 @@ namespace {
 // A batch without a successor could be damaged without anyone being able to tell; see FORMAT.md 6.
 const absl::Duration kSuccessorAfter = absl::Milliseconds(50);
 const absl::Duration kSaveClockEvery = absl::Minutes(1);
+// BUILD_NOTES "What a message costs": without it a drain commits every two or three settles.
+const absl::Duration kOutcomesGather = absl::Milliseconds(1);
 const absl::Duration kSpaceRetry = absl::Seconds(1);
 // Small, so that damage costs few outcomes (duplicates) and readers little memory.
 constexpr size_t kOutcomesPayloadMax = 32_KiB;
@@ -132,8 +134,11 @@ Instant GroupCommit::NextDue() const {
   if (phase_ != Phase::kIdle || open_ == nullptr) {
     return Instant::Max();
   }
-  if (must_commit_ || gate_.failing() || !gather_->empty() || !outcomes_.empty()) {
+  if (must_commit_ || gate_.failing() || !gather_->empty()) {
     return gate_.retry_at();
+  }
+  if (!outcomes_.empty()) {
+    return std::max(OutcomesDue(), gate_.retry_at());
   }
   const Instant clock_due = clock_saved_at_ + kSaveClockEvery;
   const Instant due =
@@ -141,8 +146,17 @@ Instant GroupCommit::NextDue() const {
   return std::max(due, gate_.retry_at());
 }
 
+// Earlier with mail, or with what must be said in any case.
+Instant GroupCommit::OutcomesDue() const {
+  return last_synced_at_ + kOutcomesGather;
+}
+
 void GroupCommit::Commit(SpoolTime clock, bool is_closing) {
   if (phase_ != Phase::kIdle || open_ == nullptr || io_.Now() < gate_.retry_at()) {
+    return;
+  }
+  const bool has_only_outcomes = gather_->empty() && !full_ && !EmptyCommitIsDue(is_closing);
+  if (has_only_outcomes && !is_closing && io_.Now() < OutcomesDue()) {
     return;
   }
   MoveOutcomes();

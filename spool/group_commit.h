@@ -1,8 +1,10 @@
 // spool/group_commit.h -- one sync for many appends: the gathering batch, the one in flight, three
 // counters.
 //
-// There is no timer: what has gathered when the previous sync ends goes out together. At most one
-// batch is in flight, so every byte of it is synced before the first byte of the next is written.
+// There is no timer for mail: what has gathered when the previous sync ends goes out together.
+// Outcomes, which nobody waits for, gather a moment behind it: a commit costs the same for one as
+// for fifty. At most one batch is in flight, so every byte of it is synced before the first byte of
+// the next is written.
 //
 // Turn:   Commit() starts what can be started and never waits. CommitEvents run from Io::Turn.
 // Errors: a failed write or sync fails the batch, abandons its segment, and fails what gathered
@@ -101,6 +103,7 @@ class GroupCommit {
   void SealStart();
   void StartFlight(SpoolTime clock);
   bool EmptyCommitIsDue(bool is_closing) const;
+  Instant OutcomesDue() const;
   void SealOpen();
   void Write();
   void OnWritten(const IoResult& result);

@@ -55,6 +55,10 @@ class Destination {
   void OnDelivered(Instant now);
   // A message is begun, and how it ended. The last is true when the state changed.
   bool MayStart(Instant now) const { return may_deliver() && ramp_.MayStart(now); }
+  bool MayFollow() const {
+    return may_deliver() && state_ != DestinationState::kSuspect && ramp_.MayFollow();
+  }
+  bool full() const { return ramp_.full(); }
   void OnStart() { ramp_.OnStart(); }
   bool OnEnd(MessageFate fate, absl::Duration took, Instant now);
   // Nothing is left to try, here.

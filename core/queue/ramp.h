@@ -39,6 +39,9 @@ class Ramp {
   void Halve() { window_ = std::max<size_t>(window_ / 2, 1); }
 
   bool MayStart(Instant now) const;
+  // A message may be sent behind one that is under way, before that one has ended.
+  bool MayFollow() const { return !in_canaries_ && under_way_ <= window_; }
+  bool full() const { return under_way_ >= window(); }
   void OnStart();
   // `took`: from MAIL to the last reply.
   void OnEnd(MessageFate fate, absl::Duration took, Instant now);

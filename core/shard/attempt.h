@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,8 @@ struct AttemptReport {
   const std::vector<uint32_t>& recipients;
   const std::vector<DomainId>& domains;
   const std::vector<Outcome>& outcomes;
+  std::optional<uint32_t> more_from;  // recipients from there on did not fit this transaction
+  bool is_chained = false;            // its commands left behind another's end of data
   SpoolTime arrival;
   const SocketAddress& relay;
   std::string_view relay_name;  // as configured or found in the DNS

@@ -1,18 +1,13 @@
-// core/shard/delivery.cc -- reads a message and sends it, then asks for the next.
+// core/shard/delivery.cc -- sends a message, reads the next one meanwhile.
 #include "core/shard/delivery.h"
 
-#include <algorithm>
 #include <utility>
 
-#include "core/base/check.h"
 #include "core/base/mark.h"
-#include "core/shard/message_flags.h"
 
 namespace backstay {
 namespace {
 
-// RFC 5321 s4.5.3.1.8: a server must take 100 recipients; more go in the next transaction.
-constexpr size_t kRecipientsPerTransactionMax = 100;
 // Content on its way to the socket; enough to keep it busy while the next piece is read.
 constexpr size_t kUnsentBytesMax = 64_KiB;
 
@@ -21,11 +16,10 @@ constexpr size_t kUnsentBytesMax = 64_KiB;
 Delivery::Delivery(const OutboundParts& parts, Spool& spool, std::string_view hostname,
                    uint64_t number, DeliveryHome& home)
     : io_(parts.io),
-      spool_(spool),
       home_(home),
       number_(number),
       connection_(parts, hostname, *this),
-      reader_(spool, *this) {}
+      shipments_{{spool, *this}, {spool, *this}} {}
 
 void Delivery::Connect(const PrimaryHost& to) {
   began_ = io_.Now();
@@ -33,7 +27,7 @@ void Delivery::Connect(const PrimaryHost& to) {
 }
 
 void Delivery::Poke() {
-  if (connection_.ready() && !attempt_.has_value()) {
+  if (connection_.ready() && !attempting()) {
     StartNext();
   }
 }
@@ -42,7 +36,7 @@ void Delivery::Stop(bool now_too) {
   stopping_ = true;
   if (now_too) {
     connection_.Close();
-  } else if (!attempt_.has_value()) {
+  } else if (!attempting()) {
     connection_.Quit();
   }
 }
@@ -54,128 +48,157 @@ void Delivery::OnOutboundReady(OutboundConnection&) {
     home_.OnDeliveryGreeted(*this);
   }
   if (in_transaction_) {
-    EndAttempt();
+    EndAttempt(connection_.session().outcomes());
   }
   StartNext();
 }
 
 void Delivery::StartNext() {
   if (stopping_ || !connection_.ready() || connection_.session().exhausted()) {
+    GiveBackAhead();
     connection_.Quit();
     return;
   }
-  if (reader_.busy()) {
+  if (ahead_->is_open()) {
+    TakeOver();
+    return;
+  }
+  if (current_->is_busy()) {
     return;  // a read that nobody waits for any more; Poke() comes back
   }
-  attempt_ = home_.NextAttempt();
-  if (attempt_.has_value()) {  // else idle: the connection says QUIT after a while
-    reader_.Open(attempt_->message);
+  const std::optional<Attempt> attempt = home_.NextAttempt();
+  if (attempt.has_value()) {  // else idle: the connection says QUIT after a while
+    current_->Open(*attempt);
   }
 }
 
-void Delivery::OnHead(ReadOutcome outcome) {
-  if (closed_) {
+// What was read ahead and could not be chained.
+void Delivery::TakeOver() {
+  if (!home_.MayBegin()) {
+    MARK("read_ahead_in_vain");
+    GiveBackAhead();
     return;
   }
-  recipients_.clear();
-  recipient_domains_.clear();
-  std::optional<Envelope> envelope;
-  if (outcome == ReadOutcome::kOk) {
-    envelope = DecodeEnvelope(reader_.head().envelope);
-    if (!envelope.has_value() ||
-        envelope->recipients.size() != reader_.head().recipient_domains.size()) {
-      MARK("envelope_not_ours");
-      outcome = ReadOutcome::kDamaged;
-    }
+  home_.OnBegun();
+  std::swap(current_, ahead_);
+  if (current_->is_read()) {
+    Begin();
   }
-  if (outcome != ReadOutcome::kOk) {
-    reader_.Close();
-    home_.OnUnreadable(TakeAttempt(), outcome);
+}
+
+void Delivery::GiveBackAhead() {
+  if (ahead_->is_open()) {
+    home_.OnNotBegun(ahead_->Close());
+  }
+}
+
+void Delivery::OnShipmentRead(Shipment& shipment) {
+  if (&shipment == current_) {
+    Begin();
+  } else if (std::exchange(content_waits_, false)) {
+    current_->WantContent();
+  } else {
+    ChainAhead();
+  }
+}
+
+// The message is read, and the connection is free for it.
+void Delivery::Begin() {
+  if (current_->outcome() != ReadOutcome::kOk) {
+    const ReadOutcome outcome = current_->outcome();
+    home_.OnUnreadable(current_->Close(), outcome);
     StartNext();
     return;
   }
-  envelope_ = std::move(*envelope);
-  if (!Select()) {
-    reader_.Close();
-    home_.OnNothingToDo(TakeAttempt());
+  if (!Select(*current_)) {
+    home_.OnNothingToDo(current_->Close());
     StartNext();
     return;
   }
   if (!connection_.ready()) {  // the primary closed while we read: nothing was tried
     return;                    // OnOutboundClosed gives the attempt back
   }
-  if (!connection_.session().Takes(envelope_)) {
+  if (!connection_.session().Takes(current_->envelope())) {
     MARK("session_of_another_client");
-    reader_.Close();
-    home_.OnNotStarted(TakeAttempt());
+    home_.OnNotStarted(current_->Close());
     connection_.Quit();
     return;
   }
   in_transaction_ = true;
-  content_ended_ = false;
   began_ = io_.Now();
-  const MessageHead& head = reader_.head();
-  arrival_ = head.arrival;
-  connection_.StartTransaction(envelope_, recipients_, head.content_bytes,
-                               (head.flags & MessageFlags::kDotLines) != 0);
+  connection_.StartTransaction(current_->envelope(), current_->recipients(),
+                               current_->content_bytes(), current_->has_dot_lines());
   if (connection_.session().phase() == ClientSession::Phase::kReady) {
     MARK("transaction_over_before_it_began");  // too large for its SIZE, or needs what it lacks
-    EndAttempt();
+    EndAttempt(connection_.session().outcomes());
     StartNext();
+    return;
+  }
+  LookAhead();
+}
+
+bool Delivery::Select(Shipment& shipment) {
+  return shipment.Select(connection_.session().extensions(),
+                         [&](uint32_t recipient, DomainId domain) {
+                           return home_.Eligible(shipment.attempt(), recipient, domain);
+                         });
+}
+
+// ---- the message behind ----
+
+void Delivery::LookAhead() {
+  const ClientSession& session = connection_.session();
+  if (stopping_ || ahead_->is_open() || ahead_->is_busy() || !session.extensions().pipelining ||
+      session.exhausted()) {
+    return;
+  }
+  const std::optional<Attempt> attempt = home_.NextAhead();
+  if (attempt.has_value()) {
+    ahead_->Open(*attempt);
   }
 }
 
-// Fills recipients_; false when nobody is eligible.
-bool Delivery::Select() {
-  const MessageHead& head = reader_.head();
-  for (uint32_t recipient = attempt_->from_recipient; recipient < head.recipient_domains.size();
-       ++recipient) {
-    const DomainId domain = spool_.Intern(head.domains[head.recipient_domains[recipient]]);
-    if (!home_.Eligible(*attempt_, recipient, domain)) {
-      continue;
-    }
-    if (!FitsTransaction(domain)) {
-      MARK("recipients_in_next_transaction");
-      home_.OnMoreRecipients(*attempt_, recipient);
-      break;
-    }
-    recipients_.push_back(recipient);
-    recipient_domains_.push_back(domain);
+// From the end of the content to its reply.
+void Delivery::ChainAhead() {
+  if (!in_transaction_ || chained_ || stopping_ || !ahead_->is_read() ||
+      ahead_->outcome() != ReadOutcome::kOk ||
+      connection_.session().phase() != ClientSession::Phase::kFinal || !home_.MayChain() ||
+      !Select(*ahead_)) {
+    return;
   }
-  return !recipients_.empty();
+  chained_ = connection_.Chain(ahead_->envelope(), ahead_->recipients(), ahead_->content_bytes(),
+                               ahead_->has_dot_lines());
 }
 
-// One recipient more, of this domain. A primary may take fewer (RFC 9422).
-bool Delivery::FitsTransaction(DomainId domain) const {
-  const PrimaryExtensions& offered = connection_.session().extensions();
-  if (recipients_.size() >= std::min<uint64_t>(kRecipientsPerTransactionMax,
-                                               offered.recipients_max.value_or(UINT64_MAX))) {
-    return false;
-  }
-  if (!offered.recipient_domains_max.has_value()) {
-    return true;
-  }
-  std::vector<DomainId> domains = recipient_domains_;
-  domains.push_back(domain);
-  std::sort(domains.begin(), domains.end());
-  const auto distinct = std::unique(domains.begin(), domains.end()) - domains.begin();
-  return static_cast<uint64_t>(distinct) <= *offered.recipient_domains_max;
+void Delivery::OnOutboundEnded(OutboundConnection&) {
+  EndAttempt(connection_.session().outcomes_before());
+  home_.OnBegun();
+  std::swap(current_, ahead_);
+  in_transaction_ = is_chained_ = std::exchange(chained_, false);
+  began_ = io_.Now();
+  LookAhead();
 }
+
+// ---- content ----
 
 void Delivery::OnOutboundContentWanted(OutboundConnection&) {
-  WantContent();
-}
-
-void Delivery::WantContent() {
-  if (in_transaction_ && !reading_content_ && !content_ended_) {
-    reading_content_ = true;
-    reader_.NextContent();
+  if (in_transaction_) {
+    LookAhead();
+    WantContent();
   }
 }
 
-void Delivery::OnContent(ReadOutcome outcome, Bytes content) {
-  reading_content_ = false;
-  if (closed_ || !in_transaction_) {
+// The message behind is read first, usually within a turn: its commands then leave in one piece
+// with this content.
+void Delivery::WantContent() {
+  content_waits_ = ahead_->is_open() && !ahead_->is_read();
+  if (!content_waits_) {
+    current_->WantContent();
+  }
+}
+
+void Delivery::OnShipmentContent(Shipment& shipment, ReadOutcome outcome, Bytes content) {
+  if (&shipment != current_ || !in_transaction_) {
     return;
   }
   if (connection_.session().phase() != ClientSession::Phase::kContent) {
@@ -183,13 +206,13 @@ void Delivery::OnContent(ReadOutcome outcome, Bytes content) {
   }
   if (outcome != ReadOutcome::kOk) {
     in_transaction_ = false;
-    home_.OnUnreadable(TakeAttempt(), outcome);
+    home_.OnUnreadable(current_->Close(), outcome);
     connection_.AbortContent();
     return;
   }
   if (content.empty()) {
-    content_ended_ = true;
     connection_.EndContent();
+    ChainAhead();
     return;
   }
   connection_.WriteContent(content);
@@ -198,37 +221,33 @@ void Delivery::OnContent(ReadOutcome outcome, Bytes content) {
   }
 }
 
-void Delivery::EndAttempt() {
+void Delivery::EndAttempt(const std::vector<Outcome>& outcomes) {
   in_transaction_ = false;
-  reader_.Close();
-  const AttemptReport report{.envelope = envelope_,
-                             .recipients = recipients_,
-                             .domains = recipient_domains_,
-                             .outcomes = connection_.session().outcomes(),
-                             .arrival = arrival_,
+  const AttemptReport report{.envelope = current_->envelope(),
+                             .recipients = current_->recipients(),
+                             .domains = current_->domains(),
+                             .outcomes = outcomes,
+                             .more_from = current_->more_from(),
+                             .is_chained = std::exchange(is_chained_, false),
+                             .arrival = current_->arrival(),
                              .relay = connection_.address(),
                              .relay_name = connection_.host_name(),
                              .tls = connection_.tls_protocol(),
                              .connection = number_,
                              .connecting = std::exchange(connecting_, absl::ZeroDuration()),
                              .transmitting = io_.Now() - began_};
-  home_.OnOutcomes(TakeAttempt(), report);
-}
-
-Attempt Delivery::TakeAttempt() {
-  const Attempt attempt = *attempt_;
-  attempt_.reset();
-  return attempt;
+  home_.OnOutcomes(current_->Close(), report);
 }
 
 void Delivery::OnOutboundClosed(OutboundConnection&) {
   closed_ = true;
-  was_attempting_ = attempt_.has_value();
+  was_attempting_ = attempting();
+  GiveBackAhead();
   if (in_transaction_) {
-    EndAttempt();
-  } else if (attempt_.has_value()) {
-    reader_.Close();
-    home_.OnNotStarted(TakeAttempt());
+    const ClientSession& session = connection_.session();
+    EndAttempt(chained_ ? session.outcomes_before() : session.outcomes());
+  } else if (current_->is_open()) {
+    home_.OnNotStarted(current_->Close());
   }
   home_.OnDeliveryClosed(*this);
 }

@@ -4,10 +4,16 @@
 // An attempt is one message to its eligible recipients of one route. The route says which message
 // is next and hears how each recipient fared; the delivery moves envelope and content.
 //
+// Where the primary pipelines and all connections are busy, the next message is read while one is
+// sent, and its commands leave behind the end of data of the first (chained): one round trip a
+// message instead of two. Until then it is only lent: what was ordered of it meanwhile counts when
+// its commands leave, and a connection that ends gives it back untried. All that is unusual about
+// it (unreadable, nobody's turn, another client's) waits until it is alone.
+//
 // Life:     Connect(); then it asks Route::NextAttempt() whenever it is free.
 //           Route::OnDeliveryClosed is the last event; it may then be destroyed, not from inside
 //           that call.
-// Owns:     the connection, a reader, the envelope of the current message.
+// Owns:     the connection, the message that is sent and the one behind it.
 // Turn:     one step an event; never waits.
 // See:      ARCHITECTURE.md step 11; DESIGN 8.
 #pragma once
@@ -18,7 +24,7 @@
 
 #include "core/shard/attempt.h"
 #include "core/shard/outbound.h"
-#include "spool/message_reader.h"
+#include "core/shard/shipment.h"
 
 namespace backstay {
 
@@ -27,8 +33,19 @@ class Delivery;
 // What a delivery asks of its route.
 class DeliveryHome {
  public:
-  // The next message to attempt; nothing: the connection should end.
+  // The next message to attempt; it is begun. Nothing: the connection should end.
   virtual std::optional<Attempt> NextAttempt() = 0;
+  // A message to be read while another is sent; it is not begun. Nothing: there is none, or it had
+  // better take another connection.
+  virtual std::optional<Attempt> NextAhead() = 0;
+  // Whether it may follow the one that is under way, with no look at how that one fares.
+  virtual bool MayChain() = 0;
+  // Whether a message may be begun on a connection that is free.
+  virtual bool MayBegin() = 0;
+  // The message that was read ahead is begun.
+  virtual void OnBegun() = 0;
+  // Or it will not be.
+  virtual void OnNotBegun(const Attempt& attempt) = 0;
   // Whether this recipient is to be tried now.
   virtual bool Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) = 0;
   // The message cannot be read (again): damaged, or the device failed.
@@ -38,8 +55,6 @@ class DeliveryHome {
   // Nobody was eligible any more.
   virtual void OnNothingToDo(const Attempt& attempt) = 0;
   virtual void OnOutcomes(const Attempt& attempt, const AttemptReport& report) = 0;
-  // More recipients are eligible than one transaction takes.
-  virtual void OnMoreRecipients(const Attempt& attempt, uint32_t from_recipient) = 0;
   // The primary answered EHLO.
   virtual void OnDeliveryGreeted(Delivery& delivery) = 0;
   virtual void OnDeliveryClosed(Delivery& delivery) = 0;
@@ -48,7 +63,7 @@ class DeliveryHome {
   ~DeliveryHome() = default;
 };
 
-class Delivery final : public ListNode, private OutboundEvents, private MessageReaderEvents {
+class Delivery final : public ListNode, private OutboundEvents, private ShipmentEvents {
  public:
   // `number`: of the connection, in the log.
   Delivery(const OutboundParts& parts, Spool& spool, std::string_view hostname, uint64_t number,
@@ -65,40 +80,41 @@ class Delivery final : public ListNode, private OutboundEvents, private MessageR
   // The connection ended in the middle of an attempt.
   bool was_attempting() const { return was_attempting_; }
   // A message is being sent or read.
-  bool attempting() const { return attempt_.has_value(); }
+  bool attempting() const { return current_->is_open() || ahead_->is_open(); }
   const OutboundConnection& connection() const { return connection_; }
   // Safe to destroy: the connection is closed and the reader has no operation in flight.
-  bool finished() const { return closed_ && !reader_.busy(); }
+  bool finished() const { return closed_ && current_->idle() && ahead_->idle(); }
 
  private:
   void OnOutboundReady(OutboundConnection& connection) override;
+  void OnOutboundEnded(OutboundConnection& connection) override;
   void OnOutboundContentWanted(OutboundConnection& connection) override;
   void OnOutboundClosed(OutboundConnection& connection) override;
-  void OnHead(ReadOutcome outcome) override;
-  void OnContent(ReadOutcome outcome, Bytes content) override;
-  bool Select();
-  bool FitsTransaction(DomainId domain) const;
+  void OnShipmentRead(Shipment& shipment) override;
+  void OnShipmentContent(Shipment& shipment, ReadOutcome outcome, Bytes content) override;
+  bool Select(Shipment& shipment);
   void StartNext();
-  void EndAttempt();
+  void TakeOver();
+  void Begin();
+  void LookAhead();
+  void ChainAhead();
+  void GiveBackAhead();
   void WantContent();
-  Attempt TakeAttempt();
+  void EndAttempt(const std::vector<Outcome>& outcomes);
 
   const Io& io_;
-  Spool& spool_;
   DeliveryHome& home_;
   const uint64_t number_;
   Instant began_;              // the connection, then each transaction
   absl::Duration connecting_;  // of the first transaction
   OutboundConnection connection_;
-  MessageReader reader_;
-  std::optional<Attempt> attempt_;
-  Envelope envelope_;
-  std::vector<uint32_t> recipients_;         // of this transaction
-  std::vector<DomainId> recipient_domains_;  // parallel
-  SpoolTime arrival_;
-  bool in_transaction_ = false;
-  bool reading_content_ = false;
-  bool content_ended_ = false;
+  Shipment shipments_[2];
+  Shipment* current_ = &shipments_[0];
+  Shipment* ahead_ = &shipments_[1];  // read while current_ is sent
+  bool in_transaction_ = false;       // current_
+  bool content_waits_ = false;        // of current_, until ahead_ is read
+  bool is_chained_ = false;           // current_ was
+  bool chained_ = false;              // the commands of ahead_ have left
   bool greeted_ = false;
   bool stopping_ = false;
   bool was_attempting_ = false;

@@ -101,6 +101,18 @@ void OutboundConnection::StartTransaction(const Envelope& envelope,
   SetDeadline();
 }
 
+bool OutboundConnection::Chain(const Envelope& envelope, const std::vector<uint32_t>& indexes,
+                               uint64_t content_bytes, bool has_dot_lines) {
+  if (closing_ || session_.phase() != Phase::kFinal || !parts_.tls.Suffices(level_) ||
+      !session_.Chain(envelope, indexes, content_bytes, has_dot_lines)) {
+    return false;
+  }
+  told_ = Phase::kFinal;
+  chained_ = true;
+  Pump();
+  return true;
+}
+
 void OutboundConnection::StartQuestion(const Envelope& envelope,
                                        const std::vector<uint32_t>& indexes) {
   ASSERT(ready());
@@ -184,6 +196,10 @@ size_t OutboundConnection::OnStreamBytes(Bytes bytes) {
 }
 
 void OutboundConnection::React() {
+  if (chained_ && !session_.chained()) {
+    chained_ = false;
+    events_.OnOutboundEnded(*this);
+  }
   const Phase phase = session_.phase();
   if (phase == told_) {
     return;

@@ -40,6 +40,9 @@ class OutboundEvents {
  public:
   // EHLO is over, or the last transaction is: outcomes are there, the next may start.
   virtual void OnOutboundReady(OutboundConnection& connection) = 0;
+  // The end of data has its reply, and the transaction that was chained to it is the one at hand:
+  // outcomes_before() are there. Comes before any other event of that one.
+  virtual void OnOutboundEnded(OutboundConnection&) {}
   // 354 came, or what was written is with the kernel: WriteContent or EndContent is wanted.
   virtual void OnOutboundContentWanted(OutboundConnection& connection) = 0;
   // The end. An open transaction's outcomes are complete (deferred where nothing else was said).
@@ -57,6 +60,10 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   void Connect(const PrimaryHost& to);
   void StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                         uint64_t content_bytes, bool has_dot_lines);
+  // See ClientSession: behind EndContent, while its reply is not here. False: OnOutboundReady will
+  // come, and it is to be started then.
+  bool Chain(const Envelope& envelope, const std::vector<uint32_t>& indexes, uint64_t content_bytes,
+             bool has_dot_lines);
   // See ClientSession; over when OnOutboundReady comes, or at once with ready().
   void StartQuestion(const Envelope& envelope, const std::vector<uint32_t>& indexes);
   void WriteContent(Bytes stored);
@@ -126,6 +133,7 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   IoError connect_error_ = IoError::kNone;
   bool greeted_ = false;
   bool deadline_passed_ = false;
+  bool chained_ = false;  // OnOutboundEnded is owed
   bool closing_ = false;
   bool left_ = false;  // by the owner's Close()
 };

@@ -18,6 +18,9 @@ namespace {
 // client asks.
 constexpr absl::Duration kLookEvery = absl::Seconds(10);
 constexpr absl::Duration kFresh = absl::Seconds(2);
+// Deliveries of one connection whose settles are not synced yet: those that gather while others are
+// written, on a primary that takes each within a fraction of a millisecond.
+constexpr size_t kSettlesPerConnection = 4;
 
 }  // namespace
 
@@ -264,13 +267,14 @@ bool Route::idle() const {
 
 // ---- what deliveries ask and tell ----
 
-// What a crash delivers again is bounded by the connections: a delivery ends with its settle.
+// What a crash delivers again is bounded by the connections: their settles under way, the message
+// that each sends and the one behind it.
 bool Route::HasRoomForSettles() {
   const uint64_t decided = parts_.spool.SettlesDecided();
   while (!settles_.empty() && settles_.front() <= decided) {
     settles_.pop_front();
   }
-  const bool has_room = settles_.size() < destination_.connections_max();
+  const bool has_room = settles_.size() < kSettlesPerConnection * destination_.connections_max();
   if (!has_room && !waits_for_settles_) {
     waits_for_settles_ = true;
     home_.WaitForSettles(*this);
@@ -283,8 +287,16 @@ void Route::OnSettlesDecided() {
   home_.WantDispatch(*this);
 }
 
+bool Route::MayBegin() {
+  return !retired_ && !stopping_ && destination_.MayStart(parts_.io.Now()) && HasRoomForSettles();
+}
+
+void Route::OnBegun() {
+  destination_.OnStart();
+}
+
 std::optional<Attempt> Route::NextAttempt() {
-  if (retired_ || stopping_ || !destination_.MayStart(parts_.io.Now()) || !HasRoomForSettles()) {
+  if (!MayBegin()) {
     return std::nullopt;
   }
   const std::optional<Attempt> attempt = queue_.Take(parts_.spool.Clock());
@@ -293,6 +305,24 @@ std::optional<Attempt> Route::NextAttempt() {
     home_.WantDispatch(*this);  // another connection may be worth opening now
   }
   return attempt;
+}
+
+bool Route::MayChain() {
+  return !retired_ && !stopping_ && parts_.io.Now() >= chains_from_ && destination_.MayFollow();
+}
+
+// While a connection is free, or may be opened, a message need not wait behind another.
+std::optional<Attempt> Route::NextAhead() {
+  if (!MayChain() || !destination_.full() || !HasRoomForSettles()) {
+    return std::nullopt;
+  }
+  return queue_.Take(parts_.spool.Clock());
+}
+
+void Route::OnNotBegun(const Attempt& attempt) {
+  MARK("read_ahead_given_back");
+  queue_.GiveBack(attempt);
+  home_.WantDispatch(*this);
 }
 
 bool Route::Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) {
@@ -307,11 +337,6 @@ void Route::OnNotStarted(const Attempt& attempt) {
 void Route::OnNothingToDo(const Attempt& attempt) {
   queue_.Release(attempt.message);
   OnEnded(MessageFate::kUntried, absl::ZeroDuration());
-}
-
-void Route::OnMoreRecipients(const Attempt& attempt, uint32_t from_recipient) {
-  more_.push_back(attempt);
-  more_.back().from_recipient = from_recipient;
 }
 
 }  // namespace backstay

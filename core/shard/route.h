@@ -157,12 +157,16 @@ class Route final : public ListNode,
   };
 
   std::optional<Attempt> NextAttempt() override;
+  std::optional<Attempt> NextAhead() override;
+  bool MayChain() override;
+  bool MayBegin() override;
+  void OnBegun() override;
+  void OnNotBegun(const Attempt& attempt) override;
   bool Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) override;
   void OnUnreadable(const Attempt& attempt, ReadOutcome outcome) override;
   void OnNotStarted(const Attempt& attempt) override;
   void OnNothingToDo(const Attempt& attempt) override;
   void OnOutcomes(const Attempt& attempt, const AttemptReport& report) override;
-  void OnMoreRecipients(const Attempt& attempt, uint32_t from_recipient) override;
   void OnDeliveryGreeted(Delivery& delivery) override;
   void OnDeliveryClosed(Delivery& delivery) override;
   void OnProbeOver(int answered, std::string_view reason) override;
@@ -184,6 +188,7 @@ class Route final : public ListNode,
   const Deferral* DeferralOf(MessageRef message, uint32_t recipient,
                              const RetryOrigin& origin) const;
   void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
+  void OnChainLost();
   void OnEnded(MessageFate fate, absl::Duration took);
   void OnNothingLeft();
   void Feed(DestinationEvent event, std::string_view reason);
@@ -224,13 +229,14 @@ class Route final : public ListNode,
   size_t address_ = 0;           // index into hosts_: the next connection goes there
   size_t addresses_failed_ = 0;  // in a row
   Instant pause_until_;          // after a connection that ended badly while the destination is up
+  Instant chains_from_;          // after a connection that ended behind a chained message
+  uint32_t chains_lost_ = 0;     // since one was answered
   std::optional<Instant> went_now_;  // GoNow
   SpoolTime last_failure_;
   std::string last_reason_;
   Outages outages_;
   // Deliveries that a crash would repeat: places of their settles in the spool's order.
   std::deque<uint64_t> settles_;
-  std::vector<Attempt> more_;  // rest of attempts under way that one transaction could not take
 };
 
 }  // namespace backstay

@@ -15,6 +15,9 @@ namespace {
 
 // After a connection that ended badly while the destination counts as up: no hot loop of connects.
 constexpr absl::Duration kPauseAfterBadEnd = absl::Seconds(1);
+// A primary that loses what it gets behind an end of data, in spite of its PIPELINING.
+constexpr absl::Duration kUnchainedFor = absl::Minutes(10);
+constexpr uint32_t kUnchainedMax = 7;  // doublings
 // Each is a pass through all that waits.
 constexpr absl::Duration kGoNowEvery = absl::Seconds(10);
 
@@ -44,8 +47,21 @@ void Route::OnDeliveryClosed(Delivery& delivery) {
   if (failure == ClientSession::Failure::kConnectionLost && !delivery.was_attempting()) {
     return;  // an idle connection that the primary closed
   }
+  if (connection.session().chain_unanswered() &&
+      failure != ClientSession::Failure::kServiceClosing) {
+    OnChainLost();
+  }
   pause_until_ = parts_.io.Now() + kPauseAfterBadEnd;
   Feed(DestinationEvent::kTrouble, reason);
+}
+
+// It may have been chance: the next chain will tell.
+void Route::OnChainLost() {
+  const Instant now = parts_.io.Now();
+  if (now >= chains_from_) {
+    MARK("unchained_for_a_while");
+    chains_from_ = now + kUnchainedFor * (1 << std::min(chains_lost_++, kUnchainedMax));
+  }
 }
 
 // The connection never got through EHLO. The next address of the list has its turn; when none is

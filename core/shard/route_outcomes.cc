@@ -106,8 +106,12 @@ void Route::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
 void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   ASSERT(report.recipients.size() == report.outcomes.size());
   queue_.Release(attempt.message);
-  OnEnded(FateOf(report.outcomes), report.transmitting);
-  std::optional<uint32_t> again_from;
+  const MessageFate fate = FateOf(report.outcomes);
+  OnEnded(fate, report.transmitting);
+  if (report.is_chained && fate != MessageFate::kUntried) {
+    chains_lost_ = 0;
+  }
+  std::optional<uint32_t> again_from = report.more_from;
   for (size_t position = 0; position < report.recipients.size(); ++position) {
     const Outcome& outcome = report.outcomes[position];
     if (RepeatsAtOnce(outcome)) {
@@ -116,13 +120,6 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
       continue;
     }
     Apply(attempt, report, position);
-  }
-  for (auto more = more_.begin(); more != more_.end(); ++more) {
-    if (more->message == attempt.message) {
-      again_from = std::min(again_from.value_or(more->from_recipient), more->from_recipient);
-      more_.erase(more);
-      break;
-    }
   }
   if (again_from.has_value()) {
     Attempt again = attempt;

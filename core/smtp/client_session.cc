@@ -101,7 +101,8 @@ void ClientSession::OnReply() {
 
 // No byte of what this reply would answer has left. The greeting answers the connection.
 bool ClientSession::AnswersUnsent() const {
-  return phase_ != Phase::kGreeting && !output_.group_left();
+  const bool left = chained_ ? output_.group_before_left() : output_.group_left();
+  return phase_ != Phase::kGreeting && !left;
 }
 
 // ---- greeting ----
@@ -231,7 +232,7 @@ void ClientSession::ConnectionLost() {
   outcome.phase = OutcomePhase();
   outcome.text = "The connection was lost";
   outcome.own = BecomesAnother();
-  ledger_.DecideRest(outcome);
+  DecideRest(outcome);
   Ended(phase_ == Phase::kQuit ? Failure::kNone : Failure::kConnectionLost);
 }
 
@@ -256,8 +257,16 @@ void ClientSession::Fail(Failure failure, bool by_reply) {
   }
   outcome.own = failure == Failure::kProtocol &&
                 (at == Outcome::Phase::kData || at == Outcome::Phase::kEndOfData);
-  ledger_.DecideRest(outcome);
+  DecideRest(outcome);
   Ended(failure);
+}
+
+// What is said of the transaction at hand says nothing of one that is chained to it.
+void ClientSession::DecideRest(const Outcome& outcome) {
+  LedgerAtHand().DecideRest(outcome);
+  if (chained_) {
+    ledger_.DecideRest(Outcome());
+  }
 }
 
 void ClientSession::Ended(Failure failure) {

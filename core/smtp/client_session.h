@@ -5,6 +5,11 @@
 //         Quit(). Any failure of the connection or the peer's protocol ends in kFailed with
 //         failure() set: the outcomes of a transaction that was open are then all deferred where
 //         the peer had not said otherwise.
+// Chains: in kFinal the next transaction may begin (Chain): its commands leave behind the end of
+//         data, so that both cost one round trip. The phase stays kFinal until the end of data has
+//         its reply; the transaction before is then over (outcomes_before()), and the next one is
+//         where StartTransaction would have put it. If the connection ends first, the next one was
+//         not tried: its outcomes say nothing.
 //         What output() has must be taken (DropOutput) before the replies to it are consumed: a
 //         reply to a command that has not left is out of place.
 //         kHandshake, if TLS is wanted: the owner secures the connection and says so (Secured), or
@@ -89,6 +94,11 @@ class ClientSession {
   // is no address.
   void StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                         uint64_t content_bytes, bool has_dot_lines);
+  // As StartTransaction, in phase kFinal. False: it has to wait for kReady, and nothing was done.
+  // The primary does not pipeline or takes no more, the message is another client's, or what its
+  // turn would bring needs no question to the primary.
+  bool Chain(const Envelope& envelope, const std::vector<uint32_t>& indexes, uint64_t content_bytes,
+             bool has_dot_lines);
   // As StartTransaction, without a message: the outcomes say who would be taken (kDelivered), and
   // the phase is kReady again behind the last reply to RCPT.
   void StartQuestion(const Envelope& envelope, const std::vector<uint32_t>& indexes);
@@ -113,6 +123,12 @@ class ClientSession {
   std::string_view last_text() const { return last_text_; }
   // Parallel to the `indexes` of the last transaction; complete when phase() is kReady or kFailed.
   const std::vector<Outcome>& outcomes() const { return ledger_.outcomes(); }
+  // The same of the one that the last one was chained to; complete when phase() is not kFinal.
+  const std::vector<Outcome>& outcomes_before() const { return ledger_before_.outcomes(); }
+  // The end of data before the last transaction has no reply (yet).
+  bool chained() const { return chained_; }
+  // Nothing was said to what was chained last (yet).
+  bool chain_unanswered() const { return chain_unanswered_; }
   const PrimaryExtensions& extensions() const { return extensions_; }
   bool secure() const { return secure_; }
   // The primary takes no more mail in this session (RFC 9422 MAILMAX).
@@ -150,12 +166,16 @@ class ClientSession {
   bool BecomesAnother() const;
   bool TellsOrigin() const;
   std::string OriginOf(const Envelope& envelope) const;
+  void SetMessage(uint64_t content_bytes, bool has_dot_lines);
+  void Prepare(const Envelope& envelope, const std::vector<uint32_t>& indexes);
   void SendEnvelope();
   bool RefuseUnsent();
   void RefuseAll(std::string_view enhanced, std::string_view text);
   void SendCommands();
   void SendMail();
   void SendRcpt();
+  RecipientLedger& LedgerAtHand() { return chained_ ? ledger_before_ : ledger_; }
+  void DecideRest(const Outcome& outcome);
   void EndTransaction();
   void Fail(Failure failure, bool by_reply);
   void Ended(Failure failure);
@@ -183,6 +203,9 @@ class ClientSession {
   const Envelope* envelope_ = nullptr;  // of the current transaction
   std::vector<uint32_t> recipients_;    // indexes into envelope_->recipients
   RecipientLedger ledger_;              // parallel to recipients_
+  RecipientLedger ledger_before_;       // of the transaction that it was chained to
+  bool chained_ = false;                // commands of the current one stand behind an end of data
+  bool chain_unanswered_ = false;
   uint64_t content_bytes_ = 0;
   bool has_dot_lines_ = false;
   bool asks_only_ = false;

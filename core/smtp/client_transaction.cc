@@ -44,20 +44,57 @@ Outcome::Kind KindOf(const PrimaryReply& reply) {
 
 void ClientSession::StartTransaction(const Envelope& envelope, const std::vector<uint32_t>& indexes,
                                      uint64_t content_bytes, bool has_dot_lines) {
-  content_bytes_ = content_bytes;
-  has_dot_lines_ = has_dot_lines;
-  asks_only_ = false;
+  SetMessage(content_bytes, has_dot_lines);
   Begin(envelope, indexes);
 }
 
 void ClientSession::StartQuestion(const Envelope& envelope, const std::vector<uint32_t>& indexes) {
-  content_bytes_ = 0;
+  SetMessage(0, /*has_dot_lines=*/false);
   asks_only_ = true;
   Begin(envelope, indexes);
 }
 
+// RFC 2920 s3.1: "The actual transfer of message content is explicitly allowed to be the first
+// "command" in a group. That is, a RSET/MAIL FROM sequence used to initiate a new message
+// transaction can be placed in the same group as the final transfer of the headers and body of the
+// previous message."
+bool ClientSession::Chain(const Envelope& envelope, const std::vector<uint32_t>& indexes,
+                          uint64_t content_bytes, bool has_dot_lines) {
+  ASSERT(phase_ == Phase::kFinal);
+  if (!extensions_.pipelining || exhausted() || chained_ || ledger_.accepted() == 0 ||
+      OriginOf(envelope) != origin_) {
+    return false;
+  }
+  std::swap(ledger_, ledger_before_);
+  SetMessage(content_bytes, has_dot_lines);
+  Prepare(envelope, indexes);
+  reply_was_begun_ = false;  // if there is one, it is that to the end of data
+  if (RefuseUnsent()) {
+    MARK("nothing_to_chain");
+    envelope_ = nullptr;
+    std::swap(ledger_, ledger_before_);
+    return false;
+  }
+  chained_ = true;
+  chain_unanswered_ = true;
+  SendCommands();
+  return true;
+}
+
+void ClientSession::SetMessage(uint64_t content_bytes, bool has_dot_lines) {
+  content_bytes_ = content_bytes;
+  has_dot_lines_ = has_dot_lines;
+  asks_only_ = false;
+}
+
 void ClientSession::Begin(const Envelope& envelope, const std::vector<uint32_t>& indexes) {
   ASSERT(phase_ == Phase::kReady);
+  Prepare(envelope, indexes);
+  phase_ = Phase::kEnvelope;
+  SendEnvelope();
+}
+
+void ClientSession::Prepare(const Envelope& envelope, const std::vector<uint32_t>& indexes) {
   ASSERT(!indexes.empty());
   envelope_ = &envelope;
   recipients_ = indexes;
@@ -69,8 +106,6 @@ void ClientSession::Begin(const Envelope& envelope, const std::vector<uint32_t>&
   recipients_answered_ = 0;
   wanted_origin_ = OriginOf(envelope);
   forward_sent_ = false;
-  phase_ = Phase::kEnvelope;
-  SendEnvelope();
 }
 
 void ClientSession::SendEnvelope() {
@@ -202,6 +237,7 @@ void ClientSession::SendRcpt() {
 }
 
 void ClientSession::OnEnvelopeReply(const PrimaryReply& reply) {
+  chain_unanswered_ = false;
   const Step step = steps_[next_step_];
   if (step == Step::kData) {
     OnDataReply(reply);
@@ -413,20 +449,26 @@ void ClientSession::AbortContent() {
 void ClientSession::OnEarlyReply(const PrimaryReply& reply) {
   MARK("reply_before_end_of_data");
   if (reply.transient() || reply.permanent()) {
-    ledger_.DecideAccepted(OutcomeOf(KindOf(reply), /*own=*/true));
+    LedgerAtHand().DecideAccepted(OutcomeOf(KindOf(reply), /*own=*/true));
   }
   Fail(Failure::kProtocol, /*by_reply=*/true);
 }
 
 void ClientSession::OnFinalReply(const PrimaryReply& reply) {
-  if (ledger_.accepted() > 0 && Misplaced(reply)) {
+  RecipientLedger& ledger = LedgerAtHand();
+  if (ledger.accepted() > 0 && Misplaced(reply)) {
     MARK("misplaced_reply");
     Fail(Failure::kProtocol, /*by_reply=*/true);
     return;
   }
-  ledger_.DecideAccepted(OutcomeOf(KindOf(reply), /*own=*/true));
+  ledger.DecideAccepted(OutcomeOf(KindOf(reply), /*own=*/true));
   mail_taken_ = false;  // RFC 5321 s4.1.1.4: whatever the reply, the transaction is over
-  EndTransaction();
+  if (!std::exchange(chained_, false)) {
+    EndTransaction();
+    return;
+  }
+  ASSERT(ledger.complete());
+  phase_ = Phase::kEnvelope;
 }
 
 }  // namespace backstay

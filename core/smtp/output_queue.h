@@ -18,9 +18,13 @@ class OutputQueue {
   std::string_view view() const { return std::string_view(bytes_).substr(start_); }
 
   // What is appended from here on is a group of commands of its own.
-  void BeginGroup() { group_at_ = dropped_ + view().size(); }
-  // At least one byte of the last group was dropped, that is, sent.
+  void BeginGroup() {
+    group_before_at_ = group_at_;
+    group_at_ = dropped_ + view().size();
+  }
+  // At least one byte of the last group was dropped, that is, sent; or of the one before it.
   bool group_left() const { return dropped_ > group_at_; }
+  bool group_before_left() const { return dropped_ > group_before_at_; }
 
   void Drop(size_t bytes) {
     ASSERT(bytes <= view().size());
@@ -41,6 +45,7 @@ class OutputQueue {
   size_t start_ = 0;
   uint64_t dropped_ = 0;   // ever
   uint64_t group_at_ = 0;  // position of the last group among all bytes ever queued
+  uint64_t group_before_at_ = 0;
 };
 
 }  // namespace backstay

@@ -63,6 +63,8 @@ class SimPrimary : public Actor {
   void ClearSoft() { soft_.clear(); }
   // As restored without its users: 550 to every recipient. That is no verdict on them.
   void SetEmptied(bool is_emptied) { is_emptied_ = is_emptied; }
+  // Loses what stands behind an end of data, though it offers PIPELINING.
+  void SetForgetful(bool is_forgetful) { is_forgetful_ = is_forgetful; }
 
   struct Attempt {  // a RCPT that came in
     Instant at;
@@ -74,6 +76,8 @@ class SimPrimary : public Actor {
   size_t connections_max() const { return connections_max_; }
   size_t connections_accepted() const { return connections_accepted_; }
   uint64_t messages() const { return messages_; }
+  // Ends of data that came with the commands of the next message.
+  uint64_t chained() const { return chained_; }
   // As it came, with every field that was put before it.
   const std::string& last_content() const { return last_content_; }
   void ResetCounts();  // of connections
@@ -94,11 +98,13 @@ class SimPrimary : public Actor {
   bool closing_ = false;
   std::set<std::string, std::less<>> soft_;
   bool is_emptied_ = false;
+  bool is_forgetful_ = false;
   std::vector<std::unique_ptr<PrimaryConnection>> connections_;
   std::vector<Attempt> attempts_;
   size_t connections_max_ = 0;
   size_t connections_accepted_ = 0;
   uint64_t messages_ = 0;
+  uint64_t chained_ = 0;
   std::string last_content_;
   Completion<&SimPrimary::OnAccepted> accept_{this};
 };

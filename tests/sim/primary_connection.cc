@@ -74,13 +74,20 @@ void PrimaryConnection::Start(Fd socket) {
 }
 
 void PrimaryConnection::OnPeerBytes(std::string_view bytes) {
-  if (!in_content_ && unconfirmed_.has_value()) {
-    primary_.ledger_.OnConfirmed(*unconfirmed_);  // it waits for our reply before it goes on
-    unconfirmed_.reset();
+  // It waits for our reply before it goes on, or with PIPELINING before it sends other content.
+  if (in_content_ || !told_pipelining_) {
+    Confirm();
   }
   impatient_at_ = primary_.io_->Now() + kPatience;
   input_.append(bytes);
   Process();
+}
+
+void PrimaryConnection::Confirm() {
+  if (unconfirmed_.has_value()) {
+    primary_.ledger_.OnConfirmed(*unconfirmed_);
+    unconfirmed_.reset();
+  }
 }
 
 void PrimaryConnection::OnPeerEnd(IoError) {
@@ -171,6 +178,10 @@ bool PrimaryConnection::TakeContent() {
     return false;
   }
   input_.erase(0, consumed);
+  primary_.chained_ += input_.empty() ? 0 : 1;
+  if (primary_.is_forgetful_) {
+    input_.clear();
+  }
   in_content_ = false;
   primary_.last_content_ = *content;
   OnContent(std::move(*content));
@@ -193,6 +204,7 @@ void PrimaryConnection::OnCommand(std::string_view line) {
   } else if (upper == "NOOP") {
     Reply("250 2.0.0 Ok\r\n");
   } else if (upper == "QUIT") {
+    Confirm();
     quit_ = true;
     Reply("221 2.0.0 Bye\r\n");
     if (due_ == Instant::Max()) {

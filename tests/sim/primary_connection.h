@@ -29,6 +29,7 @@ class PrimaryConnection : private PeerEvents {
   void OnPeerGone() override;
 
   void Process();
+  void Confirm();
   bool TakeContent();
   void OnCommand(std::string_view line);
   void OnEhlo(bool extended);

@@ -246,6 +246,38 @@ TEST(Spool, AnIdleShardWritesASuccessorAndThenOnlyTheClock) {
   EXPECT_LE(harness.spool->Stats().batches, before + 2 + 11);
 }
 
+TEST(Spool, OutcomesGatherBehindASyncAndDoNotHoldUpMail) {
+  SpoolHarness harness;
+  harness.Start();
+  std::vector<MessageRef> messages;
+  for (uint64_t i = 0; i < 100; ++i) {
+    messages.push_back(harness.SendAndWait(TestContent(i, 100)).message);
+  }
+  harness.Idle(absl::Seconds(1));
+  const uint64_t before = harness.spool->Stats().syncs;
+  const Instant begin = harness.io->Now();
+  for (const MessageRef message : messages) {
+    harness.Settle(message, 0);
+    harness.Turn(absl::Microseconds(50));
+  }
+  const auto is_decided = [&] {
+    return harness.spool->SettlesDecided() == harness.spool->SettlesQueued();
+  };
+  ASSERT_TRUE(harness.TurnUntil(is_decided, absl::Milliseconds(20)));
+  const absl::Duration took = harness.io->Now() - begin;
+  EXPECT_LE(harness.spool->Stats().syncs - before,
+            2 + static_cast<uint64_t>(took / absl::Milliseconds(1)));
+  // One that is alone goes at once, and mail takes along what has gathered.
+  harness.Idle(absl::Seconds(1));
+  const MessageRef message = harness.SendAndWait(TestContent(100, 100)).message;
+  harness.Settle(message, 0);
+  const Sent& mail = harness.Send(TestContent(101, 100));
+  const uint64_t syncs = harness.spool->Stats().syncs;
+  ASSERT_TRUE(harness.TurnUntil([&] { return mail.committed == 1; }));
+  EXPECT_TRUE(is_decided());
+  EXPECT_EQ(harness.spool->Stats().syncs, syncs + 1);
+}
+
 TEST(Spool, NumbersOfSegmentsAreNeverUsedAgain) {
   SpoolHarness harness;
   harness.Start();

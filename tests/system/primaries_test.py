@@ -10,6 +10,7 @@ import harness
 import mail_servers
 import peers
 import sinks
+import tap
 import tls_primary
 import wire
 from mail_servers import CONTENT, STUFFED
@@ -76,6 +77,71 @@ class Primaries(harness.SystemTest):
     def test_haraka(self):
         self.through(mail_servers.Haraka(f"{self.directory}/haraka", self.port, self.behind.port,
                                          self.certificate))
+
+
+class Chained(harness.SystemTest):
+    """A backlog: the commands of a message leave with the end of the one before it."""
+
+    MESSAGES = 40
+
+    def through(self, server, messages=None, pipelines=True):
+        """`server()` is started when the mail is queued; it hands on to the sink behind, unless
+        `messages()` tells what it has taken. OpenSMTPD and aiosmtpd do not pipeline."""
+        self.tap = self.managed(tap.Tap(self.port))
+        backstay = self.daemon(self.tap.port, {
+            "smtp": {"shards": 1}, "delivery": {"tls": "off", "max_connections_per_primary": 2}})
+        backstay.start()
+        for number in range(self.MESSAGES):
+            wire.send_message(backstay.port, b"X-Number: %d\r\n" % number + STUFFED)
+        primary = self.managed(server())
+        self.tap.up()
+        taken = messages or (lambda: [message.content for message in self.behind.messages])
+        harness.wait_until(lambda: len(taken()) >= self.MESSAGES, 60,
+                           lambda: f"{len(taken())} came\n{backstay.log()}")
+        time.sleep(1)
+        numbers = sorted(int(re.search(rb"X-Number: (\d+)", content)[1]) for content in taken())
+        self.assertEqual(numbers, list(range(self.MESSAGES)))
+        for content in taken():
+            self.assertTrue(content.endswith(CONTENT), content)
+        if pipelines:
+            self.assertGreater(self.tap.chained, self.MESSAGES // 2)
+        else:
+            self.assertEqual(self.tap.chained, 0)
+        self.assertEqual(self.tap.heard.count(b"MAIL FROM:"), self.MESSAGES)  # none was repeated
+        self.assertEqual(backstay.stop(), 0)
+
+    def setUp(self):
+        super().setUp()
+        self.behind = self.managed(sinks.RecordingSink()).up()
+        self.port = harness.free_port()
+
+    @unittest.skipUnless(peers.Postfix.available(), "Postfix wants root")
+    def test_postfix(self):
+        self.through(lambda: peers.Postfix(f"{self.directory}/postfix", self.port,
+                                           self.behind.port, logs=True))
+
+    @unittest.skipUnless(peers.Postfix.available(), "chroot wants root")
+    def test_exim(self):
+        self.through(lambda: mail_servers.Exim(f"{self.directory}/exim", self.port,
+                                               self.behind.port))
+
+    @unittest.skipUnless(peers.Postfix.available(), "chroot wants root")
+    def test_opensmtpd(self):
+        self.through(lambda: mail_servers.OpenSmtpd(f"{self.directory}/opensmtpd", self.port,
+                                                    self.behind.port), pipelines=False)
+
+    def test_haraka(self):
+        self.through(lambda: mail_servers.Haraka(f"{self.directory}/haraka", self.port,
+                                                 self.behind.port))
+
+    def test_smtp_sink(self):
+        sink = peers.SmtpSink(self.port, dump=f"{self.directory}/dump")
+        self.through(lambda: sink, sink.contents)
+
+    def test_aiosmtpd(self):
+        sink = peers.AiosmtpdSink(self.port)
+        self.through(lambda: sink, lambda: [envelope.content for envelope in sink.envelopes],
+                     pipelines=False)
 
 
 class Erring(harness.SystemTest):

@@ -33,6 +33,7 @@ class SinkProtocol(asyncio.Protocol):
         self.session = Session()
         self.buffer = bytearray()
         self.in_data = False
+        self.answering = False  # a late reply comes before those to what is behind it
         self.searched = 0
 
     def connection_made(self, transport):
@@ -52,7 +53,10 @@ class SinkProtocol(asyncio.Protocol):
 
     def data_received(self, data):
         self.buffer += data
-        while not self.transport.is_closing():
+        self.proceed()
+
+    def proceed(self):
+        while not self.transport.is_closing() and not self.answering:
             if not (self.take_content() if self.in_data else self.take_command()):
                 return
 
@@ -77,7 +81,8 @@ class SinkProtocol(asyncio.Protocol):
         (sink.messages if reply.startswith(b"2") else sink.refused).append(message)
         self.session = Session(messages=session.messages + 1)
         if sink.delay:
-            sink.loop.call_later(sink.delay, self.answer, reply)
+            self.answering = True
+            sink.loop.call_later(sink.delay, self.answer_late, reply)
         else:
             self.answer(reply)
 
@@ -85,6 +90,11 @@ class SinkProtocol(asyncio.Protocol):
         self.reply(reply)
         if self.sink.closing:
             self.transport.close()
+
+    def answer_late(self, reply):
+        self.answering = False
+        self.answer(reply)
+        self.proceed()
 
     def take_command(self):
         end = self.buffer.find(b"\n")

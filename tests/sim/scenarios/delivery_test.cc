@@ -67,12 +67,13 @@ TEST(DeliveryScenario, ACrashRepeatsAtMostAWindowOfDeliveries) {
     slow.slow_sync_max = absl::Seconds(2);
     scenario.world.SetPlan(slow);
     ASSERT_TRUE(
-        scenario.RunUntil([&] { return scenario.primary.messages() > 100; }, absl::Minutes(10)));
+        scenario.RunUntil([&] { return scenario.primary.messages() > 300; }, absl::Minutes(10)));
     scenario.Crash(CrashMode::kNothingUnsynced);
     scenario.world.SetPlan(FaultPlan::None());
     scenario.Restart();
     EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
-    EXPECT_LE(scenario.ledger.duplicates(), 2 * kWindow);  // settles under way, and as many behind
+    // Settles under way, four for each connection, a message that is sent and one behind it.
+    EXPECT_LE(scenario.ledger.duplicates(), 6 * kWindow);
   }
 }
 

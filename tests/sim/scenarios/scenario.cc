@@ -10,6 +10,7 @@ StoryPlan PlanOf(const Scenario::Options& options) {
   StoryPlan plan;
   plan.seed = options.seed;
   plan.shards = options.shards;
+  plan.connections_per_primary = options.connections;
   plan.segment_bytes = options.segment_bytes;
   plan.smtp = options.smtp;
   plan.retry = options.retry;

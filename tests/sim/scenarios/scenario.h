@@ -24,6 +24,7 @@ class Scenario {
   struct Options {
     uint64_t seed = 1;
     size_t shards = 1;
+    size_t connections = 20;  // to a primary
     uint64_t segment_bytes = 1024 * 1024;
     std::string smtp;   // lines for [smtp]
     std::string retry;  // lines for [retry]
