@@ -27,11 +27,11 @@ struct AttemptReport {
   const std::vector<Outcome>& outcomes;
   SpoolTime arrival;
   const SocketAddress& relay;
-  std::string_view relay_name;  // as configured or found in the DNS
-  std::string_view tls;         // "TLSv1.3"; empty: clear text
-  uint64_t connection = 0;      // its number in the log
-  absl::Duration connecting;    // to EHLO; zero but for the connection's first message
-  absl::Duration transmitting;  // since MAIL
+  std::string_view relay_name = {};  // as configured or found in the DNS
+  std::string_view tls = {};         // "TLSv1.3"; empty: clear text
+  uint64_t connection = 0;           // its number in the log
+  absl::Duration connecting = {};    // to EHLO; zero but for the connection's first message
+  absl::Duration transmitting = {};  // since MAIL
 };
 
 }  // namespace backstay

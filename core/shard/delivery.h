@@ -59,6 +59,8 @@ class Delivery final : public ListNode, private OutboundEvents, private MessageR
   void Poke();
   // Ends it: at once when idle, else after the current attempt (or now).
   void Stop(bool now_too);
+  // The owner has waited long enough, as if a deadline had passed.
+  void TimeOut() { connection_.TimeOut(); }
   // No further attempts; an idle connection says QUIT.
   void StopWhenIdle() { Stop(/*now_too=*/false); }
   bool stopping() const { return stopping_; }
@@ -66,6 +68,8 @@ class Delivery final : public ListNode, private OutboundEvents, private MessageR
   bool was_attempting() const { return was_attempting_; }
   // A message is being sent or read.
   bool attempting() const { return attempt_.has_value(); }
+  // It could take a message now.
+  bool resting() const { return connection_.ready() && !attempt_.has_value(); }
   const OutboundConnection& connection() const { return connection_; }
   // Safe to destroy: the connection is closed and the reader has no operation in flight.
   bool finished() const { return closed_ && !reader_.busy(); }

@@ -22,12 +22,11 @@ constexpr absl::Duration kFresh = absl::Seconds(2);
 }  // namespace
 
 Route::Route(const ShardParts& parts, RouteHome& home, uint64_t key)
-    : parts_(parts),
+    : Lane(parts, home),
       tls_(parts.io, parts.handshakes),
       outbound_{parts.io, parts.wheel, parts.outbox, tls_},
       home_(home),
       key_(key),
-      queue_(parts.spool),
       probe_(outbound_, *this),
       verifier_(outbound_, *this) {}
 
@@ -63,40 +62,14 @@ void Route::Retire() {
   probe_.Stop();
 }
 
-void Route::AddDomain(DomainId domain) {
-  queue_.AddDomain(domain);
-  home_.WantDispatch(*this);
-}
-
 void Route::RemoveDomain(DomainId domain) {
-  queue_.RemoveDomain(domain);
+  Lane::RemoveDomain(domain);
   breakers_.erase(domain);
-}
-
-void Route::OnLiveMessage(DomainId domain, MessageRef message) {
-  queue_.OnLive(domain, message);
-  home_.WantDispatch(*this);
 }
 
 void Route::StartDomain(DomainId domain, bool accepts_refusals) {
   breakers_[domain].Disarm(accepts_refusals);
   RestartDomain(domain);
-}
-
-void Route::RestartDomain(DomainId domain) {
-  queue_.RestartDomain(domain);
-  home_.WantDispatch(*this);
-}
-
-void Route::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note) {
-  const std::optional<Deferral> deferral = DecodeDeferralNote(note);
-  if (!deferral.has_value()) {
-    MARK("deferral_note_not_ours");
-    return;  // it is tried again at once, which is what a lost note means
-  }
-  if (!queue_.deferrals().Insert({message.segment, message.block, recipient}, *deferral)) {
-    queue_.AfterOverflow(parts_.spool.Clock());
-  }
 }
 
 // ---- starting what may start ----
@@ -119,7 +92,7 @@ void Route::BuryFinished() {
 }
 
 void Route::StartDeliveries() {
-  if (!destination_.may_deliver() || !HasRoomForSettles()) {
+  if (!destination_.may_deliver() || !HasRoomForSettles(destination_.connections_max())) {
     return;
   }
   const SpoolTime now = parts_.spool.Clock();
@@ -264,27 +237,9 @@ bool Route::idle() const {
 
 // ---- what deliveries ask and tell ----
 
-// What a crash delivers again is bounded by the connections: a delivery ends with its settle.
-bool Route::HasRoomForSettles() {
-  const uint64_t decided = parts_.spool.SettlesDecided();
-  while (!settles_.empty() && settles_.front() <= decided) {
-    settles_.pop_front();
-  }
-  const bool has_room = settles_.size() < destination_.connections_max();
-  if (!has_room && !waits_for_settles_) {
-    waits_for_settles_ = true;
-    home_.WaitForSettles(*this);
-  }
-  return has_room;
-}
-
-void Route::OnSettlesDecided() {
-  waits_for_settles_ = false;
-  home_.WantDispatch(*this);
-}
-
 std::optional<Attempt> Route::NextAttempt() {
-  if (retired_ || stopping_ || !destination_.MayStart(parts_.io.Now()) || !HasRoomForSettles()) {
+  if (retired_ || stopping_ || !destination_.MayStart(parts_.io.Now()) ||
+      !HasRoomForSettles(destination_.connections_max())) {
     return std::nullopt;
   }
   const std::optional<Attempt> attempt = queue_.Take(parts_.spool.Clock());
