@@ -88,8 +88,9 @@ void Reporter::Stop() {
 }
 
 Instant Reporter::NextDue() const {
-  // Without a way for them failed mail is kept.
-  if (phase_ != Phase::kIdle || stopped_ || !snapshot_->reports.has_value()) {
+  // Without a way for them failed mail is kept. What Step() waits for ends in a turn of its own.
+  if (phase_ != Phase::kIdle || stopped_ || !snapshot_->reports.has_value() || reader_.busy() ||
+      spool_.Congested()) {
     return Instant::Max();
   }
   Instant next = Instant::Max();
