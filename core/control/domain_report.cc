@@ -46,6 +46,14 @@ void Describe(const Route* route, DomainRow& row) {
   }
 }
 
+// By a smart host, or each by a way of its own: then there is nothing that could be down.
+void DescribeReports(const Route* route, DomainRow& row) {
+  if (route != nullptr) {
+    return Describe(route, row);
+  }
+  row.state = DomainRow::State::kUp;
+}
+
 // A domain without mail has no way yet; its destination has a route all the same.
 const Route* RouteOf(const ShardView& view, DomainId domain, const DomainPlan* plan) {
   if (plan == nullptr) {
@@ -136,7 +144,11 @@ void DomainReport::OnHead(const ShardView&, MessageRef, const MessageHead*) {
 void DomainReport::Add(const ShardView& view, const std::string& name, const DomainPlan* plan) {
   const DomainId domain = view.spool.Intern(name);
   DomainRow& row = rows_[name];
-  Describe(RouteOf(view, domain, plan), row);
+  if (IsReportDomain(name) && view.routes.LaneOf(domain) != nullptr) {
+    DescribeReports(view.routes.RouteOf(domain), row);
+  } else {
+    Describe(RouteOf(view, domain, plan), row);
+  }
   if (const DomainStop stop = view.spool.StopOf(domain); stop != DomainStop::kNone) {
     row.state = DomainRow::State::kHeld;
     row.reason = stop == DomainStop::kByBreaker ? "breaker" : "operator";

@@ -13,10 +13,10 @@ namespace {
 using RowState = RecipientRow::State;
 
 // The deferral of its own that still counts. Null: none.
-const Deferral* DeferralOf(const Route& route, MessageRef message, uint32_t recipient,
+const Deferral* DeferralOf(const Lane& lane, MessageRef message, uint32_t recipient,
                            const Standing& standing) {
   const Deferral* deferral =
-      route.queue().deferrals().Find({message.segment, message.block, recipient});
+      lane.queue().deferrals().Find({message.segment, message.block, recipient});
   const bool counts = deferral != nullptr && deferral->last_try >= standing.schedule_from;
   return counts ? deferral : nullptr;
 }
@@ -30,20 +30,22 @@ std::string_view HeldBy(const Standing& standing, DomainStop stop) {
              : "held by the operator";
 }
 
-void DescribeWait(const ShardView& view, const Route& route, const Deferral* deferral,
+// `route`: null for a report that has a way of its own.
+void DescribeWait(const ShardView& view, const Route* route, const Deferral* deferral,
                   RecipientRow& row) {
   const WallTime now = view.io.WallNow();
   if (deferral != nullptr) {
     row.attempts = deferral->attempts;
     row.reason = fmt::format("{} {}", deferral->code, deferral->text);
   }
-  if (route.hosts().empty()) {
+  if (route != nullptr && route->hosts().empty()) {
     row.state = RowState::kHeld;
-    row.reason = fmt::format("primary {}: {}", Describe(route.standing()), route.standing_reason());
-  } else if (!route.destination().may_deliver()) {
+    row.reason =
+        fmt::format("primary {}: {}", Describe(route->standing()), route->standing_reason());
+  } else if (route != nullptr && !route->destination().may_deliver()) {
     row.state = RowState::kDeferred;
     row.reason =
-        fmt::format("primary {}: {}", Describe(route.destination().state()), route.last_reason());
+        fmt::format("primary {}: {}", Describe(route->destination().state()), route->last_reason());
   } else if (deferral != nullptr && deferral->next_try > view.spool.Clock()) {
     row.state = RowState::kDeferred;
     row.next_try = now + (deferral->next_try - view.spool.Clock());
@@ -55,7 +57,7 @@ void DescribeWait(const ShardView& view, const Route& route, const Deferral* def
 RecipientRow DescribeRecipient(const ShardView& view, MessageRef message, uint32_t recipient,
                                DomainId domain) {
   RecipientRow row;
-  const Route* route = view.routes.RouteOf(domain);
+  const Lane* lane = view.routes.LaneOf(domain);
   const Standing standing = view.spool.StandingOf(message, domain);
   if (standing.is_held) {
     row.state = RowState::kHeld;
@@ -67,7 +69,7 @@ RecipientRow DescribeRecipient(const ShardView& view, MessageRef message, uint32
     row.reason = "given up by the operator";
     return row;
   }
-  if (route == nullptr) {
+  if (lane == nullptr) {
     row.state = RowState::kHeld;
     row.reason = "its domain is not configured";
     return row;
@@ -77,11 +79,12 @@ RecipientRow DescribeRecipient(const ShardView& view, MessageRef message, uint32
     const SpoolTime end = policy.End(OriginOf(view.spool.Arrival(message), standing));
     row.expires = view.io.WallNow() + (end - view.spool.Clock());
   }
-  if (route->queue().in_flight(message)) {
+  if (lane->queue().in_flight(message)) {
     row.state = RowState::kActive;
     return row;
   }
-  DescribeWait(view, *route, DeferralOf(*route, message, recipient, standing), row);
+  DescribeWait(view, view.routes.RouteOf(domain), DeferralOf(*lane, message, recipient, standing),
+               row);
   return row;
 }
 

@@ -5,7 +5,9 @@
 //
 // Owns:   one entry a sender who is not as good as new, bounded: beyond it only the budget of all
 //         counts.
-// Units:  Instant. A restart begins with full budgets.
+// Units:  Instant. A restart begins with full budgets: it costs 1,000 reports beyond them, and 100
+//         to one sender, at most, and each report is made once whenever that is. To keep them on
+//         disk would be a record for each report; a file older than the last of them is no better.
 // See:    DESIGN 9.
 #pragma once
 

@@ -26,15 +26,16 @@ struct AttemptReport {
   const std::vector<uint32_t>& recipients;
   const std::vector<DomainId>& domains;
   const std::vector<Outcome>& outcomes;
-  std::optional<uint32_t> more_from;  // recipients from there on did not fit this transaction
+  // Recipients from there on did not fit this transaction.
+  std::optional<uint32_t> more_from = std::nullopt;
   bool is_chained = false;            // its commands left behind another's end of data
   SpoolTime arrival;
   const SocketAddress& relay;
-  std::string_view relay_name;  // as configured or found in the DNS
-  std::string_view tls;         // "TLSv1.3"; empty: clear text
-  uint64_t connection = 0;      // its number in the log
-  absl::Duration connecting;    // to EHLO; zero but for the connection's first message
-  absl::Duration transmitting;  // since MAIL
+  std::string_view relay_name = {};  // as configured or found in the DNS
+  std::string_view tls = {};         // "TLSv1.3"; empty: clear text
+  uint64_t connection = 0;           // its number in the log
+  absl::Duration connecting = {};    // to EHLO; zero but for the connection's first message
+  absl::Duration transmitting = {};  // since MAIL
 };
 
 }  // namespace backstay

@@ -91,12 +91,15 @@ absl::StatusOr<std::optional<SocketAddress>> ParseAdminListen(std::string_view t
   return address;
 }
 
-absl::StatusOr<std::optional<HostPort>> ParseDsnRoute(std::string_view text) {
-  std::optional<HostPort> route;
-  if (text != "mx") {
-    ASSIGN_OR_RETURN(route, ParseHostPort(text));
+absl::StatusOr<DsnConfig> ParseDsnRoute(std::string_view text) {
+  DsnConfig dsn;
+  if (text == "off") {
+    dsn.way = DsnConfig::Way::kOff;
+  } else if (text != "mx") {
+    dsn.way = DsnConfig::Way::kHost;
+    ASSIGN_OR_RETURN(dsn.host, ParseHostPort(text));
   }
-  return route;
+  return dsn;
 }
 
 void ReadTop(ConfigSection& top, Config& config) {
@@ -241,11 +244,8 @@ void ReadDelivery(ConfigSection section, DeliveryConfig& delivery) {
 }
 
 void ReadDsn(ConfigSection section, DsnConfig& dsn) {
-  if (section.Read("route", "a host, such as \"192.0.2.25:25\", or \"mx\"", &ParseDsnRoute,
-                   dsn.route) &&
-      !dsn.route.has_value()) {
-    section.NotYet("route", "only a host is in effect; reports wait, as held (dsn pending)");
-  }
+  section.Read("route", "\"mx\", a host such as \"192.0.2.25:25\", or \"off\"", &ParseDsnRoute,
+               dsn);
   section.ReportUnknownKeys();
 }
 

@@ -90,7 +90,13 @@ struct DeliveryConfig {
 };
 
 struct DsnConfig {
-  std::optional<HostPort> route;  // none: by the MX records of the reverse-path's domain
+  enum class Way : uint8_t {
+    kMx,    // to the MX hosts of the reverse-path's domain
+    kHost,  // all by one host
+    kOff    // nobody is told: failed mail is kept
+  };
+  Way way = Way::kMx;
+  HostPort host;  // kHost
 };
 
 struct LogConfig {

@@ -74,6 +74,8 @@ class Delivery final : public ListNode, private OutboundEvents, private Shipment
   void Poke();
   // Ends it: at once when idle, else after the current attempt (or now).
   void Stop(bool now_too);
+  // The owner has waited long enough, as if a deadline had passed.
+  void TimeOut() { connection_.TimeOut(); }
   // No further attempts; an idle connection says QUIT.
   void StopWhenIdle() { Stop(/*now_too=*/false); }
   bool stopping() const { return stopping_; }
@@ -81,6 +83,8 @@ class Delivery final : public ListNode, private OutboundEvents, private Shipment
   bool was_attempting() const { return was_attempting_; }
   // A message is being sent or read.
   bool attempting() const { return current_->is_open() || ahead_->is_open(); }
+  // It could take a message now.
+  bool resting() const { return connection_.ready() && !attempting(); }
   const OutboundConnection& connection() const { return connection_; }
   // Safe to destroy: the connection is closed and the reader has no operation in flight.
   bool finished() const { return closed_ && current_->idle() && ahead_->idle(); }

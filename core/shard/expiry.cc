@@ -161,21 +161,12 @@ void Expiry::Continue() {
 
 // Old enough; is it also given up? What is under way now is looked at again in a minute.
 bool Expiry::IsOver(DomainId domain, MessageRef message) const {
-  const Route* route = routes_.RouteOf(domain);
+  const Lane* lane = routes_.LaneOf(domain);
   const Standing standing = spool_.StandingOf(message, domain);
-  if (standing.is_held || (route != nullptr && route->queue().in_flight(message))) {
+  if (standing.is_held || (lane != nullptr && lane->queue().in_flight(message))) {
     return false;
   }
-  if (standing.is_expired) {
-    return true;
-  }
-  if (route == nullptr) {
-    return false;  // held: nothing held is given up
-  }
-  const RetryPolicy& policy = routes_.PolicyOf(domain);
-  const RetryOrigin origin = OriginOf(spool_.Arrival(message), standing);
-  return policy.on_expiry == OnExpiry::kBounce &&
-         policy.GiveUp(origin, spool_.Clock(), route->last_failure(), std::nullopt);
+  return standing.is_expired || routes_.IsOver(domain, message, OnExpiry::kBounce);
 }
 
 void Expiry::OnHead(ReadOutcome outcome) {
@@ -210,15 +201,15 @@ void Expiry::SettleExpired() {
       continue;
     }
     const DomainId domain = spool_.Intern(head.domains[head.recipient_domains[recipient]]);
-    Route* route = routes_.RouteOf(domain);
+    Lane* lane = routes_.LaneOf(domain);
     const Standing standing = spool_.StandingOf(message, domain);
     const RetryOrigin origin = OriginOf(head.arrival, standing);
     if (!IsOver(domain, message) ||
-        (!standing.is_expired && route->GrantedMore(message, recipient, origin, domain))) {
+        (!standing.is_expired && lane->GrantedMore(message, recipient, origin, domain))) {
       continue;
     }
-    notes.push_back(route != nullptr ? route->OnExpired(message, recipient, kind)
-                                     : EncodeDeferralNote(Deferral()));
+    notes.push_back(lane != nullptr ? lane->OnExpired(message, recipient, kind)
+                                    : EncodeDeferralNote(Deferral()));
     settles.push_back({recipient, kind, {}});
     ++expired_;
   }

@@ -57,6 +57,11 @@ std::string_view HandshakeFault(const OutboundConnection& connection) {
 
 }  // namespace
 
+std::string AnswerText(const Outcome& outcome) {
+  return outcome.enhanced.empty() ? outcome.text
+                                  : fmt::format("{} {}", outcome.enhanced, outcome.text);
+}
+
 std::string FailureText(const OutboundConnection& connection) {
   if (connection.connect_error() != IoError::kNone) {
     return fmt::format("connect: {}", backstay::Describe(connection.connect_error()));

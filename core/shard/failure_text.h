@@ -1,12 +1,15 @@
-// core/shard/failure_text.h -- why a connection to a primary ended, in words for the operator.
+// core/shard/failure_text.h -- why a connection to a primary ended, and what it said, in words.
 #pragma once
 
 #include <string>
 
 #include "core/shard/outbound.h"
+#include "core/smtp/outcome.h"
 
 namespace backstay {
 
+// What was said to a message, as its sender may read it.
+std::string AnswerText(const Outcome& outcome);
 std::string FailureText(const OutboundConnection& connection);
 
 }  // namespace backstay

@@ -97,8 +97,8 @@ std::optional<LateMail> LateWatch::Describe(DomainId domain, MessageRef message)
     MARK("told_with_another_domain");
     return std::nullopt;
   }
-  if (const Route* const route = routes_.RouteOf(domain); route != nullptr) {
-    late.reason = route->last_reason();
+  if (const Lane* const lane = routes_.LaneOf(domain); lane != nullptr) {
+    late.reason = lane->last_reason();
   }
   return late;
 }

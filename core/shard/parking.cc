@@ -17,20 +17,14 @@ constexpr absl::Duration kTellEvery = absl::Hours(6);
 
 // A real failure at or after the end, as for giving up; what is under way is looked at later.
 bool Parking::IsOver(DomainId domain, MessageRef message) const {
-  const Route* const route = routes_.RouteOf(domain);
-  const RetryPolicy& policy = routes_.PolicyOf(domain);
-  const Standing standing = spool_.StandingOf(message, domain);
-  if (route == nullptr || route->queue().in_flight(message)) {
+  if (!routes_.IsOver(domain, message, OnExpiry::kHold)) {
     return false;
   }
-  const RetryOrigin origin = OriginOf(spool_.Arrival(message), standing);
-  if (policy.on_expiry != OnExpiry::kHold ||
-      !policy.GiveUp(origin, spool_.Clock(), route->last_failure(), std::nullopt)) {
-    return false;
-  }
+  const Lane* const lane = routes_.LaneOf(domain);
+  const RetryOrigin origin = OriginOf(spool_.Arrival(message), spool_.StandingOf(message, domain));
   for (uint32_t i = 0; i < spool_.Recipients(message); ++i) {
     if (spool_.IsLive(message, i) && spool_.DomainOf(message, i) == domain &&
-        route->GrantedMore(message, i, origin, domain)) {
+        lane->GrantedMore(message, i, origin, domain)) {
       return false;
     }
   }

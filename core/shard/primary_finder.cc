@@ -18,50 +18,7 @@ static_assert(kRefreshMin < kRefreshMax);
 constexpr absl::Duration kRetryMin = absl::Seconds(5);
 constexpr absl::Duration kRetryMax = absl::Minutes(5);
 
-// What no connection may go to, whatever a name says: 0.0.0.0 means ourselves to the kernel.
-bool IsPlaceOfAHost(const SocketAddress& place) {
-  const std::array<uint8_t, 16>& bytes = place.bytes();
-  if (place.is_v6()) {
-    constexpr uint8_t kMulticast = 0xff;
-    return bytes[0] != kMulticast && bytes != std::array<uint8_t, 16>();
-  }
-  constexpr uint8_t kMulticastAndAbove = 224;
-  return bytes[0] != 0 && bytes[0] < kMulticastAndAbove;
-}
-
 }  // namespace
-
-void PrimaryFinder::Searcher::Start(uint64_t searched_key, const PrimaryList& list,
-                                    std::string_view our_hostname) {
-  key_ = searched_key;
-  search_.emplace(list, our_hostname);
-  Continue();
-}
-
-void PrimaryFinder::Searcher::Continue() {
-  const DnsQuestion* const question = search_->question();
-  if (question != nullptr) {
-    owner_->io_.Ask(&op_, question->name, question->type);
-    return;
-  }
-  const PrimarySearch search = *std::move(search_);
-  search_.reset();
-  owner_->OnSearched(key_, search);
-}
-
-void PrimaryFinder::Searcher::OnReply(const IoResult& result) {
-  if (owner_->stopping_) {
-    search_.reset();
-    return;
-  }
-  if (result.ok()) {
-    search_->OnReply(result.lent());
-  } else {
-    search_->OnNoReply(result.error() == IoError::kTimedOut ? "no resolver answers"
-                                                            : "the resolvers fail at it");
-  }
-  Continue();
-}
 
 PrimaryFinder::PrimaryFinder(Io& io, TimerWheel& wheel, PostOffice& post, size_t index,
                              const PrimaryFiles& files, PrimaryFinderHome& home)
@@ -72,8 +29,9 @@ PrimaryFinder::PrimaryFinder(Io& io, TimerWheel& wheel, PostOffice& post, size_t
       home_(home),
       saved_(files.saved),
       keeper_(io, wheel, files) {
-  for (std::unique_ptr<Searcher>& searcher : searchers_) {
-    searcher = std::make_unique<Searcher>(this);
+  PrimarySearcherHome& searcher_home = *this;
+  for (std::unique_ptr<PrimarySearcher>& searcher : searchers_) {
+    searcher = std::make_unique<PrimarySearcher>(io, absl::InfiniteDuration(), searcher_home);
   }
 }
 
@@ -94,8 +52,7 @@ PrimaryFinder::Entry& PrimaryFinder::EntryOf(uint64_t key) {
 
 void PrimaryFinder::UseSnapshot(const Snapshot& snapshot) {
   our_hostname_ = snapshot.hostname;
-  listeners_ = snapshot.config.smtp.listen;
-  own_addresses_ = io_.OwnAddresses();
+  own_places_.Use(io_, snapshot.config.smtp.listen);
   for (const auto& [key, entry] : entries_) {
     entry->is_planned = false;
   }
@@ -117,7 +74,9 @@ void PrimaryFinder::Plan(const DestinationPlan& plan, const Snapshot& snapshot) 
   entry.plan = plan;
   entry.is_planned = true;
   entry.is_home = plan.key % post_.shards() == index_;
-  const auto judge = [&](const SocketAddress& place) { return Judge(entry, place); };
+  const auto judge = [&](const SocketAddress& place) {
+    return own_places_.Judge(place, entry.plan.allowed_networks);
+  };
   if (AsksNobody(plan.list)) {
     const PrimarySearch search(plan.list, snapshot.hostname);
     Adopt(entry, search.Result(judge, entry.found, io_.random()));
@@ -138,23 +97,6 @@ void PrimaryFinder::Plan(const DestinationPlan& plan, const Snapshot& snapshot) 
   if (entry.is_home) {
     Want(entry);
   }
-}
-
-// "Never connect to ourselves": a listener on all addresses is one on each of this host's.
-PlaceVerdict PrimaryFinder::Judge(const Entry& entry, const SocketAddress& place) const {
-  const bool is_own_address = std::find(own_addresses_.begin(), own_addresses_.end(),
-                                        place.WithPort(0)) != own_addresses_.end();
-  for (const SocketAddress& listener : listeners_) {
-    const bool is_everywhere = listener.bytes() == std::array<uint8_t, 16>();
-    const bool is_here =
-        is_everywhere ? is_own_address || place.is_loopback() : listener.bytes() == place.bytes();
-    if (is_here && listener.is_v6() == place.is_v6() && listener.port() == place.port()) {
-      return PlaceVerdict::kOurs;
-    }
-  }
-  const std::vector<Network>& allowed = entry.plan.allowed_networks;
-  const bool is_allowed = IsPlaceOfAHost(place) && (allowed.empty() || Contains(allowed, place));
-  return is_allowed ? PlaceVerdict::kGood : PlaceVerdict::kNotAllowed;
 }
 
 // ---- searches ----
@@ -180,8 +122,8 @@ void PrimaryFinder::Hasten(uint64_t key) {
 }
 
 void PrimaryFinder::StartSearches() {
-  for (const std::unique_ptr<Searcher>& searcher : searchers_) {
-    while (searcher->is_free() && searcher->idle() && !waiting_.empty() && !stopping_) {
+  for (const std::unique_ptr<PrimarySearcher>& searcher : searchers_) {
+    while (searcher->is_free() && !waiting_.empty() && !stopping_) {
       const uint64_t key = waiting_.front();
       waiting_.pop_front();
       const Entry* const entry = Find(key);
@@ -197,7 +139,9 @@ void PrimaryFinder::OnSearched(uint64_t key, const PrimarySearch& search) {
   if (entry != nullptr) {
     entry->is_wanted = false;
     entry->searched = io_.Now();
-    const auto judge = [&](const SocketAddress& place) { return Judge(*entry, place); };
+    const auto judge = [&](const SocketAddress& place) {
+      return own_places_.Judge(place, entry->plan.allowed_networks);
+    };
     FoundPrimaries found = search.Result(judge, entry->found, io_.random());
     if (found.standing == PrimaryStanding::kFailed) {
       OnFailed(*entry, found);
@@ -322,7 +266,7 @@ void PrimaryFinder::Stop() {
   for (const auto& [key, entry] : entries_) {
     wheel_.Cancel(entry.get());
   }
-  for (const std::unique_ptr<Searcher>& searcher : searchers_) {
+  for (const std::unique_ptr<PrimarySearcher>& searcher : searchers_) {
     searcher->Stop();
   }
   keeper_.Stop();

@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,7 +23,9 @@
 #include "core/dns/primary_search.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/inbox.h"
+#include "core/shard/own_places.h"
 #include "core/shard/primary_keeper.h"
+#include "core/shard/primary_searcher.h"
 #include "core/shard/snapshot.h"
 #include "io/io.h"
 
@@ -40,7 +41,7 @@ class PrimaryFinderHome {
   ~PrimaryFinderHome() = default;
 };
 
-class PrimaryFinder {
+class PrimaryFinder : private PrimarySearcherHome {
  public:
   PrimaryFinder(Io& io, TimerWheel& wheel, PostOffice& post, size_t index,
                 const PrimaryFiles& files, PrimaryFinderHome& home);
@@ -79,33 +80,14 @@ class PrimaryFinder {
    private:
     PrimaryFinder* const owner_;
   };
-  // One search at a time, one question at a time.
-  class Searcher {
-   public:
-    explicit Searcher(PrimaryFinder* owner) : owner_(owner) {}
-    void Start(uint64_t searched_key, const PrimaryList& list, std::string_view our_hostname);
-    void Stop() { owner_->io_.Cancel(&op_); }
-    bool is_free() const { return !search_.has_value(); }
-    bool idle() const { return !op_.in_flight; }
-
-   private:
-    void Continue();
-    void OnReply(const IoResult& result);
-
-    PrimaryFinder* const owner_;
-    uint64_t key_ = 0;
-    std::optional<PrimarySearch> search_;
-    Completion<&Searcher::OnReply> op_{this};
-  };
   static constexpr size_t kSearchersMax = 16;
 
   Entry* Find(uint64_t key) const;
   Entry& EntryOf(uint64_t key);
   void Plan(const DestinationPlan& plan, const Snapshot& snapshot);
-  PlaceVerdict Judge(const Entry& entry, const SocketAddress& place) const;
   void Want(Entry& entry);
   void StartSearches();
-  void OnSearched(uint64_t key, const PrimarySearch& search);
+  void OnSearched(uint64_t key, const PrimarySearch& search) override;
   void Adopt(Entry& entry, FoundPrimaries found);
   void OnFailed(Entry& entry, const FoundPrimaries& found);
   void SearchIn(Entry& entry, absl::Duration wait);
@@ -120,11 +102,10 @@ class PrimaryFinder {
   const SavedPrimaries saved_;
   PrimaryKeeper keeper_;  // the first shard's writes
   std::string our_hostname_;
-  std::vector<SocketAddress> listeners_;
-  std::vector<SocketAddress> own_addresses_;
+  OwnPlaces own_places_;
   absl::btree_map<uint64_t, std::unique_ptr<Entry>> entries_;
   std::deque<uint64_t> waiting_;  // for a searcher
-  std::array<std::unique_ptr<Searcher>, kSearchersMax> searchers_;
+  std::array<std::unique_ptr<PrimarySearcher>, kSearchersMax> searchers_;
   bool stopping_ = false;
 };
 

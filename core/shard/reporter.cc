@@ -88,8 +88,9 @@ void Reporter::Stop() {
 }
 
 Instant Reporter::NextDue() const {
-  // Without a way for them failed mail is kept.
-  if (phase_ != Phase::kIdle || stopped_ || !snapshot_->reports.has_value()) {
+  // Without a way for them failed mail is kept. What Step() waits for ends in a turn of its own.
+  if (phase_ != Phase::kIdle || stopped_ || !snapshot_->reports.has_value() || reader_.busy() ||
+      spool_.Congested()) {
     return Instant::Max();
   }
   Instant next = Instant::Max();
@@ -155,8 +156,7 @@ void Reporter::OnLateHead() {
       recipients_.push_back(recipient);
     }
   }
-  const std::hash<std::string_view> hash;
-  const uint64_t sender = hash(envelope_.reverse_path);
+  const uint64_t sender = Sender();
   if (recipients_.empty()) {
     late_source_->OnTold(*late_, /*is_stored=*/false);
     return End();
@@ -188,8 +188,7 @@ bool Reporter::IsInBudget() {
   if (is_booked_) {
     return true;
   }
-  const std::hash<std::string_view> hash;
-  const Instant at = budget_.Book(hash(envelope_.reverse_path), io_.Now());
+  const Instant at = budget_.Book(Sender(), io_.Now());
   is_booked_ = true;
   if (at > io_.Now()) {
     MARK("report_over_budget");
@@ -197,6 +196,10 @@ bool Reporter::IsInBudget() {
     return false;
   }
   return true;
+}
+
+uint64_t Reporter::Sender() const {
+  return std::hash<std::string_view>()(envelope_.reverse_path);
 }
 
 // By a rule: nobody asked to be told, or there is nobody.
@@ -291,7 +294,7 @@ MessageDescription Reporter::Describe(const QueueId& id) {
   received_.append("\r\n");
   domain_ = own_envelope_.recipients[0].Domain();
   if (snapshot_->FindDomain(domain_) == nullptr) {
-    domain_.insert(domain_.begin(), kReportDomain);
+    domain_.assign(kReportDomain);
   }
   domain_view_ = domain_;
   static constexpr uint16_t kFirst = 0;

@@ -32,8 +32,13 @@
 
 namespace backstay {
 
-// Before a domain's name: reports to senders there, who are none of ours, take dsn.route.
-constexpr char kReportDomain = '@';
+// The domain that reports to senders elsewhere are kept under, whoever they are for: a name for
+// each would stay for the life of the process. Spools of older versions have it before the sender's
+// domain.
+constexpr std::string_view kReportDomain = "@";
+constexpr bool IsReportDomain(std::string_view name) {
+  return name.starts_with(kReportDomain);
+}
 
 // Mail whose sender is to be told that it is late.
 struct LateMail {
@@ -89,6 +94,7 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   void End();
   void TryLater();
   bool IsInBudget();
+  uint64_t Sender() const;  // as the budget knows him
   void TakeNext();
   void OnFailedHead();
   void OnLateHead();

@@ -25,12 +25,11 @@ constexpr size_t kSettlesPerConnection = 4;
 }  // namespace
 
 Route::Route(const ShardParts& parts, RouteHome& home, uint64_t key)
-    : parts_(parts),
+    : Lane(parts, home),
       tls_(parts.io, parts.handshakes),
       outbound_{parts.io, parts.wheel, parts.outbox, tls_},
       home_(home),
       key_(key),
-      queue_(parts.spool),
       probe_(outbound_, *this),
       verifier_(outbound_, *this) {}
 
@@ -66,40 +65,14 @@ void Route::Retire() {
   probe_.Stop();
 }
 
-void Route::AddDomain(DomainId domain) {
-  queue_.AddDomain(domain);
-  home_.WantDispatch(*this);
-}
-
 void Route::RemoveDomain(DomainId domain) {
-  queue_.RemoveDomain(domain);
+  Lane::RemoveDomain(domain);
   breakers_.erase(domain);
-}
-
-void Route::OnLiveMessage(DomainId domain, MessageRef message) {
-  queue_.OnLive(domain, message);
-  home_.WantDispatch(*this);
 }
 
 void Route::StartDomain(DomainId domain, bool accepts_refusals) {
   breakers_[domain].Disarm(accepts_refusals);
   RestartDomain(domain);
-}
-
-void Route::RestartDomain(DomainId domain) {
-  queue_.RestartDomain(domain);
-  home_.WantDispatch(*this);
-}
-
-void Route::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note) {
-  const std::optional<Deferral> deferral = DecodeDeferralNote(note);
-  if (!deferral.has_value()) {
-    MARK("deferral_note_not_ours");
-    return;  // it is tried again at once, which is what a lost note means
-  }
-  if (!queue_.deferrals().Insert({message.segment, message.block, recipient}, *deferral)) {
-    queue_.AfterOverflow(parts_.spool.Clock());
-  }
 }
 
 // ---- starting what may start ----
@@ -122,7 +95,7 @@ void Route::BuryFinished() {
 }
 
 void Route::StartDeliveries() {
-  if (!destination_.may_deliver() || !HasRoomForSettles()) {
+  if (!destination_.may_deliver() || !HasRoomForSettles(SettlesMax())) {
     return;
   }
   const SpoolTime now = parts_.spool.Clock();
@@ -269,26 +242,13 @@ bool Route::idle() const {
 
 // What a crash delivers again is bounded by the connections: their settles under way, the message
 // that each sends and the one behind it.
-bool Route::HasRoomForSettles() {
-  const uint64_t decided = parts_.spool.SettlesDecided();
-  while (!settles_.empty() && settles_.front() <= decided) {
-    settles_.pop_front();
-  }
-  const bool has_room = settles_.size() < kSettlesPerConnection * destination_.connections_max();
-  if (!has_room && !waits_for_settles_) {
-    waits_for_settles_ = true;
-    home_.WaitForSettles(*this);
-  }
-  return has_room;
-}
-
-void Route::OnSettlesDecided() {
-  waits_for_settles_ = false;
-  home_.WantDispatch(*this);
+size_t Route::SettlesMax() const {
+  return kSettlesPerConnection * destination_.connections_max();
 }
 
 bool Route::MayBegin() {
-  return !retired_ && !stopping_ && destination_.MayStart(parts_.io.Now()) && HasRoomForSettles();
+  return !retired_ && !stopping_ && destination_.MayStart(parts_.io.Now()) &&
+         HasRoomForSettles(SettlesMax());
 }
 
 void Route::OnBegun() {
@@ -313,7 +273,7 @@ bool Route::MayChain() {
 
 // While a connection is free, or may be opened, a message need not wait behind another.
 std::optional<Attempt> Route::NextAhead() {
-  if (!MayChain() || !destination_.full() || !HasRoomForSettles()) {
+  if (!MayChain() || !destination_.full() || !HasRoomForSettles(SettlesMax())) {
     return std::nullopt;
   }
   return queue_.Take(parts_.spool.Clock());

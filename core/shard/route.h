@@ -12,7 +12,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,60 +19,28 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "core/base/list.h"
 #include "core/dns/primary_search.h"
 #include "core/queue/breaker.h"
 #include "core/queue/destination.h"
-#include "core/queue/retry_policy.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/delivery.h"
-#include "core/shard/event_log.h"
 #include "core/shard/inbox.h"
+#include "core/shard/lane.h"
 #include "core/shard/primary_tls.h"
 #include "core/shard/probe.h"
-#include "core/shard/recipient_clerk.h"
-#include "core/shard/reporter.h"
-#include "core/shard/route_queue.h"
 #include "core/shard/snapshot.h"
 #include "core/shard/verifier.h"
 
 namespace backstay {
 
-// What the routes of a shard share. All outlive them.
-struct ShardParts {
-  Io& io;
-  TimerWheel& wheel;
-  Outbox& outbox;
-  List<PendingHandshake>& handshakes;
-  Spool& spool;
-  PostOffice& post;
-  EventLog& log;
-  RecipientClerk& recipients;
-  Reporter& reporter;
-  size_t index;
-};
-
-struct RouteCounters {
-  uint64_t delivered = 0;  // recipients
-  uint64_t deferred = 0;
-  uint64_t failed = 0;
-  uint64_t discarded = 0;
-  uint64_t quarantined = 0;
-};
-
 class Route;
 
-class RouteHome {
+class RouteHome : public LaneHome {
  public:
-  // Put it on the list of routes that Dispatch() looks at.
-  virtual void WantDispatch(Route& route) = 0;
-  // OnSettlesDecided(), once.
-  virtual void WaitForSettles(Route& route) = 0;
   // The home route's: its mail may have to go elsewhere.
   virtual void OnWentDown(Route& route) = 0;
   // The home route's outages are other than they were.
   virtual void OnOutages(Route& route) = 0;
-  virtual const RetryPolicy& PolicyOf(DomainId domain) const = 0;
   // The primary took this recipient, or does not know it.
   virtual void Learn(DomainId domain, std::string_view address, bool is_taken) = 0;
 
@@ -81,13 +48,10 @@ class RouteHome {
   ~RouteHome() = default;
 };
 
-class Route final : public ListNode,
-                    private DeliveryHome,
-                    private ProbeEvents,
-                    private VerifierHome {
+class Route final : public Lane, private DeliveryHome, private ProbeEvents, private VerifierHome {
  public:
   Route(const ShardParts& parts, RouteHome& home, uint64_t key);
-  ~Route();
+  ~Route() override;
 
   uint64_t key() const { return key_; }
   // As an earlier run left it, before anything else: what was down is probed first.
@@ -107,32 +71,23 @@ class Route final : public ListNode,
   bool MustTryPrimary(absl::Duration store_after);
   // No destination of the configuration any more: what is queued is held.
   void Retire();
-  void AddDomain(DomainId domain);
-  void RemoveDomain(DomainId domain);
-  void OnLiveMessage(DomainId domain, MessageRef message);
-  void OnSettlesDecided();
-  // A reset or a release: what was waiting is due.
-  void RestartDomain(DomainId domain);
-  // The same, and its breaker does not trip until nothing is left.
+  void RemoveDomain(DomainId domain) override;
+  // As RestartDomain, and its breaker does not trip until nothing is left.
   void StartDomain(DomainId domain, bool accepts_refusals);
-  void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
   void OnShardMessage(const ShardMessage& message);
   // All that waits is due, and a destination that is down is probed at once; charged to no
   // schedule. Not again within a few seconds, however often it is asked for. False: held.
   bool GoNow(bool ask_others);
-  void Dispatch();
+  void Dispatch() override;
   void Stop(bool now_too);
   bool idle() const;
 
+  // For a connection of somebody else's to its hosts.
+  const OutboundParts& outbound() const { return outbound_; }
   const Destination& destination() const { return destination_; }
-  const RouteQueue& queue() const { return queue_; }
-  const RouteCounters& counters() const { return counters_; }
-  // The last real failed attempt or probe of the destination; giving up needs one (DESIGN 6).
-  SpoolTime last_failure() const { return last_failure_; }
   size_t connections() const { return deliveries_.size(); }
-  // The list of addresses as text; what it fails of, if it does.
+  // The list of addresses as text.
   const std::string& name() const { return plan_.name; }
-  const std::string& last_reason() const { return last_reason_; }
   // Complete at the home route only.
   const Outages& outages() const { return outages_; }
   bool is_home() const { return is_home_; }
@@ -140,11 +95,6 @@ class Route final : public ListNode,
   const std::vector<PrimaryHost>& hosts() const { return hosts_; }
   PrimaryStanding standing() const { return standing_; }
   const std::string& standing_reason() const { return standing_reason_; }
-  // A recipient whose first own 4xx came late has more time than its message.
-  bool GrantedMore(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
-                   DomainId domain) const;
-  // Its time is over: forgets what is known of it and returns that as the note for its DSN.
-  std::string OnExpired(MessageRef message, uint32_t recipient, SettleKind kind);
 
  private:
   class Alarm : public Timer {
@@ -175,7 +125,6 @@ class Route final : public ListNode,
   void OnVerifierGreeted() override;
   void OnVerifierFailed(const OutboundConnection& connection) override;
 
-  bool HasRoomForSettles();
   bool RepeatsAtOnce(const Outcome& outcome) const;
   Breaker::Verdict AskBreaker(const AttemptReport& report, size_t position);
   bool IsFinal(const Attempt& attempt, const AttemptReport& report, size_t position,
@@ -183,12 +132,9 @@ class Route final : public ListNode,
   void Trip(DomainId domain, const Outcome& outcome);
   absl::Duration HoldOff(DomainId domain) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
-  void Log(EventKind kind, const Attempt& attempt, const AttemptReport& report, size_t position);
-  void Defer(const Attempt& attempt, const AttemptReport& report, size_t position);
-  const Deferral* DeferralOf(MessageRef message, uint32_t recipient,
-                             const RetryOrigin& origin) const;
   void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
   void OnChainLost();
+  size_t SettlesMax() const;
   void OnEnded(MessageFate fate, absl::Duration took);
   void OnNothingLeft();
   void Feed(DestinationEvent event, std::string_view reason);
@@ -201,7 +147,6 @@ class Route final : public ListNode,
   void SetAlarm();
   void Broadcast(ShardMessage::Kind kind, std::string_view reason);
 
-  const ShardParts parts_;
   PrimaryTls tls_;
   const OutboundParts outbound_;
   RouteHome& home_;
@@ -212,11 +157,8 @@ class Route final : public ListNode,
   bool is_gated_ = false;
   bool retired_ = false;
   bool stopping_ = false;
-  bool waits_for_settles_ = false;
   Destination destination_;
-  RouteQueue queue_;
   absl::flat_hash_map<DomainId, Breaker> breakers_;  // of domains that had an answer
-  RouteCounters counters_;
   Probe probe_;
   Verifier verifier_;
   Instant probe_asked_;  // for a gated domain, here or of the home shard
@@ -232,11 +174,7 @@ class Route final : public ListNode,
   Instant chains_from_;          // after a connection that ended behind a chained message
   uint32_t chains_lost_ = 0;     // since one was answered
   std::optional<Instant> went_now_;  // GoNow
-  SpoolTime last_failure_;
-  std::string last_reason_;
   Outages outages_;
-  // Deliveries that a crash would repeat: places of their settles in the spool's order.
-  std::deque<uint64_t> settles_;
 };
 
 }  // namespace backstay

@@ -194,9 +194,13 @@ std::optional<Attempt> RouteQueue::Take(SpoolTime now) {
     attempt.message = found.message;
     attempt.recovery = found.is_backlog;
   }
-  ASSERT(!in_flight(attempt.message));
-  in_flight_.push_back(attempt.message);
+  Claim(attempt.message);
   return attempt;
+}
+
+void RouteQueue::Claim(MessageRef message) {
+  ASSERT(!in_flight(message));
+  in_flight_.push_back(message);
 }
 
 void RouteQueue::GiveBack(const Attempt& attempt) {

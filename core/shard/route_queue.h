@@ -42,6 +42,8 @@ class RouteQueue {
 
   bool HasWork(SpoolTime now);
   std::optional<Attempt> Take(SpoolTime now);
+  // One that the owner has kept since it was taken, and that is not in flight.
+  void Claim(MessageRef message);
   // Not begun, or to be continued from a later recipient: comes first again.
   void GiveBack(const Attempt& attempt);
   // The message is not in flight any more.

@@ -7,6 +7,7 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
+#include "core/shard/retry_origin.h"
 
 namespace backstay {
 
@@ -15,7 +16,8 @@ RouteTable::RouteTable(const ShardParts& parts, const PrimaryFiles& primaries,
     : parts_(parts),
       snapshot_(&snapshot),
       default_policy_(RetryPolicy::Default()),
-      finder_(parts.io, parts.wheel, parts.post, parts.index, primaries, *this) {
+      finder_(parts.io, parts.wheel, parts.post, parts.index, primaries, *this),
+      reports_(parts, *this) {
   UseSnapshot(snapshot);
 }
 
@@ -57,24 +59,30 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
   }
   for (const DomainId domain : domains_) {
     Way& way = ways_[domain];
-    Route* const before = way.route;
+    Lane* const before = way.lane;
     way = Resolve(domain);
-    if (before != nullptr && before != way.route) {
+    if (before != nullptr && before != way.lane) {
       before->RemoveDomain(domain);
     }
-    if (way.route != nullptr) {
-      way.route->AddDomain(domain);
+    if (way.lane != nullptr) {
+      way.lane->AddDomain(domain);
     }
   }
+  reports_.UseSnapshot(snapshot);
 }
 
 RouteTable::Way RouteTable::Resolve(DomainId domain) {
   Way way;
   const std::string_view name = parts_.spool.Name(domain);
-  if (name.starts_with(kReportDomain)) {
+  const bool is_reports = IsReportDomain(name);
+  if (is_reports) {
     way.plan = snapshot_->reports.has_value() ? &*snapshot_->reports : nullptr;
   } else {
     way.plan = snapshot_->FindDomain(name);
+  }
+  if (way.plan == nullptr && is_reports) {
+    LogWarning("held: reports to senders are queued, but dsn.route is \"off\"");
+    return way;
   }
   if (way.plan == nullptr) {
     LogWarning(
@@ -83,7 +91,12 @@ RouteTable::Way RouteTable::Resolve(DomainId domain) {
         Escaped(parts_.spool.Name(domain)));
     return way;
   }
+  if (is_reports && snapshot_->reports_by_mx) {
+    way.lane = &reports_;
+    return way;
+  }
   way.route = &RouteWithKey(snapshot_->destinations[way.plan->destination].key);
+  way.lane = way.route;
   return way;
 }
 
@@ -94,10 +107,15 @@ const RouteTable::Way& RouteTable::WayOf(DomainId domain) {
   }
   domains_.push_back(domain);
   const Way way = Resolve(domain);
-  if (way.route != nullptr) {
-    way.route->AddDomain(domain);
+  if (way.lane != nullptr) {
+    way.lane->AddDomain(domain);
   }
   return ways_[domain] = way;
+}
+
+Lane* RouteTable::LaneOf(DomainId domain) const {
+  const auto found = ways_.find(domain);
+  return found == ways_.end() ? nullptr : found->second.lane;
 }
 
 Route* RouteTable::RouteOf(DomainId domain) const {
@@ -107,6 +125,11 @@ Route* RouteTable::RouteOf(DomainId domain) const {
 
 Route* RouteTable::RouteOf(const DomainPlan& plan) const {
   return RouteTo(snapshot_->destinations[plan.destination].key);
+}
+
+const Route* RouteTable::PrimaryOf(std::string_view domain) const {
+  const DomainPlan* const plan = snapshot_->FindDomain(domain);
+  return plan == nullptr ? nullptr : RouteOf(*plan);
 }
 
 void RouteTable::Learn(DomainId domain, std::string_view address, bool is_taken) {
@@ -129,6 +152,18 @@ const RetryPolicy& RouteTable::PolicyOf(DomainId domain) const {
   return found->second.plan->retry;
 }
 
+bool RouteTable::IsOver(DomainId domain, MessageRef message, OnExpiry ending) const {
+  const Lane* const lane = LaneOf(domain);
+  if (lane == nullptr || lane->queue().in_flight(message)) {
+    return false;  // without a way it is held, and nothing held is given up
+  }
+  const RetryPolicy& policy = PolicyOf(domain);
+  const RetryOrigin origin =
+      OriginOf(parts_.spool.Arrival(message), parts_.spool.StandingOf(message, domain));
+  return policy.on_expiry == ending &&
+         policy.GiveUp(origin, parts_.spool.Clock(), lane->last_failure(), std::nullopt);
+}
+
 absl::Duration RouteTable::DelayWarningOf(DomainId domain) const {
   const auto found = ways_.find(domain);
   return found == ways_.end() || found->second.plan == nullptr ? absl::ZeroDuration()
@@ -137,16 +172,16 @@ absl::Duration RouteTable::DelayWarningOf(DomainId domain) const {
 
 void RouteTable::OnLiveMessage(DomainId domain, MessageRef message) {
   const Way& way = WayOf(domain);
-  if (way.route != nullptr) {
-    way.route->OnLiveMessage(domain, message);
+  if (way.lane != nullptr) {
+    way.lane->OnLiveMessage(domain, message);
   }
 }
 
 void RouteTable::OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
                                      Bytes note) {
   const Way& way = WayOf(domain);
-  if (way.route != nullptr) {
-    way.route->OnRecoveredDeferral(message, recipient, note);
+  if (way.lane != nullptr) {
+    way.lane->OnRecoveredDeferral(message, recipient, note);
   }
 }
 
@@ -183,10 +218,11 @@ void RouteTable::OnRule(const Rule& rule) {
   }
   const auto restart = [&](DomainId domain) {
     Route* const route = RouteOf(domain);
+    Lane* const lane = LaneOf(domain);
     if (route != nullptr && rule.verb == RuleVerb::kStart) {
       route->StartDomain(domain, rule.accepts_refusals);
-    } else if (route != nullptr) {
-      route->RestartDomain(domain);
+    } else if (lane != nullptr) {
+      lane->RestartDomain(domain);
     }
   };
   for (const std::string& domain : rule.domains) {
@@ -197,41 +233,42 @@ void RouteTable::OnRule(const Rule& rule) {
   }
 }
 
-void RouteTable::WantDispatch(Route& route) {
-  if (!route.linked()) {
-    wanting_.PushBack(&route);
+void RouteTable::WantDispatch(Lane& lane) {
+  if (!lane.linked()) {
+    wanting_.PushBack(&lane);
   }
 }
 
 void RouteTable::OnSettlesDecided() {
-  for (Route* route : std::exchange(waiting_for_settles_, {})) {
-    route->OnSettlesDecided();
+  for (Lane* lane : std::exchange(waiting_for_settles_, {})) {
+    lane->OnSettlesDecided();
   }
 }
 
 void RouteTable::Dispatch() {
-  List<Route> now;
+  List<Lane> now;
   now.TakeAll(wanting_);  // what asks again meanwhile has its turn in the next turn
-  while (Route* route = now.PopFront()) {
-    route->Dispatch();
+  while (Lane* lane = now.PopFront()) {
+    lane->Dispatch();
   }
 }
 
 void RouteTable::Stop(bool now_too) {
   finder_.Stop();
+  reports_.Stop(now_too);
   for (const std::unique_ptr<Route>& route : routes_) {
     route->Stop(now_too);
   }
 }
 
 bool RouteTable::idle() const {
-  return finder_.idle() &&
+  return finder_.idle() && reports_.idle() &&
          std::all_of(routes_.begin(), routes_.end(),
                      [](const std::unique_ptr<Route>& route) { return route->idle(); });
 }
 
 RouteCounters RouteTable::totals() const {
-  RouteCounters sum;
+  RouteCounters sum = reports_.counters();
   for (const std::unique_ptr<Route>& route : routes_) {
     const RouteCounters& counters = route->counters();
     sum.delivered += counters.delivered;

@@ -13,11 +13,12 @@
 #include "absl/container/flat_hash_map.h"
 #include "core/base/list.h"
 #include "core/shard/primary_finder.h"
+#include "core/shard/report_lane.h"
 #include "core/shard/route.h"
 
 namespace backstay {
 
-class RouteTable : private RouteHome, private PrimaryFinderHome {
+class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFinderHome {
  public:
   RouteTable(const ShardParts& parts, const PrimaryFiles& primaries, const Snapshot& snapshot);
 
@@ -38,25 +39,33 @@ class RouteTable : private RouteHome, private PrimaryFinderHome {
 
   // Domains that have had mail since start, in order of first sight.
   const std::vector<DomainId>& domains() const { return domains_; }
-  // Null: held.
+  // Where its mail waits. Null: held.
+  Lane* LaneOf(DomainId domain) const;
+  // Null: held, or reports that each have a way of their own.
   Route* RouteOf(DomainId domain) const;
   // Null: there is no such destination.
   Route* RouteTo(uint64_t key) const;
   const RetryPolicy& PolicyOf(DomainId domain) const override;
+  // Its time there is over, by a failure then, and that ends it as `ending` says. Not while it is
+  // under way.
+  bool IsOver(DomainId domain, MessageRef message, OnExpiry ending) const;
   // Senders are told when their mail has waited so long; zero: never.
   absl::Duration DelayWarningOf(DomainId domain) const;
   // Null: not configured.
   Route* RouteOf(const DomainPlan& plan) const;
   const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }
+  const ReportLane& reports() const { return reports_; }
   RouteCounters totals() const;
 
  private:
   struct Way {
-    Route* route = nullptr;
+    Lane* lane = nullptr;
+    Route* route = nullptr;            // the same, if it is one
     const DomainPlan* plan = nullptr;  // into the current snapshot; null when held
   };
-  void WantDispatch(Route& route) override;
-  void WaitForSettles(Route& route) override { waiting_for_settles_.push_back(&route); }
+  void WantDispatch(Lane& lane) override;
+  void WaitForSettles(Lane& lane) override { waiting_for_settles_.push_back(&lane); }
+  const Route* PrimaryOf(std::string_view domain) const override;
   void Learn(DomainId domain, std::string_view address, bool is_taken) override;
   void OnWentDown(Route& route) override { finder_.Hasten(route.key()); }
   void OnOutages(Route& route) override { finder_.Keep(route.key(), route.outages()); }
@@ -70,12 +79,13 @@ class RouteTable : private RouteHome, private PrimaryFinderHome {
   const Snapshot* snapshot_;
   const RetryPolicy default_policy_;
   PrimaryFinder finder_;
+  ReportLane reports_;
   std::vector<std::unique_ptr<Route>> routes_;
   absl::flat_hash_map<uint64_t, Route*> by_key_;
   absl::flat_hash_map<DomainId, Way> ways_;
   std::vector<DomainId> domains_;
-  List<Route> wanting_;
-  std::vector<Route*> waiting_for_settles_;
+  List<Lane> wanting_;
+  std::vector<Lane*> waiting_for_settles_;
 };
 
 }  // namespace backstay

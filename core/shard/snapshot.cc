@@ -109,6 +109,19 @@ absl::StatusOr<std::unique_ptr<const TlsContext>> ClientTls(const DeliveryConfig
   return TlsContext::MakeClient(options);
 }
 
+void PlanReports(const DsnConfig& dsn, Snapshot& snapshot) {
+  if (dsn.way == DsnConfig::Way::kOff) {
+    return;
+  }
+  DomainPlan& plan = snapshot.reports.emplace();
+  plan.name = "reports";
+  plan.retry = RetryPolicy::Default();
+  snapshot.reports_by_mx = dsn.way == DsnConfig::Way::kMx;
+  if (dsn.way == DsnConfig::Way::kHost) {
+    plan.destination = DestinationIndex(snapshot, PlanOf({"", {dsn.host}}, {}));
+  }
+}
+
 absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
                                                   const std::string& default_hostname) {
   auto snapshot = std::make_unique<Snapshot>();
@@ -124,13 +137,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
                                  domain.when_primary_up == DomainConfig::WhenPrimaryUp::kDefer,
                                  domain.store_after, listed, domain.retry.delay_warning});
   }
-  if (config.dsn.route.has_value()) {
-    snapshot->reports.emplace();
-    snapshot->reports->name = "reports";
-    snapshot->reports->destination =
-        DestinationIndex(*snapshot, PlanOf({"", {*config.dsn.route}}, {}));
-    snapshot->reports->retry = RetryPolicy::Default();
-  }
+  PlanReports(config.dsn, *snapshot);
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
   std::sort(snapshot->domains.begin(), snapshot->domains.end(),
             [](const DomainPlan& left, const DomainPlan& right) { return left.name < right.name; });

@@ -53,8 +53,10 @@ struct Snapshot {
   std::unique_ptr<const TlsContext> tls;         // null: STARTTLS is not offered
   std::unique_ptr<const TlsContext> client_tls;  // null: never towards a primary
   std::vector<DestinationPlan> destinations;
-  std::vector<DomainPlan> domains;    // sorted by name
-  std::optional<DomainPlan> reports;  // to senders who are none of ours; none: they wait
+  std::vector<DomainPlan> domains;  // sorted by name
+  // To senders who are none of ours. None: failed mail is kept.
+  std::optional<DomainPlan> reports;
+  bool reports_by_mx = false;  // each to its sender's domain: `reports` has no destination
   absl::TimeZone time_zone = absl::UTCTimeZone();  // of the log's lines that Postfix would write
 
   // Null: not one of ours (any more).

@@ -416,6 +416,7 @@ std::string Dialogue::ConfigText() const {
   std::string log;
   std::string name = "example.com";
   std::string shards = "1";
+  std::string dsn_route = "off";
   for (const auto& [key, value] : settings_) {
     if (key == "domain") {
       name = value;
@@ -426,7 +427,7 @@ std::string Dialogue::ConfigText() const {
     } else if (key == "log") {
       log += fmt::format("[log]\nformat = \"{}\"\nfile = \"{}\"\n", value, kLogFile);
     } else if (key == "dsn_route") {
-      log += fmt::format("[dsn]\nroute = \"{}\"\n", value);
+      dsn_route = value;
     } else if (key == "profile") {
       retry += fmt::format("profile = \"{}\"\n", value);
     } else {
@@ -441,9 +442,10 @@ std::string Dialogue::ConfigText() const {
   return fmt::format(
       "hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = {}\n{}"
       "[spool]\ndirectory = \"/spool\"\nsegment_size = \"4MiB\"\nreserve = \"8MiB\"\n"
-      "{}{}[retry]\n{}[admin]\nlisten = \"\"\n[[domain]]\nname = \"{}\"\nprimary = "
+      "{}{}[dsn]\nroute = \"{}\"\n[retry]\n{}[admin]\nlisten = \"\"\n[[domain]]\nname = "
+      "\"{}\"\nprimary = "
       "[\"10.0.0.3:25\"]\n{}",
-      shards, smtp, tls_, log, retry, name, domain);
+      shards, smtp, tls_, log, dsn_route, retry, name, domain);
 }
 
 void Dialogue::EnsureStarted() {

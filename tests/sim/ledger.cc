@@ -130,6 +130,10 @@ size_t Ledger::times_told(std::string_view recipient, std::string_view action) c
   return told == found->told.end() ? 0 : told->second;
 }
 
+bool Ledger::IsUntellable(std::string_view reverse_path) const {
+  return untellable_.contains(reverse_path.substr(reverse_path.rfind('@') + 1));
+}
+
 void Ledger::OnReport(std::string_view reverse_path, std::string_view to,
                       std::string_view content) {
   if (!reverse_path.empty()) {
@@ -137,6 +141,9 @@ void Ledger::OnReport(std::string_view reverse_path, std::string_view to,
   }
   if (!reports_.emplace(ValueOf(content, "\r\nMessage-ID: ")).second) {
     return;  // the same one once more
+  }
+  if (IsUntellable(to)) {
+    Violation(fmt::format("<{}> is told, who takes no mail", to));
   }
   constexpr std::string_view kFinal = "\r\nFinal-Recipient: ";
   for (size_t at = content.find(kFinal); at != std::string_view::npos;
@@ -307,7 +314,7 @@ void Ledger::CheckEnd(const Rest& rest) {
   for (size_t number = 0; number < messages_.size(); ++number) {
     const Entry& entry = messages_[number];
     lost += CheckMessage(number, entry) ? 0 : 1;
-    if (!entry.message.reverse_path.empty()) {
+    if (!entry.message.reverse_path.empty() && !IsUntellable(entry.message.reverse_path)) {
       owed += static_cast<uint64_t>(std::count_if(
           entry.recipients.begin(), entry.recipients.end(),
           [](const Recipient& recipient) { return recipient.rejected && !recipient.deleted; }));

@@ -12,8 +12,9 @@
 //  * delivered again only if the reply was lost, or a crash came before the settle was safe, or the
 //    other one was under way before and the network was slow;
 //  * nothing is lost to damage beyond one message for each damaged place;
-//  * a failure is told once, to the sender of the message, never to <>; a delay once, and once more
-//    for each crash. Told twice is two reports: the same one may come twice, as any mail.
+//  * a failure is told once, to the sender of the message, never to <>, nor to who takes no mail; a
+//    delay once, and once more for each crash. Told twice is two reports: the same one may come
+//    twice, as any mail.
 #pragma once
 
 #include <cstdint>
@@ -54,6 +55,9 @@ class Ledger {
   void OnConfirmed(size_t delivery) { deliveries_[delivery].confirmed = true; }
   void OnRejected(std::string_view recipient);  // for good
   void OnDeleted(std::string_view recipient);   // by the operator: nobody is told
+
+  // Senders of this domain take no reports: theirs are discarded, and none may arrive.
+  void OnUntellable(std::string_view domain) { untellable_.emplace(domain); }
 
   // ---- the stage ----
   void OnCrash() { crashes_.push_back(world_.Now()); }
@@ -110,6 +114,7 @@ class Ledger {
   };
 
   const Recipient* Find(std::string_view recipient) const;
+  bool IsUntellable(std::string_view reverse_path) const;
   void OnReport(std::string_view reverse_path, std::string_view to, std::string_view content);
   void CheckTold(std::string_view address, const Recipient& recipient);
   void CheckDelivery(const Entry& entry, const Recipient& recipient, std::string_view address,
@@ -125,7 +130,8 @@ class Ledger {
   std::vector<Entry> messages_;
   std::map<std::string, Place, std::less<>> places_;
   std::vector<Delivery> deliveries_;
-  std::set<std::string, std::less<>> reports_;  // Message-IDs
+  std::set<std::string, std::less<>> reports_;     // Message-IDs
+  std::set<std::string, std::less<>> untellable_;  // domains
   std::vector<Instant> crashes_;
   size_t damages_ = 0;
   size_t stored_ = 0;

@@ -83,8 +83,8 @@ bool IsRefusedSender(std::string_view reverse_path) {
 Message DrawMessage(Random& random, const MessageShape& shape, uint64_t number) {
   Message message;
   if (random.Chance(9, 10)) {
-    message.reverse_path =
-        fmt::format("{}{}@sender.example", random.Chance(1, 30) ? "spam" : "from", number);
+    message.reverse_path = fmt::format("{}{}@{}", random.Chance(1, 30) ? "spam" : "from", number,
+                                       shape.sender_domains[number % shape.sender_domains.size()]);
   }
   const uint64_t recipients = 1 + (random.Chance(1, 2) ? random.Below(shape.recipients_max) : 0);
   for (uint64_t index = 0; index < recipients; ++index) {

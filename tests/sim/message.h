@@ -33,6 +33,7 @@ struct MessageShape {
   uint64_t content_bytes_max = 16 * 1024;
   size_t recipients_max = 3;
   std::vector<std::string> domains;
+  std::vector<std::string> sender_domains = {"sender.example"};  // taken in turn
   bool hostile_bytes = true;  // control bytes and bytes above 127 (never CR, LF alone or NUL)
 };
 

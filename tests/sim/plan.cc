@@ -21,6 +21,11 @@ std::string_view NameOf(CrashMode mode) {
   return kNames[static_cast<size_t>(mode)];
 }
 
+std::string_view NameOf(ReportWay way) {
+  constexpr std::string_view kNames[] = {"off", "smart host", "mx"};
+  return kNames[static_cast<size_t>(way)];
+}
+
 std::string NameOf(size_t primary) {
   return fmt::format("primary{}.sim.example", primary);
 }
@@ -110,6 +115,23 @@ void DrawEvents(Random& random, StoryPlan& plan) {
       [](const StageEvent& left, const StageEvent& right) { return left.at < right.at; });
 }
 
+void AddSenders(DnsZone& zone) {
+  const std::string host(kReportHost);
+  zone.AddAddress("mx.sender.example", host);
+  zone.AddAddress("dead.sender.example", std::string(kDeadHost));
+  zone.AddMx(std::string(kSenderDomain), 10, "dead.sender.example");
+  zone.AddMx(std::string(kSenderDomain), 20, "mx.sender.example");
+  zone.AddAddress(std::string(kImplicitDomain), host);
+  zone.AddAlias(std::string(kAliasDomain), std::string(kSenderDomain));
+  zone.AddMx(std::string(kNullMxDomain), 0, "");
+  zone.AddMx(std::string(kOurMxDomain), 10, "mx2.sim.example");
+  zone.AddMx(std::string(kOurMxDomain), 20, "mx.sender.example");
+  zone.AddAddress("address.of.ours.example", "10.0.0.1");
+  zone.AddMx(std::string(kSelfDomain), 10, "address.of.ours.example");
+  zone.AddAddress(std::string(kSilentDomain), host);
+  zone.SetSilent(std::string(kSilentDomain), true);
+}
+
 }  // namespace
 
 StoryPlan DrawPlan(uint64_t seed) {
@@ -160,7 +182,15 @@ StoryPlan DrawPlan(uint64_t seed) {
     domain.way = random.Chance(1, 2) ? StoryDomain::Way::kAddresses
                                      : static_cast<StoryDomain::Way>(random.Below(3));
   }
-  plan.reports = random.Chance(1, 2);
+  plan.reports = !random.Chance(1, 2)  ? ReportWay::kOff
+                 : random.Chance(1, 2) ? ReportWay::kHost
+                                       : ReportWay::kMx;
+  if (plan.reports == ReportWay::kMx) {
+    plan.shape.sender_domains = {std::string(kSenderDomain), std::string(kImplicitDomain),
+                                 std::string(kAliasDomain),  std::string(kNullMxDomain),
+                                 std::string(kOurMxDomain),  std::string(kSelfDomain),
+                                 std::string(kNobodyDomain), std::string(kSilentDomain)};
+  }
   return plan;
 }
 
@@ -190,9 +220,10 @@ std::string StoryPlan::Config(size_t domain_left_out) const {
       "[admin]\nlisten = \"\"\n"
       "[retry]\n{}",
       shards, smtp, segment_bytes / 1024, connections_per_primary, retry);
-  if (reports) {
-    text += fmt::format("[dsn]\nroute = \"{}:25\"\n", kReportHost);
-  }
+  const std::string smart_host = fmt::format("{}:25", kReportHost);
+  text += fmt::format("[dsn]\nroute = \"{}\"\n", reports == ReportWay::kOff    ? "off"
+                                                 : reports == ReportWay::kHost ? smart_host
+                                                                               : "mx");
   for (size_t index = 0; index < domains.size(); ++index) {
     if (index == domain_left_out && domains.size() > 1) {
       continue;
@@ -233,6 +264,9 @@ void StoryPlan::FillZone(DnsZone& zone) const {
     zone.AddMx(domain.name, 20, "mx2.sim.example", kTtl);
     zone.AddMx(domain.name, 30, "behind-us.sim.example", kTtl);
   }
+  if (reports == ReportWay::kMx) {
+    AddSenders(zone);
+  }
 }
 
 std::string StoryPlan::ToString() const {
@@ -243,7 +277,7 @@ std::string StoryPlan::ToString() const {
       shards, primaries, connections_per_primary, segment_bytes / 1024,
       disk_bytes == 0 ? "plenty" : fmt::format("{}MiB", disk_bytes >> 20), clients,
       messages_per_client, shape.content_bytes_max, shape.recipients_max,
-      absl::FormatDuration(span), reports, retry.empty() ? "\n" : retry);
+      absl::FormatDuration(span), NameOf(reports), retry.empty() ? "\n" : retry);
   for (const StoryDomain& domain : domains) {
     constexpr std::string_view kWays[] = {"address", "name", "mx"};
     text += fmt::format("domain {} by {} at", domain.name, kWays[static_cast<size_t>(domain.way)]);

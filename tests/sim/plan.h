@@ -42,6 +42,13 @@ struct StoryDomain {
   Way way = Way::kAddresses;      // how the configuration names them
 };
 
+// How senders are told of failures.
+enum class ReportWay : uint8_t {
+  kOff,   // they are not: what is owed to them stays
+  kHost,  // a smart host takes them all
+  kMx     // each domain has MX hosts of its own, or none
+};
+
 struct StoryPlan {
   uint64_t seed = 0;
   FaultPlan faults;
@@ -54,7 +61,7 @@ struct StoryPlan {
   std::string smtp;              // lines for [smtp]
   std::string retry;             // lines for [retry]
   std::string allowed_networks;  // of each domain, as TOML; empty: all
-  bool reports = false;          // a smart host takes them; else they are owed for ever
+  ReportWay reports = ReportWay::kOff;
   size_t clients = 2;
   size_t messages_per_client = 10;
   MessageShape shape;
@@ -71,12 +78,24 @@ struct StoryPlan {
 
   std::string ToString() const;
   std::string Config(size_t domain_left_out) const;
-  // Every primary by name, every domain's MX.
+  // Every primary by name, every domain's MX, and the senders' if reports go by them.
   void FillZone(DnsZone& zone) const;
 };
 
-// Where reports go.
+// Where reports go: the smart host, or the host of every sender who has one.
 constexpr std::string_view kReportHost = "10.9.0.1";
+// Nobody is there.
+constexpr std::string_view kDeadHost = "10.9.0.2";
+// Domains of senders, when reports go by MX. The DNS does not know kNobodyDomain, and says nothing
+// at all of kSilentDomain until the story calms down.
+constexpr std::string_view kSenderDomain = "sender.example";  // the better of its hosts is dead
+constexpr std::string_view kImplicitDomain = "implicit.example";
+constexpr std::string_view kAliasDomain = "alias.example";
+constexpr std::string_view kNullMxDomain = "null.example";
+constexpr std::string_view kOurMxDomain = "ours.example";  // we are its best MX
+constexpr std::string_view kSelfDomain = "self.example";   // its host has our address
+constexpr std::string_view kNobodyDomain = "nobody.example";
+constexpr std::string_view kSilentDomain = "silent.example";
 
 StoryPlan DrawPlan(uint64_t seed);
 // A few messages, small and large; the primary is down, then up. Nothing is left to chance.

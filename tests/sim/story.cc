@@ -72,10 +72,17 @@ void Story::SetStage() {
     primaries_.back()->set_manners(plan_.primary_manners);
     primaries_.back()->Open();
   }
-  if (plan_.reports) {
+  if (plan_.reports != ReportWay::kOff) {
     Host& host = world_.AddHost("reports", Address(fmt::format("{}:0", kReportHost)));
     primaries_.push_back(
         std::make_unique<SimPrimary>(world_, host, uint16_t{25}, Random(plan_.seed), ledger_));
+    if (plan_.reports == ReportWay::kMx) {
+      for (const std::string_view domain :
+           {kNullMxDomain, kOurMxDomain, kSelfDomain, kNobodyDomain}) {
+        ledger_.OnUntellable(domain);
+      }
+      primaries_.back()->set_manners(plan_.primary_manners);
+    }
     primaries_.back()->Open();
   }
   SimClient::Setup setup;
@@ -276,6 +283,7 @@ void Story::Damage() {
 void Story::CalmDown() {
   world_.StopFaults();
   zone_.SetMood(DnsZone::Mood::kAnswers);
+  zone_.SetSilent(std::string(kSilentDomain), false);
   ArmCrash();
   host_.disk().set_capacity_bytes(uint64_t{1} << 40);
   host_.disk().SetReadOnly(false);
@@ -324,7 +332,8 @@ bool Story::IsEmptied() {
     }
   }
   const SpoolStats stats = daemon_->stats();
-  return stats.recipients_live == 0 && (!plan_.reports || stats.recipients_dsn_pending == 0);
+  return stats.recipients_live == 0 &&
+         (plan_.reports == ReportWay::kOff || stats.recipients_dsn_pending == 0);
 }
 
 void Story::Liveness() {

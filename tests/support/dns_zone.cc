@@ -78,9 +78,17 @@ void DnsZone::AddListing(const std::string& address, const std::string& zone,
   }
 }
 
+void DnsZone::SetSilent(const std::string& name, bool is_silent) {
+  if (is_silent) {
+    silent_.insert(name);
+  } else {
+    silent_.erase(name);
+  }
+}
+
 std::optional<std::string> DnsZone::Answer(std::string_view name, DnsType type) {
   ++questions_;
-  if (mood_ == Mood::kSilent) {
+  if (mood_ == Mood::kSilent || silent_.contains(name)) {
     return std::nullopt;
   }
   const std::string question = DnsQuestionPart(name, type);

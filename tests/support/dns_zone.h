@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,6 +32,8 @@ class DnsZone {
                   const std::string& text);
   void Remove(const std::string& name) { names_.erase(name); }
   void SetMood(Mood mood) { mood_ = mood; }
+  // Of this name alone nobody says anything.
+  void SetSilent(const std::string& name, bool is_silent);
   // Answered with an alias and nothing behind it, as some servers do.
   void SetFollowsAliases(bool follows) { follows_aliases_ = follows; }
   uint64_t questions() const { return questions_; }
@@ -47,6 +50,7 @@ class DnsZone {
   };
 
   std::map<std::string, std::vector<Record>, std::less<>> names_;
+  std::set<std::string, std::less<>> silent_;
   Mood mood_ = Mood::kAnswers;
   bool follows_aliases_ = true;
   uint64_t questions_ = 0;

@@ -289,6 +289,7 @@ RouteCounters SimDaemon::route_counters() const {
 size_t SimDaemon::connections() const {
   size_t count = 0;
   for (const std::unique_ptr<Runner>& runner : runners_) {
+    count += runner->shard().routes().reports().connections();
     for (const std::unique_ptr<Route>& route : runner->shard().routes().routes()) {
       count += route->connections();
     }

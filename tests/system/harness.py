@@ -122,6 +122,7 @@ class Daemon:
             "smtp": {"listen": [f"127.0.0.1:{self.port}"], "max_connections_per_client": 10000},
             "spool": {"directory": self.spool, "segment_size": "16MiB", "reserve": "64MiB"},
             "admin": {"socket": os.path.join(directory, "admin.sock"), "listen": ""},
+            "dsn": {"route": "off"},
             "domain": [{"name": "example.com", "primary": [f"127.0.0.1:{primary_port}"]}],
         }
         for name, section in (settings or {}).items():

@@ -38,7 +38,7 @@ class JobTest : public testing::Test {
     std::string text =
         "hostname = \"mx2.example.net\"\n[smtp]\nlisten = [\"10.0.0.1:25\"]\nshards = 2\n"
         "[spool]\ndirectory = \"/spool\"\nsegment_size = \"4MiB\"\nreserve = \"8MiB\"\n"
-        "[admin]\nlisten = \"\"\n";
+        "[admin]\nlisten = \"\"\n[dsn]\nroute = \"off\"\n";
     for (const char* name : {"a.example", "b.example"}) {
       text += fmt::format("[[domain]]\nname = \"{}\"\nprimary = [\"10.0.0.3:25\"]\n", name);
     }

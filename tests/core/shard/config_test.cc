@@ -54,11 +54,21 @@ TEST(Config, DefaultsAreThoseOfTheManual) {
   EXPECT_EQ(config.spool.reserve_bytes, 1_GiB);
   EXPECT_EQ(config.delivery.connections_per_primary_max, 20u);
   EXPECT_EQ(config.delivery.tls, DeliveryConfig::Tls::kOpportunistic);
-  EXPECT_FALSE(config.dsn.route.has_value());
+  EXPECT_EQ(config.dsn.way, DsnConfig::Way::kMx);
   EXPECT_EQ(config.log.format, LogConfig::Format::kJson);
   EXPECT_EQ(config.admin.socket, "/run/backstay/admin.sock");
   ASSERT_TRUE(config.admin.listen.has_value());
   EXPECT_EQ(config.admin.listen->ToString(), "127.0.0.1:8025");
+  EXPECT_TRUE(config.notices.empty());
+}
+
+TEST(Config, ReportsGoByMxByOneHostOrNotAtAll) {
+  EXPECT_EQ(Accepted(With("[dsn]\nroute = \"mx\"")).dsn.way, DsnConfig::Way::kMx);
+  EXPECT_EQ(Accepted(With("[dsn]\nroute = \"off\"")).dsn.way, DsnConfig::Way::kOff);
+  const Config config = Accepted(With("[dsn]\nroute = \"Relay.Example:2525\""));
+  EXPECT_EQ(config.dsn.way, DsnConfig::Way::kHost);
+  EXPECT_EQ(config.dsn.host.host, "relay.example");
+  EXPECT_EQ(config.dsn.host.port, 2525);
   EXPECT_TRUE(config.notices.empty());
 }
 

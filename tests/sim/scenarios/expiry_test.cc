@@ -215,7 +215,7 @@ TEST_F(AheadScenario, WhatComesDaysLaterIsNotCounted) {
 Scenario::Options Reported(std::string retry) {
   Scenario::Options options;
   options.retry = std::move(retry);
-  options.reports = true;
+  options.reports = ReportWay::kHost;
   options.pipelined = true;
   return options;
 }

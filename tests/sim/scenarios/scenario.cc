@@ -50,7 +50,7 @@ Scenario::Scenario(const Options& options)
   world.SetResolver(
       [this](std::string_view name, DnsType type) { return zone.Answer(name, type); });
   primary.Open();
-  if (options.reports) {
+  if (options.reports != ReportWay::kOff) {
     smart_host.Open();
   }
   if (options.start) {

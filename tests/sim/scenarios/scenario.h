@@ -33,7 +33,7 @@ class Scenario {
     bool start = true;
     StoryDomain::Way way = StoryDomain::Way::kAddresses;
     std::string allowed_networks;  // of the domains, as TOML
-    bool reports = false;          // a smart host takes them
+    ReportWay reports = ReportWay::kOff;
   };
   Scenario() : Scenario(Options()) {}
   explicit Scenario(const Options& options);
@@ -72,7 +72,7 @@ class Scenario {
   Host& report_host;
   SimDaemon daemon;
   SimPrimary primary;
-  SimPrimary smart_host;  // of reports, if it was asked for
+  SimPrimary smart_host;  // of reports; or the host of senders, if they go by MX
   SimClient client;
 
  private:

@@ -1,0 +1,251 @@
+// core/shard/lane.cc -- outcomes become records: settled, deferred, set aside.
+#include "core/shard/lane.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/base/mark.h"
+#include "core/shard/failure_text.h"
+#include "core/shard/retry_origin.h"
+
+namespace backstay {
+namespace {
+
+// What breaks a connection may be the message; others go first, but not for the schedule's minutes.
+constexpr absl::Duration kPauseAfterBreak = absl::Seconds(15);
+constexpr uint32_t kBreaksMax = 5;  // doublings
+
+absl::Duration PauseAfterBreak(uint32_t attempts) {
+  return kPauseAfterBreak * (1 << std::min(attempts - 1, kBreaksMax));
+}
+
+// The primary as reports name it: RFC 3464 s2.3.5, RFC 5321 s4.1.3.
+std::string RemoteOf(const AttemptReport& report) {
+  const bool has_name =
+      !report.relay_name.empty() && report.relay_name != report.relay.AddressString();
+  return has_name ? std::string(report.relay_name)
+                  : fmt::format("[{}]", report.relay.AddressLiteral());
+}
+
+}  // namespace
+
+void Lane::AddDomain(DomainId domain) {
+  queue_.AddDomain(domain);
+  WantDispatch();
+}
+
+void Lane::OnLiveMessage(DomainId domain, MessageRef message) {
+  queue_.OnLive(domain, message);
+  WantDispatch();
+}
+
+void Lane::RestartDomain(DomainId domain) {
+  queue_.RestartDomain(domain);
+  WantDispatch();
+}
+
+void Lane::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note) {
+  const std::optional<Deferral> deferral = DecodeDeferralNote(note);
+  if (!deferral.has_value()) {
+    MARK("deferral_note_not_ours");
+    return;  // it is tried again at once, which is what a lost note means
+  }
+  if (!queue_.deferrals().Insert({message.segment, message.block, recipient}, *deferral)) {
+    queue_.AfterOverflow(parts_.spool.Clock());
+  }
+}
+
+void Lane::OnSettlesDecided() {
+  waits_for_settles_ = false;
+  WantDispatch();
+}
+
+// What a crash delivers again is bounded by the connections: a delivery ends with its settle.
+bool Lane::HasRoomForSettles(size_t deliveries_max) {
+  const uint64_t decided = parts_.spool.SettlesDecided();
+  while (!settles_.empty() && settles_.front() <= decided) {
+    settles_.pop_front();
+  }
+  const bool has_room = settles_.size() < deliveries_max;
+  if (!has_room && !waits_for_settles_) {
+    waits_for_settles_ = true;
+    lane_home_.WaitForSettles(*this);
+  }
+  return has_room;
+}
+
+bool Lane::IsLostInContent(const Outcome& outcome) {
+  return outcome.code == 0 && !outcome.own &&
+         (outcome.phase == Outcome::Phase::kData || outcome.phase == Outcome::Phase::kEndOfData);
+}
+
+SpoolTime Lane::RefusedSince(const Deferral* before, SpoolTime now) {
+  const bool was_refused = before != nullptr && before->refused_since != SpoolTime();
+  return was_refused ? before->refused_since : now;
+}
+
+// ---- records ----
+
+void Lane::SetAside(MessageRef message, ReadOutcome outcome) {
+  const QueueId id = parts_.spool.Id(message);
+  const auto text = id.ToText();
+  const std::string_view name(text.data(), text.size());
+  if (outcome == ReadOutcome::kUnreadable) {
+    LogError("message {} cannot be read now; it stays queued", name);
+    queue_.AfterOverflow(parts_.spool.Clock());  // met again by a later pass
+    return;
+  }
+  MARK("quarantined_on_read");
+  LogError("message {} is damaged on disk: quarantined, nothing of it is delivered", name);
+  std::vector<RecipientSettle> settles;
+  const uint32_t recipients = parts_.spool.Recipients(message);
+  for (uint32_t recipient = 0; recipient < recipients; ++recipient) {
+    if (parts_.spool.IsLive(message, recipient)) {
+      settles.push_back({recipient, SettleKind::kQuarantined, {}});
+    }
+  }
+  counters_.quarantined += settles.size();
+  Event event;
+  event.kind = EventKind::kQuarantined;
+  event.id = name;
+  parts_.log.Add(event);
+  if (!settles.empty()) {
+    parts_.spool.Settle(message, settles);
+  }
+}
+
+// A report that fails has nobody to be told of it: discarded by that rule.
+void Lane::Settle(const Attempt& attempt, const AttemptReport& report, size_t position) {
+  const uint32_t recipient = report.recipients[position];
+  const Outcome& outcome = report.outcomes[position];
+  queue_.deferrals().Erase({attempt.message.segment, attempt.message.block, recipient});
+  RecipientSettle settle;
+  settle.recipient = recipient;
+  std::string note;
+  EventKind event = EventKind::kDelivered;
+  if (outcome.kind == Outcome::Kind::kDelivered) {
+    ++counters_.delivered;
+  } else if (report.envelope.reverse_path.empty()) {
+    event = EventKind::kDiscarded;
+    settle.kind = SettleKind::kDiscarded;
+    ++counters_.discarded;
+  } else {
+    event = EventKind::kFailed;
+    settle.kind = SettleKind::kFailed;
+    Deferral last;
+    last.code = static_cast<uint16_t>(outcome.code);
+    last.text = AnswerText(outcome);
+    last.last_try = parts_.spool.Clock();
+    last.remote = outcome.code != 0 ? RemoteOf(report) : "";
+    note = EncodeDeferralNote(last);
+    settle.detail = AsBytes(note);
+    ++counters_.failed;
+  }
+  Log(event, attempt, report, position);
+  parts_.spool.Settle(attempt.message, {&settle, 1});
+  if (settle.kind == SettleKind::kFailed) {
+    parts_.reporter.OnFailed(attempt.message);
+  }
+  LogIfRemoved(parts_.log, parts_.spool, attempt.message);
+  if (settle.kind == SettleKind::kDelivered) {
+    settles_.push_back(parts_.spool.SettlesQueued());
+  }
+}
+
+void Lane::Log(EventKind kind, const Attempt& attempt, const AttemptReport& report,
+               size_t position) {
+  if (!parts_.log.is_on()) {
+    return;
+  }
+  const auto id = parts_.spool.Id(attempt.message).ToText();
+  const bool is_nowhere = report.relay == SocketAddress();
+  const std::string relay = is_nowhere ? "" : report.relay.AddressString();
+  const Outcome& outcome = report.outcomes[position];
+  Event event;
+  event.kind = kind;
+  event.connection = report.connection;
+  event.id = std::string_view(id.data(), id.size());
+  event.sender = report.envelope.reverse_path;
+  event.recipient = report.envelope.recipients[report.recipients[position]].address;
+  event.relay = relay;
+  event.relay_port = report.relay.port();
+  event.tls = report.tls;
+  event.reply = {outcome.code, outcome.enhanced, outcome.text};
+  if (outcome.code == 0 && outcome.text.empty()) {
+    event.reply.text = "connection lost";
+  }
+  event.connecting = report.connecting;
+  event.transmitting = report.transmitting;
+  event.waited = parts_.spool.Clock() - report.arrival - event.connecting - event.transmitting;
+  parts_.log.Add(event);
+}
+
+void Lane::Defer(const Attempt& attempt, const AttemptReport& report, size_t position,
+                 absl::Duration hold_off) {
+  Log(EventKind::kDeferred, attempt, report, position);
+  const uint32_t recipient = report.recipients[position];
+  const DomainId domain = report.domains[position];
+  const Outcome& outcome = report.outcomes[position];
+  const SpoolTime now = parts_.spool.Clock();
+  const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
+  const RetryOrigin origin =
+      OriginOf(report.arrival, parts_.spool.StandingOf(attempt.message, domain));
+  const Deferral* before = DeferralOf(attempt.message, recipient, origin);
+  Deferral deferral;
+  deferral.last_try = now;
+  deferral.first_own = before != nullptr ? before->first_own : now;
+  deferral.attempts = before != nullptr ? before->attempts + 1 : 1;
+  deferral.next_try = PolicyOf(domain).NextTry(origin, now, !attempt.recovery);
+  if (IsLostInContent(outcome)) {
+    deferral.next_try = std::min(deferral.next_try, now + PauseAfterBreak(deferral.attempts));
+  } else if (outcome.kind == Outcome::Kind::kFailed) {
+    deferral.refused_since = RefusedSince(before, now);
+    deferral.next_try = std::max(deferral.refused_since + hold_off, now + kDoubtFor);
+  }
+  deferral.code = static_cast<uint16_t>(outcome.code);
+  deferral.text = AnswerText(outcome);
+  deferral.remote = outcome.code != 0 ? RemoteOf(report) : "";
+  last_failure_ = now;
+  ++counters_.deferred;
+  const std::string note = EncodeDeferralNote(deferral);
+  parts_.spool.Defer(attempt.message, recipient, domain, AsBytes(note));
+  if (!queue_.deferrals().Insert(key, std::move(deferral))) {
+    queue_.AfterOverflow(now);
+  }
+}
+
+// ---- expiry ----
+
+const Deferral* Lane::DeferralOf(MessageRef message, uint32_t recipient,
+                                 const RetryOrigin& origin) const {
+  const Deferral* deferral = queue_.deferrals().Find({message.segment, message.block, recipient});
+  return deferral != nullptr && deferral->last_try >= origin.schedule ? deferral : nullptr;
+}
+
+bool Lane::GrantedMore(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
+                       DomainId domain) const {
+  const Deferral* deferral = DeferralOf(message, recipient, origin);
+  return deferral != nullptr &&
+         !PolicyOf(domain).GiveUp(origin, parts_.spool.Clock(), last_failure_, deferral->first_own);
+}
+
+std::string Lane::OnExpired(MessageRef message, uint32_t recipient, SettleKind kind) {
+  const DeferralTable::Key key{message.segment, message.block, recipient};
+  const Deferral* deferral = queue_.deferrals().Find(key);
+  Deferral last;
+  if (deferral != nullptr) {
+    last = *deferral;
+  } else {
+    last.text = last_reason_;
+  }
+  queue_.deferrals().Erase(key);
+  (kind == SettleKind::kDiscarded ? counters_.discarded : counters_.failed) += 1;
+  return EncodeDeferralNote(last);
+}
+
+}  // namespace backstay

@@ -1,0 +1,136 @@
+// core/shard/lane.h -- mail of some domains that goes one way: its queue on this shard, and what
+// becomes of each recipient.
+//
+// Where the mail goes, and when, is its heir's: a Route has one primary, the ReportLane all the
+// world. What an attempt ended with becomes a record here, whoever made it.
+//
+// Life:  as long as the shard.
+// Owns:  the queue of positions, counts, settles that are not safe yet.
+// See:   DESIGN 6.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "core/base/list.h"
+#include "core/queue/retry_policy.h"
+#include "core/queue/timer_wheel.h"
+#include "core/shard/attempt.h"
+#include "core/shard/event_log.h"
+#include "core/shard/inbox.h"
+#include "core/shard/recipient_clerk.h"
+#include "core/shard/reporter.h"
+#include "core/shard/route_queue.h"
+#include "io/io.h"
+#include "io/stream.h"
+#include "spool/message_reader.h"
+#include "spool/spool.h"
+
+namespace backstay {
+
+// What the lanes of a shard share. All outlive them.
+struct ShardParts {
+  Io& io;
+  TimerWheel& wheel;
+  Outbox& outbox;
+  List<PendingHandshake>& handshakes;
+  Spool& spool;
+  PostOffice& post;
+  EventLog& log;
+  RecipientClerk& recipients;
+  Reporter& reporter;
+  size_t index;
+};
+
+struct RouteCounters {
+  uint64_t delivered = 0;  // recipients
+  uint64_t deferred = 0;
+  uint64_t failed = 0;
+  uint64_t discarded = 0;
+  uint64_t quarantined = 0;
+};
+
+class Lane;
+
+class LaneHome {
+ public:
+  // Put it on the list of lanes that Dispatch() looks at.
+  virtual void WantDispatch(Lane& lane) = 0;
+  // OnSettlesDecided(), once.
+  virtual void WaitForSettles(Lane& lane) = 0;
+  virtual const RetryPolicy& PolicyOf(DomainId domain) const = 0;
+
+ protected:
+  ~LaneHome() = default;
+};
+
+class Lane : public ListNode {
+ public:
+  Lane(const ShardParts& parts, LaneHome& home)
+      : parts_(parts), queue_(parts.spool), lane_home_(home) {}
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  virtual ~Lane() = default;
+
+  void AddDomain(DomainId domain);
+  virtual void RemoveDomain(DomainId domain) { queue_.RemoveDomain(domain); }
+  void OnLiveMessage(DomainId domain, MessageRef message);
+  void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
+  // A reset or a release: what was waiting is due.
+  virtual void RestartDomain(DomainId domain);
+  void OnSettlesDecided();
+  // Starts what may start.
+  virtual void Dispatch() = 0;
+
+  const RouteQueue& queue() const { return queue_; }
+  const RouteCounters& counters() const { return counters_; }
+  // The last real failed attempt or probe that speaks for all of its mail; giving up by age needs
+  // one (DESIGN 6).
+  virtual SpoolTime last_failure() const { return last_failure_; }
+  const std::string& last_reason() const { return last_reason_; }
+  // A recipient whose first own 4xx came late has more time than its message.
+  bool GrantedMore(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
+                   DomainId domain) const;
+  // Its time is over: forgets what is known of it and returns that as the note for its DSN.
+  std::string OnExpired(MessageRef message, uint32_t recipient, SettleKind kind);
+
+ protected:
+  // A refusal that may be one of many waits so long for the others.
+  static constexpr absl::Duration kDoubtFor = absl::Minutes(1);
+
+  void WantDispatch() { lane_home_.WantDispatch(*this); }
+  const RetryPolicy& PolicyOf(DomainId domain) const { return lane_home_.PolicyOf(domain); }
+  // A crash would repeat fewer deliveries than so many; else Dispatch() comes when that is so.
+  bool HasRoomForSettles(size_t deliveries_max);
+  // Null as well for one that is older than the last reset.
+  const Deferral* DeferralOf(MessageRef message, uint32_t recipient,
+                             const RetryOrigin& origin) const;
+  static SpoolTime RefusedSince(const Deferral* before, SpoolTime now);
+  // The content was on its way when the connection broke.
+  static bool IsLostInContent(const Outcome& outcome);
+  // Of a message that cannot be read (again): stays queued, or is quarantined.
+  void SetAside(MessageRef message, ReadOutcome outcome);
+  // One recipient's verdict becomes a record: over, or later. `hold_off`: so long a refusal is not
+  // final.
+  void Settle(const Attempt& attempt, const AttemptReport& report, size_t position);
+  void Defer(const Attempt& attempt, const AttemptReport& report, size_t position,
+             absl::Duration hold_off);
+
+  const ShardParts parts_;
+  RouteQueue queue_;
+  RouteCounters counters_;
+  SpoolTime last_failure_;
+  std::string last_reason_;
+
+ private:
+  void Log(EventKind kind, const Attempt& attempt, const AttemptReport& report, size_t position);
+
+  LaneHome& lane_home_;
+  // Deliveries that a crash would repeat: places of their settles in the spool's order.
+  std::deque<uint64_t> settles_;
+  bool waits_for_settles_ = false;
+};
+
+}  // namespace backstay
