@@ -308,9 +308,10 @@ void Spool::Impl::TellUncongested() {
 
 Segment* Spool::Impl::BeginRead(uint32_t number) {
   Segment* segment = segments_.Find(number);
-  if (segment != nullptr) {
-    ++segment->readers;
+  if (segment == nullptr || segment->is_gone()) {
+    return nullptr;
   }
+  ++segment->readers;
   return segment;
 }
 

@@ -176,9 +176,19 @@ bool RouteQueue::HasWork(SpoolTime now) {
 }
 
 std::optional<Attempt> RouteQueue::Take(SpoolTime now) {
-  if (!HasWork(now)) {
-    return std::nullopt;
+  while (HasWork(now)) {
+    const Attempt attempt = TakeFirst();
+    // What was given back may have gone out by another way meanwhile, and its file with it.
+    if (spool_.IsOwed(attempt.message)) {
+      Claim(attempt.message);
+      return attempt;
+    }
+    MARK("attempt_for_nobody");
   }
+  return std::nullopt;
+}
+
+Attempt RouteQueue::TakeFirst() {
   Attempt attempt;
   const auto due = FirstFreeDue();
   if (!again_.empty()) {
@@ -194,7 +204,6 @@ std::optional<Attempt> RouteQueue::Take(SpoolTime now) {
     attempt.message = found.message;
     attempt.recovery = found.is_backlog;
   }
-  Claim(attempt.message);
   return attempt;
 }
 

@@ -81,6 +81,8 @@ class RouteQueue {
   std::optional<Found> Advance(DomainId domain, Cursor& cursor);
   std::optional<Found> NextByCursor();
   bool Peek();
+  // HasWork() has found something.
+  Attempt TakeFirst();
 
   const Spool& spool_;
   absl::flat_hash_map<DomainId, Cursor> cursors_;

@@ -190,6 +190,7 @@ StoryPlan DrawPlan(uint64_t seed) {
                                  std::string(kAliasDomain),  std::string(kNullMxDomain),
                                  std::string(kOurMxDomain),  std::string(kSelfDomain),
                                  std::string(kNobodyDomain), std::string(kSilentDomain)};
+    plan.faults.dns_garbled = 0;  // "no such domain" is believed: nobody could be sure to be told
   }
   return plan;
 }
