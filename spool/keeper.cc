@@ -3,7 +3,20 @@
 
 #include <algorithm>
 
+#include "core/base/mark.h"
+
 namespace backstay {
+
+// One footer a segment: what was moved to it is forgotten when its footer is made, so a second one
+// would not name it, and the next start would not know where that mail lies.
+void Keeper::OnSealed(uint32_t segment) {
+  if (segment <= last_sealed_) {
+    MARK("segment sealed again");
+    return;
+  }
+  last_sealed_ = segment;
+  sealed_.push_back(segment);
+}
 
 void Keeper::Step(const NoteMap& notes, const RuleBook& rules,
                   const std::optional<Checkpoint::SegmentState>& leaving) {

@@ -27,8 +27,9 @@ class Keeper {
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
 
-  // No message is added to it any more, once its last batch is decided.
-  void OnSealed(uint32_t segment) { sealed_.push_back(segment); }
+  // No message is added to it any more, once its last batch is decided. It is told again when the
+  // segment behind it failed at its first write and went at once.
+  void OnSealed(uint32_t segment);
   // Recovery is over: the next start need not do it again.
   void WantCheckpoint() { wants_checkpoint_ = true; }
   // `leaving`: of Reclaim.
@@ -49,6 +50,7 @@ class Keeper {
   CheckpointStore& store_;
   FooterWriter footer_;
   std::deque<uint32_t> sealed_;  // without a footer so far
+  uint32_t last_sealed_ = 0;     // told, and perhaps with a footer
   bool wants_checkpoint_ = false;
   // Taken, and written once the outcomes it knows are in the log: it must not know more than that.
   std::optional<Checkpoint> taken_;
