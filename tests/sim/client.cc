@@ -55,8 +55,9 @@ void SimClient::OnTimer() {
       due_ = due;
       return;
     }
-    // A host that crashed may leave its peers without a word, even after the last of its bytes.
-    if (!ledger_.CrashedSince(connected_at_)) {
+    // A host that crashed may leave its peers without a word, even after the last of its bytes, or
+    // while what says that the connection stands is on its way to us.
+    if (!ledger_.CrashedSince(began_at_)) {
       ledger_.Violation("a client lost its patience: no answer");
     }
     socket_.Abort();
@@ -78,6 +79,7 @@ void SimClient::Connect() {
   if (Draw(manners.cut)) {
     bytes_until_cut_ = random_.Below(uint64_t{2} << random_.Below(19));
   }
+  began_at_ = io_->Now();
   io_->Connect(&connect_, setup_.server);
 }
 
@@ -87,7 +89,6 @@ void SimClient::OnConnected(const IoResult& result) {
     due_ = due_ + absl::Milliseconds(100);
     return;
   }
-  connected_at_ = io_->Now();
   input_.clear();
   expected_.clear();
   expected_.push_back({Kind::kGreeting});

@@ -102,8 +102,8 @@ class SimClient : public Actor, private PeerEvents {
   Completion<&SimClient::OnConnected> connect_{this};
   std::deque<Message> queued_;
   size_t messages_left_;
-  Instant connected_at_;
-  Instant due_;  // when OnTimer runs: the next connection, or patience with this one
+  Instant began_at_;  // to connect
+  Instant due_;       // when OnTimer runs: the next connection, or patience with this one
   std::string input_;
   std::deque<Expected> expected_;
   bool pipelined_ = false;

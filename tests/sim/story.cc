@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/queue/admission.h"
 
 namespace backstay {
 namespace {
@@ -17,6 +18,9 @@ constexpr absl::Duration kDrainMax = absl::Hours(30);
 // Connections kept for reuse, idle clients thrown out, dead segments given back.
 constexpr absl::Duration kQuietMax = absl::Minutes(20);
 constexpr absl::Duration kRestartDelayMax = absl::Seconds(5);
+// Of a sender that was told that the disk is slow; one sync in ten is, at most.
+constexpr absl::Duration kTryAgainAfter = absl::Minutes(5);
+constexpr int kTriesMax = 10;
 
 SocketAddress Address(std::string_view text) {
   const std::optional<SocketAddress> address = SocketAddress::Parse(text);
@@ -398,18 +402,31 @@ void Story::CheckRestart() {
   CheckHealth();
 }
 
-// Whatever went wrong before: a message that comes now is taken and delivered.
+// Whatever went wrong before: a message that comes now is taken and delivered. A disk that is slow
+// by plan stays slow without faults: while a sync takes longer than the daemon lets mail wait, it
+// says 452 or 421, as it promises, and the sender comes again.
 void Story::CheckHealth() {
   SimClient::Setup setup;
   setup.server = Address("10.0.0.1:25");
   setup.messages = 0;
   setup.patience = absl::Minutes(10) + Slack();
+  setup.manners.pipelined = 0;  // it looks at the reply to MAIL
   clients_.push_back(
       std::make_unique<SimClient>(world_, client_host_, setup, random_.Split(), ledger_));
-  const std::string last = fmt::format("last@{}", plan_.domains[0].name);
-  clients_.back()->Enqueue({"last@sender.example", {last}, "Subject: last\r\n\r\nbye\r\n"});
-  Expect(Drive([&] { return ClientsDone(); }, absl::Hours(1) + Slack()), "the last client is done");
-  Expect(clients_.back()->stored() == 1, "the last message is stored");
+  const SimClient& client = *clients_.back();
+  const int tries_max = Slack() > Admission::kBusyDelay ? kTriesMax : 1;
+  for (int tries = 0; tries < tries_max && client.stored() == 0; ++tries) {
+    if (tries > 0) {
+      const bool is_busy = client.last_final_code() == 452 || client.last_final_code() == 421;
+      Expect(is_busy, "the last message is refused only because the disk is slow");
+      Drive([] { return false; }, kTryAgainAfter);
+    }
+    const std::string last = fmt::format("last{}@{}", tries, plan_.domains[0].name);
+    clients_.back()->Enqueue({"last@sender.example", {last}, "Subject: last\r\n\r\nbye\r\n"});
+    Expect(Drive([&] { return ClientsDone(); }, absl::Hours(1) + Slack()),
+           "the last client is done");
+  }
+  Expect(client.stored() == 1, "the last message is stored");
   Expect(Drive([&] { return daemon_->stats().recipients_live == 0 && daemon_->quiet(); },
                kQuietMax + Slack()),
          "the last message is delivered");

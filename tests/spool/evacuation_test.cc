@@ -20,7 +20,7 @@ class EvacuationTest : public testing::Test {
   static void GoRound(SpoolHarness& harness, uint64_t messages) {
     for (uint64_t i = 0; i < messages && !harness.world.crash_due(); ++i) {
       Sent& sent = harness.SendAndWait(TestContent(5000 + i, 12_KiB));
-      if (sent.committed == 1) {
+      if (sent.result == CommitResult::kStored) {
         harness.Settle(sent.message, 0);
       }
     }
@@ -300,6 +300,40 @@ TEST_F(EvacuationTest, RestsWhenTheStartCouldNotReadAll) {
   }
   EXPECT_LT(due_now, 20U);
   EXPECT_EQ(harness_.spool->Stats().messages_moved, 0U);
+}
+
+// When the first write of a segment fails it goes at once, and the one before it is the newest
+// again: sealed once more, it keeps the footer that names what was moved to it.
+TEST_F(EvacuationTest, WhatWasMovedIsFoundThoughTheNextSegmentFailed) {
+  const uint64_t sealed_again = MarkCount("segment sealed again");
+  const auto move = [](SpoolHarness& harness) {
+    harness.Start();
+    const MessageRef message = harness.SendAndWait(TestContent(1, 5_KiB)).message;
+    LetItMove(harness, message);
+    return message;
+  };
+  move(harness_);
+  uint64_t fitting = 0;
+  for (uint32_t segment = 0;; ++fitting) {
+    const MessageRef sent = harness_.SendAndWait(TestContent(5000, 12_KiB)).message;
+    harness_.Settle(sent, 0);
+    if (segment != 0 && sent.segment != segment) {
+      break;
+    }
+    segment = sent.segment;
+  }
+  for (uint64_t operation = 1; operation < 8; ++operation) {
+    SpoolHarness harness(1, Options());
+    const MessageRef message = move(harness);
+    GoRound(harness, fitting);
+    harness.world.FailDiskOperation(operation, IoError::kDevice, false);
+    GoRound(harness, 60);
+    harness.Idle(absl::Seconds(5));
+    harness.Restart(CrashMode::kNothingUnsynced);
+    ASSERT_EQ(harness.Live(), std::vector{message}) << operation;
+    EXPECT_EQ(harness.Read(message).outcome, ReadOutcome::kOk) << operation;
+  }
+  EXPECT_GT(MarkCount("segment sealed again"), sealed_again);
 }
 
 // One power cut after another while segments are being emptied.
