@@ -51,11 +51,11 @@ ReportLane::ReportLane(const ShardParts& parts, ReportLaneHome& home)
 ReportLane::~ReportLane() = default;
 
 void ReportLane::UseSnapshot(const Snapshot& snapshot) {
-  using Mode = DeliveryConfig::Tls;
   hostname_ = snapshot.hostname;
   own_places_.Use(parts_.io, snapshot.config.smtp.listen);
-  const bool is_off = snapshot.config.delivery.tls == Mode::kOff;
-  tls_.UsePlan(is_off ? Mode::kOff : Mode::kOpportunistic, snapshot.client_tls.get(),
+  const bool is_off = snapshot.config.delivery.tls == DeliveryConfig::Tls::kOff;
+  tls_.UsePlan(is_off ? DeliveryConfig::Tls::kOff : DeliveryConfig::Tls::kOpportunistic,
+               snapshot.client_tls.get(),
                /*is_home=*/false);
   strangers_.ForgetIdle();  // a domain may have become one of ours
   WantDispatch();
