@@ -20,7 +20,7 @@ void TailScan::Start() {
 }
 
 void TailScan::Next() {
-  for (; left_ > 0 && !has_commit_; --left_) {
+  for (; left_ > 0 && commits_ == 0; --left_) {
     if (!entry().header.has_value()) {
       continue;
     }
@@ -75,12 +75,11 @@ void TailScan::OnSegmentRead() {
   // The batch of the first commit record may have begun before, and cannot be judged.
   if (commits_ < 2 && scan_from_ > kDataStart) {
     MARK("end of the log not found by halving");
-    has_commit_ = false;
     broken_at_.reset();
     return Scan(kDataStart);
   }
   resumption_.next_sequence = std::max(resumption_.next_sequence, scan_->next_sequence());
-  if (has_commit_) {
+  if (commits_ > 0) {
     resumption_.last_segment = entry().number;
     resumption_.last_commit_crc = scan_->last_commit_crc().value_or(0);
   }
@@ -100,7 +99,6 @@ void TailScan::OnSegmentRead() {
 }
 
 void TailScan::OnCommit(const CommitPayload& commit, bool) {
-  has_commit_ = true;
   ++commits_;
   clock_ = std::max(clock_, SpoolTime::FromNanoseconds(commit.spool_clock));
   broken_at_.reset();  // it has a successor: damage, and not ours to judge

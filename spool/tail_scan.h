@@ -67,9 +67,8 @@ class TailScan final : private SegmentReaderEvents, private ScanEvents {
   uint64_t first_unused_ = 0;  // window from which on none does
   std::unique_ptr<SegmentScan> scan_;
   uint64_t scan_from_ = 0;
-  uint64_t commits_ = 0;  // of this scan
+  uint64_t commits_ = 0;  // of the last scan
   size_t left_ = 0;       // entries of the catalog that were not looked at, and the one being read
-  bool has_commit_ = false;
   std::optional<uint64_t> broken_at_;  // first broken batch of the segment, no commit behind it
   GroupCommit::Resumption resumption_;
   SpoolTime clock_;

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "fmt/format.h"
-#include "spool/batch.h"
+#include "tests/spool/parts.h"
 
 namespace backstay {
 namespace {
@@ -44,13 +44,7 @@ class SegmentScanTest : public testing::Test {
     Batch batch;
     batch.Begin(segment_, end_);
     for (const size_t size : sizes) {
-      const MutableBytes payload = batch.BeginRecord(size);
-      std::fill(payload.begin(), payload.end(), uint8_t{0x55});
-      RecordHeader header;
-      header.kind = static_cast<uint8_t>(RecordKind::kPart);
-      header.payload_bytes = static_cast<uint32_t>(size);
-      header.sequence = ++sequence_;
-      batch.EndRecord(header);
+      AddPart(batch, size, ++sequence_);
     }
     batch.Close({last_crc_, SpoolTime(), WallTime()}, ++sequence_);
     last_crc_ = batch.commit_crc();

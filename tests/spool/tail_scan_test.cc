@@ -12,7 +12,7 @@
 #include "core/base/random.h"
 #include "fmt/format.h"
 #include "io/sim/world.h"
-#include "spool/batch.h"
+#include "tests/spool/parts.h"
 
 namespace backstay {
 namespace {
@@ -40,13 +40,7 @@ class Log {
     }
     while (batch.bytes().size() < bytes) {
       const size_t left = bytes - batch.bytes().size();
-      RecordHeader header;
-      header.kind = static_cast<uint8_t>(RecordKind::kPart);
-      header.payload_bytes = static_cast<uint32_t>(1 + left * 2 / 3);
-      header.sequence = ++sequence_;
-      const MutableBytes payload = batch.BeginRecord(header.payload_bytes);
-      std::fill(payload.begin(), payload.end(), uint8_t{0x55});
-      batch.EndRecord(header);
+      AddPart(batch, 1 + left * 2 / 3, ++sequence_);
     }
     batch.Close({last_crc_, SpoolTime::FromNanoseconds(++clock_), WallTime()}, ++sequence_);
     last_crc_ = batch.commit_crc();

@@ -34,6 +34,14 @@ class ClientChain : public testing::Test, protected ClientFixture {
   bool Chain(uint64_t content_bytes = 10) {
     return session.Chain(next_, {0, 1}, content_bytes, /*has_dot_lines=*/false);
   }
+  // The same on a connection of its own, whose content is empty.
+  void ChainOn(ClientFixture& other) {
+    other.Greet({"PIPELINING"});
+    other.Start(1);
+    other.Say("250 ok\r\n250 ok\r\n354 go");
+    other.session.EndContent();
+    ASSERT_TRUE(other.session.Chain(next_, {0, 1}, 10, false));
+  }
   const Outcome& before() const { return session.outcomes_before().at(0); }
 
   static constexpr std::string_view kCommands =
@@ -69,11 +77,7 @@ TEST_F(ClientChain, RepliesMayComeOneByOneAndCutAnywhere) {
   const std::string replies = "250 2.0.0 taken\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n";
   for (size_t cut = 0; cut <= replies.size(); ++cut) {
     ClientFixture f;
-    f.Greet({"PIPELINING"});
-    f.Start(1);
-    f.Say("250 ok\r\n250 ok\r\n354 go");
-    f.session.EndContent();
-    ASSERT_TRUE(f.session.Chain(next_, {0, 1}, 10, false));
+    ChainOn(f);
     f.SayRaw(std::string_view(replies).substr(0, cut));
     f.SayRaw(std::string_view(replies).substr(cut));
     EXPECT_EQ(f.session.phase(), Phase::kContent) << cut;
@@ -109,11 +113,7 @@ TEST_F(ClientChain, ARefusalAtTheEndOfDataDoesNotTouchTheNext) {
   for (const auto& [reply, kind] : {std::pair{"554 5.7.1 spam", Kind::kFailed},
                                     std::pair{"451 4.3.0 later", Kind::kDeferred}}) {
     ClientFixture f;
-    f.Greet({"PIPELINING"});
-    f.Start(1);
-    f.Say("250 ok\r\n250 ok\r\n354 go");
-    f.session.EndContent();
-    ASSERT_TRUE(f.session.Chain(next_, {0, 1}, 10, false));
+    ChainOn(f);
     f.Say(std::string(reply) + "\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go");
     EXPECT_EQ(f.session.outcomes_before().at(0).kind, kind);
     EXPECT_TRUE(f.session.outcomes_before().at(0).own);
@@ -188,11 +188,7 @@ TEST_F(ClientChain, ServiceClosingInThePlaceOfEitherReply) {
   EXPECT_EQ(outcome(0).code, 0);
 
   ClientFixture f;
-  f.Greet({"PIPELINING"});
-  f.Start(1);
-  f.Say("250 ok\r\n250 ok\r\n354 go");
-  f.session.EndContent();
-  ASSERT_TRUE(f.session.Chain(next_, {0, 1}, 10, false));
+  ChainOn(f);
   f.Say("250 taken\r\n421 4.3.2 closing");
   EXPECT_EQ(f.session.failure(), Failure::kServiceClosing);
   EXPECT_EQ(f.session.outcomes_before().at(0).kind, Kind::kDelivered);
