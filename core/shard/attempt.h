@@ -28,7 +28,7 @@ struct AttemptReport {
   const std::vector<Outcome>& outcomes;
   // Recipients from there on did not fit this transaction.
   std::optional<uint32_t> more_from = std::nullopt;
-  bool is_chained = false;            // its commands left behind another's end of data
+  bool is_chained = false;  // its commands left behind another's end of data
   SpoolTime arrival;
   const SocketAddress& relay;
   std::string_view relay_name = {};  // as configured or found in the DNS
