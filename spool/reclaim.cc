@@ -1,4 +1,4 @@
-// spool/reclaim.cc -- choose, unlink or rename, sync the directory, forget.
+// spool/reclaim.cc -- choose, unlink or rename, sync the directory, shrink.
 #include "spool/reclaim.h"
 
 #include <utility>
@@ -81,8 +81,9 @@ Segment* Reclaim::YoungerCandidate() {
   return nullptr;
 }
 
-void Reclaim::Step() {
-  if (phase_ != Phase::kIdle || io_.Now() < retry_at_) {
+void Reclaim::Step(bool in_haste) {
+  shrinker_.Step(in_haste);
+  if (phase_ != Phase::kIdle || shrinker_.active() || io_.Now() < retry_at_) {
     return;
   }
   if (must_sync_) {
@@ -96,7 +97,7 @@ void Reclaim::Step() {
     number_ = discarded_.back();
     name_ = NameOfSpare(number_);
     discarded_.pop_back();
-    return Unlink();
+    return Begone();
   }
   Segment* segment = Candidate();
   if (segment == nullptr) {
@@ -127,7 +128,7 @@ void Reclaim::Release(std::unique_ptr<Segment> released) {
   if (file.valid()) {
     io_.Close(file);
   }
-  Unlink();
+  Begone();
 }
 
 void Reclaim::KeepMoved(std::unique_ptr<Segment> segment) {
@@ -144,11 +145,25 @@ void Reclaim::OnRenamed(const IoResult& result) {
   if (!result.ok()) {
     io_.Close(spare_->file);
     spare_.reset();
-    return Unlink();
+    return Begone();
   }
   must_sync_ = true;
   phase_ = Phase::kSyncing;
   io_.SyncDirectory(&sync_, directory_);
+}
+
+// Its blocks are to outlive its name.
+void Reclaim::Begone() {
+  phase_ = Phase::kOpening;
+  io_.Open(&open_, directory_, name_.data(), OpenMode::kReadWrite);
+}
+
+void Reclaim::OnOpened(const IoResult& result) {
+  ASSERT(phase_ == Phase::kOpening);
+  if (result.ok()) {
+    doomed_ = result.fd();
+  }
+  Unlink();
 }
 
 void Reclaim::Unlink() {
@@ -179,12 +194,19 @@ void Reclaim::OnSynced(const IoResult& result) {
   if (spare_.has_value()) {
     spares_.Add(*std::exchange(spare_, std::nullopt));
   }
+  if (doomed_.valid()) {
+    shrinker_.Start(std::exchange(doomed_, Fd()));
+  }
 }
 
-void Reclaim::CloseSpare() {
+void Reclaim::CloseFiles() {
   if (spare_.has_value()) {
     io_.Close(std::exchange(spare_, std::nullopt)->file);
   }
+  if (doomed_.valid()) {
+    io_.Close(std::exchange(doomed_, Fd()));
+  }
+  shrinker_.Close();
 }
 
 void Reclaim::Failed(const char* what, IoError error) {

@@ -1,5 +1,5 @@
 // spool/reclaim.h -- gives dead segments back, the oldest first, one at a time: a few become
-// spares, the others are unlinked.
+// spares, the others are unlinked and then shrink away.
 //
 // A younger segment holds the settles of older ones: without them a restart would meet messages
 // that were delivered long ago. So a segment that is not the oldest goes only when both checkpoints
@@ -22,6 +22,7 @@
 #include "spool/group_commit.h"
 #include "spool/index.h"
 #include "spool/segment_set.h"
+#include "spool/shrinker.h"
 #include "spool/spare_pool.h"
 
 namespace backstay {
@@ -38,23 +39,25 @@ class Reclaim {
         commit_(commit),
         checkpoints_(checkpoints),
         spares_(spares),
+        shrinker_(io),
         segment_bytes_(segment_bytes) {}
   Reclaim(const Reclaim&) = delete;
   Reclaim& operator=(const Reclaim&) = delete;
 
-  // Starts the next unlink if there is something to do.
-  void Step();
+  // Starts what there is to do. `in_haste`: somebody waits for the space.
+  void Step(bool in_haste);
+  Instant NextDue() const { return shrinker_.NextDue(); }
   // Out of the set, and perhaps there again after a crash: a checkpoint must know it dead.
   const std::optional<Checkpoint::SegmentState>& leaving() const { return leaving_; }
   // Spares of an earlier run: what became of their last change of name is not known.
   void Discard(std::vector<uint32_t> spares) { discarded_ = std::move(spares); }
   void NoteEmptySegment() { may_have_empty_ = true; }
-  // The log ends: what has become of it on disk does not matter any more.
-  void CloseSpare();
-  bool busy() const { return phase_ != Phase::kIdle; }
+  // The log ends: what has become of them on disk does not matter any more. Not while busy.
+  void CloseFiles();
+  bool busy() const { return phase_ != Phase::kIdle || shrinker_.busy(); }
 
  private:
-  enum class Phase : uint8_t { kIdle, kRenaming, kUnlinking, kSyncing };
+  enum class Phase : uint8_t { kIdle, kRenaming, kOpening, kUnlinking, kSyncing };
 
   Segment* Candidate();
   bool TellsOfOlder(const Segment& segment);
@@ -63,9 +66,11 @@ class Reclaim {
   void Release(std::unique_ptr<Segment> segment);
   void KeepMoved(std::unique_ptr<Segment> segment);
   static bool IsForgotten(const Segment& segment);
+  void Begone();
   void Unlink();
   bool IsDead(const Segment& segment) const;
   void OnRenamed(const IoResult& result);
+  void OnOpened(const IoResult& result);
   void OnUnlinked(const IoResult& result);
   void OnSynced(const IoResult& result);
   void Failed(const char* what, IoError error);
@@ -77,12 +82,14 @@ class Reclaim {
   const GroupCommit& commit_;
   const CheckpointStore& checkpoints_;
   SparePool& spares_;
+  Shrinker shrinker_;
   const uint64_t segment_bytes_;
   Phase phase_ = Phase::kIdle;
   bool may_have_empty_ = true;  // some segment may hold nothing good
   bool must_unlink_ = false;    // the last unlink failed
   bool must_sync_ = false;      // an unlink is not durable yet
   uint32_t number_ = 0;         // being unlinked
+  Fd doomed_;                   // the same; invalid: it could not be opened
   SegmentName name_{};
   SegmentName spare_name_{};
   std::optional<Spare> spare_;  // its new name is not durable yet
@@ -91,6 +98,7 @@ class Reclaim {
   Instant retry_at_;
   uint32_t looked_at_checkpoint_ = 0;  // nothing younger could go when this one was the older
   Completion<&Reclaim::OnRenamed> rename_{this};
+  Completion<&Reclaim::OnOpened> open_{this};
   Completion<&Reclaim::OnUnlinked> unlink_{this};
   Completion<&Reclaim::OnSynced> sync_{this};
 };

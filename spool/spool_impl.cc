@@ -354,9 +354,10 @@ void Spool::Impl::ReclaimStep() {
   if (phase_ == Phase::kReady && !IsRecovering()) {
     SweepStep();
     keeper_.Step(notes_, rules_, reclaim_.leaving());
-    reclaim_.Step();
+    const bool in_haste = IntakeState() == CommitResult::kNoSpace;
+    reclaim_.Step(in_haste);
     if (!segments_.has_gap()) {
-      evacuation_.Step(IntakeState() == CommitResult::kNoSpace);
+      evacuation_.Step(in_haste);
     }
   }
 }
@@ -382,8 +383,11 @@ Instant Spool::Impl::NextDue() const {
   if (IntakeState() == CommitResult::kNoSpace) {
     due = std::min(due, io_.Now() + kRollRetry);
   }
-  if (works && !segments_.has_gap()) {
-    due = std::min(due, evacuation_.NextDue());
+  if (works) {
+    due = std::min(due, reclaim_.NextDue());
+    if (!segments_.has_gap()) {
+      due = std::min(due, evacuation_.NextDue());
+    }
   }
   const bool can_close = phase_ == Phase::kClosing && is_quiet();
   return can_close ? std::min(due, commit_.gate().retry_at()) : due;
@@ -435,7 +439,7 @@ void Spool::Impl::TryToClose() {
   if (roll_.ready()) {
     io_.Close(roll_.Take()->file);
   }
-  reclaim_.CloseSpare();
+  reclaim_.CloseFiles();
   spares_.CloseAll(io_);
 }
 

@@ -105,12 +105,12 @@ void FillAndSettle(SpoolHarness& harness) {
 }
 
 TEST(Reclaim, AFailedUnlinkOrDirectorySyncStopsTheNextOne) {
-  // Two are renamed, with a sync of the directory for each; then files are unlinked.
+  // Two are renamed, with a sync of the directory for each; then files are opened and unlinked.
   struct Case {
     uint64_t operation;
     size_t gone;
   };
-  for (const auto [operation, gone] : {Case{2, 1}, Case{4, 2}, Case{5, 2}, Case{6, 3}}) {
+  for (const auto [operation, gone] : {Case{2, 1}, Case{4, 2}, Case{6, 2}, Case{7, 3}}) {
     SpoolHarness harness;
     harness.Start();
     FillAndSettle(harness);
@@ -121,6 +121,16 @@ TEST(Reclaim, AFailedUnlinkOrDirectorySyncStopsTheNextOne) {
     harness.Idle(absl::Seconds(30));
     EXPECT_EQ(harness.SegmentFiles().size(), 2u);
   }
+}
+
+TEST(Reclaim, AFileThatCannotBeOpenedGoesAtOnce) {
+  SpoolHarness harness;
+  harness.Start();
+  FillAndSettle(harness);
+  harness.world.FailDiskOperation(1, IoError::kNoDescriptors, true, IoVerb::kOpen);
+  harness.Idle(absl::Seconds(5));
+  EXPECT_GT(harness.world.faults_injected(IoVerb::kOpen), 0u);
+  EXPECT_EQ(harness.SegmentFiles().size(), 2u);
 }
 
 TEST(Reclaim, AFailedRenameCostsTheFile) {
