@@ -31,6 +31,20 @@ class Timer : public ListNode {
   int64_t tick_ = 0;
 };
 
+// Alarm<&Route::OnDue> alarm_{this}; -- a timer that calls a method of its owner.
+template <auto Method>
+class Alarm;
+
+template <typename Owner, void (Owner::*Method)()>
+class Alarm<Method> final : public Timer {
+ public:
+  explicit Alarm(Owner* owner) : owner_(owner) {}
+  void OnTimer() override { (owner_->*Method)(); }
+
+ private:
+  Owner* const owner_;
+};
+
 class TimerWheel {
  public:
   explicit TimerWheel(Instant now);

@@ -61,7 +61,7 @@ void EventLog::Add(Event event) {
   event.time = io_.WallNow();
   const size_t before = gathering_.size();
   Format(event);
-  if (gathering_.size() > kBufferBytesMax) {
+  if (gathering_.size() > kBufferBytesMax && event.kind != EventKind::kLinesLost) {
     lines_lost_ += LinesOf(std::string_view(gathering_).substr(before));
     gathering_.resize(before);
     return;
@@ -187,12 +187,12 @@ void EventLog::OnWritten(const IoResult& result) {
     Pause(result.ok() ? IoError::kNoSpace : result.error());
     return;
   }
-  step_ = Step::kOpen;
   if (written_ == writing_.size()) {
     writing_.clear();
     written_ = 0;
-    SayLost();
+    SayLost();  // not open yet: its line gathers, and what gathered is written below
   }
+  step_ = Step::kOpen;
   if (stopping_ && !result.ok()) {
     return;  // the second that it had is over
   }

@@ -51,15 +51,6 @@ class EventLog {
 
  private:
   enum class Step : uint8_t { kClosed, kOpening, kOpen, kWriting, kPaused };
-  class Clock : public Timer {
-   public:
-    explicit Clock(EventLog* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->OnClock(); }
-
-   private:
-    EventLog* const owner_;
-  };
-
   void OnDone(const IoResult& result);
   void OnClock();
   void OnOpened(const IoResult& result);
@@ -94,7 +85,7 @@ class EventLog {
   bool reopen_ = false;
   bool is_failing_ = false;  // the operator was told
   bool stopping_ = false;
-  Clock clock_{this};
+  Alarm<&EventLog::OnClock> clock_{this};
   Completion<&EventLog::OnDone> op_{this};
 };
 

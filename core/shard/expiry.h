@@ -39,15 +39,6 @@ class Expiry : private MessageReaderEvents {
   uint64_t expired() const { return expired_; }  // recipients
 
  private:
-  class Clock : public Timer {
-   public:
-    explicit Clock(Expiry* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->OnMinute(); }
-
-   private:
-    Expiry* const owner_;
-  };
-
   void OnHead(ReadOutcome outcome) override;
   void OnContent(ReadOutcome outcome, Bytes content) override;
   void OnMinute();
@@ -74,7 +65,7 @@ class Expiry : private MessageReaderEvents {
   Parking parking_;
   ExpiryWatch watch_;
   MessageReader reader_;
-  Clock clock_{this};
+  Alarm<&Expiry::OnMinute> clock_{this};
   bool stopped_ = true;
   bool looks_at_ordered_ = false;  // before the domains
   // Indexes into routes_.domains(): with whom this look began, and how many it is done with. When

@@ -123,6 +123,7 @@ class Lane : public ListNode {
   RouteCounters counters_;
   SpoolTime last_failure_;
   std::string last_reason_;
+  Alarm<&Lane::WantDispatch> alarm_{this};  // the heir's to set
 
  private:
   void Log(EventKind kind, const Attempt& attempt, const AttemptReport& report, size_t position);

@@ -32,15 +32,6 @@ class LateWatch final : private LateMailSource {
   void Stop();
 
  private:
-  class Clock : public Timer {
-   public:
-    explicit Clock(LateWatch* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->Look(); }
-
-   private:
-    LateWatch* const owner_;
-  };
-
   std::optional<LateMail> NextLate() override;
   bool has_more() const override { return is_looking_; }
   void OnTold(const LateMail& late, bool is_stored) override;
@@ -56,7 +47,7 @@ class LateWatch final : private LateMailSource {
   Spool& spool_;
   RouteTable& routes_;
   Reporter& reporter_;
-  Clock clock_{this};
+  Alarm<&LateWatch::Look> clock_{this};
   bool is_looking_ = false;
   size_t looked_at_ = 0;  // index into routes_.domains()
   absl::flat_hash_map<DomainId, MessageRef> told_up_to_;

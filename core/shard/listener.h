@@ -46,14 +46,6 @@ class Listener {
   bool closed() const { return !socket_.valid(); }
 
  private:
-  class Pause : public Timer {
-   public:
-    explicit Pause(Listener* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->Arm(); }
-
-   private:
-    Listener* const owner_;
-  };
   void Arm();
   void OnAccept(const IoResult& result);
 
@@ -64,7 +56,7 @@ class Listener {
   const uint32_t number_;
   bool held_ = false;
   bool stopping_ = false;
-  Pause pause_{this};
+  Alarm<&Listener::Arm> pause_{this};
   Completion<&Listener::OnAccept> accept_{this};
 };
 

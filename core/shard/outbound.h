@@ -94,15 +94,6 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   const ClientSession& session() const { return session_; }
 
  private:
-  class Deadline : public Timer {
-   public:
-    explicit Deadline(OutboundConnection* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->OnDeadline(); }
-
-   private:
-    OutboundConnection* const owner_;
-  };
-
   size_t OnStreamBytes(Bytes bytes) override;
   void OnStreamEnd(IoError error) override;
   void OnStreamDrained() override;
@@ -123,7 +114,7 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   PrimaryHost host_;
   ClientSession session_;
   Stream stream_;
-  Deadline deadline_{this};
+  Alarm<&OutboundConnection::OnDeadline> deadline_{this};
   Completion<&OutboundConnection::OnConnected> connect_{this};
   ClientSession::Phase told_ = ClientSession::Phase::kGreeting;  // the phase React() last acted on
   ClientSession::Tls wanted_ = ClientSession::Tls::kNever;

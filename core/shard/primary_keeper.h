@@ -44,15 +44,6 @@ class PrimaryKeeper {
 
  private:
   enum class Step : uint8_t { kIdle, kOpen, kWrite, kSync, kSyncName, kUnlink };
-  class Clock : public Timer {
-   public:
-    explicit Clock(PrimaryKeeper* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->Write(); }
-
-   private:
-    PrimaryKeeper* const owner_;
-  };
-
   void Write();
   void Advance(const IoResult& result);
   void UnlinkOlder();
@@ -72,7 +63,7 @@ class PrimaryKeeper {
   std::string name_;
   std::string bytes_;  // being written, from written_ on
   size_t written_ = 0;
-  Clock clock_{this};
+  Alarm<&PrimaryKeeper::Write> clock_{this};
   Completion<&PrimaryKeeper::Advance> op_{this};
 };
 

@@ -37,18 +37,10 @@ class Probe : private OutboundEvents {
   bool idle() const { return connection_ == nullptr || connection_closed_; }
 
  private:
-  class Patience : public Timer {
-   public:
-    explicit Patience(Probe* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->connection_->TimeOut(); }
-
-   private:
-    Probe* const owner_;
-  };
-
   void OnOutboundReady(OutboundConnection& connection) override;
   void OnOutboundContentWanted(OutboundConnection& connection) override;
   void OnOutboundClosed(OutboundConnection& connection) override;
+  void OnPatienceOver() { connection_->TimeOut(); }
   void TryNext();
 
   const OutboundParts parts_;
@@ -60,7 +52,7 @@ class Probe : private OutboundEvents {
   bool running_ = false;
   bool connection_closed_ = false;
   std::string reason_;
-  Patience patience_{this};
+  Alarm<&Probe::OnPatienceOver> patience_{this};
   std::unique_ptr<OutboundConnection> connection_;
   std::unique_ptr<OutboundConnection> previous_;  // destroyed later than from its own last event
 };

@@ -98,15 +98,6 @@ class RecipientStore {
     kSyncName,
     kUnlink
   };
-  class Clock : public Timer {
-   public:
-    explicit Clock(RecipientStore* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->OnClock(); }
-
-   private:
-    RecipientStore* const owner_;
-  };
-
   static size_t SliceOf(AddressKey key) {
     return static_cast<uint64_t>(key) >> (64 - RecipientTable::kSkippedBits);
   }
@@ -149,7 +140,7 @@ class RecipientStore {
   std::string bytes_;  // being written, from written_ on
   size_t written_ = 0;
   std::vector<uint8_t> buffer_;
-  Clock clock_{this};
+  Alarm<&RecipientStore::OnClock> clock_{this};
   Completion<&RecipientStore::OnDone> op_{this};
 };
 

@@ -106,15 +106,6 @@ class ReportLane final : public Lane, private MessageReaderEvents, private Prima
 
     ReportLane& lane_;
   };
-  class Alarm : public Timer {
-   public:
-    explicit Alarm(ReportLane* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->WantDispatch(); }
-
-   private:
-    ReportLane* const owner_;
-  };
-
   void OnHead(ReadOutcome outcome) override;
   void OnContent(ReadOutcome outcome, Bytes content) override;
   void OnSearched(uint64_t number, const PrimarySearch& search) override;
@@ -158,7 +149,6 @@ class ReportLane final : public Lane, private MessageReaderEvents, private Prima
   std::optional<Attempt> reading_;
   MessageReader reader_;
   bool stopping_ = false;
-  Alarm alarm_{this};
 };
 
 }  // namespace backstay

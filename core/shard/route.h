@@ -97,15 +97,6 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   const std::string& standing_reason() const { return standing_reason_; }
 
  private:
-  class Alarm : public Timer {
-   public:
-    explicit Alarm(Route* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->home_.WantDispatch(*owner_); }
-
-   private:
-    Route* const owner_;
-  };
-
   std::optional<Attempt> NextAttempt() override;
   std::optional<Attempt> NextAhead() override;
   bool MayChain() override;
@@ -163,7 +154,6 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   Verifier verifier_;
   Instant probe_asked_;  // for a gated domain, here or of the home shard
   Instant next_look_;    // at a gated one that is up
-  Alarm alarm_{this};
   std::vector<std::unique_ptr<Delivery>> deliveries_;
   std::vector<PrimaryHost> hosts_;
   PrimaryStanding standing_ = PrimaryStanding::kNotAsked;

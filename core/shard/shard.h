@@ -82,15 +82,6 @@ class Shard : private SpoolEvents,
   bool quiet() const;
 
  private:
-  class DrainLimit : public Timer {
-   public:
-    explicit DrainLimit(Shard* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->OnDrainLimit(); }
-
-   private:
-    Shard* const owner_;
-  };
-
   void OnSpoolReady(const absl::Status& status) override;
   void OnQueueReady() override;
   void OnLiveMessage(DomainId domain, MessageRef message) override;
@@ -177,7 +168,7 @@ class Shard : private SpoolEvents,
   List<InboundConnection> closed_;
   std::vector<std::unique_ptr<Transaction>> transactions_;  // all of them
   std::vector<Transaction*> transactions_free_;
-  DrainLimit drain_limit_{this};
+  Alarm<&Shard::OnDrainLimit> drain_limit_{this};
   ShardCounters counters_;
   std::string queue_answer_;  // the text of the last answer to ETRN
   absl::Status status_;

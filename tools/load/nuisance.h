@@ -33,14 +33,6 @@ class Nuisance {
   uint64_t bytes() const { return bytes_; }
 
  private:
-  class Next : public Timer {
-   public:
-    explicit Next(Nuisance* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->OnTimer(); }
-
-   private:
-    Nuisance* const owner_;
-  };
   void OnConnected(const IoResult& result);
   void OnSent(const IoResult& result);
   void OnTimer();
@@ -57,7 +49,7 @@ class Nuisance {
   uint64_t connections_ = 0;
   uint64_t bytes_ = 0;
   bool stopping_ = false;
-  Next next_{this};
+  Alarm<&Nuisance::OnTimer> next_{this};
   Completion<&Nuisance::OnConnected> connect_{this};
   Completion<&Nuisance::OnSent> send_{this};
 };

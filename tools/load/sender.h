@@ -102,15 +102,6 @@ class Sender : public ListNode, private StreamEvents {
     kClosing
   };
   enum class Step : uint8_t { kReset, kMail, kRcpt, kData, kEnd };
-  class Patience : public Timer {
-   public:
-    explicit Patience(Sender* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->OnTimeout(); }
-
-   private:
-    Sender* const owner_;
-  };
-
   void OnConnected(const IoResult& result);
   size_t OnStreamBytes(Bytes bytes) override;
   void OnStreamEnd(IoError error) override;
@@ -159,7 +150,7 @@ class Sender : public ListNode, private StreamEvents {
   bool cutting_ = false;
   std::optional<Ending> session_ending_;  // told once it is closed
   Instant last_progress_;
-  Patience patience_{this};
+  Alarm<&Sender::OnTimeout> patience_{this};
   Completion<&Sender::OnConnected> connect_{this};
 };
 

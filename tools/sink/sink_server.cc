@@ -39,15 +39,6 @@ class SinkServer::Connection final : public ListNode, private StreamEvents, priv
   void Cut() { stream_.Close(); }
 
  private:
-  class Delay : public Timer {
-   public:
-    explicit Delay(Connection* owner) : owner_(owner) {}
-    void OnTimer() override { owner_->OnTimer(); }
-
-   private:
-    Connection* const owner_;
-  };
-
   size_t OnStreamBytes(Bytes bytes) override {
     if (leaving_) {
       return bytes.size();
@@ -123,7 +114,7 @@ class SinkServer::Connection final : public ListNode, private StreamEvents, priv
   SinkSession session_;
   Stream stream_;
   bool leaving_ = false;
-  Delay delay_{this};
+  Alarm<&Connection::OnTimer> delay_{this};
 };
 
 // ---- one listener ----

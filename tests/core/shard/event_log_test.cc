@@ -30,11 +30,12 @@ class Shardlet : public Actor {
     io_->Turn(wheel_.NextDue());
     wheel_.Advance(io_->Now());
   }
-  void Add(uint64_t number) {
+  void Add(uint64_t number, std::string_view relay = "") {
     Event event;
     event.kind = EventKind::kDelivered;
     const std::string id = fmt::format("{:016}", number);
     event.id = id;
+    event.relay = relay;
     log->Add(event);
     io_->Wake();
   }
@@ -152,6 +153,23 @@ TEST_F(EventLogTest, WhatFindsNoRoomIsCountedAndSaid) {
   EXPECT_NE(File().find(fmt::format("\"event\":\"lines_lost\",\"lines\":{}}}", lost)),
             std::string::npos);
   EXPECT_EQ(first_.log->lines_lost(), 0u);
+}
+
+// What gathered meanwhile is so much that it is written at once; and however full the buffer is,
+// the line that says what was lost has room.
+TEST_F(EventLogTest, WhatWasLostWhileAWriteTookItsTimeIsSaidBehindIt) {
+  for (const size_t bytes : {size_t{0}, size_t{200}, size_t{2000}}) {
+    world_.RunFor(absl::Seconds(1));
+    const size_t before = Lines();
+    uint64_t added = 0;
+    while (first_.log->lines_lost() < 3) {
+      first_.Add(++added, std::string(bytes, 'r'));
+    }
+    world_.RunFor(absl::Seconds(5));
+    EXPECT_EQ(Lines() - before, added - 3 + 1);
+    EXPECT_NE(File().rfind("\"lines\":3}"), std::string::npos);
+    EXPECT_EQ(first_.log->lines_lost(), 0u);
+  }
 }
 
 TEST_F(EventLogTest, AFullDiskTearsOneLineAndGoesOn) {
