@@ -21,7 +21,23 @@ bool IsCause(const UntrustedEntry& entry, UntrustedCause cause) {
   return entry.cause == static_cast<uint32_t>(cause);
 }
 
+// At most the front of a header that was not written to its end.
+bool IsUnused(Bytes bytes) {
+  size_t front = 0;
+  while (front < std::min(bytes.size(), sizeof(kSegmentMagic)) &&
+         bytes[front] == static_cast<uint8_t>(kSegmentMagic >> (8 * front))) {
+    ++front;
+  }
+  const bool is_ours = front == sizeof(kSegmentMagic);
+  return IsZero(bytes.subspan(is_ours ? std::min(bytes.size(), sizeof(SegmentHeader)) : front));
+}
+
 }  // namespace
+
+uint64_t CatalogEntry::copy_place() const {
+  return file_bytes < kHeadBytes ? file_bytes
+                                 : file_bytes / kBlockBytes * kBlockBytes - kBlockBytes;
+}
 
 Catalog::Catalog(Io& io, Fd directory, const Identity& identity, CatalogEvents& events)
     : io_(io),
@@ -124,18 +140,17 @@ void Catalog::OnOpened(const IoResult& result) {
 void Catalog::HeadRead() {
   CatalogEntry& entry = found_[current_];
   const auto header = DecodeSegmentHeader(head_.bytes());
-  const bool has_copy = entry.file_bytes >= kHeadBytes;
+  const bool has_copy = entry.copy_place() < entry.file_bytes;
   if (header.has_value() && (IsExpected(*header) || !has_copy)) {
     return Decide(header, false);
   }
   if (!has_copy) {
-    return KeepIfZero(HeadIsUnused(static_cast<size_t>(entry.file_bytes)));
+    return KeepIfZero(IsUnused(head_.bytes().first(static_cast<size_t>(entry.file_bytes))));
   }
   copy_.Resize(kBlockBytes);
   std::fill(copy_.data(), copy_.data() + kBlockBytes, uint8_t{0xee});
-  const uint64_t copy_at = entry.file_bytes / kBlockBytes * kBlockBytes - kBlockBytes;
   step_ = Step::kCopyRead;
-  read_.Start(entry.file, {copy_.data(), kBlockBytes}, copy_at);
+  read_.Start(entry.file, {copy_.data(), kBlockBytes}, entry.copy_place());
 }
 
 void Catalog::CopyRead() {
@@ -148,19 +163,7 @@ void Catalog::CopyRead() {
   if (header.has_value()) {
     return Decide(header, false);
   }
-  KeepIfZero(HeadIsUnused(head_.size()) && IsZero(copy_.bytes()));
-}
-
-// At most the front of a header that was not written to its end.
-bool Catalog::HeadIsUnused(size_t bytes) const {
-  const Bytes head = head_.bytes().first(bytes);
-  size_t front = 0;
-  while (front < std::min(bytes, sizeof(kSegmentMagic)) &&
-         head[front] == static_cast<uint8_t>(kSegmentMagic >> (8 * front))) {
-    ++front;
-  }
-  const bool is_ours = front == sizeof(kSegmentMagic);
-  return IsZero(head.subspan(is_ours ? std::min(bytes, sizeof(SegmentHeader)) : front));
+  KeepIfZero(IsUnused(head_.bytes()) && IsUnused(copy_.bytes()));
 }
 
 void Catalog::KeepIfZero(bool is_zero) {

@@ -31,6 +31,9 @@ struct CatalogEntry {
   bool is_header_from_copy = false;
   bool is_short = false;
   bool is_unreadable = false;  // the device failed, now or in part
+
+  // Of the second header; the end of the file when it is too short for one.
+  uint64_t copy_place() const;
 };
 
 enum class LeftAlone : uint8_t {
@@ -99,7 +102,6 @@ class Catalog final : public RangeReadEvents {
   void OnRangeRead(IoError error, size_t bytes) override;
   void HeadRead();
   void CopyRead();
-  bool HeadIsUnused(size_t bytes) const;
   void KeepIfZero(bool is_zero);
   bool IsExpected(const SegmentHeader& header) const;  // of the current file, by name and shard
   void Decide(std::optional<SegmentHeader> header, bool from_copy);

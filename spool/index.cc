@@ -338,16 +338,20 @@ void Index::KeepMoved(Segment& segment) {
   }
 }
 
-void Index::Pin(const PartEntry& part) {
+// One without a file has nothing to be held, and a start may come to know it between the two.
+Segment* Index::Pinned(const PartEntry& part) {
   Segment* segment = segments_.Find(part.segment);
-  if (segment != nullptr) {
+  return segment == nullptr || segment->is_gone() ? nullptr : segment;
+}
+
+void Index::Pin(const PartEntry& part) {
+  if (Segment* segment = Pinned(part); segment != nullptr) {
     ++segment->pins;
   }
 }
 
 void Index::Unpin(const PartEntry& part, uint64_t outcomes_queued) {
-  Segment* segment = segments_.Find(part.segment);
-  if (segment != nullptr) {
+  if (Segment* segment = Pinned(part); segment != nullptr) {
     ASSERT(segment->pins > 0);
     --segment->pins;
     segment->outcomes_to_wait_for = outcomes_queued;

@@ -91,6 +91,7 @@ class Index {
   };
 
   std::optional<Place> Find(MessageRef message) const;
+  Segment* Pinned(const PartEntry& part);
   // What the segment's load of the domain was before it changed.
   void UpdateDomain(const Segment& segment, DomainId domain, const DomainLoad& before);
   Domain& At(DomainId domain) { return domains_[static_cast<uint32_t>(domain)]; }

@@ -157,8 +157,8 @@ bool Recovery::StartReading() {
     if (!entry.file.valid()) {
       return false;  // looked at before
     }
-    zero_check_ = std::make_unique<ZeroCheck>(entry.file_bytes);
-    if (entry.file_bytes <= kDataStart) {
+    zero_check_ = std::make_unique<ZeroCheck>(entry.copy_place());
+    if (entry.copy_place() <= kDataStart) {
       EndZeroCheck();
       return false;
     }

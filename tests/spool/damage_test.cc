@@ -206,6 +206,32 @@ TEST_F(DamageTest, AFileThatWasBeingPreparedIsRemoved) {
   EXPECT_GT(MarkCount("segment never used"), unused);
 }
 
+// The first header never reached the disk, the second one in part.
+TEST_F(DamageTest, ATornHeaderOfAFileThatWasBeingPreparedIsNoDamage) {
+  SpoolHarness original(1, options);
+  Fill(original);
+  const std::string whole = *original.disk().Contents(path);
+  for (const uint64_t at : {uint64_t{0}, uint64_t{64_KiB - kBlockBytes}}) {
+    for (const size_t kept : {size_t{1}, size_t{8}, size_t{9}, size_t{40}}) {
+      const auto copy = CopyOf(original);
+      std::string torn(64_KiB, '\0');
+      torn.replace(at, kept, whole, 0, kept);
+      copy->disk().Put(SpoolHarness::SegmentPath(50), AsBytes(torn));
+      EXPECT_EQ(CountWhole(*copy), expected.size());
+      copy->Idle(absl::Seconds(5));
+      EXPECT_EQ(copy->spool->Stats().damaged_records, 0u) << at << " " << kept;
+      EXPECT_FALSE(copy->disk().Exists(SpoolHarness::SegmentPath(50)));
+      torn[30'000] = 'x';
+      const auto used = CopyOf(original);
+      used->disk().Put(SpoolHarness::SegmentPath(50), AsBytes(torn));
+      EXPECT_EQ(CountWhole(*used), expected.size());
+      used->Idle(absl::Seconds(5));
+      EXPECT_EQ(used->spool->Stats().damaged_records, 1u) << at << " " << kept;
+      EXPECT_TRUE(used->disk().Exists(SpoolHarness::SegmentPath(50)));
+    }
+  }
+}
+
 TEST_F(DamageTest, OneLostHeaderCostsNothing) {
   SpoolHarness original(1, options);
   Fill(original);

@@ -95,6 +95,47 @@ TEST_F(EvacuationTest, AReportUnderWayEndsTheDebtOfWhatIsMoved) {
   }
 }
 
+// Delivered about when it is moved: its old parts may be asked for when their file is gone, and the
+// segment is known again for another message's sake.
+TEST_F(EvacuationTest, PartsInASegmentThatIsGoneAreNotCounted) {
+  SpoolOptions options = Options();
+  options.part_bytes = kBlockBytes;
+  SpoolHarness before(1, options);
+  before.Start();
+  const MessageRef waiting = before.SendAndWait(TestContent(1, 2_KiB)).message;
+  Sent& large = before.Begin(TestContent(2, 10_KiB));
+  const std::string content = large.content;
+  large.writer.Append(AsBytes(content.substr(0, 5_KiB)));
+  GoRound(before, 64);
+  const MessageRef beside = before.SendAndWait(TestContent(3, 100_KiB)).message;
+  large.writer.Append(AsBytes(content.substr(5_KiB)));
+  large.writer.Finish(large);
+  ASSERT_TRUE(before.TurnUntil([&] { return large.committed == 1; }));
+  const MessageRef delivered = large.message;
+  ASSERT_LT(waiting.segment, delivered.segment);
+  ASSERT_EQ(beside.segment, delivered.segment);
+  const auto start = [&before](SpoolHarness& harness) {
+    harness.disk().CopyFrom(before.disk());
+    harness.Start();
+    return harness.io->Now();
+  };
+  SpoolHarness first(1, options);
+  const Instant began = start(first);
+  ASSERT_TRUE(first.TurnUntil([&] { return first.spool->Stats().messages_moved == 2; }));
+  const absl::Duration moved_after = first.io->Now() - began;
+  for (absl::Duration early; early < absl::Milliseconds(10); early += absl::Microseconds(200)) {
+    SpoolHarness harness(1, options);
+    start(harness);
+    harness.Idle(moved_after - early);
+    harness.Settle(delivered, 0);
+    LetItMove(harness, waiting);
+    harness.Crash(CrashMode::kNothingUnsynced);
+    harness.DeleteCheckpoints();
+    harness.Start();
+    EXPECT_EQ(harness.Live(), (std::vector{waiting, beside})) << early;
+  }
+}
+
 TEST_F(EvacuationTest, NeedsNoCheckpoint) {
   harness_.Start();
   const Sent& sent = harness_.SendAndWait(TestContent(1, 5_KiB), {"a.example", "b.example"});
