@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(harness.TOP, "bench"))
 import audit   # noqa: E402
 import common  # noqa: E402
 
-SECONDS = float(os.environ.get("BACKSTAY_STARVED_SECONDS", "12"))
+SECONDS = float(os.environ.get("BACKSTAY_STARVED_SECONDS", "8"))
 SEED = int(os.environ.get("BACKSTAY_STARVED_SEED", time.time_ns() % 1_000_000))
 
 # Flags of backstay-load; each runs for some seconds, three at a time.

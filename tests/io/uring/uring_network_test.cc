@@ -93,6 +93,23 @@ TEST(UringReceive, AResetIsAReset) {
   io->Close(listener);
 }
 
+// Linux hands out what came before a reset, other systems drop it: so the state of the connection is
+// asked for, not its bytes.
+TEST(UringDismiss, WhoHasAlreadySaidSomethingIsNotReset) {
+  auto io = MakeIo();
+  const Fd listener = ListenOnLoopback(*io);
+  const int client = ConnectPlainly(*io, listener);
+  const Fd server = AcceptOne(*io, listener);
+  ASSERT_EQ(write(client, "EHLO a\r\n", 8), 8);
+  io->Dismiss(server, AsBytes("421 no\r\n"));
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  ASSERT_EQ(getsockopt(client, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+  EXPECT_EQ(info.tcpi_state, TCP_CLOSE_WAIT);
+  ASSERT_EQ(close(client), 0);
+  io->Close(listener);
+}
+
 TEST(UringQueues, ATinyCompletionQueueOverflowsAndLosesNothing) {
   UringOptions options = SmallOptions();
   options.submission_entries = 4;
