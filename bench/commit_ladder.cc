@@ -35,6 +35,7 @@ constexpr std::array kWays = {"write+fdatasync", "RWF_DSYNC", "O_DIRECT write+fd
 struct Flags {
   std::string directory = ".";
   double seconds = 1;
+  unsigned pause_microseconds = 0;
   uint64_t file_bytes = 64_MiB;
 };
 
@@ -70,6 +71,9 @@ class Ladder {
     uint64_t begun = 0;
     while (SteadyClock::now() < end || !in_flight_.empty()) {
       while (in_flight_.size() < depth_ && SteadyClock::now() < end) {
+        if (flags_.pause_microseconds > 0) {
+          usleep(flags_.pause_microseconds);
+        }
         in_flight_.push_back({begun++, SteadyClock::now()});
         Write(at, in_flight_.back().number);
         at = (at + batch_bytes_) % (flags_.file_bytes / batch_bytes_ * batch_bytes_);
@@ -174,6 +178,8 @@ int Main(int argc, char** argv) {
   CLI::App app("What one commit costs on this disk.");
   app.add_option("--directory", flags.directory, "on the disk of the spool");
   app.add_option("--seconds", flags.seconds, "for each combination");
+  app.add_option("--pause", flags.pause_microseconds,
+                 "before each batch, in microseconds: a machine that is not busy wakes up slowly");
   CLI11_PARSE(app, argc, argv);
   std::puts("| file | way | KiB | depth | commits/s | MB/s | median us | p99 us |");
   std::puts("|---|---|---|---|---|---|---|---|");

@@ -229,7 +229,9 @@ void ClientClerk::TellIfKnown(Record& record) {
     return;
   }
   wheel_.Cancel(&record.late_);
-  const Reply reply = IsListed(record) ? Refusal(record) : replies::kRcptOk;
+  Reply reply = IsListed(record) ? Refusal(record) : replies::kRcptOk;
+  const std::string text(reply.text);  // a waiter may bring on the next refusal
+  reply.text = text;
   List<RecipientWaiter> waiters;
   waiters.TakeAll(record.waiters);
   while (RecipientWaiter* waiter = waiters.PopFront()) {

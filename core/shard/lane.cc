@@ -119,6 +119,15 @@ void Lane::SetAside(MessageRef message, ReadOutcome outcome) {
   }
 }
 
+// A deletion does not wait for what is under way.
+bool Lane::IsStillLive(MessageRef message, uint32_t recipient) const {
+  const bool is_live = parts_.spool.IsLive(message, recipient);
+  if (!is_live) {
+    MARK("deleted_under_way");
+  }
+  return is_live;
+}
+
 // A report that fails has nobody to be told of it: discarded by that rule.
 void Lane::Settle(const Attempt& attempt, const AttemptReport& report, size_t position) {
   const uint32_t recipient = report.recipients[position];
@@ -128,6 +137,7 @@ void Lane::Settle(const Attempt& attempt, const AttemptReport& report, size_t po
   settle.recipient = recipient;
   std::string note;
   EventKind event = EventKind::kDelivered;
+  const bool is_live = IsStillLive(attempt.message, recipient);
   if (outcome.kind == Outcome::Kind::kDelivered) {
     ++counters_.delivered;
   } else if (report.envelope.reverse_path.empty()) {
@@ -147,6 +157,9 @@ void Lane::Settle(const Attempt& attempt, const AttemptReport& report, size_t po
     ++counters_.failed;
   }
   Log(event, attempt, report, position);
+  if (!is_live) {
+    return;
+  }
   parts_.spool.Settle(attempt.message, {&settle, 1});
   if (settle.kind == SettleKind::kFailed) {
     parts_.reporter.OnFailed(attempt.message);
@@ -189,6 +202,9 @@ void Lane::Defer(const Attempt& attempt, const AttemptReport& report, size_t pos
                  absl::Duration hold_off) {
   Log(EventKind::kDeferred, attempt, report, position);
   const uint32_t recipient = report.recipients[position];
+  if (!IsStillLive(attempt.message, recipient)) {
+    return;
+  }
   const DomainId domain = report.domains[position];
   const Outcome& outcome = report.outcomes[position];
   const SpoolTime now = parts_.spool.Clock();

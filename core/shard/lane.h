@@ -126,6 +126,7 @@ class Lane : public ListNode {
   Alarm<&Lane::WantDispatch> alarm_{this};  // the heir's to set
 
  private:
+  bool IsStillLive(MessageRef message, uint32_t recipient) const;
   void Log(EventKind kind, const Attempt& attempt, const AttemptReport& report, size_t position);
 
   LaneHome& lane_home_;

@@ -96,7 +96,7 @@ void OutboundConnection::StartTransaction(const Envelope& envelope,
                                           uint64_t content_bytes, bool has_dot_lines) {
   ASSERT(ready());
   session_.StartTransaction(envelope, indexes, content_bytes, has_dot_lines);
-  told_ = Phase::kEnvelope;
+  told_ = session_.phase();  // it may be over: whoever began it looks
   Pump();
   SetDeadline();
 }
@@ -117,7 +117,7 @@ void OutboundConnection::StartQuestion(const Envelope& envelope,
                                        const std::vector<uint32_t>& indexes) {
   ASSERT(ready());
   session_.StartQuestion(envelope, indexes);
-  told_ = Phase::kEnvelope;
+  told_ = session_.phase();  // as above
   Pump();
   SetDeadline();
 }

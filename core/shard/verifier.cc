@@ -100,7 +100,6 @@ void Verifier::OnOutboundReady(OutboundConnection&) {
 }
 
 void Verifier::TakeOutcomes() {
-  is_asking_ = false;
   List<RecipientQuestion> asked;
   asked.TakeAll(asked_);
   const std::vector<Outcome> outcomes = connection_->session().outcomes();
@@ -110,6 +109,7 @@ void Verifier::TakeOutcomes() {
       asked.PopFront()->OnPrimarySaid(VerdictOf(outcomes[position]));
     }
   }
+  is_asking_ = false;  // not before: an answer may bring the next question
 }
 
 void Verifier::AnswerAll(PrimaryVerdict verdict) {

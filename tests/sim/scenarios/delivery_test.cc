@@ -2,6 +2,7 @@
 // mail.
 #include <fmt/format.h>
 
+#include "core/base/mark.h"
 #include "tests/sim/scenarios/scenario.h"
 
 namespace backstay {
@@ -207,6 +208,70 @@ TEST(DeliveryScenario, MailOfARemovedDomainIsHeldUntilItIsBack) {
   EXPECT_EQ(scenario.live(), 1U);
   ASSERT_TRUE(scenario.daemon.Reload(scenario.plan.Config(2)).ok());
   EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+}
+
+// Takes nothing of more than a byte, and goes on talking without having been asked.
+class Murmurer : public Actor, private PeerEvents {
+ public:
+  Murmurer(World& world, Host& host, uint16_t port)
+      : io_(world.MakeIo(host)), socket_(*io_, *this) {
+    world.Attach(*io_, *this);
+    listener_ = *io_->Listen(host.address().WithPort(port), 8);
+    io_->Accept(&accept_, listener_);
+  }
+  void Turn() override { io_->Turn(Instant::Max()); }
+  void Murmur() {
+    if (socket_.started() && greeted_) {
+      socket_.Send(said_ < 4 ? std::string_view("250 ").substr(said_, 1) : "a");
+      ++said_;
+      io_->Wake();
+    }
+  }
+  bool greeted() const { return greeted_; }
+
+ private:
+  void OnAccepted(const IoResult& result) {
+    if (result.ok() && !socket_.started()) {
+      socket_.Start(result.fd());
+      socket_.Send("220 p ESMTP\r\n");
+    }
+  }
+  void OnPeerBytes(std::string_view bytes) override {
+    if (bytes.starts_with("EHLO")) {
+      greeted_ = true;
+      said_ = 0;
+      socket_.Send("250-p\r\n250 SIZE 1\r\n");
+    }
+  }
+  void OnPeerEnd(IoError) override { socket_.Abort(); }
+  void OnPeerGone() override { greeted_ = false; }
+
+  std::unique_ptr<Io> io_;
+  PeerSocket socket_;
+  Fd listener_;
+  bool greeted_ = false;
+  size_t said_ = 0;  // of a reply that nobody waits for and that has no end
+  Completion<&Murmurer::OnAccepted> accept_{this};
+};
+
+TEST(DeliveryScenario, APrimaryThatTalksWhileTheNextMessageIsReadIsNotGivenAnother) {
+  Scenario::Options options;
+  options.faults.disk_min = options.faults.disk_max = absl::Milliseconds(1);
+  Scenario scenario(options);
+  scenario.PrimaryDown();
+  scenario.SendMany(30);
+  const uint64_t over = MarkCount("transaction_over_before_it_began");
+  Murmurer murmurer(scenario.world, scenario.primary_host, scenario.primary.address().port());
+  for (int step = 0; step < 20000; ++step) {
+    scenario.RunFor(absl::Microseconds(murmurer.greeted() ? 10 : 10000));
+    murmurer.Murmur();
+  }
+  EXPECT_GT(MarkCount("transaction_over_before_it_began"), over + 2);
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kDelete).has_value());
+  for (int number = 0; number < 30; ++number) {  // refused as too large, and that is in doubt
+    scenario.ledger.OnDeleted(fmt::format("many{}@d0.example", number));
+  }
+  scenario.world.Crash(scenario.primary_host, CrashMode::kAllUnsynced);
 }
 
 }  // namespace

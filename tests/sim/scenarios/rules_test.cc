@@ -1,4 +1,5 @@
 // tests/sim/scenarios/rules_test.cc -- the operator's rules over a whole daemon.
+#include "core/base/mark.h"
 #include "tests/sim/scenarios/scenario.h"
 
 namespace backstay {
@@ -80,6 +81,29 @@ TEST(RulesScenario, ExpireGivesUpAtOnceAndDeleteForgets) {
   EXPECT_EQ(scenario.primary.messages(), 0U);
   scenario.ledger.OnDeleted(expired);
   scenario.ledger.OnDeleted(deleted);
+}
+
+// The primary has it in hand when the order comes: what it says afterwards changes nothing.
+TEST(RulesScenario, WhatIsDeletedUnderWayIsOver) {
+  for (const bool is_taken : {true, false}) {
+    const uint64_t under_way = MarkCount("deleted_under_way");
+    for (int wait = 0; wait < 60; wait += 4) {  // at each step of the transaction
+      Scenario scenario;
+      PrimaryManners manners;
+      manners.slow = 1'000'000;
+      manners.slow_max = absl::Seconds(20);
+      manners.content_4xx = is_taken ? 0 : 1'000'000;
+      scenario.primary.set_manners(manners);
+      const std::string deleted = scenario.SendOne("deleted");
+      scenario.RunFor(absl::Seconds(wait));
+      ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kDelete).has_value());
+      EXPECT_TRUE(scenario.Drain(absl::Seconds(10)));
+      scenario.RunFor(absl::Minutes(5));
+      EXPECT_EQ(scenario.live() + scenario.pending(), 0U);
+      scenario.ledger.OnDeleted(deleted);
+    }
+    EXPECT_GT(MarkCount("deleted_under_way"), under_way + 3) << is_taken;
+  }
 }
 
 }  // namespace
