@@ -136,12 +136,12 @@ void Stream::Resume() {
   if (!Offer(AsBytes(offered))) {
     return;
   }
-  if (tls_ != nullptr) {
+  if (tls_ != nullptr && !handshaking()) {
     const std::string cipher = std::exchange(tls_->cipher, std::string());
     Decrypt(AsBytes(cipher));
     return;
   }
-  StartReceive();
+  StartReceive();  // also of what asked for TLS just now
 }
 
 void Stream::CloseAfterSend() {

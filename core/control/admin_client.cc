@@ -88,16 +88,27 @@ void AdminClient::Step() {
       Take(std::string_view(input_).substr(0, end));
       input_.erase(0, end + 1);
     }
-    if (!is_working() || !job_->Step(output_)) {
+    if (!is_working() || !MayEndJob(output_)) {
       return;
     }
-    job_.reset();
+    EndJob();
   }
   // Nobody reads it any more; what was begun ends all the same.
   std::string unread;
-  if (job_ != nullptr && (job_->is_free() || job_->Step(unread))) {
-    job_.reset();
+  if (job_ != nullptr && (job_->is_free() || MayEndJob(unread))) {
+    EndJob();
   }
+}
+
+// Its last line may be said while other shards still have a part of it.
+bool AdminClient::MayEndJob(std::string& out) {
+  job_is_over_ = job_is_over_ || job_->Step(out);
+  return job_is_over_ && job_->is_free();
+}
+
+void AdminClient::EndJob() {
+  job_.reset();
+  job_is_over_ = false;
 }
 
 void AdminClient::Take(std::string_view line) {

@@ -38,6 +38,8 @@ class AdminClient {
 
  private:
   void Take(std::string_view line);
+  bool MayEndJob(std::string& out);
+  void EndJob();
 
   AdminShared& shared_;
   const int socket_;
@@ -49,6 +51,7 @@ class AdminClient {
   bool is_ending_ = false;  // what is in output_ is the last
   bool is_gone_ = false;
   std::unique_ptr<AdminJob> job_;
+  bool job_is_over_ = false;  // its last line was said
 };
 
 }  // namespace backstay

@@ -80,6 +80,7 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
                connection.address().ToString());
       std::erase_if(hosts_, is_it);
       address_ = 0;
+      probe_.Stop();  // it counts in the list as it was
       return;
     }
     LogError("held: {} greets with our own name; mail to ourselves would loop", plan_.name);

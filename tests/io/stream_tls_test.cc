@@ -102,6 +102,24 @@ TEST_F(StreamTlsTest, MayBeStartedByTheBytesThatAskForIt) {
   EXPECT_TRUE(StepUntil([&] { return BothSecure(); }));
 }
 
+// The command came behind end of data: it was kept while the message went to the disk.
+TEST_F(StreamTlsTest, MayBeStartedByBytesThatWereKept) {
+  Open();
+  server().room = 0;
+  SendFrom(client(), "STARTTLS\r\n");
+  world().RunFor(absl::Milliseconds(50));
+  ASSERT_EQ(server().received, "");
+  server().on_bytes = [&] {
+    server().on_bytes = nullptr;
+    StartServer();
+  };
+  server().room = 1000;
+  server().stream.Resume();
+  ASSERT_TRUE(server().stream.handshaking());
+  StartClient();
+  EXPECT_TRUE(StepUntil([&] { return BothSecure(); }));
+}
+
 TEST_F(StreamTlsTest, AHandshakeWaitsForItsTurn) {
   Open();
   StartServer();

@@ -98,6 +98,7 @@ void Sender::End(const Ending& ending) {
   }
   const bool connecting = phase_ == Phase::kConnecting;
   phase_ = Phase::kClosing;
+  Unlink();  // of the list of those that wait for a draft
   session_ending_ = ending;
   EndDrafts(ending);
   if (connecting) {

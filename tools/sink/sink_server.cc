@@ -134,7 +134,9 @@ class SinkServer::Door {
  private:
   void Arm() { server_.io_.Accept(&accept_, listener_); }
   void OnAccept(const IoResult& result) {
-    if (result.ok()) {
+    if (result.ok() && closing_) {
+      server_.io_.Close(result.fd());  // came too late: nobody would cut it
+    } else if (result.ok()) {
       server_.OnAccepted(result.fd());
     }
     if (result.more()) {
