@@ -39,6 +39,44 @@ void Lane::AddDomain(DomainId domain) {
   WantDispatch();
 }
 
+void Lane::HandOver(DomainId domain, Lane& heir) {
+  for (const MessageRef message : queue_.under_way()) {
+    bool is_concerned = false;
+    for (uint32_t i = 0; i < parts_.spool.Recipients(message); ++i) {
+      is_concerned = is_concerned || parts_.spool.DomainOf(message, i) == domain;
+    }
+    if (is_concerned && !heir.queue_.in_flight(message)) {
+      MARK("heir_waits");
+      heir.queue_.Claim(message);
+      heirs_.emplace_back(message, &heir);
+    }
+  }
+}
+
+void Lane::Release(MessageRef message) {
+  queue_.Release(message);
+  TellHeirs(message);
+}
+
+void Lane::GiveBack(const Attempt& attempt) {
+  queue_.GiveBack(attempt);
+  TellHeirs(attempt.message);
+}
+
+void Lane::TellHeirs(MessageRef message) {
+  std::vector<Lane*> heirs;
+  std::erase_if(heirs_, [&](const auto& waiting) {
+    if (waiting.first == message) {
+      heirs.push_back(waiting.second);
+    }
+    return waiting.first == message;
+  });
+  for (Lane* const heir : heirs) {
+    heir->Release(message);
+    heir->WantDispatch();
+  }
+}
+
 void Lane::OnLiveMessage(DomainId domain, MessageRef message) {
   queue_.OnLive(domain, message);
   WantDispatch();

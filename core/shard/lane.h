@@ -13,6 +13,8 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/base/list.h"
 #include "core/queue/retry_policy.h"
@@ -76,6 +78,9 @@ class Lane : public ListNode {
 
   void AddDomain(DomainId domain);
   virtual void RemoveDomain(DomainId domain) { queue_.RemoveDomain(domain); }
+  // The domain goes to another lane: what is under way for it here, the heir meets when that has
+  // ended, or it would be delivered twice.
+  void HandOver(DomainId domain, Lane& heir);
   void OnLiveMessage(DomainId domain, MessageRef message);
   void OnRecoveredDeferral(MessageRef message, uint32_t recipient, Bytes note);
   // A reset or a release: what was waiting is due.
@@ -101,6 +106,9 @@ class Lane : public ListNode {
   static constexpr absl::Duration kDoubtFor = absl::Minutes(1);
 
   void WantDispatch() { lane_home_.WantDispatch(*this); }
+  // What was under way is over, or is to be taken up again.
+  void Release(MessageRef message);
+  void GiveBack(const Attempt& attempt);
   const RetryPolicy& PolicyOf(DomainId domain) const { return lane_home_.PolicyOf(domain); }
   // A crash would repeat fewer deliveries than so many; else Dispatch() comes when that is so.
   bool HasRoomForSettles(size_t deliveries_max);
@@ -129,7 +137,10 @@ class Lane : public ListNode {
   bool IsStillLive(MessageRef message, uint32_t recipient) const;
   void Log(EventKind kind, const Attempt& attempt, const AttemptReport& report, size_t position);
 
+  void TellHeirs(MessageRef message);
+
   LaneHome& lane_home_;
+  std::vector<std::pair<MessageRef, Lane*>> heirs_;  // and what they wait for
   // Deliveries that a crash would repeat: places of their settles in the spool's order.
   std::deque<uint64_t> settles_;
   bool waits_for_settles_ = false;

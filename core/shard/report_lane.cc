@@ -148,7 +148,7 @@ void ReportLane::OnHead(ReadOutcome outcome) {
                          reader_.head().recipient_domains.size() == 1;
     outcome = is_ours ? outcome : ReadOutcome::kDamaged;
   }
-  queue_.Release(attempt->message);
+  Release(attempt->message);
   if (outcome == ReadOutcome::kOk) {
     Judge(*attempt, *envelope);
   } else {
@@ -163,9 +163,12 @@ void ReportLane::OnContent(ReadOutcome, Bytes) {
 }
 
 void ReportLane::Judge(const Attempt& attempt, const Envelope& envelope) {
+  if (!parts_.spool.IsLive(attempt.message, 0)) {
+    return;  // gone meanwhile
+  }
   const DomainId domain = parts_.spool.DomainOf(attempt.message, 0);
   if (!queue_.Eligible(attempt, 0, domain, parts_.spool.Clock())) {
-    return;  // held, not due, or gone meanwhile
+    return;  // held, or not due
   }
   Stranger& stranger = strangers_.Enter(envelope.recipients.front().Domain(), parts_.io.Now());
   switch (stranger.state) {

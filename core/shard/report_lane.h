@@ -99,7 +99,7 @@ class ReportLane final : public Lane, private MessageReaderEvents, private Prima
     bool Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) override;
     void OnUnreadable(const Attempt& attempt, ReadOutcome outcome) override;
     void OnNotStarted(const Attempt& attempt) override { lane_.Return(*this, attempt); }
-    void OnNothingToDo(const Attempt& attempt) override { lane_.queue_.Release(attempt.message); }
+    void OnNothingToDo(const Attempt& attempt) override { lane_.Release(attempt.message); }
     void OnOutcomes(const Attempt& attempt, const AttemptReport& report) override;
     void OnDeliveryGreeted(Delivery&) override { stranger->refused = 0; }
     void OnDeliveryClosed(Delivery&) override { lane_.OnVisitOver(*this); }

@@ -28,7 +28,7 @@ bool ReportLane::Visit::Eligible(const Attempt& attempt, uint32_t recipient, Dom
 }
 
 void ReportLane::Visit::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
-  lane_.queue_.Release(attempt.message);
+  lane_.Release(attempt.message);
   lane_.SetAside(attempt.message, outcome);
 }
 
@@ -42,7 +42,7 @@ void ReportLane::Visit::OnOutcomes(const Attempt& attempt, const AttemptReport& 
     stranger->broken = is_of_connection ? stranger->broken : 0;
     lane_.Record(attempt, report, position, lane_.parts_.spool.Clock());
   }
-  lane_.queue_.Release(attempt.message);
+  lane_.Release(attempt.message);
   lane_.WantDispatch();  // somebody may stand in line for this connection
 }
 
@@ -138,7 +138,7 @@ std::optional<Attempt> ReportLane::NextOf(Visit& visit) {
 // ---- how they end ----
 
 void ReportLane::Return(Visit& visit, const Attempt& attempt) {
-  queue_.Release(attempt.message);
+  Release(attempt.message);
   strangers_.Return(*visit.stranger, attempt.message);
 }
 

@@ -281,7 +281,7 @@ std::optional<Attempt> Route::NextAhead() {
 
 void Route::OnNotBegun(const Attempt& attempt) {
   MARK("read_ahead_given_back");
-  queue_.GiveBack(attempt);
+  GiveBack(attempt);
   home_.WantDispatch(*this);
 }
 
@@ -290,12 +290,12 @@ bool Route::Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain
 }
 
 void Route::OnNotStarted(const Attempt& attempt) {
-  queue_.GiveBack(attempt);
+  GiveBack(attempt);
   OnEnded(MessageFate::kUntried, absl::ZeroDuration());
 }
 
 void Route::OnNothingToDo(const Attempt& attempt) {
-  queue_.Release(attempt.message);
+  Release(attempt.message);
   OnEnded(MessageFate::kUntried, absl::ZeroDuration());
 }
 

@@ -42,14 +42,14 @@ MessageFate FateOf(const std::vector<Outcome>& outcomes) {
 }  // namespace
 
 void Route::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
-  queue_.Release(attempt.message);
+  Release(attempt.message);
   OnEnded(MessageFate::kUntried, absl::ZeroDuration());
   SetAside(attempt.message, outcome);
 }
 
 void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   ASSERT(report.recipients.size() == report.outcomes.size());
-  queue_.Release(attempt.message);
+  Release(attempt.message);
   const MessageFate fate = FateOf(report.outcomes);
   OnEnded(fate, report.transmitting);
   if (report.is_chained && fate != MessageFate::kUntried) {
@@ -71,7 +71,7 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
     // Recipients of this transaction behind the first that is to be repeated may have been deferred
     // for themselves: their entries now say when, also in a recovery pass.
     again.recovery = false;
-    queue_.GiveBack(again);
+    GiveBack(again);
   }
   home_.WantDispatch(*this);
 }

@@ -49,6 +49,7 @@ class RouteQueue {
   // The message is not in flight any more.
   void Release(MessageRef message);
   bool in_flight(MessageRef message) const;
+  const std::vector<MessageRef>& under_way() const { return in_flight_; }
   // Nothing is due before this, apart from what HasWork() says now.
   SpoolTime NextDue() const;
 

@@ -64,11 +64,26 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
     if (before != nullptr && before != way.lane) {
       before->RemoveDomain(domain);
     }
+    if (way.lane != nullptr && before != way.lane) {
+      HandOver(domain, *way.lane);
+    }
     if (way.lane != nullptr) {
       way.lane->AddDomain(domain);
     }
   }
   reports_.UseSnapshot(snapshot);
+}
+
+// From whoever has mail of it under way: it may have been nobody's for a while.
+void RouteTable::HandOver(DomainId domain, Lane& heir) {
+  for (const std::unique_ptr<Route>& route : routes_) {
+    if (route.get() != &heir) {
+      route->HandOver(domain, heir);
+    }
+  }
+  if (&reports_ != &heir) {
+    reports_.HandOver(domain, heir);
+  }
 }
 
 RouteTable::Way RouteTable::Resolve(DomainId domain) {

@@ -274,5 +274,31 @@ TEST(DeliveryScenario, APrimaryThatTalksWhileTheNextMessageIsReadIsNotGivenAnoth
   scenario.world.Crash(scenario.primary_host, CrashMode::kAllUnsynced);
 }
 
+// The usual reason to change a primary: it hangs with mail in hand.
+TEST(DeliveryScenario, WhatIsUnderWayToAnOldPrimaryIsNotGivenToTheNewOne) {
+  const uint64_t waited = MarkCount("heir_waits");
+  for (int wait = 0; wait < 40; wait += 4) {
+    Scenario scenario;
+    PrimaryManners manners;
+    manners.slow = 1'000'000;
+    manners.slow_max = absl::Seconds(20);
+    scenario.primary.set_manners(manners);
+    const std::string recipient = scenario.SendOne();
+    scenario.RunFor(absl::Seconds(wait));
+    std::string config = scenario.daemon.config();
+    const std::string before = scenario.primary.address().ToString();
+    for (size_t at = config.find(before); at != std::string::npos; at = config.find(before, at)) {
+      config.replace(at, before.size(), scenario.smart_host.address().ToString());
+    }
+    ASSERT_NE(config, scenario.daemon.config());
+    scenario.smart_host.Open();
+    ASSERT_TRUE(scenario.daemon.Reload(config).ok());
+    EXPECT_TRUE(scenario.Drain(absl::Minutes(20))) << wait;
+    scenario.RunFor(absl::Minutes(1));
+    EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U) << wait;
+  }
+  EXPECT_GT(MarkCount("heir_waits"), waited + 3);
+}
+
 }  // namespace
 }  // namespace backstay
