@@ -93,8 +93,8 @@ TEST(UringReceive, AResetIsAReset) {
   io->Close(listener);
 }
 
-// Linux hands out what came before a reset, other systems drop it: so the state of the connection is
-// asked for, not its bytes.
+// Linux hands out what came before a reset, other systems drop it: so the state of the connection
+// is asked for, not its bytes.
 TEST(UringDismiss, WhoHasAlreadySaidSomethingIsNotReset) {
   auto io = MakeIo();
   const Fd listener = ListenOnLoopback(*io);
