@@ -68,6 +68,26 @@ TEST(ClientsScenario, WhoIsListedIsToldByWhomAndWhy) {
   EXPECT_EQ(caller.Rcpt("postmaster").substr(0, 3), "250");
 }
 
+// Each is told a text of its own, though the first one's next question makes a new one.
+TEST(ClientsScenario, AllThatWaitAreToldWhoListsThem) {
+  Scenario::Options options = Lists("dnsbl = [\"zen.example\"]\n");
+  options.faults.dns_min = options.faults.dns_max = absl::Milliseconds(500);
+  Scenario scenario(options);
+  const std::string why(100, 'w');
+  scenario.zone.AddListing(kClient, "zen.example", "127.0.0.2", why);
+  const std::string told = "550 5.7.1 10.2.0.1 is listed by zen.example: " + why;
+  Caller first(scenario);
+  Caller second(scenario);
+  Caller third(scenario);
+  for (Caller* caller : {&first, &second, &third}) {
+    caller->Send("RCPT TO:<one@d0.example>\r\nRCPT TO:<two@d0.example>");
+  }
+  for (Caller* caller : {&first, &second, &third}) {
+    EXPECT_EQ(caller->Read(), told);
+    EXPECT_EQ(caller->Read(), told);
+  }
+}
+
 TEST(ClientsScenario, WeightsAreAddedUpToTheThreshold) {
   Scenario scenario(
       Lists("dnsbl = [\"a.example:2\", \"b.example:1\", \"c.example:2\"]\ndnsbl_threshold = 3\n"));
