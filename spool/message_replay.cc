@@ -55,10 +55,7 @@ void MessageReplay::AddMoved(const MovedMessage& moved, const std::vector<Recipi
   }
   const bool is_covered = cover_.Covers(moved.record.segment);
   if (index_.Recipients(moved.home) > 0) {
-    // What is not covered may not have reached the disk: the record that is known is as good, and
-    // its file goes only when the message has been moved once more. If something of that went
-    // already, this record was on the disk before.
-    if (is_covered || !HasFiles(moved.home)) {
+    if (IsBetter(moved)) {
       index_.Repoint(moved);
     }
     return;
@@ -73,8 +70,24 @@ void MessageReplay::AddMoved(const MovedMessage& moved, const std::vector<Recipi
   index_.AddMoved(home != nullptr ? *home : GoneSegment(moved.home.segment), moved, *known);
 }
 
-bool MessageReplay::HasFiles(MessageRef message) const {
-  const std::span<const PartEntry> parts = index_.Parts(message);
+// What is not covered may not have reached the disk: the record that is known is as good, and its
+// file goes only when the message has been moved once more. If something of that went already, this
+// record was on the disk before.
+//
+// A start that did so held nothing for this record: its parts may have gone since, or be torn with
+// the batch. The next checkpoint covers it all the same, so only the list in it tells; and of a
+// message that was moved twice the list does not tell which of the two was used.
+bool MessageReplay::IsBetter(const MovedMessage& moved) const {
+  if (!HasFiles(index_.Parts(moved.home))) {
+    return true;
+  }
+  const MessageRef record{moved.record.segment, moved.record.block};
+  return cover_.Covers(record.segment) && cover_.MovedStates(moved.home) != nullptr &&
+         HasFiles(moved.parts) &&
+         !catalog_.IsKnownTorn(record.segment, uint64_t{record.block} * kRecordAlignment);
+}
+
+bool MessageReplay::HasFiles(std::span<const PartEntry> parts) const {
   return std::all_of(parts.begin(), parts.end(), [this](const PartEntry& part) {
     const Segment* segment = segments_.Find(part.segment);
     return segment != nullptr && !segment->is_gone();

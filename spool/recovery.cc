@@ -32,7 +32,7 @@ Recovery::Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, Segme
       footer_(io, *this),
       quarantine_(io, directory, *this),
       replay_(index),
-      messages_(segments, index, cover_) {}
+      messages_(catalog, segments, index, cover_) {}
 
 void Recovery::AddSegments() {
   for (const CatalogEntry& entry : catalog_.entries()) {

@@ -93,7 +93,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   Index index_{segments_};
   Replay replay_{index_};
   CheckpointCover cover_{std::nullopt};
-  MessageReplay messages_{segments_, index_, cover_};
+  MessageReplay messages_{files_.catalog(), segments_, index_, cover_};
   WalkCounts counts_;
   std::vector<uint64_t> ends_;
 
