@@ -22,9 +22,6 @@ MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHead
       index_.Pin(message.parts[i]);
     }
     index_.Add(segment, block, message.ArrivalSeconds(), moved_.recipients, message.parts, bytes);
-    if (message.is_report() && !cover_.Covers(place.segment)) {
-      EndDebts(message);
-    }
     return place;
   }
   moved_.home = message.home();
@@ -39,12 +36,14 @@ MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHead
 // It was owed a report, and this is the report. What is settled gathers beside the records of the
 // batch and may stand behind the report, or in a later batch that the disk never saw: a recipient
 // that is still live has failed all the same.
-void MessageReplay::EndDebts(const DecodedMessage& report) {
-  const MessageRef message = report.reported_message();
-  for (const uint32_t recipient : report.reported) {
-    cover_.NoteEnded(message, recipient);
-    if (index_.IsPending(message, recipient) || index_.IsLive(message, recipient)) {
-      index_.Settle(message, recipient, SettleKind::kDelivered, 0);
+void MessageReplay::EndDebts(MessageRef report, const ReportOf& debts) {
+  if (cover_.Covers(report.segment)) {
+    return;  // the checkpoint knows
+  }
+  for (const uint32_t recipient : debts.recipients) {
+    cover_.NoteEnded(debts.message, recipient);
+    if (index_.IsPending(debts.message, recipient) || index_.IsLive(debts.message, recipient)) {
+      index_.Settle(debts.message, recipient, SettleKind::kDelivered, 0);
     }
   }
 }
