@@ -54,7 +54,12 @@ void Evacuation::Feed(std::unique_ptr<Mover>& mover) {
   }
   switch (mover->state()) {
     case Mover::State::kMoving:
-      return mover->Step();
+      if (index_.IsOwed(mover->message())) {
+        return mover->Step();
+      }
+      MARK("ended while it was being moved");
+      mover->Stop();
+      break;
     case Mover::State::kUnreadable:
       unreadable_.insert(segment_);
       return End("cannot be read");
@@ -62,6 +67,7 @@ void Evacuation::Feed(std::unique_ptr<Mover>& mover) {
       return End("no room");
     case Mover::State::kMoved:
       ++messages_moved_;
+      mover->Stop();  // counted once, however long the others take
       break;
     case Mover::State::kIdle:
       break;

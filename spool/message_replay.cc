@@ -22,9 +22,6 @@ MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHead
       index_.Pin(message.parts[i]);
     }
     index_.Add(segment, block, message.ArrivalSeconds(), moved_.recipients, message.parts, bytes);
-    if (message.is_report() && !cover_.Covers(place.segment)) {
-      EndDebts(message);
-    }
     return place;
   }
   moved_.home = message.home();
@@ -39,12 +36,14 @@ MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHead
 // It was owed a report, and this is the report. What is settled gathers beside the records of the
 // batch and may stand behind the report, or in a later batch that the disk never saw: a recipient
 // that is still live has failed all the same.
-void MessageReplay::EndDebts(const DecodedMessage& report) {
-  const MessageRef message = report.reported_message();
-  for (const uint32_t recipient : report.reported) {
-    cover_.NoteEnded(message, recipient);
-    if (index_.IsPending(message, recipient) || index_.IsLive(message, recipient)) {
-      index_.Settle(message, recipient, SettleKind::kDelivered, 0);
+void MessageReplay::EndDebts(MessageRef report, const ReportOf& debts) {
+  if (cover_.Covers(report.segment)) {
+    return;  // the checkpoint knows
+  }
+  for (const uint32_t recipient : debts.recipients) {
+    cover_.NoteEnded(debts.message, recipient);
+    if (index_.IsPending(debts.message, recipient) || index_.IsLive(debts.message, recipient)) {
+      index_.Settle(debts.message, recipient, SettleKind::kDelivered, 0);
     }
   }
 }
@@ -55,10 +54,7 @@ void MessageReplay::AddMoved(const MovedMessage& moved, const std::vector<Recipi
   }
   const bool is_covered = cover_.Covers(moved.record.segment);
   if (index_.Recipients(moved.home) > 0) {
-    // What is not covered may not have reached the disk: the record that is known is as good, and
-    // its file goes only when the message has been moved once more. If something of that went
-    // already, this record was on the disk before.
-    if (is_covered || !HasFiles(moved.home)) {
+    if (IsBetter(moved)) {
       index_.Repoint(moved);
     }
     return;
@@ -73,8 +69,24 @@ void MessageReplay::AddMoved(const MovedMessage& moved, const std::vector<Recipi
   index_.AddMoved(home != nullptr ? *home : GoneSegment(moved.home.segment), moved, *known);
 }
 
-bool MessageReplay::HasFiles(MessageRef message) const {
-  const std::span<const PartEntry> parts = index_.Parts(message);
+// What is not covered may not have reached the disk: the record that is known is as good, and its
+// file goes only when the message has been moved once more. If something of that went already, this
+// record was on the disk before.
+//
+// A start that did so held nothing for this record: its parts may have gone since, or be torn with
+// the batch. The next checkpoint covers it all the same, so only the list in it tells; and of a
+// message that was moved twice the list does not tell which of the two was used.
+bool MessageReplay::IsBetter(const MovedMessage& moved) const {
+  if (!HasFiles(index_.Parts(moved.home))) {
+    return true;
+  }
+  const MessageRef record{moved.record.segment, moved.record.block};
+  return cover_.Covers(record.segment) && cover_.MovedStates(moved.home) != nullptr &&
+         HasFiles(moved.parts) &&
+         !catalog_.IsKnownTorn(record.segment, uint64_t{record.block} * kRecordAlignment);
+}
+
+bool MessageReplay::HasFiles(std::span<const PartEntry> parts) const {
   return std::all_of(parts.begin(), parts.end(), [this](const PartEntry& part) {
     const Segment* segment = segments_.Find(part.segment);
     return segment != nullptr && !segment->is_gone();

@@ -9,6 +9,10 @@
 // See:  FORMAT.md 2 "message".
 #pragma once
 
+#include <span>
+#include <vector>
+
+#include "spool/catalog.h"
 #include "spool/checkpoint_cover.h"
 #include "spool/index.h"
 #include "spool/message_record.h"
@@ -17,24 +21,29 @@ namespace backstay {
 
 class MessageReplay {
  public:
-  MessageReplay(SegmentSet& segments, Index& index, CheckpointCover& cover)
-      : segments_(segments), index_(index), cover_(cover) {}
+  MessageReplay(const Catalog& catalog, SegmentSet& segments, Index& index, CheckpointCover& cover)
+      : catalog_(catalog), segments_(segments), index_(index), cover_(cover) {}
   MessageReplay(const MessageReplay&) = delete;
   MessageReplay& operator=(const MessageReplay&) = delete;
 
-  // A record that was read. Returns the home of the message.
+  // A record that was read. Returns the home of the message. The debts that end with a report are
+  // not touched: a report of a torn batch may lack a part, and then it does not count.
   MessageRef Add(Segment& segment, uint32_t block, const RecordHeader& header,
                  const DecodedMessage& message);
+  // The report at this place counts.
+  void EndDebts(MessageRef report, const ReportOf& debts);
   // A moved message that a footer names; the checkpoint covers the segment where it lies.
   void AddNamed(const MovedMessage& moved) { AddMoved(moved, {}); }
 
  private:
   // `states`: what its record says of each recipient.
   void AddMoved(const MovedMessage& moved, const std::vector<RecipientState>& states);
-  void EndDebts(const DecodedMessage& report);
-  bool HasFiles(MessageRef message) const;
+  // The message is known by another record. Is this one to be used?
+  bool IsBetter(const MovedMessage& moved) const;
+  bool HasFiles(std::span<const PartEntry> parts) const;
   Segment& GoneSegment(uint32_t number);
 
+  const Catalog& catalog_;
   SegmentSet& segments_;
   Index& index_;
   CheckpointCover& cover_;

@@ -58,11 +58,28 @@ void Mover::OnContent(ReadOutcome outcome, Bytes content) {
   writer_.Finish(*this);
 }
 
-// Who is owed is asked when the record is built: settles that come later stand behind it in the
-// log. A report that came before stands before it, told or not: its batch fails with ours.
-MessageDescription Mover::Describe(const QueueId&) {
-  states_ = spool_.index().StatesOf(message_);
+// Settles that come later stand behind the record in the log. A report that came before stands
+// before it, told or not: its batch fails with ours. So does a deletion, which may get to this
+// message later and leaves no other trace: a checkpoint that knows it carried out speaks of the
+// home only, and that may be gone.
+void Mover::AskWhoIsOwed() {
+  const Index& index = spool_.index();
+  states_.assign(recipient_domains_.size(), RecipientState::kSettled);
+  if (!index.IsOwed(message_)) {
+    return;  // it ended just now, and with it its home may have been forgotten
+  }
+  states_ = index.StatesOf(message_);
   spool_.commit().SettleReported(message_, states_);
+  for (uint32_t i = 0; i < states_.size(); ++i) {
+    if (spool_.rules().IsDeleted(index.DomainOf(message_, i), message_)) {
+      states_[i] = RecipientState::kSettled;
+    }
+  }
+}
+
+// Who is owed is asked when the record is built.
+MessageDescription Mover::Describe(const QueueId&) {
+  AskWhoIsOwed();
   MessageDescription description;
   description.envelope = envelope_;
   description.domains = domains_;

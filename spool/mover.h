@@ -26,6 +26,7 @@ class Mover final : private MessageReaderEvents, private MessageSource {
   void Start(MessageRef message);
   void Step();
   State state() const { return state_; }
+  MessageRef message() const { return message_; }  // that was started last
   // What was appended already becomes durable none the less, and then counts.
   void Stop();
   bool busy() const { return reader_.busy(); }
@@ -36,6 +37,7 @@ class Mover final : private MessageReaderEvents, private MessageSource {
   MessageDescription Describe(const QueueId& id) override;
   void OnCommitted(CommitResult result, MessageRef place) override;
   void End(State state);
+  void AskWhoIsOwed();
 
   Spool::Impl& spool_;
   State state_ = State::kIdle;

@@ -32,7 +32,7 @@ Recovery::Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, Segme
       footer_(io, *this),
       quarantine_(io, directory, *this),
       replay_(index),
-      messages_(segments, index, cover_) {}
+      messages_(catalog, segments, index, cover_) {}
 
 void Recovery::AddSegments() {
   for (const CatalogEntry& entry : catalog_.entries()) {
@@ -323,9 +323,14 @@ void Recovery::AddMessage(const RecordHeader& header, uint32_t block, Bytes payl
     return;
   }
   const MessageRef home = messages_.Add(*segment_, block, header, message_);
-  if (!message_.is_moved() && !HasParts()) {
-    doubtful_.push_back({home, message_.fixed.recipients});
+  if (message_.is_moved()) {
+    return;
   }
+  if (HasParts()) {
+    return messages_.EndDebts(home, {message_.reported_message(), message_.reported});
+  }
+  doubtful_.push_back(
+      {home, message_.fixed.recipients, message_.reported_message(), message_.reported});
 }
 
 void Recovery::OnCommit(const CommitPayload&, bool continues) {
@@ -385,7 +390,9 @@ bool Recovery::IsInTail(MessageRef message) const {
 void Recovery::DropDoubtful() {
   for (const DoubtfulMessage& doubtful : doubtful_) {
     if (!IsInTail(doubtful.message)) {
-      continue;  // acknowledged: reading it will say that it is damaged
+      // Acknowledged: reading it will say that it is damaged.
+      messages_.EndDebts(doubtful.message, {doubtful.reported_message, doubtful.reported});
+      continue;
     }
     MARK("torn message dropped");
     for (uint32_t recipient = 0; recipient < doubtful.recipients; ++recipient) {

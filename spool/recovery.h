@@ -77,6 +77,8 @@ class Recovery final : private FooterReaderEvents,
   struct DoubtfulMessage {
     MessageRef message;
     uint32_t recipients;
+    MessageRef reported_message;
+    std::vector<uint32_t> reported;  // debts of that one which end with it if it is kept
   };
 
   void OnSegmentRead() override;

@@ -34,6 +34,13 @@ class EvacuationTest : public testing::Test {
     harness.Idle(absl::Seconds(1));
   }
 
+  // On a disk like that of `before`.
+  static Instant StartFrom(SpoolHarness& before, SpoolHarness& harness) {
+    harness.disk().CopyFrom(before.disk());
+    harness.Start();
+    return harness.io->Now();
+  }
+
   static std::string WholeOf(const Sent& sent) { return sent.prefix + sent.content; }
 
   SpoolHarness harness_{1, Options()};
@@ -69,18 +76,13 @@ TEST_F(EvacuationTest, AReportUnderWayEndsTheDebtOfWhatIsMoved) {
   const MessageRef failed = harness_.SendAndWait(TestContent(1, 5_KiB)).message;
   harness_.Settle(failed, 0, SettleKind::kFailed, "550 no such user");
   GoRound(harness_, 70);
-  const auto start = [this](SpoolHarness& harness) {
-    harness.disk().CopyFrom(harness_.disk());
-    harness.Start();
-    return harness.io->Now();
-  };
   SpoolHarness first(1, Options());
-  const Instant began = start(first);
+  const Instant began = StartFrom(harness_, first);
   ASSERT_TRUE(first.TurnUntil([&] { return first.spool->Stats().messages_moved == 1; }));
   const absl::Duration moved_after = first.io->Now() - began;
   for (absl::Duration early; early < absl::Milliseconds(10); early += absl::Microseconds(200)) {
     SpoolHarness harness(1, Options());
-    start(harness);
+    StartFrom(harness_, harness);
     harness.Idle(moved_after - early);
     Sent& sent = harness.Begin(TestContent(2, 500), {"@sender.example"});
     sent.Report(failed, {0});
@@ -92,6 +94,91 @@ TEST_F(EvacuationTest, AReportUnderWayEndsTheDebtOfWhatIsMoved) {
     harness.Start();
     EXPECT_FALSE(harness.spool->IsPending(failed, 0)) << early;
     EXPECT_EQ(harness.Live("@sender.example").size(), 1U);
+  }
+}
+
+// Gone already: only the moved record holds it, and that is being moved in turn.
+TEST_F(EvacuationTest, WhatEndsWhileItIsMovedAgainIsGone) {
+  const uint64_t ended = MarkCount("ended while it was being moved");
+  SpoolHarness before(1, Options());
+  before.Start();
+  const MessageRef message = before.SendAndWait(TestContent(1, 28_KiB)).message;
+  LetItMove(before, message);
+  GoRound(before, 70);
+  before.Idle(absl::Milliseconds(200));  // the last one is known as settled
+  SpoolHarness first(1, Options());
+  const Instant began = StartFrom(before, first);
+  ASSERT_TRUE(first.TurnUntil([&] { return first.spool->Stats().messages_moved == 1; }));
+  const absl::Duration moved_after = first.io->Now() - began;
+  Rule discard;
+  discard.verb = RuleVerb::kDelete;
+  discard.epoch = 1;
+  discard.domains = {"a.example"};
+  for (const bool is_by_rule : {false, true}) {
+    for (absl::Duration early; early < absl::Milliseconds(14); early += absl::Microseconds(200)) {
+      SpoolHarness harness(1, Options());
+      StartFrom(before, harness);
+      harness.Idle(moved_after - early);
+      if (is_by_rule) {
+        harness.spool->ApplyRule(discard);
+      } else {
+        harness.Settle(message, 0);
+      }
+      harness.Idle(absl::Seconds(2));
+      EXPECT_TRUE(harness.Live().empty()) << early;
+      harness.Restart(CrashMode::kNothingUnsynced);
+      EXPECT_TRUE(harness.Live().empty()) << early;
+    }
+  }
+  EXPECT_GT(MarkCount("ended while it was being moved"), ended);
+}
+
+TEST_F(EvacuationTest, EachMovedMessageIsCountedOnce) {
+  harness_.Start();
+  harness_.SendAndWait(TestContent(1, 17_KiB));
+  harness_.SendAndWait(TestContent(2, 1_KiB));  // ends earlier
+  GoRound(harness_, 70);
+  harness_.Idle(absl::Seconds(5));
+  EXPECT_EQ(harness_.spool->Stats().messages_moved, 2U);
+}
+
+// The batch with the end of a moved message was torn: it is known by the record before, and stays
+// known by that when a checkpoint comes to cover what is left of the batch.
+TEST_F(EvacuationTest, ATornCopyIsNotTakenForTheMessage) {
+  for (const uint64_t moves : {1, 2}) {
+    SpoolHarness harness(1, Options());
+    harness.Start();
+    const Sent& large = harness.SendAndWait(TestContent(1, 28_KiB));
+    const MessageRef message = large.message;
+    const std::string content = WholeOf(large);
+    if (moves == 2) {
+      LetItMove(harness, message);
+    }
+    GoRound(harness, 70);
+    ASSERT_TRUE(harness.TurnUntil([&] { return harness.spool->Stats().messages_moved == moves; }));
+    harness.Crash(CrashMode::kNothingUnsynced);
+    const std::string end = content.substr(content.size() - 500);
+    std::string copy;
+    size_t at = std::string::npos;
+    for (const std::string& name : harness.SegmentFiles()) {
+      const std::string path = SpoolHarness::PathOf(name);
+      const size_t found = harness.disk().Contents(path)->rfind(end);
+      copy = found != std::string::npos ? path : copy;
+      at = found != std::string::npos ? found : at;
+    }
+    ASSERT_NE(at, std::string::npos);
+    ASSERT_TRUE(harness.disk().FlipBit(copy, at * 8));
+    harness.Start();
+    ASSERT_EQ(harness.spool->Stats().torn_tails, 1U) << moves;
+    for (int run = 0; run < 2; ++run) {
+      ASSERT_EQ(harness.Live(), std::vector{message});
+      const ReadBack back = harness.Read(message);
+      EXPECT_EQ(back.outcome, ReadOutcome::kOk) << moves << run;
+      EXPECT_TRUE(back.content == content) << moves << run;
+      harness.Idle(absl::Milliseconds(500));  // for a checkpoint, not for a move
+      ASSERT_EQ(harness.spool->Stats().messages_moved, 0U);
+      harness.Restart(CrashMode::kNothingUnsynced);
+    }
   }
 }
 
@@ -114,18 +201,13 @@ TEST_F(EvacuationTest, PartsInASegmentThatIsGoneAreNotCounted) {
   const MessageRef delivered = large.message;
   ASSERT_LT(waiting.segment, delivered.segment);
   ASSERT_EQ(beside.segment, delivered.segment);
-  const auto start = [&before](SpoolHarness& harness) {
-    harness.disk().CopyFrom(before.disk());
-    harness.Start();
-    return harness.io->Now();
-  };
   SpoolHarness first(1, options);
-  const Instant began = start(first);
+  const Instant began = StartFrom(before, first);
   ASSERT_TRUE(first.TurnUntil([&] { return first.spool->Stats().messages_moved == 2; }));
   const absl::Duration moved_after = first.io->Now() - began;
   for (absl::Duration early; early < absl::Milliseconds(10); early += absl::Microseconds(200)) {
     SpoolHarness harness(1, options);
-    start(harness);
+    StartFrom(before, harness);
     harness.Idle(moved_after - early);
     harness.Settle(delivered, 0);
     LetItMove(harness, waiting);

@@ -14,8 +14,8 @@ class ReportTest : public testing::Test {
     harness_.Idle(absl::Seconds(1));
   }
 
-  Sent& SendReport() {
-    Sent& sent = harness_.Begin(TestContent(2, 500), {"@sender.example"});
+  Sent& SendReport(size_t bytes = 500) {
+    Sent& sent = harness_.Begin(TestContent(2, bytes), {"@sender.example"});
     sent.Report(failed_, {1});
     sent.writer.Append(AsBytes(sent.content));
     sent.writer.Finish(sent);
@@ -76,6 +76,41 @@ TEST_F(ReportTest, AReportThatWasNotStoredEndsNothing) {
   EXPECT_EQ(sent.result, CommitResult::kFailed);
   EXPECT_TRUE(harness_.spool->IsPending(failed_, 1));
   EXPECT_EQ(AsText(harness_.spool->FailureOf(failed_, 1)), "550 no such user");
+}
+
+// The last batch was torn: its record is whole, a part is not, and so the report is dropped.
+TEST_F(ReportTest, AReportThatLacksAPartEndsNothing) {
+  Sent& sent = SendReport(20_KiB);
+  ASSERT_TRUE(harness_.TurnUntil([&] { return sent.committed == 1; }));
+  const std::string path = SpoolHarness::SegmentPath(sent.message.segment);
+  const std::string in_part = sent.content.substr(0, 1000);
+  harness_.Crash(CrashMode::kNothingUnsynced);
+  const size_t at = harness_.disk().Contents(path)->find(in_part);
+  ASSERT_NE(at, std::string::npos);
+  ASSERT_TRUE(harness_.disk().FlipBit(path, at * 8));
+  harness_.Start();
+  for (int run = 0; run < 3; ++run) {
+    EXPECT_TRUE(harness_.spool->IsPending(failed_, 1)) << run;
+    EXPECT_EQ(AsText(harness_.spool->FailureOf(failed_, 1)), "550 no such user");
+    ExpectOne();
+    harness_.Idle(absl::Milliseconds(500));  // a checkpoint comes to cover it
+    harness_.Restart(CrashMode::kNothingUnsynced);
+  }
+}
+
+// Acknowledged: that a part of it was damaged since does not bring the debt back.
+TEST_F(ReportTest, AReportThatWasDamagedLaterEndsTheDebt) {
+  Sent& sent = SendReport(20_KiB);
+  ASSERT_TRUE(harness_.TurnUntil([&] { return sent.committed == 1; }));
+  const std::string path = SpoolHarness::SegmentPath(sent.message.segment);
+  const std::string in_part = sent.content.substr(0, 1000);
+  harness_.Idle(absl::Seconds(1));  // its batch has a successor
+  harness_.Crash(CrashMode::kNothingUnsynced);
+  harness_.DeleteCheckpoints();
+  ASSERT_TRUE(harness_.disk().FlipBit(path, harness_.disk().Contents(path)->find(in_part) * 8));
+  harness_.Start();
+  EXPECT_FALSE(harness_.spool->IsPending(failed_, 1));
+  ExpectOne();
 }
 
 TEST_F(ReportTest, ACrashAtAnyMomentLeavesTheDebtOrTheReport) {

@@ -264,7 +264,14 @@ void ShardWalk::AddMessage(const RecordHeader& header, uint32_t block, Bytes pay
   counts_.recipients += message_.is_moved() ? 0 : message_.fixed.recipients;
   const PartEntry* missing = FindMissingPart();
   if (missing != nullptr) {
-    incomplete_.push_back({home, {segment_->number(), block}, message_.fixed.recipients, *missing});
+    incomplete_.push_back({home,
+                           {segment_->number(), block},
+                           message_.fixed.recipients,
+                           *missing,
+                           message_.reported_message(),
+                           message_.reported});
+  } else {
+    messages_.EndDebts(home, {message_.reported_message(), message_.reported});
   }
 }
 
@@ -323,6 +330,11 @@ bool ShardWalk::IsOwed(const MissingPart& missing) const {
 
 // A message that is settled needs its parts no more; one of a torn batch was never acknowledged.
 void ShardWalk::JudgeMessages() {
+  for (const MissingPart& missing : incomplete_) {
+    if (!IsInTail(missing.place)) {
+      messages_.EndDebts(missing.place, {missing.reported_message, missing.reported});
+    }
+  }
   for (const MissingPart& missing : incomplete_) {
     const MessageRef message = missing.message;
     // A segment that a running daemon has given back had nothing owed in it.

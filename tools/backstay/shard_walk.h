@@ -62,6 +62,8 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
     MessageRef place;  // of the record that names the part
     uint32_t recipients;
     PartEntry part;
+    MessageRef reported_message;
+    std::vector<uint32_t> reported;  // debts of that one which end with it if it counts
   };
 
   void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) override;
@@ -93,7 +95,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   Index index_{segments_};
   Replay replay_{index_};
   CheckpointCover cover_{std::nullopt};
-  MessageReplay messages_{segments_, index_, cover_};
+  MessageReplay messages_{files_.catalog(), segments_, index_, cover_};
   WalkCounts counts_;
   std::vector<uint64_t> ends_;
 
