@@ -167,9 +167,15 @@ std::deque<MessageRef>::iterator RouteQueue::FirstFreeDue() {
                       [this](MessageRef message) { return !in_flight(message); });
 }
 
+// The lane that had its domain before may have it in hand.
+std::deque<Attempt>::iterator RouteQueue::FirstFreeAgain() {
+  return std::find_if(again_.begin(), again_.end(),
+                      [this](const Attempt& attempt) { return !in_flight(attempt.message); });
+}
+
 bool RouteQueue::HasWork(SpoolTime now) {
   CollectDue(now);
-  if (!again_.empty() || FirstFreeDue() != due_.end()) {
+  if (FirstFreeAgain() != again_.end() || FirstFreeDue() != due_.end()) {
     return true;
   }
   return Peek();
@@ -191,9 +197,9 @@ std::optional<Attempt> RouteQueue::Take(SpoolTime now) {
 Attempt RouteQueue::TakeFirst() {
   Attempt attempt;
   const auto due = FirstFreeDue();
-  if (!again_.empty()) {
-    attempt = again_.front();
-    again_.pop_front();
+  if (const auto again = FirstFreeAgain(); again != again_.end()) {
+    attempt = *again;
+    again_.erase(again);
   } else if (due != due_.end() && (since_limbo_ + 1 >= kLimboShare || !Peek())) {
     since_limbo_ = 0;
     attempt.message = *FirstFreeDue();  // Peek() may have added to them

@@ -79,6 +79,7 @@ class RouteQueue {
   void CollectDue(SpoolTime now);
   void StartPass(bool recovery);
   std::deque<MessageRef>::iterator FirstFreeDue();
+  std::deque<Attempt>::iterator FirstFreeAgain();
   std::optional<Found> Advance(DomainId domain, Cursor& cursor);
   std::optional<Found> NextByCursor();
   bool Peek();

@@ -49,6 +49,18 @@ TEST_F(RouteQueueTest, WhatIsGivenBackAndOverIsNotHandedOut) {
   EXPECT_FALSE(Take().has_value());
 }
 
+// The lane that had the domain before has it in hand.
+TEST_F(RouteQueueTest, WhatIsGivenBackAndUnderWayElsewhereWaits) {
+  const MessageRef first = Send();
+  const MessageRef second = Send();
+  queue_->GiveBack(*Take());
+  queue_->Claim(first);
+  EXPECT_EQ(Take()->message, second);
+  EXPECT_FALSE(queue_->HasWork(harness_.spool->Clock()));
+  queue_->Release(first);
+  EXPECT_EQ(Take()->message, first);
+}
+
 TEST_F(RouteQueueTest, WhatWasFoundAndIsOverIsNotHandedOut) {
   const MessageRef first = Send();
   EXPECT_TRUE(queue_->HasWork(harness_.spool->Clock()));
