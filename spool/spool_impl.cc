@@ -373,7 +373,7 @@ Instant Spool::Impl::NextDue() const {
     return io_.Now();
   }
   const bool works = phase_ == Phase::kReady && !IsRecovering();
-  if (!rules_.deletions().empty() && works) {
+  if (!rules_.deletions().empty() && works && !sweep_.waits()) {
     return io_.Now();
   }
   Instant due = commit_.NextDue();
