@@ -78,6 +78,14 @@ MessageRef GroupCommit::GatherPlace() const {
   return {open_->number(), static_cast<uint32_t>(gather_->start() / kRecordAlignment)};
 }
 
+std::optional<MessageRef> GroupCommit::FlightPlace() const {
+  if (idle()) {
+    return std::nullopt;
+  }
+  return MessageRef{flight_->segment()->number(),
+                    static_cast<uint32_t>(flight_->start() / kRecordAlignment)};
+}
+
 uint32_t GroupCommit::EndRecord(RecordKind kind, size_t payload_bytes, uint32_t part,
                                 uint32_t parts) {
   RecordHeader header;

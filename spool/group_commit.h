@@ -12,6 +12,8 @@
 // See:    FORMAT.md 4; STYLE 30.
 #pragma once
 
+#include <optional>
+
 #include "io/io.h"
 #include "spool/batch.h"
 #include "spool/failure_gate.h"
@@ -61,6 +63,8 @@ class GroupCommit {
   MessageRef NextPlace() const;
   // Where the gathering batch begins.
   MessageRef GatherPlace() const;
+  // Where the batch in flight begins; nothing when there is none.
+  std::optional<MessageRef> FlightPlace() const;
   MutableBytes BeginRecord(size_t payload_bytes) { return gather_->BeginRecord(payload_bytes); }
   // Returns the checksum of the payload.
   uint32_t EndRecord(RecordKind kind, size_t payload_bytes, uint32_t part, uint32_t parts);

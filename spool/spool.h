@@ -152,7 +152,7 @@ class SpoolEvents {
   // Recovery found the last deferral note of a live recipient.
   virtual void OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
                                    Bytes note) = 0;
-  // Recovery found a recipient that is dsn pending.
+  // Recovery found recipients that are dsn pending; FailureOf may be empty.
   virtual void OnRecoveredFailure(MessageRef message) = 0;
   // SettlesDecided() has grown.
   virtual void OnSettlesDecided() = 0;

@@ -35,6 +35,24 @@ SpoolOptions Checked(SpoolOptions options) {
   return options;
 }
 
+// Also those whose notes are lost: the message is owed a report all the same.
+void AddDebts(const Segment& segment, std::vector<MessageRef>& debts) {
+  const SegmentIndex& index = segment.index;
+  if (index.pending_recipients() == 0) {
+    return;
+  }
+  for (auto message = index.NextOwed(0); message.has_value();
+       message = index.NextOwed(*message + 1)) {
+    bool is_pending = false;
+    for (uint32_t i = 0; i < index.Recipients(*message) && !is_pending; ++i) {
+      is_pending = index.IsPending(*message, i);
+    }
+    if (is_pending) {
+      debts.push_back({segment.number(), index.Block(*message)});
+    }
+  }
+}
+
 }  // namespace
 
 Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents& events)
@@ -140,10 +158,12 @@ void Spool::Impl::PublishRecovered() {
     return;
   }
   absl::btree_map<DomainId, MessageRef> oldest;
+  std::vector<MessageRef> debts;
   for (Segment* segment = segments_.oldest(); segment != nullptr;
        segment = segments_.FindFrom(segment->number() + 1)) {
     if (!segment->is_published) {
       index_.Publish(*segment);
+      AddDebts(*segment, debts);
       segment->index.ForEachDomain([&](DomainId domain, uint32_t live) {
         if (live > 0) {
           oldest.try_emplace(domain, *index_.NextLive(domain, MessageRef{segment->number(), 0}));
@@ -160,9 +180,10 @@ void Spool::Impl::PublishRecovered() {
     const DomainId domain = index_.DomainOf(key.first, key.second);
     if (index_.IsLive(key.first, key.second)) {
       events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
-    } else {
-      events_.OnRecoveredFailure(key.first);
     }
+  }
+  for (const MessageRef message : debts) {
+    events_.OnRecoveredFailure(message);
   }
   LogInfo("spool shard={} queue complete: messages={} recipients={} segments={} scanned={}",
           options_.shard, index_.messages_owed(), index_.recipients_live(), segments_.size(),
@@ -373,7 +394,7 @@ Instant Spool::Impl::NextDue() const {
     return io_.Now();
   }
   const bool works = phase_ == Phase::kReady && !IsRecovering();
-  if (!rules_.deletions().empty() && works) {
+  if (!rules_.deletions().empty() && works && !sweep_.waits()) {
     return io_.Now();
   }
   Instant due = commit_.NextDue();

@@ -215,7 +215,7 @@ std::optional<MessageRef> Spool::Impl::NextExpired(std::optional<MessageRef> aft
 }
 
 void Spool::Impl::SweepStep() {
-  sweep_.Step(rules_, kSweptPerTurnMax, commit_.outcomes_queued(),
+  sweep_.Step(rules_, kSweptPerTurnMax, commit_.FlightPlace(), commit_.outcomes_queued(),
               [this](MessageRef message, uint32_t recipient) {
                 notes_.erase({message, recipient});
               });

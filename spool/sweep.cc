@@ -1,33 +1,44 @@
 // spool/sweep.cc -- segment by segment, from message to message that is still owed.
 #include "spool/sweep.h"
 
+#include "core/base/mark.h"
+
 namespace backstay {
 
-void Sweep::Step(RuleBook& rules, uint32_t messages_max, uint64_t outcomes_queued, Gone gone) {
+void Sweep::Step(RuleBook& rules, uint32_t messages_max, std::optional<MessageRef> in_flight,
+                 uint64_t outcomes_queued, Gone gone) {
   uint32_t budget = messages_max;
+  waits_ = false;
   while (!rules.deletions().empty() && budget > 0) {
     const Deletion deletion = rules.deletions().front();
     Segment* segment = segments_.FindFrom(segment_);
     if (segment == nullptr || segment->number() > deletion.cut.segment) {
       rules.deletions().erase(rules.deletions().begin());
       segment_ = 0;
-      message_ = 0;
+      block_ = 0;
       continue;
     }
-    message_ = segment->number() == segment_ ? message_ : 0;
+    block_ = segment->number() == segment_ ? block_ : 0;
     segment_ = segment->number();
-    if (!StepSegment(*segment, deletion, budget, outcomes_queued, gone)) {
-      ++segment_;
-      message_ = 0;
+    if (StepSegment(*segment, deletion, budget, outcomes_queued, gone)) {
+      continue;
     }
+    waits_ = in_flight.has_value() && in_flight->segment == segment_ && *in_flight < deletion.cut;
+    if (waits_) {
+      MARK("deletion waits for the batch in flight");
+      return;
+    }
+    ++segment_;
+    block_ = 0;
   }
 }
 
 bool Sweep::StepSegment(Segment& segment, const Deletion& deletion, uint32_t& budget,
                         uint64_t outcomes_queued, Gone gone) {
   SegmentIndex& index = segment.index;
+  uint32_t from = index.FirstBehind(block_);
   for (; budget > 0; --budget) {
-    const std::optional<uint32_t> next = index.NextOwed(message_);
+    const std::optional<uint32_t> next = index.NextOwed(from);
     if (!next.has_value()) {
       return false;
     }
@@ -45,7 +56,8 @@ bool Sweep::StepSegment(Segment& segment, const Deletion& deletion, uint32_t& bu
         gone(message, recipient);
       }
     }
-    message_ = *next + 1;
+    from = *next + 1;
+    block_ = message.block;
   }
   return true;
 }

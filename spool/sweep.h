@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/functional/function_ref.h"
 #include "spool/index.h"
@@ -25,8 +26,12 @@ class Sweep {
   Sweep& operator=(const Sweep&) = delete;
 
   // Looks at up to `messages_max` messages for the first deletion in the book, which leaves the
-  // book when nothing is left of it. `outcomes_queued`: the rule is durable with those.
-  void Step(RuleBook& rules, uint32_t messages_max, uint64_t outcomes_queued, Gone gone);
+  // book when nothing is left of it. `in_flight`: what lies there or behind it comes to the index
+  // later, or never. `outcomes_queued`: the rule is durable with those.
+  void Step(RuleBook& rules, uint32_t messages_max, std::optional<MessageRef> in_flight,
+            uint64_t outcomes_queued, Gone gone);
+  // The deletion means what is in flight: there is nothing to do until that is decided.
+  bool waits() const { return waits_; }
 
  private:
   // False: all of the segment was looked at.
@@ -36,7 +41,9 @@ class Sweep {
   SegmentSet& segments_;
   Index& index_;
   uint32_t segment_ = 0;  // looked at next
-  uint32_t message_ = 0;  // in it
+  // In it, behind this block. Not a message's number: those change when the segment's file goes.
+  uint32_t block_ = 0;
+  bool waits_ = false;
 };
 
 }  // namespace backstay

@@ -254,6 +254,33 @@ TEST_F(EvacuationTest, WhatWasSaidBeforeTheMoveIsKnownWithoutACheckpoint) {
   EXPECT_TRUE(harness_.spool->StandingOf(message, harness_.spool->Intern("a.example")).is_held);
 }
 
+// The moved record says that a report is owed, and what it needs to say is damaged.
+TEST_F(EvacuationTest, ADebtIsToldThoughItsNoteIsLost) {
+  harness_.Start();
+  const MessageRef message =
+      harness_.SendAndWait(TestContent(1, 5_KiB), {"a.example", "b.example"}).message;
+  harness_.Restart(CrashMode::kNothingUnsynced);
+  harness_.Settle(message, 1, SettleKind::kFailed, "550 no such user");
+  harness_.Idle(absl::Minutes(3));
+  ASSERT_EQ(harness_.spool->Stats().messages_moved, 1U);
+  ASSERT_FALSE(harness_.disk().Exists(SpoolHarness::SegmentPath(message.segment)));
+  harness_.Crash(CrashMode::kNothingUnsynced);
+  harness_.DeleteCheckpoints();
+  uint64_t flipped = 0;
+  for (const std::string& name : harness_.SegmentFiles()) {
+    const std::string path = SpoolHarness::PathOf(name);
+    const size_t at = harness_.disk().Contents(path)->find("550 no such user");
+    if (at != std::string::npos) {
+      ++flipped;
+      ASSERT_TRUE(harness_.disk().FlipBit(path, at * 8));
+    }
+  }
+  ASSERT_EQ(flipped, 1U);
+  harness_.Start();
+  EXPECT_TRUE(harness_.spool->IsPending(message, 1));
+  EXPECT_EQ(harness_.failures, std::set{message});
+}
+
 TEST_F(EvacuationTest, ALargeMessageMovesWithItsParts) {
   harness_.Start();
   Sent& large = harness_.Begin(TestContent(1, 28_KiB));

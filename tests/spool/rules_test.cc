@@ -146,6 +146,23 @@ TEST_F(RulesTest, ARuleOnAFailingDiskWaitsAndSpeaksForNothingNewer) {
   EXPECT_EQ(harness->Live("a.example"), std::vector<MessageRef>{later});
 }
 
+// It lies before the cut, and the index learns of it when its batch is stored.
+TEST_F(RulesTest, DeletesWhatIsOnItsWayToTheDisk) {
+  Fill(10);
+  harness->Idle(absl::Seconds(1));
+  Sent& sent = harness->Send("on its way", {"a.example"});
+  spool().CommitTurn();
+  Apply(RuleFor(RuleVerb::kDelete));
+  EXPECT_EQ(sent.committed, 0);
+  ASSERT_TRUE(harness->TurnUntil([&] { return sent.committed == 1; }));
+  EXPECT_EQ(sent.result, CommitResult::kStored);
+  const MessageRef later = harness->SendAndWait("later", {"a.example"}).message;
+  harness->Idle(absl::Seconds(1));
+  EXPECT_EQ(harness->Live("a.example"), std::vector<MessageRef>{later});
+  EXPECT_TRUE(harness->Live("b.example").empty());
+  EXPECT_EQ(spool().Stats().deletions_open, 0U);
+}
+
 // A rule that this shard missed speaks for all that earlier runs stored, and for nothing else.
 TEST_F(RulesTest, ALateRuleIsForEarlierRuns) {
   Fill(10);
