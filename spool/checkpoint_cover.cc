@@ -44,18 +44,21 @@ bool CheckpointCover::Apply(Segment& segment, Index& index) const {
   return true;
 }
 
-RuleBook CheckpointCover::Begin(const Catalog& catalog, Index& index) {
+std::optional<RuleBook> CheckpointCover::Begin(const Catalog& catalog, Index& index) {
+  if (!checkpoint_.has_value()) {
+    return RuleBook();
+  }
   std::optional<RuleBook> rules;
-  if (checkpoint_.has_value() && Fits(catalog)) {
+  if (Fits(catalog)) {
     rules = RuleBook::Decode(checkpoint_->rules,
                              [&index](std::string_view name) { return index.Intern(name); });
   }
-  if (checkpoint_.has_value() && !rules.has_value()) {
+  if (!rules.has_value()) {
     MARK("checkpoint does not fit");
-    checkpoint_.reset();
+    return std::nullopt;
   }
   FindMissing(catalog);
-  return std::move(rules).value_or(RuleBook());
+  return rules;
 }
 
 void CheckpointCover::FindMissing(const Catalog& catalog) {

@@ -32,9 +32,9 @@ class CheckpointCover {
   bool MayLackBetween(uint32_t last, uint32_t next) const {
     return last + 1 < next && Covers(last + 1);
   }
-  // Once, before the segments are read. Returns every rule that was in force when it was taken. A
-  // checkpoint that does not fit to the files is forgotten.
-  RuleBook Begin(const Catalog& catalog, Index& index);
+  // Once, before the segments are read. Returns every rule that was in force when it was taken;
+  // nothing: the checkpoint does not fit to the files.
+  std::optional<RuleBook> Begin(const Catalog& catalog, Index& index);
   // Marks who is owed in a segment whose messages are known, and pins their parts.
   bool Apply(Segment& segment, Index& index) const;
   NoteMap TakeNotes() {

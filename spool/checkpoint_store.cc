@@ -68,12 +68,24 @@ void CheckpointStore::OnRangeRead(IoError error, size_t bytes) {
     MARK("checkpoint passed over");
     LogWarning("spool shard={} file={} is not a whole checkpoint: not finished or damaged",
                identity_.shard, name_);
-    unwanted_.push_back(numbers_[left_]);
-    numbers_.erase(numbers_.begin() + static_cast<ptrdiff_t>(left_));
+    PassOver();
     return ReadNext();
   }
   step_ = Step::kIdle;
   events_.OnCheckpointRead(std::move(checkpoint));
+}
+
+void CheckpointStore::PassOver() {
+  unwanted_.push_back(numbers_[left_]);
+  numbers_.erase(numbers_.begin() + static_cast<ptrdiff_t>(left_));
+}
+
+// It has the settles of all segments that were given back; a scan of what is left has not.
+void CheckpointStore::ReadOlder() {
+  ASSERT(step_ == Step::kIdle);
+  MARK("older checkpoint tried");
+  PassOver();
+  ReadNext();
 }
 
 // ---- writing ----

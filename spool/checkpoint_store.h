@@ -35,6 +35,9 @@ class CheckpointStore : private RangeReadEvents {
 
   // `numbers`: of the files that are there, ascending. OnCheckpointRead comes once.
   void Read(std::vector<uint32_t> numbers);
+  // The one that was told does not fit to the log. OnCheckpointRead comes once more, with the one
+  // before it.
+  void ReadOlder();
   bool busy() const { return step_ != Step::kIdle; }
   void Write(const Checkpoint& checkpoint);
   uint32_t next_number() const { return last_number_ + 1; }
@@ -57,6 +60,8 @@ class CheckpointStore : private RangeReadEvents {
   };
 
   void ReadNext();
+  // The one looked at last goes when a better one is written.
+  void PassOver();
   void OnRangeRead(IoError error, size_t bytes) override;
   void Advance(const IoResult& result);
   void WriteMore();

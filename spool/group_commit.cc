@@ -359,6 +359,15 @@ void GroupCommit::RememberAbandoned(const Segment& segment) {
       {segment.number(), segment.number(), segment.header.generation, cause, segment.good_bytes});
 }
 
+std::optional<uint32_t> GroupCommit::FirstUntold() const {
+  for (const UntrustedEntry& entry : untrusted_) {
+    if (entry.cause == static_cast<uint32_t>(UntrustedCause::kAbandoned)) {
+      return entry.first_segment;
+    }
+  }
+  return std::nullopt;
+}
+
 void GroupCommit::CheckCounters() const {
   ASSERT(appended_ >= written_);
   ASSERT(written_ >= synced_);

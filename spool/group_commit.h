@@ -95,6 +95,8 @@ class GroupCommit {
 
   // Number of the segment with the newest stored batch; 0: none since start.
   uint32_t last_stored_segment() const { return last_stored_segment_; }
+  // The first segment that was abandoned of which the log on disk does not say so yet.
+  std::optional<uint32_t> FirstUntold() const;
   uint64_t batches() const { return batches_; }
   uint64_t syncs() const { return syncs_; }
   uint64_t written_bytes() const { return written_bytes_; }

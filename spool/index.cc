@@ -128,7 +128,7 @@ void Index::Settle(MessageRef message, uint32_t recipient, SettleKind kind,
     messages_owed_ -= is_owed ? 0 : 1;
   }
   if (!is_owed) {
-    segment.outcomes_to_wait_for = outcomes_queued;
+    segment.outcomes_to_wait_for = std::max(segment.outcomes_to_wait_for, outcomes_queued);
     for (const PartEntry& part : index.Parts(place->message)) {
       Unpin(part, outcomes_queued);
     }
@@ -354,7 +354,8 @@ void Index::Unpin(const PartEntry& part, uint64_t outcomes_queued) {
   if (Segment* segment = Pinned(part); segment != nullptr) {
     ASSERT(segment->pins > 0);
     --segment->pins;
-    segment->outcomes_to_wait_for = outcomes_queued;
+    // A transaction that is given up has queued nothing, and others may wait.
+    segment->outcomes_to_wait_for = std::max(segment->outcomes_to_wait_for, outcomes_queued);
   }
 }
 

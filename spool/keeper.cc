@@ -80,7 +80,10 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
   Checkpoint checkpoint;
   checkpoint.notes = notes;
   checkpoint.rules = rules.Encode([this](DomainId domain) { return index_.Name(domain); });
-  for (Segment* segment = segments_.oldest(); segment != nullptr && !commit_.Uses(*segment);
+  // Until the log says where an abandoned segment ends, the next start may find more in it.
+  const uint32_t end = commit_.FirstUntold().value_or(UINT32_MAX);
+  for (Segment* segment = segments_.oldest();
+       segment != nullptr && segment->number() < end && !commit_.Uses(*segment);
        segment = segments_.FindFrom(segment->number() + 1)) {
     checkpoint.covers = segment->number();
     TakeMoved(*segment, checkpoint.moved);

@@ -12,7 +12,7 @@ void ReadDamage::Add(Segment& segment, uint64_t from, uint64_t to) {
 }
 
 void ReadDamage::Step() {
-  if (busy() || waiting_.empty()) {
+  if (!copied_.empty() || waiting_.empty()) {
     return;
   }
   for (const Range& range : waiting_) {

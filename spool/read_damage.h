@@ -22,7 +22,7 @@ class ReadDamage final : private QuarantineEvents {
   // Offsets in the file.
   void Add(Segment& segment, uint64_t from, uint64_t to);
   void Step();
-  bool busy() const { return !copied_.empty(); }
+  bool busy() const { return !copied_.empty() || !waiting_.empty(); }
   uint64_t count() const { return count_; }
   // Of a record whose file is gone.
   void CountLost() { ++count_; }

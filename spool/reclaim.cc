@@ -64,7 +64,10 @@ bool Reclaim::TellsOfOlder(const Segment& segment) {
 // Looked for once for each checkpoint: what dies later is known to the next ones only.
 Segment* Reclaim::YoungerCandidate() {
   const uint32_t older = checkpoints_.older_number();
-  if (older == looked_at_checkpoint_ || older == 0 || segments_.has_gap()) {
+  // Before a batch of this run is stored the last segment of the run before has the chain and the
+  // clock.
+  if (older == looked_at_checkpoint_ || older == 0 || commit_.batches() == 0 ||
+      segments_.has_gap()) {
     return nullptr;
   }
   segments_.RemoveIf(IsForgotten);

@@ -56,8 +56,12 @@ void Recovery::Start(std::optional<Checkpoint> checkpoint) {
     segments_.NoteUnreadable(number);
   }
   cover_ = CheckpointCover(std::move(checkpoint));
-  replay_.rules() = cover_.Begin(catalog_, index_);
-  replay_.notes() = cover_.TakeNotes();
+  std::optional<RuleBook> rules = cover_.Begin(catalog_, index_);
+  is_misfit_ = !rules.has_value();
+  if (rules.has_value()) {
+    replay_.rules() = *std::move(rules);
+    replay_.notes() = cover_.TakeNotes();
+  }
   NextSegment();
 }
 
@@ -166,6 +170,11 @@ bool Recovery::StartReading() {
     return true;
   }
   segment_ = segments_.Find(entry.number);
+  if (segment_ == nullptr) {
+    MARK("segment left alone by the recovery before this one");
+    ++result_.damaged;
+    return false;
+  }
   segment_->file = entry.file;
   CheckPrevious(entry);
   const std::optional<uint64_t> trust_end = catalog_.TrustEnd(entry.number);
@@ -224,8 +233,8 @@ void Recovery::EndCovered() {
   if (segment_ != nullptr && cover_.Covers(segment_->number()) &&
       !cover_.Apply(*segment_, index_)) {
     MARK("checkpoint and segment disagree");
-    LogWarning("spool shard={} segment={:08x} does not fit to the checkpoint; all is read", shard_,
-               segment_->number());
+    LogWarning("spool shard={} segment={:08x} does not fit to the checkpoint, which is not used",
+               shard_, segment_->number());
     is_misfit_ = true;
   }
   ++current_;

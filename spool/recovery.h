@@ -62,7 +62,7 @@ class Recovery final : private FooterReaderEvents,
   void Abort() { is_aborted_ = true; }
   bool is_aborted() const { return is_aborted_; }
   // The checkpoint and the segments disagree: nothing that was found counts, and another Recovery
-  // does without it.
+  // tries the checkpoint before it, or none.
   bool is_misfit() const { return is_misfit_; }
   const Result& result() const { return result_; }
   // Notes of live recipients and rules in force.

@@ -131,7 +131,7 @@ void Spool::Impl::EndRecovery() {
   if (is_aborted) {
     recovery_->Abort();
   }
-  recovery_->Start(std::nullopt);
+  checkpoints_.ReadOlder();
 }
 
 void Spool::Impl::StartRecovery() {

@@ -79,6 +79,33 @@ TEST(MessageReader, CloseInTheMiddleIsSilent) {
   reader.Close();
 }
 
+// Damage that is found while other damage is copied waits for its turn.
+TEST(MessageReader, DamageFoundWhileOtherIsCopiedIsCopiedBeforeTheEnd) {
+  SpoolHarness harness;
+  harness.Start();
+  Sent& first = harness.SendAndWait(TestContent(1, 5000));
+  Sent& second = harness.SendAndWait(TestContent(2, 5000));
+  harness.Idle(absl::Seconds(1));
+  FlipIn(harness, first, std::string_view(first.content).substr(2000, 16));
+  FlipIn(harness, second, std::string_view(second.content).substr(2000, 16));
+  Silent silent;
+  MessageReader of_first(*harness.spool, silent);
+  MessageReader of_second(*harness.spool, silent);
+  of_first.Open(first.message);
+  ASSERT_TRUE(harness.TurnUntil([&] { return silent.events == 1; }));
+  of_second.Open(second.message);
+  ASSERT_TRUE(harness.TurnUntil([&] { return silent.events == 2; }));
+  ASSERT_LT(harness.QuarantineFiles().size(), 2U);
+  harness.spool->Close();
+  for (int turn = 0; turn < 100 && !harness.spool->idle(); ++turn) {
+    harness.spool->ReclaimStep();
+    harness.io->Turn(harness.io->Now() + absl::Milliseconds(10));
+    harness.spool->CommitTurn();
+  }
+  EXPECT_TRUE(harness.spool->idle());
+  EXPECT_EQ(harness.QuarantineFiles().size(), 2U);
+}
+
 TEST(MessageReader, ASegmentIsNotTakenAwayUnderAReader) {
   SpoolHarness harness;
   harness.Start();

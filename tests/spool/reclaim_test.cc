@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/mark.h"
+#include "spool/record.h"
 #include "spool/spare_pool.h"
 #include "tests/spool/spool_harness.h"
 
@@ -189,6 +190,86 @@ TEST(Reclaim, PartsStayUntilTheSettleOfTheirMessageIsSynced) {
   }
 }
 
+// What is given up without an outcome waits for nothing, and others still do.
+TEST(Reclaim, AnAbandonedTransactionDoesNotHurryWhatWaitsForASettle) {
+  for (uint64_t event = 1; event <= 20; ++event) {
+    SpoolHarness harness;
+    harness.Start();
+    Sent& large = harness.Begin(TestContent(1, 60_KiB));
+    large.writer.Append(AsBytes(large.content));
+    Sent& other = harness.Begin(TestContent(2, 20_KiB));
+    other.writer.Append(AsBytes(other.content));
+    for (const MessageRef message : Fill(harness, 12)) {
+      harness.Settle(message, 0);
+    }
+    harness.Idle(absl::Seconds(10));
+    large.writer.Finish(large);
+    ASSERT_TRUE(harness.TurnUntil([&] { return large.committed == 1; }));
+    harness.Idle(absl::Seconds(1));
+    ASSERT_TRUE(harness.disk().Exists(SpoolHarness::SegmentPath(1)));
+    ASSERT_GT(large.message.segment, 2u);
+    harness.world.FailDiskOperation(1, IoError::kDevice, false, IoVerb::kWrite);
+    harness.Settle(large.message, 0);
+    other.writer.Abandon();
+    harness.world.CrashAfterEvent(event);
+    harness.Idle(absl::Seconds(5));
+    harness.Restart(CrashMode::kNothingUnsynced);
+    for (const MessageRef message : harness.Live()) {
+      EXPECT_EQ(harness.Read(message).outcome, ReadOutcome::kOk) << event;
+    }
+    EXPECT_EQ(harness.spool->Stats().damaged_records, 0u) << event;
+  }
+}
+
+// Before anything of this run is on the disk the last segment of the run before has the clock and
+// the end of the chain, however dead it is.
+TEST(Reclaim, TheLastSegmentStaysUntilABatchOfThisRunIsStored) {
+  SpoolHarness past;
+  past.Start();
+  Fill(past, 1);  // holds the first segment
+  const std::vector<MessageRef> messages = Fill(past, 20);
+  for (const MessageRef message : messages) {
+    past.Settle(message, 0);
+  }
+  past.Idle(absl::Seconds(5));
+  const std::string last = SpoolHarness::SegmentPath(messages.back().segment);
+  ASSERT_GT(messages.back().segment, 1U);
+  past.Crash(CrashMode::kNothingUnsynced);
+  uint64_t tried = 0;
+  // Which operation is the write of a batch shows when its segment is abandoned.
+  for (uint64_t first = 1; first < 120 && tried < 3; ++first) {
+    for (uint64_t second = 1; second < 20 && tried < 3; ++second) {
+      SpoolHarness harness(first);
+      harness.disk().CopyFrom(past.disk());
+      const auto is_abandoned = [&harness](uint64_t count) {
+        harness.TurnUntil([&] {
+          const SpoolStats stats = harness.spool->Stats();
+          return stats.segments_abandoned == count || stats.batches > 0;
+        });
+        return harness.spool->Stats().batches == 0;
+      };
+      harness.world.FailDiskOperation(first, IoError::kDevice, false, IoVerb::kWrite);
+      harness.Start();
+      if (!is_abandoned(1)) {
+        break;
+      }
+      harness.world.FailDiskOperation(second, IoError::kDevice, false, IoVerb::kWrite);
+      if (!is_abandoned(2)) {
+        continue;
+      }
+      harness.Idle(absl::Milliseconds(500));  // checkpoints are written before the next try
+      harness.world.FailDiskOperation(1, IoError::kDevice, true, IoVerb::kWrite);
+      ASSERT_TRUE(is_abandoned(3));
+      harness.world.StopFaults();
+      harness.Idle(absl::Milliseconds(500));
+      ++tried;
+      EXPECT_EQ(harness.spool->Stats().batches, 0U);
+      EXPECT_TRUE(harness.disk().Exists(last)) << first << " " << second;
+    }
+  }
+  EXPECT_GT(tried, 0U);
+}
+
 // ---- spares ----
 
 size_t Spares(SpoolHarness& harness) {
@@ -237,6 +318,38 @@ TEST(Reclaim, DeadSegmentsGoBeforeOlderOnesThatLive) {
     EXPECT_TRUE(harness.Read(waiting).content == content);
     GoRound(harness, 30);
     harness.Idle(absl::Seconds(1));
+  }
+}
+
+// The newest checkpoint covers the last segment of the run before, which has no footer; damage in
+// it makes the two disagree. The checkpoint before it has the settles of what was given back.
+TEST(Reclaim, ADamagedRecordDoesNotReviveWhatWasSettledInSegmentsThatWent) {
+  SpoolHarness harness;
+  harness.Start();
+  const MessageRef waiting = harness.SendAndWait(TestContent(999, 20_KiB)).message;
+  const MessageRef settled = harness.SendAndWait(TestContent(998, 20_KiB)).message;
+  ASSERT_EQ(waiting.segment, settled.segment);
+  GoRound(harness, 30);
+  harness.Settle(settled, 0);
+  GoRound(harness, 270);
+  harness.Idle(absl::Seconds(5));
+  EXPECT_LE(harness.SegmentFiles().size(), 7U);
+  const MessageRef last = harness.SendAndWait(TestContent(997, 5_KiB)).message;
+  harness.Idle(absl::Seconds(1));
+  harness.Restart(CrashMode::kNothingUnsynced);
+  ASSERT_EQ(harness.Live(), (std::vector{waiting, last}));
+  harness.Idle(absl::Seconds(1));
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const uint64_t misfits = MarkCount("checkpoint and segment disagree");
+  ASSERT_TRUE(harness.disk().FlipBit(SpoolHarness::SegmentPath(last.segment),
+                                     (uint64_t{last.block} * kRecordAlignment + 100) * 8));
+  for (int run = 0; run < 2; ++run) {
+    harness.Start();
+    EXPECT_EQ(MarkCount("checkpoint and segment disagree"), misfits + 1);
+    EXPECT_EQ(harness.Live(), std::vector{waiting});
+    EXPECT_EQ(harness.spool->Stats().damaged_records, 1U);
+    harness.Idle(absl::Seconds(1));
+    harness.Crash(CrashMode::kNothingUnsynced);
   }
 }
 

@@ -207,6 +207,73 @@ TEST_F(RestartTest, ACheckpointThatDoesNotFitIsNotUsed) {
   ExpectAllWhole(harness);
 }
 
+// The log does not say yet where the segments end that failed. What lies behind that in their files
+// may be there after a crash, and no checkpoint knows it.
+TEST_F(RestartTest, ACheckpointDoesNotCoverWhatFailedAndIsNotToldYet) {
+  SpoolHarness past(1, options);
+  Fill(past);
+  past.Crash(CrashMode::kNothingUnsynced);
+  const uint64_t misfits = MarkCount("checkpoint and segment disagree");
+  uint64_t tried = 0;
+  for (uint64_t second = 1; second < 24; ++second) {
+    SpoolHarness harness(second, options);
+    harness.disk().CopyFrom(past.disk());
+    harness.Start();
+    harness.Idle(absl::Seconds(1));
+    harness.Send(TestContent(1000, 1500));
+    harness.world.FailDiskOperation(2, IoError::kDevice, false);
+    const auto abandoned = [&](uint64_t count) {
+      return harness.TurnUntil([&] { return harness.spool->Stats().segments_abandoned == count; },
+                               absl::Seconds(1));
+    };
+    ASSERT_TRUE(abandoned(1));
+    harness.world.FailDiskOperation(second, IoError::kDevice, false, IoVerb::kWrite);
+    if (!abandoned(2)) {
+      continue;
+    }
+    const std::vector<std::string> before = harness.CheckpointPaths();
+    harness.Idle(absl::Milliseconds(500));
+    tried += harness.CheckpointPaths() != before ? 1 : 0;
+    harness.Restart(CrashMode::kAllUnsynced);
+    EXPECT_EQ(MarkCount("checkpoint and segment disagree"), misfits) << second;
+  }
+  EXPECT_GT(tried, 0U);
+}
+
+// One segment failed and cannot be opened around the cache; another one does not fit.
+TEST_F(RestartTest, AFailedReopenBeforeAMisfitLeavesTheSegmentAlone) {
+  SpoolHarness harness(1, options);
+  harness.Start();
+  ASSERT_EQ(harness.SendAndWait(TestContent(1000, 1500)).result, CommitResult::kStored);
+  harness.Idle(absl::Seconds(1));
+  harness.world.FailDiskOperation(2, IoError::kDevice, false);
+  ASSERT_EQ(harness.SendAndWait(TestContent(1001, 1500)).result, CommitResult::kFailed);
+  harness.Idle(absl::Seconds(1));
+  harness.Crash(CrashMode::kNothingUnsynced);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const auto victim = std::find_if(messages.begin(), messages.end(), [this](MessageRef message) {
+    return message.segment == messages.front().segment + 1;
+  });
+  const std::string path = SpoolHarness::SegmentPath(victim->segment);
+  const uint64_t at = FooterAt(harness, path);
+  ASSERT_GT(at, 0u);
+  ASSERT_TRUE(harness.disk().FlipBit(path, (at + 60) * 8));
+  ASSERT_TRUE(harness.disk().FlipBit(path, (uint64_t{victim->block} * kRecordAlignment + 50) * 8));
+  const uint64_t misfits = MarkCount("checkpoint and segment disagree");
+  uint64_t left_alone = 0;
+  for (uint64_t n = 1; n < 80; ++n) {
+    SpoolHarness copy(n, options);
+    copy.disk().CopyFrom(harness.disk());
+    copy.world.FailDiskOperation(n, IoError::kNoDescriptors, false, IoVerb::kOpen);
+    copy.Start();
+    ASSERT_TRUE(copy.is_ready) << n;
+    left_alone += copy.ready_status.ok() ? copy.spool->Stats().segments_unreadable : 0;
+  }
+  EXPECT_GT(MarkCount("checkpoint and segment disagree"), misfits);
+  EXPECT_GT(left_alone, 0u);
+}
+
 // A segment that is gone although mail is owed in it must not hide behind a checkpoint.
 TEST_F(RestartTest, AFileThatTheCheckpointDoesNotKnowIsRead) {
   SpoolHarness harness(1, options);

@@ -63,7 +63,8 @@ void ShardWalk::Run() {
   for (const uint32_t segment : cover_.Lost()) {
     Tell(FindingKind::kDamaged, segment, std::nullopt, "is missing, and mail in it was owed");
   }
-  Sweep(segments_, index_).Step(replay_.rules(), UINT32_MAX, 0, [](MessageRef, uint32_t) {});
+  Sweep(segments_, index_)
+      .Step(replay_.rules(), UINT32_MAX, std::nullopt, 0, [](MessageRef, uint32_t) {});
   JudgeMessages();
   JudgeTail();
   for (Segment* segment = segments_.FindFrom(0); segment != nullptr;
@@ -75,7 +76,11 @@ void ShardWalk::Run() {
 // Segments that are gone may have held the settles of others: then only a checkpoint has them.
 void ShardWalk::UseCheckpoint() {
   cover_ = CheckpointCover(files_.ReadCheckpoint());
-  replay_.rules() = cover_.Begin(files_.catalog(), index_);
+  std::optional<RuleBook> rules = cover_.Begin(files_.catalog(), index_);
+  if (!rules.has_value()) {
+    cover_ = CheckpointCover(std::nullopt);
+  }
+  replay_.rules() = std::move(rules).value_or(RuleBook());
 }
 
 void ShardWalk::TellLeftAlone() {
