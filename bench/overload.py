@@ -5,10 +5,10 @@
 #             [--seconds 8]
 #
 # The server has one shard and a share of one core (a control group), the generator another core, so
-# that it can offer a multiple of what the server takes and does not starve it. First the server's own peak: a closed loop over fewer connections than it
-# admits, each for so many messages. Then an open loop with `times` of that from many more: whoever
-# comes when the limit is reached gets 421, and the message is lost for this run, as a sender would
-# try elsewhere or later. Who had no answer in time waits in the kernel, in front of the door.
+# that it can offer a multiple of what the server takes and does not starve it. First the server's
+# own peak: a closed loop over fewer connections than it admits, each for so many messages. Then an
+# open loop with `times` of that from many more: whoever comes when the limit is reached gets 421,
+# and the message is lost for this run, as a sender would try elsewhere or later. Who had no answer in time waits in the kernel, in front of the door.
 import common
 import quota
 

@@ -57,6 +57,7 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
       route->Retire();
     }
   }
+  const std::vector<Lane*> at_work = LanesAtWork();
   for (const DomainId domain : domains_) {
     Way& way = ways_[domain];
     Lane* const before = way.lane;
@@ -65,7 +66,9 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
       before->RemoveDomain(domain);
     }
     if (way.lane != nullptr && before != way.lane) {
-      HandOver(domain, *way.lane);
+      for (Lane* const lane : at_work) {  // all of them: it may have been nobody's for a while
+        lane->HandOver(domain, *way.lane);
+      }
     }
     if (way.lane != nullptr) {
       way.lane->AddDomain(domain);
@@ -74,16 +77,18 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
   reports_.UseSnapshot(snapshot);
 }
 
-// From whoever has mail of it under way: it may have been nobody's for a while.
-void RouteTable::HandOver(DomainId domain, Lane& heir) {
-  for (const std::unique_ptr<Route>& route : routes_) {
-    if (route.get() != &heir) {
-      route->HandOver(domain, heir);
+std::vector<Lane*> RouteTable::LanesAtWork() {
+  std::vector<Lane*> lanes;
+  const auto add = [&lanes](Lane& lane) {
+    if (!lane.queue().under_way().empty()) {
+      lanes.push_back(&lane);
     }
+  };
+  for (const std::unique_ptr<Route>& route : routes_) {
+    add(*route);
   }
-  if (&reports_ != &heir) {
-    reports_.HandOver(domain, heir);
-  }
+  add(reports_);
+  return lanes;
 }
 
 RouteTable::Way RouteTable::Resolve(DomainId domain) {

@@ -72,7 +72,7 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   void OnPrimaries(uint64_t key, const FoundPrimaries& found) override;
   bool IsUp(uint64_t key) const override;
   const Way& WayOf(DomainId domain);
-  void HandOver(DomainId domain, Lane& heir);
+  std::vector<Lane*> LanesAtWork();
   Way Resolve(DomainId domain);
   Route& RouteWithKey(uint64_t key);
 

@@ -161,6 +161,29 @@ TEST(Reclaim, ACrashNeverRevivesWhatWasSettledLongAgo) {
   }
 }
 
+// Its parts lie in the first segment, which only they hold, its last record in a later one.
+void FinishFarBehind(SpoolHarness& harness, Sent& large) {
+  for (const MessageRef message : Fill(harness, 12)) {
+    harness.Settle(message, 0);
+  }
+  harness.Idle(absl::Seconds(10));
+  large.writer.Finish(large);
+  ASSERT_TRUE(harness.TurnUntil([&] { return large.committed == 1; }));
+  harness.Idle(absl::Seconds(1));
+  ASSERT_TRUE(harness.disk().Exists(SpoolHarness::SegmentPath(1)));
+  ASSERT_GT(large.message.segment, 2u);
+}
+
+void CrashAndReadAll(SpoolHarness& harness, uint64_t event) {
+  harness.world.CrashAfterEvent(event);
+  harness.Idle(absl::Seconds(5));
+  harness.Restart(CrashMode::kNothingUnsynced);
+  for (const MessageRef message : harness.Live()) {
+    EXPECT_EQ(harness.Read(message).outcome, ReadOutcome::kOk) << event;
+  }
+  EXPECT_EQ(harness.spool->Stats().damaged_records, 0u) << event;
+}
+
 TEST(Reclaim, PartsStayUntilTheSettleOfTheirMessageIsSynced) {
   // The parts lie in a segment that only they hold, the last record in a later one. The write that
   // carries the settle fails, so that taking the first segment away could overtake it.
@@ -169,24 +192,10 @@ TEST(Reclaim, PartsStayUntilTheSettleOfTheirMessageIsSynced) {
     harness.Start();
     Sent& large = harness.Begin(TestContent(1, 60_KiB));
     large.writer.Append(AsBytes(large.content));
-    for (const MessageRef message : Fill(harness, 12)) {
-      harness.Settle(message, 0);
-    }
-    harness.Idle(absl::Seconds(10));
-    large.writer.Finish(large);
-    ASSERT_TRUE(harness.TurnUntil([&] { return large.committed == 1; }));
-    harness.Idle(absl::Seconds(1));
-    ASSERT_TRUE(harness.disk().Exists(SpoolHarness::SegmentPath(1)));
-    ASSERT_GT(large.message.segment, 2u);
+    ASSERT_NO_FATAL_FAILURE(FinishFarBehind(harness, large));
     harness.world.FailDiskOperation(1, IoError::kDevice, false);
     harness.Settle(large.message, 0);
-    harness.world.CrashAfterEvent(event);
-    harness.Idle(absl::Seconds(5));
-    harness.Restart(CrashMode::kNothingUnsynced);
-    for (const MessageRef message : harness.Live()) {
-      EXPECT_EQ(harness.Read(message).outcome, ReadOutcome::kOk) << event;
-    }
-    EXPECT_EQ(harness.spool->Stats().damaged_records, 0u) << event;
+    CrashAndReadAll(harness, event);
   }
 }
 
@@ -199,25 +208,11 @@ TEST(Reclaim, AnAbandonedTransactionDoesNotHurryWhatWaitsForASettle) {
     large.writer.Append(AsBytes(large.content));
     Sent& other = harness.Begin(TestContent(2, 20_KiB));
     other.writer.Append(AsBytes(other.content));
-    for (const MessageRef message : Fill(harness, 12)) {
-      harness.Settle(message, 0);
-    }
-    harness.Idle(absl::Seconds(10));
-    large.writer.Finish(large);
-    ASSERT_TRUE(harness.TurnUntil([&] { return large.committed == 1; }));
-    harness.Idle(absl::Seconds(1));
-    ASSERT_TRUE(harness.disk().Exists(SpoolHarness::SegmentPath(1)));
-    ASSERT_GT(large.message.segment, 2u);
+    ASSERT_NO_FATAL_FAILURE(FinishFarBehind(harness, large));
     harness.world.FailDiskOperation(1, IoError::kDevice, false, IoVerb::kWrite);
     harness.Settle(large.message, 0);
     other.writer.Abandon();
-    harness.world.CrashAfterEvent(event);
-    harness.Idle(absl::Seconds(5));
-    harness.Restart(CrashMode::kNothingUnsynced);
-    for (const MessageRef message : harness.Live()) {
-      EXPECT_EQ(harness.Read(message).outcome, ReadOutcome::kOk) << event;
-    }
-    EXPECT_EQ(harness.spool->Stats().damaged_records, 0u) << event;
+    CrashAndReadAll(harness, event);
   }
 }
 
