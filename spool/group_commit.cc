@@ -29,6 +29,7 @@ void GroupCommit::Resume(const Resumption& resumption) {
   last_commit_crc_ = resumption.last_commit_crc;
   next_sequence_ = resumption.next_sequence;
   last_segment_ = resumption.last_segment;
+  last_stored_segment_ = resumption.last_segment;
   if (resumption.torn.has_value()) {
     untrusted_.push_back(*resumption.torn);
   }

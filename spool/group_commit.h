@@ -93,7 +93,7 @@ class GroupCommit {
   const FailureGate& gate() const { return gate_; }
   bool no_space() const { return no_space_; }  // the last batch failed for want of space
 
-  // Number of the segment with the newest stored batch; 0: none since start.
+  // Of the segment with the newest stored batch, of an earlier run perhaps; 0: there is none.
   uint32_t last_stored_segment() const { return last_stored_segment_; }
   // The first segment that was abandoned of which the log on disk does not say so yet.
   std::optional<uint32_t> FirstUntold() const;

@@ -80,8 +80,10 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
   Checkpoint checkpoint;
   checkpoint.notes = notes;
   checkpoint.rules = rules.Encode([this](DomainId domain) { return index_.Name(domain); });
-  // Until the log says where an abandoned segment ends, the next start may find more in it.
-  const uint32_t end = commit_.FirstUntold().value_or(UINT32_MAX);
+  // Until the log says where an abandoned segment ends, the next start may find more in it. And
+  // what lies behind the last batch may go and its number be given again.
+  const uint32_t end =
+      std::min(commit_.FirstUntold().value_or(UINT32_MAX), commit_.last_stored_segment() + 1);
   for (Segment* segment = segments_.oldest();
        segment != nullptr && segment->number() < end && !commit_.Uses(*segment);
        segment = segments_.FindFrom(segment->number() + 1)) {

@@ -30,7 +30,7 @@ Segment* Reclaim::Candidate() {
     segments_.Remove(segments_.oldest()->number());
   }
   Segment* oldest = segments_.oldest();
-  if (oldest != nullptr && commit_.batches() > 0 && IsDead(*oldest) && !segments_.has_gap()) {
+  if (oldest != nullptr && IsDead(*oldest) && !segments_.has_gap()) {
     return oldest;
   }
   if (Segment* younger = YoungerCandidate(); younger != nullptr) {
@@ -64,10 +64,7 @@ bool Reclaim::TellsOfOlder(const Segment& segment) {
 // Looked for once for each checkpoint: what dies later is known to the next ones only.
 Segment* Reclaim::YoungerCandidate() {
   const uint32_t older = checkpoints_.older_number();
-  // Before a batch of this run is stored the last segment of the run before has the chain and the
-  // clock.
-  if (older == looked_at_checkpoint_ || older == 0 || commit_.batches() == 0 ||
-      segments_.has_gap()) {
+  if (older == looked_at_checkpoint_ || older == 0 || segments_.has_gap()) {
     return nullptr;
   }
   segments_.RemoveIf(IsForgotten);

@@ -87,7 +87,7 @@ class Reclaim {
   Phase phase_ = Phase::kIdle;
   bool may_have_empty_ = true;  // some segment may hold nothing good
   bool must_unlink_ = false;    // the last unlink failed
-  bool must_sync_ = false;      // an unlink is not durable yet
+  bool must_sync_ = true;       // an unlink, of the run before perhaps, may not be durable yet
   uint32_t number_ = 0;         // being unlinked
   Fd doomed_;                   // the same; invalid: it could not be opened
   SegmentName name_{};

@@ -2,6 +2,7 @@
 #include "spool/rule_book.h"
 
 #include <algorithm>
+#include <map>
 
 #include "core/base/check.h"
 #include "spool/format.h"
@@ -100,6 +101,35 @@ DomainStop RuleBook::StopOf(DomainId domain) const {
     default:
       return DomainStop::kNone;
   }
+}
+
+// What is ordered for one domain counts when it is newer than what is ordered for all.
+std::vector<Rule> RuleBook::Stops(NameOf name_of) const {
+  std::map<uint64_t, Rule> stops;
+  const auto add = [&stops](Kind kind, const Mark& mark) -> Rule& {
+    Rule& rule = stops[mark.epoch];
+    rule.verb = kind == Kind::kStart  ? RuleVerb::kStart
+                : kind == Kind::kStop ? RuleVerb::kStop
+                                      : RuleVerb::kTrip;
+    rule.epoch = mark.epoch;
+    rule.at = mark.at;
+    return rule;
+  };
+  const auto [all_kind, all] = NewestStop({&all_, nullptr, nullptr});
+  if (all_kind != Kind::kStart) {
+    add(all_kind, *all);
+  }
+  for (const auto& [domain, marks] : of_domain_) {
+    const auto [kind, mark] = NewestStop({nullptr, &marks, nullptr});
+    if (mark->order() > all->order() && (kind != Kind::kStart || all_kind != Kind::kStart)) {
+      add(kind, *mark).domains.emplace_back(name_of(domain));
+    }
+  }
+  std::vector<Rule> rules;
+  for (auto& [epoch, rule] : stops) {
+    rules.push_back(std::move(rule));
+  }
+  return rules;
 }
 
 // The latest cut of a kind before which the newest word is that kind's.

@@ -93,6 +93,8 @@ class RuleBook {
   MessageRef ToldBefore(DomainId domain) const;
   // The newest rule, for shards that do not have it; epoch 0: there is none.
   const Rule& last() const { return last_; }
+  // Which domains are stopped, as orders for a shard that missed them, the oldest first.
+  std::vector<Rule> Stops(NameOf name_of) const;
 
   // A deletion that is not carried out to its end speaks for it.
   bool IsDeleted(DomainId domain, MessageRef message) const;

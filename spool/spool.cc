@@ -150,6 +150,9 @@ MessageRef Spool::HeldBefore(DomainId domain) const {
 const Rule& Spool::LastRule() const {
   return impl_->rules().last();
 }
+std::vector<Rule> Spool::Stops() const {
+  return impl_->rules().Stops([this](DomainId domain) { return Name(domain); });
+}
 MessageRef Spool::RunStart() const {
   return impl_->run_start();
 }

@@ -281,6 +281,9 @@ class Spool {
   MessageRef HeldBefore(DomainId domain) const;
   // The newest rule, for shards that do not have it; epoch 0: there is none. After OnQueueReady.
   const Rule& LastRule() const;
+  // Which domains are stopped, as orders for a shard that missed them, the oldest first. After
+  // OnQueueReady.
+  std::vector<Rule> Stops() const;
   // Whatever an earlier run stored lies before it: the cut of a rule that this shard missed.
   MessageRef RunStart() const;
 

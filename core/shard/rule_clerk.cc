@@ -35,7 +35,7 @@ void RuleClerk::Take(const RuleOrder& order) {
 
 void RuleClerk::AnswerLast(const RuleOrder& order) {
   const RuleAnswer answer{order.number, shard_};
-  order.last[shard_] = spool_.LastRule();
+  order.known[shard_] = {spool_.LastRule(), spool_.Stops()};
   post_.Post(shard_, post_.desk(), {.kind = ShardMessage::Kind::kRuleAnswer, .answer = answer});
 }
 

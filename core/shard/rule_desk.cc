@@ -22,7 +22,7 @@ void RuleDesk::Start() {
 
 void RuleDesk::Give(RuleTask task, Rule rule, const std::vector<size_t>& shards) {
   order_ = std::make_unique<const RuleOrder>(
-      RuleOrder{++orders_, task, std::move(rule), std::vector<Rule>(post_.shards())});
+      RuleOrder{++orders_, task, std::move(rule), std::vector<KnownRules>(post_.shards())});
   answers_.assign(post_.shards(), RuleAnswer{});
   for (const size_t shard : shards) {
     answers_[shard].reset();
@@ -81,10 +81,10 @@ void RuleDesk::OnAnswer(const RuleAnswer& answer) {
   }
   switch (phase_) {
     case Phase::kAsking:
+      Compare();
       return Complete();
     case Phase::kCompleting:
-      phase_ = EveryoneIsDone() ? Phase::kReady : phase_;
-      return;
+      return EveryoneIsDone() ? Complete() : void();
     case Phase::kWorking:
       if (!is_stopping_) {
         Summarize();
@@ -98,24 +98,43 @@ void RuleDesk::OnAnswer(const RuleAnswer& answer) {
   UNREACHABLE();
 }
 
-void RuleDesk::Complete() {
-  const std::vector<Rule>& last = order_->last;
-  const Rule newest = *std::max_element(
-      last.begin(), last.end(),
-      [](const Rule& left, const Rule& right) { return left.epoch < right.epoch; });
-  phase_ = Phase::kReady;
-  epoch_ = newest.epoch;
-  std::vector<size_t> behind;
-  for (size_t shard = 0; shard < last.size(); ++shard) {
-    if (last[shard].epoch < epoch_) {
-      behind.push_back(shard);
+// Only stops speak for mail that is still to come: a shard that is new needs no others but the
+// last, by which the epochs are counted.
+void RuleDesk::Compare() {
+  const std::vector<KnownRules>& known = order_->known;
+  const KnownRules& newest = *std::max_element(known.begin(), known.end(),
+                                               [](const KnownRules& left, const KnownRules& right) {
+                                                 return left.last.epoch < right.last.epoch;
+                                               });
+  epoch_ = newest.last.epoch;
+  std::vector<Rule> rules = newest.stops;
+  if (!rules.empty() && rules.back().epoch == epoch_) {
+    rules.pop_back();  // what is left of the last one
+  }
+  rules.push_back(newest.last);
+  for (Rule& rule : rules) {
+    std::vector<size_t> by;
+    for (size_t shard = 0; shard < known.size(); ++shard) {
+      if (known[shard].last.epoch < rule.epoch) {
+        by.push_back(shard);
+      }
+    }
+    if (!by.empty()) {
+      LogInfo("rule {} was not complete: given to {} shards", rule.epoch, by.size());
+      missed_.push_back({std::move(rule), std::move(by)});
     }
   }
-  if (!behind.empty()) {
-    LogInfo("rule {} was not complete: given to {} shards", epoch_, behind.size());
-    phase_ = Phase::kCompleting;
-    Give(RuleTask::kComplete, newest, behind);
+}
+
+void RuleDesk::Complete() {
+  if (missed_.empty()) {
+    phase_ = Phase::kReady;
+    return;
   }
+  phase_ = Phase::kCompleting;
+  const Missed missed = std::move(missed_.front());
+  missed_.pop_front();
+  Give(RuleTask::kComplete, missed.rule, missed.by);
 }
 
 void RuleDesk::Begin(Rule rule, bool counts_only) {

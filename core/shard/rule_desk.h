@@ -3,7 +3,8 @@
 //
 // One counter of epochs for the spool: a rule has its epoch before any shard has the rule, and the
 // next rule waits until every shard has this one on disk. So the logs differ in the last rule at
-// most. A start asks every shard for its last one and gives the newest to those that missed it.
+// most. A start asks every shard for its last one and gives the newest to those that missed it; a
+// shard that is new gets what is stopped before that.
 //
 // Life:    Start(), then Poll() now and then; Begin() when ready(), Poll() until result().
 // Threads: one party of the post office, on any one thread.
@@ -52,6 +53,8 @@ class RuleDesk {
   void OnMessage(const ShardMessage& message);
   void Work(RuleTask task, Rule rule);
   void OnAnswer(const RuleAnswer& answer);
+  // What shards missed, into missed_.
+  void Compare();
   void Complete();
   bool EveryoneIsDone() const;
   void Summarize();
@@ -62,6 +65,11 @@ class RuleDesk {
   uint64_t orders_ = 0;
   std::unique_ptr<const RuleOrder> order_;          // what the answers are to
   std::vector<std::optional<RuleAnswer>> answers_;  // of each shard; of those not asked: kDone
+  struct Missed {
+    Rule rule;
+    std::vector<size_t> by;  // shards
+  };
+  std::deque<Missed> missed_;  // in the order of their epochs
   std::optional<RuleOutcome> result_;
   // Stops that breakers want; they come between the operator's rules.
   std::deque<std::string> tripped_;

@@ -12,19 +12,24 @@
 namespace backstay {
 
 enum class RuleTask : uint8_t {
-  kAskLast,   // which rule is your last? Answered when the shard knows its queue
+  kAskLast,   // which rule is your last, what is stopped? Answered when the shard knows its queue
   kCount,     // how many recipients would it speak for?
   kApply,     // put it in force
   kComplete,  // the same for what earlier runs stored: you missed it
+};
+
+struct KnownRules {
+  Rule last;
+  std::vector<Rule> stops;  // in force, the oldest first
 };
 
 struct RuleOrder {
   uint64_t number = 0;  // of the order; answers name it
   RuleTask task = RuleTask::kAskLast;
   Rule rule;
-  // kAskLast: room for the last rule of each shard, which writes it before it answers. A shard may
-  // end before the answer is read.
-  mutable std::vector<Rule> last;
+  // kAskLast: room for what each shard knows, which writes it before it answers. A shard may end
+  // before the answer is read.
+  mutable std::vector<KnownRules> known;
 };
 
 enum class RuleResult : uint8_t {

@@ -240,6 +240,35 @@ TEST_F(RestartTest, ACheckpointDoesNotCoverWhatFailedAndIsNotToldYet) {
   EXPECT_GT(tried, 0U);
 }
 
+// The segments behind the last batch may go, and their numbers be given again: what comes to be
+// settled in such a file is not known to a checkpoint from before.
+TEST_F(RestartTest, ANumberThatIsGivenAgainIsNotCoveredByAnOlderCheckpoint) {
+  SpoolHarness harness(1, options);
+  harness.Start();
+  const MessageRef first = harness.SendAndWait(TestContent(1000, 1500)).message;
+  const MessageRef second = harness.SendAndWait(TestContent(1001, 1500)).message;
+  harness.Idle(absl::Seconds(1));
+  harness.Restart(CrashMode::kNothingUnsynced);
+  harness.Idle(absl::Seconds(1));  // a checkpoint
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::vector<std::string> checkpoints = harness.CheckpointPaths();
+  // What a disk that became full leaves: the first batch of each failed, and their room was needed.
+  for (uint32_t behind = first.segment + 1; behind < first.segment + 4; ++behind) {
+    harness.disk().Delete(SpoolHarness::SegmentPath(behind));
+  }
+  harness.Start();
+  harness.Settle(first, 0);
+  harness.Idle(absl::Seconds(1));
+  harness.Crash(CrashMode::kNothingUnsynced);
+  for (const std::string& path : harness.CheckpointPaths()) {
+    if (std::find(checkpoints.begin(), checkpoints.end(), path) == checkpoints.end()) {
+      harness.disk().Delete(path);  // it was not finished
+    }
+  }
+  harness.Start();
+  EXPECT_EQ(harness.Live(), std::vector{second});
+}
+
 // One segment failed and cannot be opened around the cache; another one does not fit.
 TEST_F(RestartTest, AFailedReopenBeforeAMisfitLeavesTheSegmentAlone) {
   SpoolHarness harness(1, options);

@@ -329,6 +329,43 @@ TEST(RuleBook, SaysWhatEveryMessageWouldRemember) {
   }
 }
 
+// A book that gets the stops of another stops the same domains, whatever was ordered before.
+TEST(RuleBook, StopsAreKnownToABookThatGetsThem) {
+  Random random(77);
+  static const std::string kLetters[] = {"a", "b", "c"};
+  size_t most = 0;
+  for (int number = 0; number < 2000; ++number) {
+    RuleBook book;
+    for (uint64_t epoch = 1; epoch < 9; ++epoch) {
+      static constexpr RuleVerb kVerbs[] = {RuleVerb::kStop, RuleVerb::kTrip, RuleVerb::kStart,
+                                            RuleVerb::kReset};
+      std::vector<DomainId> domains;
+      for (uint32_t domain = 0; domain < kDomains && random.Below(4) > 0; ++domain) {
+        domains.push_back(Domain(domain));
+      }
+      book.Apply(RuleOf(kVerbs[random.Below(4)], epoch), Place(5), domains);
+    }
+    RuleBook other;
+    uint64_t last = 0;
+    const auto stops = book.Stops(
+        [](DomainId id) { return std::string_view(kLetters[static_cast<uint32_t>(id)]); });
+    for (const Rule& rule : stops) {
+      EXPECT_GT(rule.epoch, last);
+      last = rule.epoch;
+      std::vector<DomainId> domains;
+      for (const std::string& name : rule.domains) {
+        domains.push_back(Domain(static_cast<uint32_t>(name[0] - 'a')));
+      }
+      other.Apply(rule, Place(0), domains);
+    }
+    for (uint32_t domain = 0; domain < kDomains; ++domain) {
+      ASSERT_EQ(other.StopOf(Domain(domain)), book.StopOf(Domain(domain))) << number;
+    }
+    most = std::max(most, stops.size());
+  }
+  EXPECT_GE(most, 3U);
+}
+
 TEST(RuleBook, RefusesBytesThatItDidNotWrite) {
   RuleBook book;
   const DomainId domain = Domain(0);

@@ -38,7 +38,7 @@ class RuleDeskTest : public testing::Test {
     Drain();
     ASSERT_FALSE(orders[shard].empty());
     RuleAnswer answer{orders[shard].back()->number, shard, result, recipients};
-    orders[shard].back()->last[shard] = last[shard];
+    orders[shard].back()->known[shard] = {last[shard], stops[shard]};
     post.Post(shard, post.desk(), {.kind = ShardMessage::Kind::kRuleAnswer, .answer = answer});
     desk.Poll();
   }
@@ -53,6 +53,7 @@ class RuleDeskTest : public testing::Test {
   PostOffice post{kShards};
   RuleDesk desk{post};
   Rule last[kShards];
+  std::vector<Rule> stops[kShards];
   std::vector<const RuleOrder*> orders[kShards];
 };
 
@@ -95,6 +96,32 @@ TEST_F(RuleDeskTest, TheNewestRuleIsGivenToThoseWhoMissedIt) {
   }
   EXPECT_TRUE(desk.ready());
   EXPECT_EQ(desk.epoch(), 8U);
+}
+
+TEST_F(RuleDeskTest, AShardThatIsNewGetsWhatIsStoppedOneAfterTheOther) {
+  last[0].epoch = 9;
+  last[1].epoch = 8;
+  for (const uint64_t epoch : {3, 5}) {
+    stops[0].push_back(RuleOf(RuleVerb::kStop));
+    stops[0].back().epoch = epoch;
+  }
+  StartAll();
+  for (const uint64_t epoch : {3, 5}) {
+    EXPECT_FALSE(desk.ready());
+    Drain();
+    EXPECT_EQ(orders[1].size(), 1U);
+    EXPECT_EQ(orders[2].back()->rule.epoch, epoch);
+    EXPECT_EQ(orders[2].back()->rule.verb, RuleVerb::kStop);
+    Answer(2, RuleResult::kDone);
+  }
+  Answer(2, RuleResult::kDone);
+  EXPECT_FALSE(desk.ready());
+  Answer(1, RuleResult::kDone);
+  EXPECT_TRUE(desk.ready());
+  EXPECT_EQ(orders[0].size(), 1U);
+  EXPECT_EQ(orders[1].size(), 2U);
+  EXPECT_EQ(orders[2].size(), 4U);
+  EXPECT_EQ(orders[2].back()->rule.epoch, 9U);
 }
 
 TEST_F(RuleDeskTest, NoRuleIsTakenBeforeTheLastIsOnEveryDisk) {

@@ -83,6 +83,33 @@ TEST(RulesScenario, ExpireGivesUpAtOnceAndDeleteForgets) {
   scenario.ledger.OnDeleted(deleted);
 }
 
+// What was stopped stays so wherever mail comes in, also on shards that this start is the first of.
+TEST(RulesScenario, ANewShardLearnsWhatWasStopped) {
+  Scenario scenario(TwoShards());
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kStop, {"d0.example", "other.example"}));
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kStart, {"other.example"}));
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kReset, {"other.example"}));
+  EXPECT_TRUE(scenario.daemon.Stop());
+  scenario.plan.shards = 4;
+  SimDaemon larger(scenario.world, scenario.host, scenario.plan.Config(2));
+  ASSERT_TRUE(larger.StartAndServe().ok());
+  scenario.RunFor(absl::Seconds(5));
+  for (int count = 0; count < 24; ++count) {
+    scenario.SendMany(1);  // a connection each: spread over the shards
+  }
+  scenario.RunFor(absl::Minutes(5));
+  EXPECT_EQ(scenario.primary.messages(), 0U);
+  for (size_t shard = 0; shard < 4; ++shard) {
+    EXPECT_GT(larger.shard(shard).spool().Stats().messages_live, 0U) << shard;
+    EXPECT_EQ(larger.shard(shard).spool().LastRule().epoch, 3U) << shard;
+  }
+  ASSERT_TRUE(larger.ApplyRule(RuleVerb::kStart, {"d0.example"}).has_value());
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return larger.stats().recipients_live == 0; }, absl::Minutes(1)));
+  EXPECT_EQ(scenario.primary.messages(), 24U);
+  EXPECT_TRUE(larger.Stop());
+}
+
 // The primary has it in hand when the order comes: what it says afterwards changes nothing.
 TEST(RulesScenario, WhatIsDeletedUnderWayIsOver) {
   for (const bool is_taken : {true, false}) {
