@@ -117,8 +117,8 @@ bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
   return state_ != before;
 }
 
-bool Destination::OnEnd(MessageFate fate, absl::Duration took, Instant now) {
-  ramp_.OnEnd(fate, took, now);
+bool Destination::OnEnd(uint32_t era, MessageFate fate, absl::Duration took, Instant now) {
+  ramp_.OnEnd(era, fate, took, now);
   return ramp_.over() && OnNothingLeft();
 }
 

@@ -59,8 +59,8 @@ class Destination {
     return may_deliver() && state_ != DestinationState::kSuspect && ramp_.MayFollow();
   }
   bool full() const { return ramp_.full(); }
-  void OnStart() { ramp_.OnStart(); }
-  bool OnEnd(MessageFate fate, absl::Duration took, Instant now);
+  uint32_t OnStart() { return ramp_.OnStart(); }
+  bool OnEnd(uint32_t era, MessageFate fate, absl::Duration took, Instant now);
   // Nothing is left to try, here.
   bool OnNothingLeft();
   // What the shard that sends the canaries says: they passed; or it has none, so send some.

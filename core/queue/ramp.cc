@@ -30,6 +30,8 @@ void Ramp::Send(size_t canaries) {
 
 void Ramp::Restart(size_t canaries) {
   Send(canaries);
+  ++era_;
+  under_way_ = 0;
   in_canaries_ = true;
   over_ = false;
   window_ = std::min(kFirstWindow, max_);
@@ -54,11 +56,16 @@ bool Ramp::MayStart(Instant now) const {
   return under_way_ + deferred_ < canaries_ && now >= paused_until_;
 }
 
-void Ramp::OnStart() {
+uint32_t Ramp::OnStart() {
   ++under_way_;
+  return era_;
 }
 
-void Ramp::OnEnd(MessageFate fate, absl::Duration took, Instant now) {
+void Ramp::OnEnd(uint32_t era, MessageFate fate, absl::Duration took, Instant now) {
+  if (era != era_) {
+    MARK("of_the_time_before_the_outage");
+    return;
+  }
   ASSERT(under_way_ > 0);
   --under_way_;
   if (fate == MessageFate::kTaken) {
@@ -69,11 +76,12 @@ void Ramp::OnEnd(MessageFate fate, absl::Duration took, Instant now) {
     Grow();
     return;
   }
-  // Refused ones are replaced at once: who decides about them is the breaker.
-  if (!in_canaries_ || fate != MessageFate::kDeferred) {
+  if (!in_canaries_) {
     return;
   }
-  if (++deferred_ >= canaries_ && under_way_ == 0) {
+  // Refused ones are replaced at once: who decides about them is the breaker.
+  deferred_ += fate == MessageFate::kDeferred ? 1 : 0;
+  if (deferred_ >= canaries_ && under_way_ == 0) {
     MARK("canaries_all_deferred");
     pause_ = std::clamp(pause_ * 2, kPauseMin, kPauseMax);
     paused_until_ = now + pause_;

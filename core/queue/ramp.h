@@ -4,6 +4,9 @@
 // one. Then the window grows by one for each window's worth of messages, and is halved when the
 // primary says 421, breaks connections or becomes slow. The same goes on while it is up.
 //
+// What was under way when it came back belongs to the time before: it may hang for minutes, and
+// says nothing of the canaries.
+//
 // Life:   Restart() when it is back; over() when the window has been as wide as it may be, or
 //         nothing was left to try.
 // Units:  messages; one connection carries one at a time.
@@ -13,6 +16,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include "core/base/units.h"
 
@@ -42,9 +46,10 @@ class Ramp {
   // A message may be sent behind one that is under way, before that one has ended.
   bool MayFollow() const { return !in_canaries_ && under_way_ <= window_; }
   bool full() const { return under_way_ >= window(); }
-  void OnStart();
+  // Returns the time it belongs to, for OnEnd().
+  uint32_t OnStart();
   // `took`: from MAIL to the last reply.
-  void OnEnd(MessageFate fate, absl::Duration took, Instant now);
+  void OnEnd(uint32_t era, MessageFate fate, absl::Duration took, Instant now);
 
   bool in_canaries() const { return in_canaries_; }
   // As wide as it may be at least once since Restart().
@@ -60,8 +65,9 @@ class Ramp {
 
   size_t max_ = 1;
   size_t window_ = 2;
-  size_t taken_ = 0;  // since the window last changed
-  size_t under_way_ = 0;
+  size_t taken_ = 0;      // since the window last changed
+  uint32_t era_ = 0;      // counts restarts
+  size_t under_way_ = 0;  // of this era
   bool in_canaries_ = false;
   bool over_ = true;
   size_t canaries_ = kCanaries;                  // of this shard; none: it waits

@@ -18,6 +18,8 @@ struct Attempt {
   uint32_t from_recipient = 0;  // recipients before it had their turn in an earlier transaction
   // DESIGN 6: recovery overrides every due time; such an attempt is not on the schedule.
   bool recovery = false;
+  uint32_t era = 0;     // of the ramp, when it was begun
+  uint32_t breaks = 0;  // connections that ended with it, nothing being said of it
 };
 
 // How an attempt ended; views, for the length of the call that brings them. Vectors are parallel.

@@ -79,7 +79,7 @@ void Delivery::TakeOver() {
     GiveBackAhead();
     return;
   }
-  home_.OnBegun();
+  home_.OnBegun(ahead_->attempt());
   std::swap(current_, ahead_);
   if (current_->is_read()) {
     Begin();
@@ -172,7 +172,7 @@ void Delivery::ChainAhead() {
 
 void Delivery::OnOutboundEnded(OutboundConnection&) {
   EndAttempt(connection_.session().outcomes_before());
-  home_.OnBegun();
+  home_.OnBegun(ahead_->attempt());
   std::swap(current_, ahead_);
   in_transaction_ = is_chained_ = std::exchange(chained_, false);
   began_ = io_.Now();

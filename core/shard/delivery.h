@@ -43,7 +43,7 @@ class DeliveryHome {
   // Whether a message may be begun on a connection that is free.
   virtual bool MayBegin() = 0;
   // The message that was read ahead is begun.
-  virtual void OnBegun() = 0;
+  virtual void OnBegun(Attempt& attempt) = 0;
   // Or it will not be.
   virtual void OnNotBegun(const Attempt& attempt) = 0;
   // Whether this recipient is to be tried now.

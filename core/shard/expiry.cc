@@ -13,6 +13,8 @@ namespace {
 
 constexpr absl::Duration kLookEvery = absl::Minutes(1);
 constexpr absl::Duration kLookSoon = absl::Milliseconds(50);
+// Of one turn: some hundreds of microseconds.
+constexpr size_t kPassedOverMax = 1'024;
 
 }  // namespace
 
@@ -49,16 +51,22 @@ void Expiry::OnMinute() {
 
 void Expiry::Look() {
   if (!reading_.has_value() && !reader_.busy()) {
-    Begin();
+    if (!std::exchange(is_paused_, false)) {
+      Begin();
+    }
     Continue();
   }
+  SetClock();
+}
+
+void Expiry::SetClock() {
   is_soon_ = std::exchange(look_soon_, false);
   wheel_.Insert(&clock_, io_.Now() + (is_soon_ ? kLookSoon : kLookEvery));
 }
 
 void Expiry::LookNow() {
   if (!stopped_) {
-    look_again_ = reading_.has_value() || reader_.busy();
+    look_again_ = reading_.has_value() || reader_.busy() || is_paused_;
     Look();
   }
 }
@@ -107,24 +115,28 @@ std::optional<MessageRef> Expiry::NextOrdered() {
     after_ = spool_.NextExpired(after_);
     if (!after_.has_value()) {
       looks_at_ordered_ = false;
-    } else if (IsOverAnywhere(*after_)) {
+    } else if (IsOverForSome(*after_, std::nullopt)) {
       return after_;
     }
   }
   return std::nullopt;
 }
 
-bool Expiry::IsOverAnywhere(MessageRef message) const {
+// For the first recipient that is found, of that domain or of any.
+bool Expiry::IsOverForSome(MessageRef message, std::optional<DomainId> domain) const {
   for (uint32_t i = 0; i < spool_.Recipients(message); ++i) {
-    if (spool_.IsLive(message, i) && IsOver(spool_.DomainOf(message, i), message)) {
+    const bool is_meant = !domain.has_value() || spool_.DomainOf(message, i) == *domain;
+    if (is_meant && spool_.IsLive(message, i) && IsOver(message, i)) {
       return true;
     }
   }
   return false;
 }
 
-// Goes on until a message must be read or every domain has been looked at.
+// Goes on until a message must be read, every domain has been looked at, or it has been enough for
+// a turn: old mail that is not over (its primary has no address, say) may be millions.
 void Expiry::Continue() {
+  size_t passed_over = 0;
   while (!stopped_ && (looked_at_ < routes_.domains().size() || look_again_)) {
     if (looked_at_ >= routes_.domains().size()) {
       look_again_ = false;
@@ -153,20 +165,26 @@ void Expiry::Continue() {
       continue;
     }
     after_ = next;
-    if (IsOver(domain, *next)) {
+    if (IsOverForSome(*next, domain)) {
       return Read(*next);
+    }
+    if (++passed_over == kPassedOverMax) {
+      MARK("expiry_goes_on_later");
+      is_paused_ = look_soon_ = true;
+      return;
     }
   }
 }
 
-// Old enough; is it also given up? What is under way now is looked at again in a minute.
-bool Expiry::IsOver(DomainId domain, MessageRef message) const {
-  const Lane* lane = routes_.LaneOf(domain);
+// Also by a rule. What is under way now is looked at again in a minute.
+bool Expiry::IsOver(MessageRef message, uint32_t recipient) const {
+  const DomainId domain = spool_.DomainOf(message, recipient);
   const Standing standing = spool_.StandingOf(message, domain);
-  if (standing.is_held || (lane != nullptr && lane->queue().in_flight(message))) {
-    return false;
+  if (standing.is_expired && !standing.is_held) {
+    const Lane* const lane = routes_.LaneOf(domain);
+    return lane == nullptr || !lane->queue().in_flight(message);
   }
-  return standing.is_expired || routes_.IsOver(domain, message, OnExpiry::kBounce);
+  return !standing.is_held && routes_.IsOver(message, recipient, OnExpiry::kBounce);
 }
 
 void Expiry::OnHead(ReadOutcome outcome) {
@@ -182,6 +200,9 @@ void Expiry::OnHead(ReadOutcome outcome) {
   reading_.reset();
   reader_.Close();
   Continue();
+  if (look_soon_) {
+    SetClock();
+  }
 }
 
 void Expiry::OnContent(ReadOutcome, Bytes) {
@@ -202,10 +223,7 @@ void Expiry::SettleExpired() {
     }
     const DomainId domain = spool_.Intern(head.domains[head.recipient_domains[recipient]]);
     Lane* lane = routes_.LaneOf(domain);
-    const Standing standing = spool_.StandingOf(message, domain);
-    const RetryOrigin origin = OriginOf(head.arrival, standing);
-    if (!IsOver(domain, message) ||
-        (!standing.is_expired && lane->GrantedMore(message, recipient, origin, domain))) {
+    if (!IsOver(message, recipient)) {
       continue;
     }
     notes.push_back(lane != nullptr ? lane->OnExpired(message, recipient, kind)

@@ -43,6 +43,7 @@ class Expiry : private MessageReaderEvents {
   void OnContent(ReadOutcome outcome, Bytes content) override;
   void OnMinute();
   void Look();
+  void SetClock();
   void Begin();
   void Continue();
   void Read(MessageRef message);
@@ -51,8 +52,8 @@ class Expiry : private MessageReaderEvents {
   // The first message of the domain behind `after_` that is old enough to be looked at.
   std::optional<MessageRef> NextOld(DomainId domain);
   void ParkIfHeld(DomainId domain);
-  bool IsOver(DomainId domain, MessageRef message) const;
-  bool IsOverAnywhere(MessageRef message) const;
+  bool IsOver(MessageRef message, uint32_t recipient) const;
+  bool IsOverForSome(MessageRef message, std::optional<DomainId> domain) const;
   void SettleExpired();
   void LogExpired(const std::vector<RecipientSettle>& settles);
 
@@ -75,7 +76,8 @@ class Expiry : private MessageReaderEvents {
   std::optional<MessageRef> after_;  // in that domain
   std::optional<MessageRef> reading_;
   bool look_again_ = false;  // a rule came while looking
-  bool look_soon_ = false;   // more is to be parked than one turn may
+  bool look_soon_ = false;   // there is more than one turn may do
+  bool is_paused_ = false;   // in the middle of a look
   bool is_soon_ = false;     // the clock stands for that, not for a minute
   uint64_t expired_ = 0;
 };

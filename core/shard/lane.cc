@@ -40,14 +40,17 @@ void Lane::AddDomain(DomainId domain) {
 }
 
 void Lane::HandOver(DomainId domain, Lane& heir) {
+  if (&heir == this) {
+    return;
+  }
   for (const MessageRef message : queue_.under_way()) {
     bool is_concerned = false;
     for (uint32_t i = 0; i < parts_.spool.Recipients(message); ++i) {
       is_concerned = is_concerned || parts_.spool.DomainOf(message, i) == domain;
     }
-    if (is_concerned && !heir.queue_.in_flight(message)) {
+    if (is_concerned) {
       MARK("heir_waits");
-      heir.queue_.Claim(message);
+      heir.queue_.Wait(message);
       heirs_.emplace_back(message, &heir);
     }
   }
@@ -64,17 +67,14 @@ void Lane::GiveBack(const Attempt& attempt) {
 }
 
 void Lane::TellHeirs(MessageRef message) {
-  std::vector<Lane*> heirs;
   std::erase_if(heirs_, [&](const auto& waiting) {
-    if (waiting.first == message) {
-      heirs.push_back(waiting.second);
+    if (waiting.first != message) {
+      return false;
     }
-    return waiting.first == message;
+    waiting.second->queue_.EndWait(message);
+    waiting.second->WantDispatch();
+    return true;
   });
-  for (Lane* const heir : heirs) {
-    heir->Release(message);
-    heir->WantDispatch();
-  }
 }
 
 void Lane::OnLiveMessage(DomainId domain, MessageRef message) {
@@ -240,13 +240,14 @@ void Lane::Defer(const Attempt& attempt, const AttemptReport& report, size_t pos
                  absl::Duration hold_off) {
   Log(EventKind::kDeferred, attempt, report, position);
   const uint32_t recipient = report.recipients[position];
+  const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
   if (!IsStillLive(attempt.message, recipient)) {
+    queue_.deferrals().Erase(key);
     return;
   }
   const DomainId domain = report.domains[position];
   const Outcome& outcome = report.outcomes[position];
   const SpoolTime now = parts_.spool.Clock();
-  const DeferralTable::Key key{attempt.message.segment, attempt.message.block, recipient};
   const RetryOrigin origin =
       OriginOf(report.arrival, parts_.spool.StandingOf(attempt.message, domain));
   const Deferral* before = DeferralOf(attempt.message, recipient, origin);
@@ -255,7 +256,7 @@ void Lane::Defer(const Attempt& attempt, const AttemptReport& report, size_t pos
   deferral.first_own = before != nullptr ? before->first_own : now;
   deferral.attempts = before != nullptr ? before->attempts + 1 : 1;
   deferral.next_try = PolicyOf(domain).NextTry(origin, now, !attempt.recovery);
-  if (IsLostInContent(outcome)) {
+  if (outcome.kind == Outcome::Kind::kDeferred && !outcome.own) {
     deferral.next_try = std::min(deferral.next_try, now + PauseAfterBreak(deferral.attempts));
   } else if (outcome.kind == Outcome::Kind::kFailed) {
     deferral.refused_since = RefusedSince(before, now);
@@ -264,11 +265,11 @@ void Lane::Defer(const Attempt& attempt, const AttemptReport& report, size_t pos
   deferral.code = static_cast<uint16_t>(outcome.code);
   deferral.text = AnswerText(outcome);
   deferral.remote = outcome.code != 0 ? RemoteOf(report) : "";
-  last_failure_ = now;
   ++counters_.deferred;
   const std::string note = EncodeDeferralNote(deferral);
   parts_.spool.Defer(attempt.message, recipient, domain, AsBytes(note));
   if (!queue_.deferrals().Insert(key, std::move(deferral))) {
+    last_failure_ = now;  // nothing else knows that it had its try
     queue_.AfterOverflow(now);
   }
 }
@@ -281,11 +282,17 @@ const Deferral* Lane::DeferralOf(MessageRef message, uint32_t recipient,
   return deferral != nullptr && deferral->last_try >= origin.schedule ? deferral : nullptr;
 }
 
-bool Lane::GrantedMore(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
-                       DomainId domain) const {
+// What another recipient was told says nothing of this one: it may only not have had its turn.
+bool Lane::MayGiveUp(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
+                     DomainId domain) const {
   const Deferral* deferral = DeferralOf(message, recipient, origin);
-  return deferral != nullptr &&
-         !PolicyOf(domain).GiveUp(origin, parts_.spool.Clock(), last_failure_, deferral->first_own);
+  const RetryPolicy& policy = PolicyOf(domain);
+  const SpoolTime now = parts_.spool.Clock();
+  if (deferral == nullptr) {
+    return policy.GiveUp(origin, now, last_failure_, std::nullopt);
+  }
+  return policy.GiveUp(origin, now, std::max(last_failure_, deferral->last_try),
+                       deferral->first_own);
 }
 
 std::string Lane::OnExpired(MessageRef message, uint32_t recipient, SettleKind kind) {

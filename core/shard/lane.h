@@ -91,13 +91,11 @@ class Lane : public ListNode {
 
   const RouteQueue& queue() const { return queue_; }
   const RouteCounters& counters() const { return counters_; }
-  // The last real failed attempt or probe that speaks for all of its mail; giving up by age needs
-  // one (DESIGN 6).
-  virtual SpoolTime last_failure() const { return last_failure_; }
   const std::string& last_reason() const { return last_reason_; }
-  // A recipient whose first own 4xx came late has more time than its message.
-  bool GrantedMore(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
-                   DomainId domain) const;
+  // Its time is over, and an attempt of its own or of all failed then (DESIGN 6). A recipient whose
+  // first own 4xx came late has more time than its message.
+  virtual bool MayGiveUp(MessageRef message, uint32_t recipient, const RetryOrigin& origin,
+                         DomainId domain) const;
   // Its time is over: forgets what is known of it and returns that as the note for its DSN.
   std::string OnExpired(MessageRef message, uint32_t recipient, SettleKind kind);
 
@@ -112,6 +110,7 @@ class Lane : public ListNode {
   const RetryPolicy& PolicyOf(DomainId domain) const { return lane_home_.PolicyOf(domain); }
   // A crash would repeat fewer deliveries than so many; else Dispatch() comes when that is so.
   bool HasRoomForSettles(size_t deliveries_max);
+  bool waits_for_settles() const { return waits_for_settles_; }
   // Null as well for one that is older than the last reset.
   const Deferral* DeferralOf(MessageRef message, uint32_t recipient,
                              const RetryOrigin& origin) const;
@@ -129,7 +128,7 @@ class Lane : public ListNode {
   const ShardParts parts_;
   RouteQueue queue_;
   RouteCounters counters_;
-  SpoolTime last_failure_;
+  SpoolTime last_failure_;  // of an attempt or a probe that speaks for all of its mail
   std::string last_reason_;
   Alarm<&Lane::WantDispatch> alarm_{this};  // the heir's to set
 

@@ -3,7 +3,6 @@
 
 #include "core/base/log.h"
 #include "core/base/mark.h"
-#include "core/shard/retry_origin.h"
 
 namespace backstay {
 namespace {
@@ -15,16 +14,12 @@ constexpr absl::Duration kTellEvery = absl::Hours(6);
 
 }  // namespace
 
-// A real failure at or after the end, as for giving up; what is under way is looked at later.
+// For all its recipients there. A real failure at or after the end, as for giving up; what is under
+// way is looked at later.
 bool Parking::IsOver(DomainId domain, MessageRef message) const {
-  if (!routes_.IsOver(domain, message, OnExpiry::kHold)) {
-    return false;
-  }
-  const Lane* const lane = routes_.LaneOf(domain);
-  const RetryOrigin origin = OriginOf(spool_.Arrival(message), spool_.StandingOf(message, domain));
   for (uint32_t i = 0; i < spool_.Recipients(message); ++i) {
     if (spool_.IsLive(message, i) && spool_.DomainOf(message, i) == domain &&
-        lane->GrantedMore(message, i, origin, domain)) {
+        !routes_.IsOver(message, i, OnExpiry::kHold)) {
       return false;
     }
   }
@@ -34,7 +29,7 @@ bool Parking::IsOver(DomainId domain, MessageRef message) const {
 // What is said of one message is said of all its recipients.
 bool Parking::IsOverForAll(MessageRef message) const {
   for (uint32_t i = 0; i < spool_.Recipients(message); ++i) {
-    if (spool_.IsLive(message, i) && !IsOver(spool_.DomainOf(message, i), message)) {
+    if (spool_.IsLive(message, i) && !routes_.IsOver(message, i, OnExpiry::kHold)) {
       return false;
     }
   }
@@ -52,10 +47,14 @@ bool Parking::Step(DomainId domain) {
   std::optional<MessageRef> last;
   uint64_t parked = 0;
   uint64_t seen = 0;
+  const auto left = left_.find(domain);
   // Without what is held already.
-  std::optional<MessageRef> next = spool_.NextDeliverable(domain, std::nullopt);
+  std::optional<MessageRef> next = spool_.NextDeliverable(
+      domain, left == left_.end() ? std::nullopt : std::optional(left->second));
+  std::optional<MessageRef> looked_at;
   for (; next.has_value() && seen < kMessagesPerStepMax; ++seen) {
     const MessageRef message = *next;
+    looked_at = message;
     next = spool_.NextDeliverable(domain, message);
     if (spool_.HasOwnOrder(message)) {
       // Where it lies says nothing of its age.
@@ -76,7 +75,12 @@ bool Parking::Step(DomainId domain) {
   if (parked > 0) {
     Tell(domain, parked);
   }
-  return next.has_value() && seen == kMessagesPerStepMax;
+  if (next.has_value() && seen == kMessagesPerStepMax) {
+    left_[domain] = *looked_at;
+    return true;
+  }
+  left_.erase(domain);
+  return false;
 }
 
 void Parking::Tell(DomainId domain, uint64_t messages) {

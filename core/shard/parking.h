@@ -4,7 +4,7 @@
 // of the spool (Spool::Park) parks everything up to a place, whatever the number of messages. What
 // has an age of its own, by an order for that message, is parked by itself.
 //
-// Owns:  when the operator was told last, of domains with parked mail.
+// Owns:  when the operator was told last, of domains with parked mail; where a look goes on.
 // Turn:  Step() looks at a bounded number of messages and reads none.
 // See:   DESIGN 6 "Giving up".
 #pragma once
@@ -20,7 +20,7 @@ class Parking {
  public:
   Parking(Io& io, Spool& spool, RouteTable& routes) : io_(io), spool_(spool), routes_(routes) {}
 
-  // Parks what is over of the domain. True: there may be more.
+  // Parks what is over of the domain. True: there may be more, and the next step goes on there.
   bool Step(DomainId domain);
 
  private:
@@ -33,6 +33,7 @@ class Parking {
   Spool& spool_;
   RouteTable& routes_;
   absl::flat_hash_map<DomainId, Instant> tell_from_;
+  absl::flat_hash_map<DomainId, MessageRef> left_;  // the last one looked at, of unfinished steps
 };
 
 }  // namespace backstay

@@ -123,10 +123,15 @@ void ReportLane::TakeNext() {
   while (!reading_.has_value() && !again_.empty()) {
     const MessageRef message = again_.front();
     again_.pop_front();
-    if (parts_.spool.IsLive(message, 0) && !queue_.in_flight(message)) {
-      queue_.Claim(message);
-      reading_ = Attempt{.message = message};
+    if (!parts_.spool.IsLive(message, 0)) {
+      continue;
     }
+    if (queue_.in_flight(message)) {
+      queue_.MeetAgain(message);
+      continue;
+    }
+    queue_.Claim(message);
+    reading_ = Attempt{.message = message};
   }
   if (!reading_.has_value()) {
     reading_ = queue_.Take(parts_.spool.Clock());

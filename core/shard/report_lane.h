@@ -70,7 +70,9 @@ class ReportLane final : public Lane, private MessageReaderEvents, private Prima
   void Dispatch() override;
   // The failure of one domain says nothing of another one's mail: what is over ends here, with an
   // attempt of its own.
-  SpoolTime last_failure() const override { return SpoolTime(); }
+  bool MayGiveUp(MessageRef, uint32_t, const RetryOrigin&, DomainId) const override {
+    return false;
+  }
   void Stop(bool now_too);
   bool idle() const;
 
@@ -94,7 +96,7 @@ class ReportLane final : public Lane, private MessageReaderEvents, private Prima
     std::optional<Attempt> NextAhead() override { return std::nullopt; }
     bool MayChain() override { return false; }
     bool MayBegin() override { return true; }
-    void OnBegun() override {}
+    void OnBegun(Attempt&) override {}
     void OnNotBegun(const Attempt&) override {}
     bool Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) override;
     void OnUnreadable(const Attempt& attempt, ReadOutcome outcome) override;

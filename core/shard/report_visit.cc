@@ -125,7 +125,11 @@ std::optional<Attempt> ReportLane::NextOf(Visit& visit) {
       break;
     }
     const Attempt attempt{.message = *message};
-    if (!queue_.in_flight(*message) && parts_.spool.IsLive(*message, 0) &&
+    if (queue_.in_flight(*message)) {
+      queue_.MeetAgain(*message);
+      continue;
+    }
+    if (parts_.spool.IsLive(*message, 0) &&
         queue_.Eligible(attempt, 0, parts_.spool.DomainOf(*message, 0), parts_.spool.Clock())) {
       queue_.Claim(*message);
       visit.since = parts_.io.Now();

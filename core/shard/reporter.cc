@@ -18,6 +18,7 @@ namespace backstay {
 namespace {
 
 constexpr absl::Duration kTryAgain = absl::Seconds(10);
+constexpr absl::Duration kReadAgain = absl::Minutes(10);
 // Expiry gives up a minute's worth of reports at a time. Whom a sender's budget makes wait counts
 // for itself, so that one sender with many does not keep the others from being told.
 constexpr size_t kOwingMax = 2'000;
@@ -122,11 +123,22 @@ void Reporter::TryLater() {
   End();
 }
 
+// The others do not wait for it: the device may never give it back.
+void Reporter::ReadLater() {
+  MARK("report_unreadable");
+  if (late_.has_value()) {
+    late_source_->OnTold(*late_, /*is_stored=*/false);
+  } else {
+    booked_.insert({io_.Now() + kReadAgain, message_});
+  }
+  End();
+}
+
 // ---- reading ----
 
 void Reporter::OnHead(ReadOutcome outcome) {
   if (outcome == ReadOutcome::kUnreadable) {
-    return TryLater();
+    return ReadLater();
   }
   std::optional<Envelope> envelope = outcome == ReadOutcome::kOk
                                          ? DecodeEnvelope(reader_.head().envelope)
@@ -215,7 +227,7 @@ void Reporter::SettleDebts(SettleKind kind, bool only_unwanted) {
 
 void Reporter::OnContent(ReadOutcome outcome, Bytes content) {
   if (outcome == ReadOutcome::kUnreadable) {
-    return TryLater();
+    return ReadLater();
   }
   headers_.append(AsText(content));
   const size_t end = headers_.find("\r\n\r\n");

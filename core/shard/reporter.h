@@ -93,6 +93,7 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   void Build();
   void End();
   void TryLater();
+  void ReadLater();
   bool IsInBudget();
   uint64_t Sender() const;  // as the budget knows him
   void TakeNext();

@@ -43,21 +43,41 @@ void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname, size
   retired_ = false;
   address_ = 0;
   destination_.SetConnectionsMax(connections_max, /*has_canaries=*/is_home);
+  // What was held as ourselves may be another by our new name.
+  destination_.Release();
+  UseHosts(found_);
   home_.WantDispatch(*this);
 }
 
 void Route::UsePrimaries(const FoundPrimaries& found) {
   standing_ = found.standing;
   standing_reason_ = found.reason;
-  if (hosts_ != found.hosts) {
-    hosts_ = found.hosts;
-    address_ = 0;
-    addresses_failed_ = 0;
-    probe_.Stop();  // of places that are not its any more
-    destination_.Release();
-    destination_.ProbeNow(parts_.io.Now());
-  }
+  found_ = found.hosts;
+  UseHosts(found_);
   home_.WantDispatch(*this);
+}
+
+void Route::UseHosts(const std::vector<PrimaryHost>& hosts) {
+  if (hosts_ == hosts) {
+    return;
+  }
+  hosts_ = hosts;
+  address_ = 0;
+  addresses_failed_ = 0;
+  probe_.Stop();  // of places that are not its any more
+  destination_.Release();
+  destination_.ProbeNow(parts_.io.Now());
+  for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
+    if (!HasHost(delivery->connection().address())) {
+      MARK("delivery_to_a_place_of_before");
+      delivery->StopWhenIdle();
+    }
+  }
+}
+
+bool Route::HasHost(const SocketAddress& address) const {
+  return std::any_of(hosts_.begin(), hosts_.end(),
+                     [&](const PrimaryHost& host) { return host.address == address; });
 }
 
 void Route::Retire() {
@@ -72,6 +92,7 @@ void Route::RemoveDomain(DomainId domain) {
 
 void Route::StartDomain(DomainId domain, bool accepts_refusals) {
   breakers_[domain].Disarm(accepts_refusals);
+  destination_.Release();
   RestartDomain(domain);
 }
 
@@ -81,6 +102,7 @@ void Route::Dispatch() {
   BuryFinished();
   if (!retired_ && !stopping_ && !hosts_.empty()) {
     StartProbeIfDue();
+    TellHomeAgain();
     StartDeliveries();
   }
   SetAlarm();
@@ -112,11 +134,14 @@ void Route::StartDeliveries() {
       return;
     }
     delivery->Poke();
-    waiting += delivery->attempting() ? 0 : 1;
+    waiting += delivery->attempting() || delivery->stopping() ? 0 : 1;
   }
   // One unproven connection at a time: each that gets through brings the next, so one message does
-  // not open twenty connections.
-  if (waiting == 0 && deliveries_.size() < destination_.window() && queue_.HasWork(now) &&
+  // not open twenty connections. Those that are on their way out may hang: nobody waits for them.
+  const auto staying = static_cast<size_t>(
+      std::count_if(deliveries_.begin(), deliveries_.end(),
+                    [](const auto& delivery) { return !delivery->stopping(); }));
+  if (waiting == 0 && staying < destination_.window() && queue_.HasWork(now) &&
       parts_.io.Now() >= pause_until_) {
     DeliveryHome& home = *this;
     deliveries_.push_back(std::make_unique<Delivery>(outbound_, parts_.spool, hostname_,
@@ -202,10 +227,12 @@ void Route::SetAlarm() {
     next = destination_.next_probe();
   } else if (is_home_ && is_gated_ && destination_.may_deliver() && !probe_.running()) {
     next = next_look_;
+  } else if (!is_home_ && destination_.state() == DestinationState::kDown) {
+    next = tell_home_at_;
   }
   if (destination_.may_deliver()) {
     const SpoolTime due = queue_.NextDue();
-    if (due != SpoolTime::Max()) {
+    if (due != SpoolTime::Max() && !waits_for_settles()) {
       next = std::min(next, parts_.io.Now() + (due - parts_.spool.Clock()));
     }
     for (const Instant pause : {pause_until_, destination_.paused_until()}) {
@@ -251,17 +278,17 @@ bool Route::MayBegin() {
          HasRoomForSettles(SettlesMax());
 }
 
-void Route::OnBegun() {
-  destination_.OnStart();
+void Route::OnBegun(Attempt& attempt) {
+  attempt.era = destination_.OnStart();
 }
 
 std::optional<Attempt> Route::NextAttempt() {
   if (!MayBegin()) {
     return std::nullopt;
   }
-  const std::optional<Attempt> attempt = queue_.Take(parts_.spool.Clock());
+  std::optional<Attempt> attempt = queue_.Take(parts_.spool.Clock());
   if (attempt.has_value()) {
-    destination_.OnStart();
+    attempt->era = destination_.OnStart();
     home_.WantDispatch(*this);  // another connection may be worth opening now
   }
   return attempt;
@@ -291,12 +318,12 @@ bool Route::Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain
 
 void Route::OnNotStarted(const Attempt& attempt) {
   GiveBack(attempt);
-  OnEnded(MessageFate::kUntried, absl::ZeroDuration());
+  OnEnded(attempt, MessageFate::kUntried, absl::ZeroDuration());
 }
 
 void Route::OnNothingToDo(const Attempt& attempt) {
   Release(attempt.message);
-  OnEnded(MessageFate::kUntried, absl::ZeroDuration());
+  OnEnded(attempt, MessageFate::kUntried, absl::ZeroDuration());
 }
 
 }  // namespace backstay

@@ -61,7 +61,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void UseTls(DeliveryConfig::Tls mode, const TlsContext* context) {
     tls_.UsePlan(mode, context, is_home_);
   }
-  // Where it is from now on. Connections that there are go on.
+  // Where it is from now on. Connections to other places end behind what is under way on them.
   void UsePrimaries(const FoundPrimaries& found);
   // Some domain of it defers while it is up: it is probed then, too.
   void SetGated(bool is_gated) { is_gated_ = is_gated; }
@@ -91,7 +91,8 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   // Complete at the home route only.
   const Outages& outages() const { return outages_; }
   bool is_home() const { return is_home_; }
-  // In the order of trying. None: `standing` says why, and what is queued waits.
+  // In the order of trying, without those that are ourselves. None: `standing` says why, and what
+  // is queued waits.
   const std::vector<PrimaryHost>& hosts() const { return hosts_; }
   PrimaryStanding standing() const { return standing_; }
   const std::string& standing_reason() const { return standing_reason_; }
@@ -101,7 +102,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   std::optional<Attempt> NextAhead() override;
   bool MayChain() override;
   bool MayBegin() override;
-  void OnBegun() override;
+  void OnBegun(Attempt& attempt) override;
   void OnNotBegun(const Attempt& attempt) override;
   bool Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) override;
   void OnUnreadable(const Attempt& attempt, ReadOutcome outcome) override;
@@ -116,20 +117,24 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void OnVerifierGreeted() override;
   void OnVerifierFailed(const OutboundConnection& connection) override;
 
-  bool RepeatsAtOnce(const Outcome& outcome) const;
+  bool RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome) const;
   Breaker::Verdict AskBreaker(const AttemptReport& report, size_t position);
   bool IsFinal(const Attempt& attempt, const AttemptReport& report, size_t position,
                Breaker::Verdict verdict) const;
   void Trip(DomainId domain, const Outcome& outcome);
   absl::Duration HoldOff(DomainId domain) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
+  bool HasHost(const SocketAddress& address) const;
+  void UseHosts(const std::vector<PrimaryHost>& hosts);
   void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
   void OnChainLost();
   size_t SettlesMax() const;
-  void OnEnded(MessageFate fate, absl::Duration took);
+  void OnEnded(const Attempt& attempt, MessageFate fate, absl::Duration took);
   void OnNothingLeft();
   void Feed(DestinationEvent event, std::string_view reason);
   void WentDown(std::string_view reason);
+  void TellHome(std::string_view reason);
+  void TellHomeAgain();
   void CameUp();
   bool IsProbeDue() const;
   void StartProbeIfDue();
@@ -152,9 +157,11 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   absl::flat_hash_map<DomainId, Breaker> breakers_;  // of domains that had an answer
   Probe probe_;
   Verifier verifier_;
-  Instant probe_asked_;  // for a gated domain, here or of the home shard
-  Instant next_look_;    // at a gated one that is up
+  Instant tell_home_at_;  // once more that it is down, unless something is heard before
+  Instant probe_asked_;   // for a gated domain, here or of the home shard
+  Instant next_look_;     // at a gated one that is up
   std::vector<std::unique_ptr<Delivery>> deliveries_;
+  std::vector<PrimaryHost> found_;  // as it was told last
   std::vector<PrimaryHost> hosts_;
   PrimaryStanding standing_ = PrimaryStanding::kNotAsked;
   std::string standing_reason_;

@@ -20,6 +20,8 @@ constexpr absl::Duration kUnchainedFor = absl::Minutes(10);
 constexpr uint32_t kUnchainedMax = 7;  // doublings
 // Each is a pass through all that waits.
 constexpr absl::Duration kGoNowEvery = absl::Seconds(10);
+// While it is down the home route tells of every probe, and those are seconds apart.
+constexpr absl::Duration kSilenceMax = absl::Minutes(1);
 
 }  // namespace
 
@@ -68,7 +70,7 @@ void Route::OnChainLost() {
 // left, the destination is what the last one said.
 void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view reason) {
   const ClientSession::Failure failure = connection.session().failure();
-  if (hosts_.empty()) {
+  if (!HasHost(connection.address())) {
     return;  // where it was is not its place any more
   }
   if (failure == ClientSession::Failure::kSelf) {
@@ -81,6 +83,7 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
       std::erase_if(hosts_, is_it);
       address_ = 0;
       probe_.Stop();  // it counts in the list as it was
+      home_.WantDispatch(*this);
       return;
     }
     LogError("held: {} greets with our own name; mail to ourselves would loop", plan_.name);
@@ -112,7 +115,6 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
 void Route::Feed(DestinationEvent event, std::string_view reason) {
   if (event == DestinationEvent::kUnreachable || event == DestinationEvent::kTrouble ||
       event == DestinationEvent::kProbeFailed) {
-    last_failure_ = parts_.spool.Clock();
     last_reason_.assign(reason);
   }
   const DestinationState before = destination_.state();
@@ -122,6 +124,9 @@ void Route::Feed(DestinationEvent event, std::string_view reason) {
     } else if (before == DestinationState::kDown) {
       CameUp();
     }
+  }
+  if (destination_.state() == DestinationState::kDown) {
+    last_failure_ = parts_.spool.Clock();
   }
   home_.WantDispatch(*this);
 }
@@ -171,10 +176,7 @@ void Route::WentDown(std::string_view reason) {
     delivery->StopWhenIdle();
   }
   if (!is_home_) {
-    parts_.post.Post(parts_.index, key_ % parts_.post.shards(),
-                     {.kind = ShardMessage::Kind::kDestinationFailed,
-                      .destination = key_,
-                      .reason = std::string(reason)});
+    TellHome(reason);
     return;
   }
   LogWarning("primary {} is down ({}); probing", plan_.name, reason);
@@ -185,6 +187,24 @@ void Route::WentDown(std::string_view reason) {
   home_.OnOutages(*this);
   home_.OnWentDown(*this);
   Broadcast(ShardMessage::Kind::kDestinationDown, reason);
+}
+
+void Route::TellHome(std::string_view reason) {
+  tell_home_at_ = parts_.io.Now() + kSilenceMax;
+  parts_.post.Post(parts_.index, key_ % parts_.post.shards(),
+                   {.kind = ShardMessage::Kind::kDestinationFailed,
+                    .destination = key_,
+                    .reason = std::string(reason)});
+}
+
+// What it was told may have come before a reload that made it know the destination, or while it
+// held it.
+void Route::TellHomeAgain() {
+  if (!is_home_ && destination_.state() == DestinationState::kDown &&
+      parts_.io.Now() >= tell_home_at_) {
+    MARK("home_told_again");
+    TellHome(last_reason_);
+  }
 }
 
 // Everything queued is eligible at once (DESIGN 6), and canaries go first.
@@ -211,9 +231,9 @@ void Route::OnProbeOver(int answered, std::string_view reason) {
 }
 
 // A message that was begun is over.
-void Route::OnEnded(MessageFate fate, absl::Duration took) {
+void Route::OnEnded(const Attempt& attempt, MessageFate fate, absl::Duration took) {
   const bool had_canaries = destination_.in_canaries();
-  destination_.OnEnd(fate, took, parts_.io.Now());
+  destination_.OnEnd(attempt.era, fate, took, parts_.io.Now());
   if (is_home_ && had_canaries && !destination_.in_canaries()) {
     Broadcast(ShardMessage::Kind::kCanariesPassed, "");
   }
@@ -245,6 +265,7 @@ void Route::Broadcast(ShardMessage::Kind kind, std::string_view reason) {
 }
 
 void Route::OnShardMessage(const ShardMessage& message) {
+  tell_home_at_ = parts_.io.Now() + kSilenceMax;
   switch (message.kind) {
     case ShardMessage::Kind::kDestinationFailed:
       // Another shard cannot get through. The probe will tell whether that is so; if it answers,

@@ -43,7 +43,7 @@ MessageFate FateOf(const std::vector<Outcome>& outcomes) {
 
 void Route::OnUnreadable(const Attempt& attempt, ReadOutcome outcome) {
   Release(attempt.message);
-  OnEnded(MessageFate::kUntried, absl::ZeroDuration());
+  OnEnded(attempt, MessageFate::kUntried, absl::ZeroDuration());
   SetAside(attempt.message, outcome);
 }
 
@@ -51,14 +51,14 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   ASSERT(report.recipients.size() == report.outcomes.size());
   Release(attempt.message);
   const MessageFate fate = FateOf(report.outcomes);
-  OnEnded(fate, report.transmitting);
+  OnEnded(attempt, fate, report.transmitting);
   if (report.is_chained && fate != MessageFate::kUntried) {
     chains_lost_ = 0;
   }
   std::optional<uint32_t> again_from = report.more_from;
   for (size_t position = 0; position < report.recipients.size(); ++position) {
     const Outcome& outcome = report.outcomes[position];
-    if (RepeatsAtOnce(outcome)) {
+    if (RepeatsAtOnce(attempt, outcome)) {
       again_from =
           std::min(again_from.value_or(report.recipients[position]), report.recipients[position]);
       continue;
@@ -68,6 +68,7 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   if (again_from.has_value()) {
     Attempt again = attempt;
     again.from_recipient = *again_from;
+    again.breaks += again_from == report.more_from ? 0 : 1;
     // Recipients of this transaction behind the first that is to be repeated may have been deferred
     // for themselves: their entries now say when, also in a recovery pass.
     again.recovery = false;
@@ -76,14 +77,15 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   home_.WantDispatch(*this);
 }
 
-// The connection's fault, not the message's: it comes first again. But a message whose content was
-// on its way when the connection broke may be what breaks it, so it waits like a deferred one; if
-// the primary went down with it, its return overrides the wait.
-bool Route::RepeatsAtOnce(const Outcome& outcome) const {
+// The connection's fault, not the message's: it comes first again, once. For a message may be what
+// ends connections (a 421 at it each time, or content at which they break), and then it must not
+// stand before all others: it waits like a deferred one. If the primary went down with it, its
+// return overrides the wait.
+bool Route::RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome) const {
   if (outcome.kind != Outcome::Kind::kDeferred || outcome.own) {
     return false;
   }
-  return stopping_ || !IsLostInContent(outcome);
+  return stopping_ || (attempt.breaks == 0 && !IsLostInContent(outcome));
 }
 
 // ---- refusals ----

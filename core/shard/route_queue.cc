@@ -16,6 +16,18 @@ constexpr absl::Duration kLimboWait = absl::Minutes(10);
 // Of so many messages one is of recipients that the primary has deferred before.
 constexpr size_t kLimboShare = 8;
 
+bool Contains(const std::vector<MessageRef>& messages, MessageRef message) {
+  return std::find(messages.begin(), messages.end(), message) != messages.end();
+}
+
+void RemoveOne(std::vector<MessageRef>& messages, MessageRef message) {
+  const auto found = std::find(messages.begin(), messages.end(), message);
+  if (found != messages.end()) {
+    *found = messages.back();
+    messages.pop_back();
+  }
+}
+
 }  // namespace
 
 RouteQueue::RouteQueue(const Spool& spool) : spool_(spool), deferrals_(kDeferralsMax) {}
@@ -65,7 +77,7 @@ void RouteQueue::Restart() {
 
 void RouteQueue::RestartDomain(DomainId domain) {
   if (HasDomain(domain)) {
-    cursors_[domain].after.reset();
+    cursors_[domain].Rewind();
     Activate(domain);
   }
 }
@@ -77,10 +89,7 @@ void RouteQueue::StartPass(bool recovery) {
   due_.clear();
   peeked_.reset();
   for (const DomainId domain : domains_) {
-    Cursor& cursor = cursors_[domain];
-    cursor.after.reset();
-    cursor.fresh_from.reset();
-    cursor.fresh_after.reset();
+    cursors_[domain].Rewind();
     Activate(domain);
   }
 }
@@ -92,8 +101,10 @@ void RouteQueue::CollectDue(SpoolTime now) {
   }
   while (const std::optional<DeferralTable::Key> key = deferrals_.PopDue(now)) {
     const MessageRef message{key->segment, key->block};
-    if (!spool_.IsLive(message, key->recipient)) {
-      deferrals_.Erase(*key);  // deleted meanwhile
+    // Deleted meanwhile, or another lane's since a reload.
+    if (!spool_.IsLive(message, key->recipient) ||
+        !HasDomain(spool_.DomainOf(message, key->recipient))) {
+      deferrals_.Erase(*key);
       continue;
     }
     if (due_.empty() || due_.back() != message) {
@@ -145,20 +156,28 @@ std::optional<RouteQueue::Found> RouteQueue::NextByCursor() {
     }
     // Under way for other recipients: those of this domain may not be among them (a reload brought
     // the domain back meanwhile), so it is met again when it is released.
-    if (std::find(due_.begin(), due_.end(), next->message) == due_.end()) {
-      MARK("met_while_under_way");
-      due_.push_back(next->message);
-    }
+    MARK("met_while_under_way");
+    MeetAgain(next->message);
   }
   recovery_pass_ = false;
   return std::nullopt;
 }
 
 bool RouteQueue::Peek() {
-  if (!peeked_.has_value() || in_flight(peeked_->message)) {
+  if (peeked_.has_value() && in_flight(peeked_->message)) {
+    MARK("peeked_went_under_way");  // another lane's, since a reload
+    MeetAgain(std::exchange(peeked_, std::nullopt)->message);
+  }
+  if (!peeked_.has_value()) {
     peeked_ = NextByCursor();
   }
   return peeked_.has_value();
+}
+
+void RouteQueue::MeetAgain(MessageRef message) {
+  if (std::find(due_.begin(), due_.end(), message) == due_.end()) {
+    due_.push_back(message);
+  }
 }
 
 // A deferral may come due while its message is under way; it waits until the message is released.
@@ -224,15 +243,15 @@ void RouteQueue::GiveBack(const Attempt& attempt) {
 }
 
 void RouteQueue::Release(MessageRef message) {
-  const auto found = std::find(in_flight_.begin(), in_flight_.end(), message);
-  if (found != in_flight_.end()) {
-    *found = in_flight_.back();
-    in_flight_.pop_back();
-  }
+  RemoveOne(in_flight_, message);
+}
+
+void RouteQueue::EndWait(MessageRef message) {
+  RemoveOne(elsewhere_, message);
 }
 
 bool RouteQueue::in_flight(MessageRef message) const {
-  return std::find(in_flight_.begin(), in_flight_.end(), message) != in_flight_.end();
+  return Contains(in_flight_, message) || Contains(elsewhere_, message);
 }
 
 SpoolTime RouteQueue::NextDue() const {

@@ -48,8 +48,14 @@ class RouteQueue {
   void GiveBack(const Attempt& attempt);
   // The message is not in flight any more.
   void Release(MessageRef message);
+  // Another lane has it in hand, for a domain that is ours now; once for each such lane and domain.
+  void Wait(MessageRef message) { elsewhere_.push_back(message); }
+  void EndWait(MessageRef message);
+  // In flight now: it has its turn when it is not.
+  void MeetAgain(MessageRef message);
+  // Here, or elsewhere.
   bool in_flight(MessageRef message) const;
-  const std::vector<MessageRef>& under_way() const { return in_flight_; }
+  const std::vector<MessageRef>& under_way() const { return in_flight_; }  // here
   // Nothing is due before this, apart from what HasWork() says now.
   SpoolTime NextDue() const;
 
@@ -70,6 +76,12 @@ class RouteQueue {
     std::optional<MessageRef> fresh_from;
     std::optional<MessageRef> fresh_after;
     bool fresh_turn = false;
+
+    void Rewind() {
+      after.reset();
+      fresh_from.reset();
+      fresh_after.reset();
+    }
   };
   struct Found {
     MessageRef message;
@@ -93,6 +105,7 @@ class RouteQueue {
   std::deque<Attempt> again_;
   std::deque<MessageRef> due_;  // own deferrals whose time has come
   std::vector<MessageRef> in_flight_;
+  std::vector<MessageRef> elsewhere_;
   std::optional<Found> peeked_;  // found by HasWork, not handed out yet
   size_t since_limbo_ = 0;       // messages by a cursor since the last one that was due
   DeferralTable deferrals_;

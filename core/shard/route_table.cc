@@ -172,16 +172,15 @@ const RetryPolicy& RouteTable::PolicyOf(DomainId domain) const {
   return found->second.plan->retry;
 }
 
-bool RouteTable::IsOver(DomainId domain, MessageRef message, OnExpiry ending) const {
+bool RouteTable::IsOver(MessageRef message, uint32_t recipient, OnExpiry ending) const {
+  const DomainId domain = parts_.spool.DomainOf(message, recipient);
   const Lane* const lane = LaneOf(domain);
-  if (lane == nullptr || lane->queue().in_flight(message)) {
+  if (lane == nullptr || lane->queue().in_flight(message) || PolicyOf(domain).on_expiry != ending) {
     return false;  // without a way it is held, and nothing held is given up
   }
-  const RetryPolicy& policy = PolicyOf(domain);
   const RetryOrigin origin =
       OriginOf(parts_.spool.Arrival(message), parts_.spool.StandingOf(message, domain));
-  return policy.on_expiry == ending &&
-         policy.GiveUp(origin, parts_.spool.Clock(), lane->last_failure(), std::nullopt);
+  return lane->MayGiveUp(message, recipient, origin, domain);
 }
 
 absl::Duration RouteTable::DelayWarningOf(DomainId domain) const {

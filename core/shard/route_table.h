@@ -46,9 +46,9 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   // Null: there is no such destination.
   Route* RouteTo(uint64_t key) const;
   const RetryPolicy& PolicyOf(DomainId domain) const override;
-  // Its time there is over, by a failure then, and that ends it as `ending` says. Not while it is
-  // under way.
-  bool IsOver(DomainId domain, MessageRef message, OnExpiry ending) const;
+  // The recipient's time is over, by a failure then, and that ends it as `ending` says. Not while
+  // its message is under way.
+  bool IsOver(MessageRef message, uint32_t recipient, OnExpiry ending) const;
   // Senders are told when their mail has waited so long; zero: never.
   absl::Duration DelayWarningOf(DomainId domain) const;
   // Null: not configured.

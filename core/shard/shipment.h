@@ -45,7 +45,7 @@ class Shipment final : private MessageReaderEvents {
   bool idle() const { return !reader_.busy(); }
   bool is_read() const { return is_open() && is_read_; }
   ReadOutcome outcome() const { return outcome_; }
-  const Attempt& attempt() const { return *attempt_; }
+  Attempt& attempt() { return *attempt_; }
 
   // Who is to be tried now, as many as one transaction takes; false: nobody. With is_read() only.
   bool Select(const PrimaryExtensions& offered, IsEligible is_eligible);

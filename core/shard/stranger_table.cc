@@ -14,7 +14,6 @@ bool StrangerTable::full() const {
 }
 
 Stranger& StrangerTable::Enter(std::string_view name, Instant now) {
-  ASSERT(!full());
   const auto found = by_name_.find(absl::string_view(name.data(), name.size()));
   if (found != by_name_.end()) {
     Stranger& stranger = *found->second;
@@ -24,6 +23,7 @@ Stranger& StrangerTable::Enter(std::string_view name, Instant now) {
     return stranger;
   }
   if (by_name_.size() >= kStrangersMax) {
+    ASSERT(!idle_.empty());
     MARK("stranger_forgotten");
     Forget(*idle_.front());
   }

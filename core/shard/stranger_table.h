@@ -63,9 +63,10 @@ class StrangerTable {
   static constexpr size_t kWaitingOfOneMax = 256;
   static_assert(kWaitingOfOneMax * 8 <= kWaitingMax);
 
-  // Nothing more may be entered or added now; it ends by itself, as nothing stays for ever.
+  // Nothing more is to be taken on; it ends by itself, as nothing stays for ever. What was taken
+  // on before may be entered, added and returned all the same.
   bool full() const;
-  // The one of that name, or a new one. Not while full().
+  // The one of that name, or a new one.
   Stranger& Enter(std::string_view name, Instant now);
   // Null: it was forgotten.
   Stranger* Find(uint64_t number) const;

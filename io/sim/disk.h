@@ -48,6 +48,8 @@ class Disk {
   bool FlipBit(std::string_view path, uint64_t bit);
   bool Overwrite(std::string_view path, uint64_t at, Bytes bytes);
   bool TruncateFile(std::string_view path, uint64_t bytes);
+  // From now on every read of it fails; false: the device is well again.
+  bool SetUnreadable(std::string_view path, bool is_unreadable);
   // Puts a file there, durable, with its directories; replaces one that exists.
   void Put(std::string_view path, Bytes contents);
   bool Delete(std::string_view path);  // durable at once; a directory with all below it
@@ -68,6 +70,7 @@ class Disk {
   bool IsDirectory(NodeId node) const;
   bool WorldAccess(NodeId node) const { return At(node).world_access; }
   SimFile& File(NodeId node);
+  bool IsUnreadable(NodeId node) const { return At(node).is_unreadable; }
   // Of the last completed creation, rename or unlink in `directory`.
   uint64_t LastChange(NodeId directory) const;
   void SyncDirectory(NodeId directory, uint64_t up_to);
@@ -88,6 +91,7 @@ class Disk {
   struct Node {
     bool is_directory = false;
     bool world_access = false;
+    bool is_unreadable = false;
     uint32_t open_count = 0;
     SimFile file;
     EntryMap current;

@@ -138,6 +138,15 @@ bool Disk::TruncateFile(std::string_view path, uint64_t bytes) {
   return true;
 }
 
+bool Disk::SetUnreadable(std::string_view path, bool is_unreadable) {
+  const NodeId node = Lookup(path);
+  if (node == kNoNode || IsDirectory(node)) {
+    return false;
+  }
+  At(node).is_unreadable = is_unreadable;
+  return true;
+}
+
 void Disk::Put(std::string_view path, Bytes contents) {
   const auto [parent_path, name] = SplitPath(path);
   const NodeId parent = WalkDirectory(parent_path, /*create=*/true);

@@ -145,8 +145,8 @@ IoResult Io::Backend::DoRead(const PendingOp& op) {
   const Descriptor& descriptor = Get(op.fd, DescriptorKind::kFile);
   SimFile& file = host_.disk().File(NodeId{descriptor.object});
   const std::optional<IoError> failure = DrawFailure(op, plan.read_error, IoError::kDevice);
-  if (failure.has_value()) {
-    return IoResult::Failure(*failure);
+  if (failure.has_value() || host_.disk().IsUnreadable(NodeId{descriptor.object})) {
+    return IoResult::Failure(failure.value_or(IoError::kDevice));
   }
   MutableBytes into = op.into;
   if (into.size() > 1 && world_.Draw(plan.short_read)) {

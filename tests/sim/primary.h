@@ -61,6 +61,9 @@ class SimPrimary : public Actor {
   // Answers 450 to this recipient, always; see ClearSoft.
   void SetSoft(std::string recipient) { soft_.insert(std::move(recipient)); }
   void ClearSoft() { soft_.clear(); }
+  // Closes with 421 at this recipient, always.
+  void SetPoison(std::string recipient) { poison_.insert(std::move(recipient)); }
+  void ClearPoison() { poison_.clear(); }
   // As restored without its users: 550 to every recipient. That is no verdict on them.
   void SetEmptied(bool is_emptied) { is_emptied_ = is_emptied; }
   // Loses what stands behind an end of data, though it offers PIPELINING.
@@ -97,6 +100,7 @@ class SimPrimary : public Actor {
   Fd listener_;
   bool closing_ = false;
   std::set<std::string, std::less<>> soft_;
+  std::set<std::string, std::less<>> poison_;
   bool is_emptied_ = false;
   bool is_forgetful_ = false;
   std::vector<std::unique_ptr<PrimaryConnection>> connections_;

@@ -264,6 +264,12 @@ void PrimaryConnection::OnRcpt(std::string_view line) {
     return;
   }
   const std::string recipient(PathIn(line));
+  if (primary_.poison_.contains(recipient)) {
+    quit_ = true;
+    socket_.Send("421 4.3.0 primary.example gives up\r\n");
+    socket_.Finish();
+    return;
+  }
   const int code = CodeFor(recipient);
   primary_.attempts_.push_back({primary_.io_->Now(), recipient, code});
   switch (code) {

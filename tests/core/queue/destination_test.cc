@@ -78,8 +78,8 @@ class DestinationTest : public ::testing::Test {
   // Messages, one after the other.
   void Take(int messages) {
     for (int i = 0; i < messages; ++i) {
-      destination_.OnStart();
-      destination_.OnEnd(MessageFate::kTaken, absl::Milliseconds(5), AtSecond(1001));
+      const uint32_t era = destination_.OnStart();
+      destination_.OnEnd(era, MessageFate::kTaken, absl::Milliseconds(5), AtSecond(1001));
     }
   }
 

@@ -19,14 +19,14 @@ class RampTest : public ::testing::Test {
   size_t StartAll() {
     size_t started = 0;
     while (ramp_.MayStart(now_)) {
-      ramp_.OnStart();
+      era_ = ramp_.OnStart();
       ++started;
     }
     return started;
   }
   void End(size_t messages, MessageFate fate, absl::Duration took = absl::Milliseconds(5)) {
     for (size_t i = 0; i < messages; ++i) {
-      ramp_.OnEnd(fate, took, now_);
+      ramp_.OnEnd(era_, fate, took, now_);
     }
   }
   // Until so many were taken, as fast as it lets them.
@@ -40,6 +40,7 @@ class RampTest : public ::testing::Test {
   }
 
   Ramp ramp_;
+  uint32_t era_ = 0;
   Instant now_ = Second(1000);
 };
 
@@ -90,6 +91,26 @@ TEST_F(RampTest, OneTakenOfARoundIsEnough) {
   ramp_.Restart(Ramp::kCanaries);
   StartAll();
   End(4, MessageFate::kDeferred);
+  End(1, MessageFate::kTaken);
+  EXPECT_FALSE(ramp_.in_canaries());
+}
+
+// Connections of before may hang for as long as they like, and end in whatever way.
+TEST_F(RampTest, WhatWasUnderWayBeforeTheOutageDoesNotTakeThePlaceOfCanaries) {
+  Take(1000);
+  EXPECT_EQ(StartAll(), 20u);
+  const uint32_t before = era_;
+  ramp_.Restart(Ramp::kCanaries);
+  EXPECT_EQ(StartAll(), 5u);
+  for (int old = 0; old < 20; ++old) {
+    const MessageFate fate = old < 10 ? MessageFate::kDeferred : MessageFate::kUntried;
+    ramp_.OnEnd(before, fate, absl::Minutes(2), now_);
+  }
+  EXPECT_EQ(StartAll(), 0u);
+  EXPECT_EQ(ramp_.under_way(), 5u);
+  End(4, MessageFate::kDeferred);
+  End(1, MessageFate::kUntried);
+  EXPECT_EQ(StartAll(), 1u);
   End(1, MessageFate::kTaken);
   EXPECT_FALSE(ramp_.in_canaries());
 }

@@ -1,6 +1,8 @@
 // tests/core/shard/route_queue_test.cc -- what is handed out is owed.
 #include "core/shard/route_queue.h"
 
+#include <algorithm>
+
 #include "tests/spool/spool_harness.h"
 
 namespace backstay {
@@ -54,11 +56,79 @@ TEST_F(RouteQueueTest, WhatIsGivenBackAndUnderWayElsewhereWaits) {
   const MessageRef first = Send();
   const MessageRef second = Send();
   queue_->GiveBack(*Take());
-  queue_->Claim(first);
+  queue_->Wait(first);
   EXPECT_EQ(Take()->message, second);
   EXPECT_FALSE(queue_->HasWork(harness_.spool->Clock()));
-  queue_->Release(first);
+  queue_->EndWait(first);
   EXPECT_EQ(Take()->message, first);
+}
+
+// The one that has it in hand here is done with it; the other is not.
+TEST_F(RouteQueueTest, WhatIsUnderWayHereAndElsewhereWaitsForBoth) {
+  const MessageRef first = Send();
+  queue_->Wait(first);
+  queue_->Wait(first);
+  EXPECT_TRUE(queue_->in_flight(first));
+  EXPECT_TRUE(queue_->under_way().empty());
+  EXPECT_FALSE(Take().has_value());
+  queue_->EndWait(first);
+  EXPECT_FALSE(Take().has_value());
+  queue_->EndWait(first);
+  EXPECT_EQ(Take()->message, first);
+  queue_->Wait(first);
+  queue_->Release(first);
+  EXPECT_TRUE(queue_->in_flight(first));
+}
+
+// Of two domains, of which the other comes here with a backlog while it is under way elsewhere.
+TEST_F(RouteQueueTest, WhatWasFoundAndWentUnderWayIsMetAgain) {
+  const MessageRef older = harness_.SendAndWait(TestContent(1, 500)).message;
+  const MessageRef both =
+      harness_.SendAndWait(TestContent(2, 500), {"a.example", "b.example"}).message;
+  queue_->AddDomain(harness_.spool->Intern("b.example"));
+  EXPECT_TRUE(queue_->HasWork(harness_.spool->Clock()));
+  queue_->Wait(both);
+  queue_->AddDomain(harness_.spool->Intern("a.example"));
+  EXPECT_TRUE(queue_->HasWork(harness_.spool->Clock()));
+  harness_.Settle(both, 0);
+  queue_->EndWait(both);
+  std::vector<MessageRef> taken;
+  while (const auto attempt = Take()) {
+    taken.push_back(attempt->message);
+  }
+  std::sort(taken.begin(), taken.end());
+  EXPECT_EQ(taken, (std::vector{older, both}));
+}
+
+// The cursor of what arrived meanwhile has passed it while it was held.
+TEST_F(RouteQueueTest, WhatIsReleasedBesideABacklogIsMet) {
+  Send();
+  Send();
+  queue_->Restart();
+  Take();
+  std::vector<MessageRef> fresh;
+  for (int count = 0; count < 3; ++count) {
+    fresh.push_back(Send());
+    queue_->OnLive(harness_.spool->Intern("a.example"), fresh.back());
+  }
+  Rule rule;
+  rule.verb = RuleVerb::kHold;
+  ASSERT_TRUE(harness_.spool->ApplyToMessage(rule, fresh[1]).has_value());
+  std::vector<MessageRef> taken;
+  while (std::find(taken.begin(), taken.end(), fresh[2]) == taken.end()) {
+    const auto attempt = Take();
+    ASSERT_TRUE(attempt.has_value());
+    taken.push_back(attempt->message);
+    queue_->Release(attempt->message);
+  }
+  rule.verb = RuleVerb::kRelease;
+  ASSERT_TRUE(harness_.spool->ApplyToMessage(rule, fresh[1]).has_value());
+  queue_->RestartDomain(harness_.spool->Intern("a.example"));
+  while (const auto attempt = Take()) {
+    taken.push_back(attempt->message);
+    queue_->Release(attempt->message);
+  }
+  EXPECT_NE(std::find(taken.begin(), taken.end(), fresh[1]), taken.end());
 }
 
 TEST_F(RouteQueueTest, WhatWasFoundAndIsOverIsNotHandedOut) {

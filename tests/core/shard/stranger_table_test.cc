@@ -65,6 +65,22 @@ TEST(StrangerTable, OneDomainDoesNotTakeTheRoomOfTheOthers) {
   EXPECT_TRUE(table.Add(table.Enter("few.example", kNow), Place(0)));
 }
 
+// A report is asked for while there is room, and read: meanwhile others may have come back.
+TEST(StrangerTable, WhatWasTakenOnBeforeItWasFullHasItsPlace) {
+  StrangerTable table;
+  Stranger* stranger = nullptr;
+  for (size_t number = 0; number < StrangerTable::kWaitingMax; ++number) {
+    stranger = &table.Enter(Name(number / StrangerTable::kWaitingOfOneMax), kNow);
+    ASSERT_TRUE(table.Add(*stranger, Place(number)));
+  }
+  EXPECT_TRUE(table.full());
+  const MessageRef taken = *table.Take(*stranger);
+  EXPECT_FALSE(table.full());
+  table.Return(*stranger, taken);
+  EXPECT_TRUE(table.full());
+  EXPECT_TRUE(table.Add(table.Enter("new.example", kNow), Place(9999)));
+}
+
 TEST(StrangerTable, WhoHasBeenIdleLongestGoesFirst) {
   StrangerTable table;
   for (size_t number = 0; number < StrangerTable::kStrangersMax; ++number) {

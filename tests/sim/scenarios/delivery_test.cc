@@ -274,25 +274,78 @@ TEST(DeliveryScenario, APrimaryThatTalksWhileTheNextMessageIsReadIsNotGivenAnoth
   scenario.world.Crash(scenario.primary_host, CrashMode::kAllUnsynced);
 }
 
+// Whatever becomes of it: it is not the connection's fault for ever.
+TEST(DeliveryScenario, AMessageThatEndsEachConnectionDoesNotStandBeforeTheOthers) {
+  Scenario scenario;
+  const std::string poison = scenario.Recipient("poison");
+  scenario.primary.SetPoison(poison);
+  scenario.PrimaryDown();
+  EXPECT_EQ(scenario.Send({"a@sender.example", {poison}, "Subject: poison\r\n\r\n"}), 250);
+  scenario.SendMany(20);
+  scenario.PrimaryUp();
+  scenario.RunFor(absl::Minutes(1));
+  EXPECT_EQ(scenario.primary.messages(), 20U);
+  EXPECT_EQ(scenario.live(), 1U);
+  scenario.RunFor(absl::Minutes(10));
+  EXPECT_LT(scenario.primary.connections_accepted(), 40U);
+  scenario.primary.ClearPoison();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(10)));
+}
+
+// Its configuration with the other host as primary, of all domains or of those from there on.
+std::string WithTheOtherPrimary(const Scenario& scenario, std::string_view from = "") {
+  std::string config = scenario.daemon.config();
+  const std::string before = scenario.primary.address().ToString();
+  for (size_t at = config.find(before, config.find(from)); at != std::string::npos;
+       at = config.find(before, at)) {
+    config.replace(at, before.size(), scenario.smart_host.address().ToString());
+  }
+  EXPECT_NE(config, scenario.daemon.config());
+  return config;
+}
+
+PrimaryManners Slow() {
+  PrimaryManners manners;
+  manners.slow = 1'000'000;
+  manners.slow_max = absl::Seconds(20);
+  return manners;
+}
+
+// One message for two domains is under way to both their primaries when one domain moves to the
+// other's: whichever is done first, nobody gets it twice.
+TEST(DeliveryScenario, WhatTheNewPrimaryHasInHandWaitsForTheOldOneAllTheSame) {
+  const uint64_t waited = MarkCount("heir_waits");
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    Scenario::Options options;
+    options.seed = seed;
+    Scenario scenario(options);
+    scenario.smart_host.Open();
+    ASSERT_TRUE(scenario.daemon.Reload(WithTheOtherPrimary(scenario, "d1.example")).ok());
+    scenario.primary.set_manners(Slow());
+    scenario.smart_host.set_manners(Slow());
+    const std::vector<std::string> recipients = {"a@d0.example", "b@d1.example"};
+    EXPECT_EQ(scenario.Send({"a@sender.example", recipients, "Subject: both\r\n\r\n"}), 250);
+    scenario.RunFor(absl::Seconds(static_cast<int64_t>(seed)));
+    ASSERT_TRUE(scenario.daemon.Reload(WithTheOtherPrimary(scenario)).ok());
+    EXPECT_TRUE(scenario.Drain(absl::Minutes(20))) << seed;
+    scenario.RunFor(absl::Minutes(1));
+    for (const std::string& recipient : recipients) {
+      EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U) << seed;
+    }
+  }
+  EXPECT_GT(MarkCount("heir_waits"), waited + 3);
+}
+
 // The usual reason to change a primary: it hangs with mail in hand.
 TEST(DeliveryScenario, WhatIsUnderWayToAnOldPrimaryIsNotGivenToTheNewOne) {
   const uint64_t waited = MarkCount("heir_waits");
   for (int wait = 0; wait < 40; wait += 4) {
     Scenario scenario;
-    PrimaryManners manners;
-    manners.slow = 1'000'000;
-    manners.slow_max = absl::Seconds(20);
-    scenario.primary.set_manners(manners);
+    scenario.primary.set_manners(Slow());
     const std::string recipient = scenario.SendOne();
     scenario.RunFor(absl::Seconds(wait));
-    std::string config = scenario.daemon.config();
-    const std::string before = scenario.primary.address().ToString();
-    for (size_t at = config.find(before); at != std::string::npos; at = config.find(before, at)) {
-      config.replace(at, before.size(), scenario.smart_host.address().ToString());
-    }
-    ASSERT_NE(config, scenario.daemon.config());
     scenario.smart_host.Open();
-    ASSERT_TRUE(scenario.daemon.Reload(config).ok());
+    ASSERT_TRUE(scenario.daemon.Reload(WithTheOtherPrimary(scenario)).ok());
     EXPECT_TRUE(scenario.Drain(absl::Minutes(20))) << wait;
     scenario.RunFor(absl::Minutes(1));
     EXPECT_EQ(scenario.ledger.times_delivered(recipient), 1U) << wait;

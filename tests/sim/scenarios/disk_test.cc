@@ -126,21 +126,53 @@ TEST(DiskScenario, ReadErrorsDelayAndLoseNothing) {
   EXPECT_TRUE(scenario.Drain(absl::Hours(1)));
 }
 
+// The first segment of the first shard with this text, and where it is in that.
+std::pair<std::string, size_t> Find(Scenario& scenario, std::string_view text) {
+  const std::string directory = "/spool/shard-000/";
+  for (const std::string& name : scenario.host.disk().List("/spool/shard-000")) {
+    const std::string contents = scenario.host.disk().Contents(directory + name).value_or("");
+    const size_t at = contents.find(text);
+    if (name.starts_with("segment-") && at != std::string::npos) {
+      return {directory + name, at};
+    }
+  }
+  return {};
+}
+
+// Whoever else is to be told does not wait for a message that the device does not give back.
+TEST(DiskScenario, AReportOfWhatCannotBeReadWaitsForItselfAlone) {
+  Scenario::Options options;
+  options.retry = "bounce_after = \"0\"\n";
+  Scenario scenario(options);
+  const std::string first = scenario.Recipient("gone");
+  EXPECT_EQ(scenario.Send({"a@sender.example", {first}, "Subject: unread\r\n\r\n"}), 250);
+  scenario.PrimaryBusy(true);
+  scenario.SendMany(120, 10'000);  // more than a segment, and it stays
+  scenario.PrimaryBusy(false);
+  const std::string second = scenario.Recipient("gone");
+  EXPECT_EQ(scenario.Send(OneFor(second)), 250);
+  EXPECT_TRUE(scenario.RunUntil([&] { return scenario.pending() == 2; }, absl::Minutes(5)));
+  const std::string path = Find(scenario, "Subject: unread").first;
+  ASSERT_TRUE(scenario.host.disk().SetUnreadable(path, true));
+  scenario.plan.reports = ReportWay::kHost;
+  scenario.smart_host.Open();
+  ASSERT_TRUE(scenario.daemon.Reload(scenario.plan.Config(scenario.plan.domains.size())).ok());
+  scenario.RunFor(absl::Minutes(1));
+  EXPECT_EQ(scenario.ledger.times_told(second, "failed"), 1U);
+  EXPECT_EQ(scenario.pending(), 1U);
+  ASSERT_TRUE(scenario.host.disk().SetUnreadable(path, false));
+  scenario.RunFor(absl::Minutes(10));
+  EXPECT_EQ(scenario.ledger.times_told(first, "failed"), 1U);
+  EXPECT_EQ(scenario.pending() + scenario.live(), 0U) << "the others were due meanwhile";
+}
+
 TEST(DiskScenario, FlippedBitInOneMessageCostsThatOneOnly) {
   Scenario scenario;
   scenario.PrimaryDown();
   scenario.SendMany(10, 5000);
   EXPECT_TRUE(scenario.daemon.Stop());
-  const std::string directory = "/spool/shard-000/";
-  bool flipped = false;
-  for (const std::string& name : scenario.host.disk().List("/spool/shard-000")) {
-    const std::string contents = scenario.host.disk().Contents(directory + name).value_or("");
-    const size_t at = contents.find("a line of a message among many");
-    if (name.starts_with("segment-") && at != std::string::npos && !flipped) {
-      flipped = scenario.host.disk().FlipBit(directory + name, (at + 100) * 8 + 3);
-    }
-  }
-  ASSERT_TRUE(flipped);
+  const auto [path, at] = Find(scenario, "a line of a message among many");
+  ASSERT_TRUE(scenario.host.disk().FlipBit(path, (at + 100) * 8 + 3));
   scenario.ledger.OnDamage();
   scenario.PrimaryUp();
   scenario.Restart();

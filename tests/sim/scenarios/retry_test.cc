@@ -87,6 +87,29 @@ TEST(RetryScenario, GivingUpNeedsARealFailureAtOrAfterTheEnd) {
   EXPECT_EQ(scenario.primary.messages(), 1U);
 }
 
+// All of them have their last try at the end, one after the other: what the first is told says
+// nothing of the others.
+TEST(RetryScenario, ARefusalToWaitLongerIsForTheOneThatWasTried) {
+  Scenario::Options options;
+  options.retry = "expire_after = \"25h\"\nschedule = [\"24h\"]\n";
+  options.connections = 1;
+  Scenario scenario(options);
+  scenario.PrimaryBusy(true);
+  const std::string first = scenario.SendOne("soft");
+  scenario.SendMany(20);
+  scenario.RunFor(absl::Hours(24) + absl::Minutes(30));
+  scenario.PrimaryBusy(false);
+  scenario.primary.SetSoft(first);
+  PrimaryManners manners;
+  manners.slow = 1'000'000;
+  manners.slow_max = absl::Seconds(20);
+  scenario.primary.set_manners(manners);
+  EXPECT_TRUE(scenario.RunUntil([&] { return scenario.live() == 0; }, absl::Hours(3)));
+  EXPECT_EQ(scenario.pending(), 1U);
+  EXPECT_EQ(scenario.primary.messages(), 20U);
+  scenario.ledger.OnRejected(first);  // for the ledger: given up by the schedule
+}
+
 // The spool clock runs only while the daemon does.
 TEST(RetryScenario, DaysOfAStoppedDaemonExpireNothing) {
   Scenario scenario(SmarterMail());
