@@ -33,7 +33,8 @@ void ExpiryWatch::Look() {
 void ExpiryWatch::LookAt(DomainId domain) {
   const Route* const route = routes_.RouteOf(domain);
   const RetryPolicy& policy = routes_.PolicyOf(domain);
-  if (route == nullptr || policy.on_expiry != OnExpiry::kBounce) {
+  // Nothing fails, and so nothing is given up, while it is not known where the primary is.
+  if (route == nullptr || route->hosts().empty() || policy.on_expiry != OnExpiry::kBounce) {
     return;
   }
   const std::optional<MessageRef> oldest = spool_.NextDeliverable(domain, std::nullopt);

@@ -86,4 +86,11 @@ std::string FailureText(const OutboundConnection& connection) {
   return text;
 }
 
+bool IsSoftFailure(const OutboundConnection& connection) {
+  const Failure failure = connection.session().failure();
+  return connection.connect_error() == IoError::kNone &&
+         (failure == Failure::kDeferredGreeting || failure == Failure::kDeferredEhlo ||
+          failure == Failure::kServiceClosing || connection.deadline_passed());
+}
+
 }  // namespace backstay

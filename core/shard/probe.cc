@@ -3,16 +3,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/base/mark.h"
 #include "core/shard/failure_text.h"
 
 namespace backstay {
 namespace {
 
-// DESIGN 6: a connected but silent primary gets this long before another probe is due beside it;
-// one after the other serves the same end and keeps to one connection.
+// A host is asked again, or the next one, when it has been silent for so long.
 constexpr absl::Duration kPatience = absl::Seconds(15);
 
 }  // namespace
@@ -24,31 +25,73 @@ void Probe::Start(const std::vector<PrimaryHost>& hosts, std::string_view hostna
   ASSERT(!hosts.empty());
   hosts_ = hosts;
   hostname_.assign(hostname);
-  next_ = 0;
-  answered_ = -1;
   running_ = true;
-  TryNext();
+  std::erase_if(tries_, [](const auto& one) { return one->closed; });
+  Ask(0);
 }
 
 void Probe::Stop() {
-  running_ = false;
-  parts_.wheel.Cancel(&patience_);
-  if (connection_ != nullptr && !connection_closed_) {
-    connection_->Close();
+  EndRound();
+  for (const std::unique_ptr<Try>& one : tries_) {
+    one->answered = false;
+    if (!one->closed) {
+      one->connection.Close();
+    }
   }
 }
 
-void Probe::TryNext() {
-  previous_ = std::move(connection_);
+bool Probe::idle() const {
+  return std::all_of(tries_.begin(), tries_.end(), [](const auto& one) { return one->closed; });
+}
+
+Probe::Try& Probe::Of(const OutboundConnection& connection) {
+  return **std::find_if(tries_.begin(), tries_.end(),
+                        [&](const auto& one) { return &one->connection == &connection; });
+}
+
+void Probe::Ask(size_t host) {
+  const auto open = static_cast<size_t>(
+      std::count_if(tries_.begin(), tries_.end(), [](const auto& one) { return !one->closed; }));
+  if (open >= kTriesMax) {
+    MARK("probe_left_the_longest_silent");
+    const auto longest =
+        std::find_if(tries_.begin(), tries_.end(), [](const auto& one) { return !one->closed; });
+    (*longest)->connection.Close();
+  }
   OutboundEvents& events = *this;
-  connection_ = std::make_unique<OutboundConnection>(parts_, hostname_, events);
-  connection_closed_ = false;
+  tries_.push_back(std::make_unique<Try>(parts_, hostname_, events, host));
   parts_.wheel.Insert(&patience_, parts_.io.Now() + kPatience);
-  connection_->Connect(hosts_[next_]);
+  tries_.back()->connection.Connect(hosts_[host]);
+}
+
+void Probe::EndRound() {
+  running_ = false;
+  parts_.wheel.Cancel(&patience_);
+}
+
+void Probe::NextHost(bool is_soft) {
+  const size_t next = tries_.back()->host + 1;
+  if (next < hosts_.size()) {
+    return Ask(next);
+  }
+  EndRound();
+  events_.OnProbeFailed(is_soft, reason_);
+}
+
+void Probe::OnPatienceOver() {
+  MARK("probe_goes_on_beside_a_silent_host");
+  reason_ =
+      fmt::format("{}: no answer for {} seconds", tries_.back()->connection.address().ToString(),
+                  absl::ToInt64Seconds(kPatience));
+  NextHost(/*is_soft=*/true);
 }
 
 void Probe::OnOutboundReady(OutboundConnection& connection) {
-  answered_ = static_cast<int>(next_);
+  Try& asked = Of(connection);
+  asked.answered = true;
+  if (&asked == tries_.back().get()) {
+    parts_.wheel.Cancel(&patience_);
+  }
   connection.Quit();
 }
 
@@ -57,24 +100,20 @@ void Probe::OnOutboundContentWanted(OutboundConnection&) {
 }
 
 void Probe::OnOutboundClosed(OutboundConnection& connection) {
-  connection_closed_ = true;
-  parts_.wheel.Cancel(&patience_);
-  if (!running_) {
-    return;
+  Try& ended = Of(connection);
+  ended.closed = true;
+  if (ended.answered) {
+    EndRound();
+    return events_.OnProbeAnswered(ended.host);
   }
-  if (answered_ < 0) {
-    if (connection.tls_fallback()) {
-      TryNext();  // the same address
-      return;
-    }
-    reason_ = fmt::format("{}: {}", connection.address().ToString(), FailureText(connection));
-    if (++next_ < hosts_.size()) {
-      TryNext();
-      return;
-    }
+  if (!running_ || &ended != tries_.back().get()) {
+    return;  // it was silent for too long before
   }
-  running_ = false;
-  events_.OnProbeOver(answered_, reason_);
+  if (connection.tls_fallback()) {
+    return Ask(ended.host);
+  }
+  reason_ = fmt::format("{}: {}", connection.address().ToString(), FailureText(connection));
+  NextHost(IsSoftFailure(connection));
 }
 
 }  // namespace backstay

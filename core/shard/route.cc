@@ -158,7 +158,7 @@ bool Route::IsProbeDue() const {
 }
 
 void Route::StartProbeIfDue() {
-  if (is_home_ && probe_.idle() && !probe_.running() && IsProbeDue()) {
+  if (is_home_ && !probe_.running() && IsProbeDue()) {
     next_look_ = parts_.io.Now() + kLookEvery;
     probe_.Start(hosts_, hostname_);
   }

@@ -111,7 +111,8 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void OnOutcomes(const Attempt& attempt, const AttemptReport& report) override;
   void OnDeliveryGreeted(Delivery& delivery) override;
   void OnDeliveryClosed(Delivery& delivery) override;
-  void OnProbeOver(int answered, std::string_view reason) override;
+  void OnProbeAnswered(size_t host) override;
+  void OnProbeFailed(bool is_soft, std::string_view reason) override;
   const PrimaryHost* VerifierHost() override;
   const std::string& VerifierHostname() override { return hostname_; }
   void OnVerifierGreeted() override;

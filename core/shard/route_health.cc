@@ -99,11 +99,7 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
     return;
   }
   addresses_failed_ = 0;
-  const bool soft =
-      connection.connect_error() == IoError::kNone &&
-      (failure == ClientSession::Failure::kDeferredGreeting ||
-       failure == ClientSession::Failure::kDeferredEhlo ||
-       failure == ClientSession::Failure::kServiceClosing || connection.deadline_passed());
+  const bool soft = IsSoftFailure(connection);
   const bool ours = connection.connect_error() == IoError::kNoDescriptors ||
                     connection.connect_error() == IoError::kNoMemory;
   pause_until_ = parts_.io.Now() + kPauseAfterBadEnd;
@@ -219,12 +215,15 @@ void Route::CameUp() {
   }
 }
 
-void Route::OnProbeOver(int answered, std::string_view reason) {
-  if (answered >= 0) {
-    address_ = static_cast<size_t>(answered);
-    addresses_failed_ = 0;
-    Feed(DestinationEvent::kProbeAnswered, "");
-    return;
+void Route::OnProbeAnswered(size_t host) {
+  address_ = host;
+  addresses_failed_ = 0;
+  Feed(DestinationEvent::kProbeAnswered, "");
+}
+
+void Route::OnProbeFailed(bool is_soft, std::string_view reason) {
+  if (is_soft && destination_.may_deliver()) {
+    return Feed(DestinationEvent::kTrouble, reason);
   }
   Feed(DestinationEvent::kProbeFailed, reason);
   Broadcast(ShardMessage::Kind::kProbeFailed, reason);

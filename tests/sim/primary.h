@@ -26,6 +26,7 @@ namespace backstay {
 struct PrimaryManners {
   uint32_t greeting_421 = 0;     // per connection
   uint32_t cut_at_greeting = 0;  // per connection: closes before the banner
+  absl::Duration greeting_after = absl::ZeroDuration();
   uint32_t mail_4xx = 0;
   uint32_t rcpt_4xx = 0;  // per recipient
   uint32_t data_4xx = 0;

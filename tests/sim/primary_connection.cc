@@ -70,7 +70,13 @@ void PrimaryConnection::Start(Fd socket) {
     socket_.Finish();
     return;
   }
-  Reply("220 " + primary_.name_ + " ESMTP sim\r\n");
+  const std::string greeting = "220 " + primary_.name_ + " ESMTP sim\r\n";
+  if (manners.greeting_after > absl::ZeroDuration()) {
+    due_ = primary_.io_->Now() + manners.greeting_after;
+    late_reply_ = greeting;
+    return;
+  }
+  Reply(greeting);
 }
 
 void PrimaryConnection::OnPeerBytes(std::string_view bytes) {

@@ -327,17 +327,17 @@ TEST_F(OutboundTlsTest, AHandshakeHasAMinute) {
   EXPECT_EQ(Warned("tls: 10.0.0.3:25: TLS failed: no answer in time"), 1);
 }
 
-// A probe has 15 seconds for a host.
-TEST_F(OutboundTlsTest, AProbeThatHangsInAHandshakeTriesWithoutTls) {
+// It waits its minute as any other; the next one knows.
+TEST_F(OutboundTlsTest, AProbeThatHangsInAHandshakeIsFollowedByOneWithoutTls) {
   primary_.Down();
   Start(Mode("opportunistic"));
   Mail();
   world_.RunFor(absl::Minutes(1));
   primary_.BreakHandshakes("");
   primary_.Up();
-  world_.RunFor(absl::Seconds(20));
+  world_.RunFor(absl::Seconds(90));
   Got(1, false);
-  EXPECT_EQ(Heard("STARTTLS"), 1);
+  EXPECT_GT(Heard("STARTTLS"), 1);
 }
 
 // What is open in clear text carries no mail from the moment on in which TLS is required.

@@ -209,6 +209,23 @@ TEST(RetryScenario, ReturningPrimaryIsNotTrampled) {
   EXPECT_LE(scenario.primary.connections_max(), 20U);
 }
 
+// Its banner waits for a resolver that is away, say. Each of its connections is worth the wait.
+TEST(RetryScenario, APrimaryThatGreetsLateIsFoundAllTheSame) {
+  Scenario scenario;
+  PrimaryManners manners;
+  manners.greeting_after = absl::Seconds(100);
+  scenario.primary.set_manners(manners);
+  scenario.PrimaryDown();
+  scenario.SendMany(5);
+  scenario.RunFor(absl::Minutes(1));
+  scenario.primary.ResetCounts();
+  scenario.PrimaryUp();
+  scenario.RunFor(absl::Seconds(95));
+  EXPECT_GE(scenario.primary.connections(), 5U);
+  EXPECT_LE(scenario.primary.connections(), 8U);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(4)));
+}
+
 TEST(RetryScenario, SilentHostIsDownToo) {
   Scenario scenario;
   scenario.primary_host.SetDown(true);
