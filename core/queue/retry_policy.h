@@ -5,6 +5,7 @@
 // See:    DESIGN 6 "Retry accounting".
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -40,6 +41,14 @@ struct RetryPolicy {
   uint32_t RetriesCharged(SpoolTime origin, SpoolTime now) const;
   // The earlier of the last retry's due time and the age limit.
   SpoolTime End(const RetryOrigin& origin) const;
+  // Whether a try now is one of the schedule: the first one in time, or one that waited for a due
+  // time since `last_try`. Those that recovery, a flush or a short wait brought are not.
+  bool IsScheduled(const RetryOrigin& origin, SpoolTime now) const {
+    return now < Due(origin.schedule, 1);
+  }
+  bool IsScheduled(const RetryOrigin& origin, SpoolTime last_try, SpoolTime next_try) const {
+    return next_try >= std::min(NextDueAfter(origin.schedule, last_try), End(origin));
+  }
   // After a 4xx of its own at `attempt_at`. An attempt off the schedule (recovery, flush) is
   // repeated in ten minutes or at the next due time, whichever is sooner. The last try is at the
   // end itself: giving up needs a failure then, and a wait that reaches beyond it would keep the

@@ -255,7 +255,12 @@ void Lane::Defer(const Attempt& attempt, const AttemptReport& report, size_t pos
   deferral.last_try = now;
   deferral.first_own = before != nullptr ? before->first_own : now;
   deferral.attempts = before != nullptr ? before->attempts + 1 : 1;
-  deferral.next_try = PolicyOf(domain).NextTry(origin, now, !attempt.recovery);
+  const RetryPolicy& policy = PolicyOf(domain);
+  const bool is_scheduled =
+      !attempt.recovery &&
+      (before != nullptr ? policy.IsScheduled(origin, before->last_try, before->next_try)
+                         : policy.IsScheduled(origin, now));
+  deferral.next_try = policy.NextTry(origin, now, is_scheduled);
   if (outcome.kind == Outcome::Kind::kDeferred && !outcome.own) {
     deferral.next_try = std::min(deferral.next_try, now + PauseAfterBreak(deferral.attempts));
   } else if (outcome.kind == Outcome::Kind::kFailed) {

@@ -112,6 +112,10 @@ void Probe::OnOutboundClosed(OutboundConnection& connection) {
   if (connection.tls_fallback()) {
     return Ask(ended.host);
   }
+  if (connection.session().failure() == ClientSession::Failure::kSelf) {
+    EndRound();
+    return events_.OnProbeMetOurselves(connection);
+  }
   reason_ = fmt::format("{}: {}", connection.address().ToString(), FailureText(connection));
   NextHost(IsSoftFailure(connection));
 }

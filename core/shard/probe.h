@@ -25,6 +25,8 @@ class ProbeEvents {
  public:
   // It got through EHLO, in a round or between two. `host`: index of its address.
   virtual void OnProbeAnswered(size_t host) = 0;
+  // The host greets with our own name. The round is over.
+  virtual void OnProbeMetOurselves(const OutboundConnection& connection) = 0;
   // No address did in this round. `is_soft`: the last one is there, but slow, or says not now.
   virtual void OnProbeFailed(bool is_soft, std::string_view reason) = 0;
 

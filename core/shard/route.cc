@@ -143,6 +143,10 @@ void Route::StartDeliveries() {
                     [](const auto& delivery) { return !delivery->stopping(); }));
   if (waiting == 0 && staying < destination_.window() && queue_.HasWork(now) &&
       parts_.io.Now() >= pause_until_) {
+    if (address_ != 0 && parts_.io.Now() >= first_again_at_) {
+      MARK("first_host_again");
+      address_ = 0;
+    }
     DeliveryHome& home = *this;
     deliveries_.push_back(std::make_unique<Delivery>(outbound_, parts_.spool, hostname_,
                                                      parts_.log.NextConnection(), home));
@@ -154,7 +158,8 @@ bool Route::IsProbeDue() const {
   if (destination_.state() == DestinationState::kDown) {
     return parts_.io.Now() >= destination_.next_probe();
   }
-  return is_gated_ && destination_.may_deliver() && parts_.io.Now() >= next_look_;
+  return destination_.may_deliver() &&
+         (is_doubted_ || (is_gated_ && parts_.io.Now() >= next_look_));
 }
 
 void Route::StartProbeIfDue() {

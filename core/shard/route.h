@@ -112,6 +112,9 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void OnDeliveryGreeted(Delivery& delivery) override;
   void OnDeliveryClosed(Delivery& delivery) override;
   void OnProbeAnswered(size_t host) override;
+  void OnProbeMetOurselves(const OutboundConnection& connection) override {
+    OnVerifierFailed(connection);
+  }
   void OnProbeFailed(bool is_soft, std::string_view reason) override;
   const PrimaryHost* VerifierHost() override;
   const std::string& VerifierHostname() override { return hostname_; }
@@ -152,6 +155,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   std::string hostname_;
   bool is_home_ = false;
   bool is_gated_ = false;
+  bool is_doubted_ = false;  // another shard cannot get through
   bool retired_ = false;
   bool stopping_ = false;
   Destination destination_;
@@ -168,6 +172,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   std::string standing_reason_;
   size_t address_ = 0;           // index into hosts_: the next connection goes there
   size_t addresses_failed_ = 0;  // in a row
+  Instant first_again_at_;       // the first of them has another chance
   Instant pause_until_;          // after a connection that ended badly while the destination is up
   Instant chains_from_;          // after a connection that ended behind a chained message
   uint32_t chains_lost_ = 0;     // since one was answered

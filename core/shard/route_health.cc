@@ -20,6 +20,8 @@ constexpr absl::Duration kUnchainedFor = absl::Minutes(10);
 constexpr uint32_t kUnchainedMax = 7;  // doublings
 // Each is a pass through all that waits.
 constexpr absl::Duration kGoNowEvery = absl::Seconds(10);
+// The list is in the order of trying: another host has the mail no longer than it must.
+constexpr absl::Duration kFirstAgainAfter = absl::Minutes(5);
 // While it is down the home route tells of every probe, and those are seconds apart.
 constexpr absl::Duration kSilenceMax = absl::Minutes(1);
 
@@ -95,6 +97,7 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
     return;  // the host is well; its next connection does without
   }
   address_ = (address_ + 1) % hosts_.size();
+  first_again_at_ = parts_.io.Now() + kFirstAgainAfter;
   if (++addresses_failed_ < hosts_.size()) {
     return;
   }
@@ -217,11 +220,20 @@ void Route::CameUp() {
 
 void Route::OnProbeAnswered(size_t host) {
   address_ = host;
+  first_again_at_ = parts_.io.Now() + kFirstAgainAfter;
   addresses_failed_ = 0;
+  if (std::exchange(is_doubted_, false) && destination_.may_deliver()) {
+    MARK("doubted_and_well");
+    Broadcast(ShardMessage::Kind::kDestinationUp, "");
+    if (!destination_.in_canaries()) {
+      Broadcast(ShardMessage::Kind::kCanariesPassed, "");
+    }
+  }
   Feed(DestinationEvent::kProbeAnswered, "");
 }
 
 void Route::OnProbeFailed(bool is_soft, std::string_view reason) {
+  is_doubted_ = false;
   if (is_soft && destination_.may_deliver()) {
     return Feed(DestinationEvent::kTrouble, reason);
   }
@@ -267,12 +279,12 @@ void Route::OnShardMessage(const ShardMessage& message) {
   tell_home_at_ = parts_.io.Now() + kSilenceMax;
   switch (message.kind) {
     case ShardMessage::Kind::kDestinationFailed:
-      // Another shard cannot get through. The probe will tell whether that is so; if it answers,
-      // the others hear at once that the destination is up.
+      // Another shard cannot get through. Whether nobody can a probe will tell.
       if (destination_.state() == DestinationState::kDown) {
         Broadcast(ShardMessage::Kind::kDestinationDown, last_reason_);
       } else {
-        Feed(DestinationEvent::kUnreachable, message.reason);
+        is_doubted_ = true;
+        home_.WantDispatch(*this);
       }
       return;
     case ShardMessage::Kind::kDestinationDown:

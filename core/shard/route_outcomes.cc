@@ -71,7 +71,7 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
     again.breaks += again_from == report.more_from ? 0 : 1;
     // Recipients of this transaction behind the first that is to be repeated may have been deferred
     // for themselves: their entries now say when, also in a recovery pass.
-    again.recovery = false;
+    again.recovery = attempt.recovery && again_from == report.more_from;
     GiveBack(again);
   }
   home_.WantDispatch(*this);

@@ -54,7 +54,8 @@ void RouteQueue::OnLive(DomainId domain, MessageRef message) {
   if (cursor.after.has_value() && message <= *cursor.after) {
     MARK("older_mail_appeared");
     cursor.after.reset();
-  } else if (recovery_pass_ && cursor.active && !cursor.fresh_from.has_value()) {
+    cursor.is_backlog = true;
+  } else if (cursor.is_backlog && cursor.active && !cursor.fresh_from.has_value()) {
     cursor.fresh_from = message;
   }
   if (cursor.fresh_after.has_value() && message <= *cursor.fresh_after) {
@@ -83,7 +84,7 @@ void RouteQueue::RestartDomain(DomainId domain) {
 }
 
 void RouteQueue::StartPass(bool recovery) {
-  recovery_pass_ = recovery;
+  recovery_pass_ = recovery_pass_ || recovery;  // the rest of the backlog is due all the same
   limbo_due_ = SpoolTime::Max();
   again_.clear();  // the pass meets them all
   due_.clear();
@@ -131,9 +132,11 @@ std::optional<RouteQueue::Found> RouteQueue::Advance(DomainId domain, Cursor& cu
     cursor.after = cursor.fresh_after.value_or(JustBefore(*cursor.fresh_from));
     cursor.fresh_from.reset();
     cursor.fresh_after.reset();
+    cursor.is_backlog = false;
     next = spool_.NextDeliverable(domain, cursor.after);
   }
   if (!next.has_value()) {
+    cursor.is_backlog = false;
     return std::nullopt;
   }
   cursor.after = next;

@@ -71,13 +71,15 @@ class RouteQueue {
  private:
   struct Cursor {
     std::optional<MessageRef> after;
-    bool active = false;  // there may be something behind it
+    bool active = false;     // there may be something behind it
+    bool is_backlog = true;  // it goes through what was there before it began
     // What arrived since the pass began, while there is older mail to be tried.
     std::optional<MessageRef> fresh_from;
     std::optional<MessageRef> fresh_after;
     bool fresh_turn = false;
 
     void Rewind() {
+      is_backlog = true;
       after.reset();
       fresh_from.reset();
       fresh_after.reset();

@@ -100,6 +100,18 @@ TEST_F(RouteQueueTest, WhatWasFoundAndWentUnderWayIsMetAgain) {
   EXPECT_EQ(taken, (std::vector{older, both}));
 }
 
+// Also where no outage was: a start in the middle of a drain, an order of the operator.
+TEST_F(RouteQueueTest, NewMailTakesTurnsWithWhateverWasThereBefore) {
+  for (int count = 0; count < 6; ++count) {
+    Send();
+  }
+  Take();
+  const MessageRef fresh = Send();
+  queue_->OnLive(harness_.spool->Intern("a.example"), fresh);
+  const MessageRef next = Take()->message;
+  EXPECT_TRUE(next == fresh || Take()->message == fresh);
+}
+
 // The cursor of what arrived meanwhile has passed it while it was held.
 TEST_F(RouteQueueTest, WhatIsReleasedBesideABacklogIsMet) {
   Send();

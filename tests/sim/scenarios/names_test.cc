@@ -322,6 +322,70 @@ TEST(NamesScenario, AShardThatWasNotHeardSaysOnceMoreThatItCannotGetThrough) {
   EXPECT_GT(tried, 1);
 }
 
+// What one shard met is no outage while the primary answers another one.
+TEST(NamesScenario, OneShardsBadConnectionIsLookedIntoBeforeAllStop) {
+  const uint64_t well = MarkCount("doubted_and_well");
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    Scenario::Options options;
+    options.seed = seed;
+    options.shards = 2;
+    Scenario scenario(options);
+    const size_t home = RouteAt(scenario, 0).is_home() ? 0 : 1;
+    PrimaryManners manners;
+    manners.cut_at_greeting = 1'000'000;
+    scenario.primary.set_manners(manners);
+    scenario.SendMany(1);
+    const auto is_down = [&](size_t shard) {
+      return RouteAt(scenario, shard).destination().state() == DestinationState::kDown;
+    };
+    EXPECT_TRUE(scenario.RunUntil([&] { return is_down(0) || is_down(1); }, absl::Seconds(5)));
+    const bool is_home_down = is_down(home);
+    scenario.primary.set_manners({});
+    EXPECT_TRUE(scenario.Drain(absl::Seconds(20))) << seed;
+    EXPECT_EQ(RouteAt(scenario, home).outages().empty(), !is_home_down) << seed;
+  }
+  EXPECT_GT(MarkCount("doubted_and_well"), well);
+}
+
+// The first of a list has its mail again when it is back.
+TEST(NamesScenario, AnotherHostHasTheMailOnlyAsLongAsItMust) {
+  Scenario scenario;
+  std::string config = scenario.daemon.config();
+  const std::string first = scenario.primary.address().ToString();
+  for (size_t at = config.find(first); at != std::string::npos; at = config.find(first, at + 1)) {
+    config.insert(at + first.size(), "\", \"" + scenario.smart_host.address().ToString());
+  }
+  ASSERT_TRUE(scenario.daemon.Reload(config).ok());
+  scenario.smart_host.Open();
+  scenario.PrimaryDown();
+  scenario.SendMany(3);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+  EXPECT_EQ(scenario.smart_host.messages(), 3U);
+  scenario.PrimaryUp();
+  scenario.RunFor(absl::Minutes(6));
+  scenario.SendMany(3);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+  EXPECT_EQ(scenario.primary.messages(), 3U);
+}
+
+// An address that moved to us during an outage: held, for mail must not expire meanwhile.
+TEST(NamesScenario, WhatProbesMeetAsOurselvesIsHeldToo) {
+  Scenario scenario;
+  scenario.PrimaryDown();
+  scenario.SendOne();
+  scenario.RunFor(absl::Minutes(1));
+  ASSERT_EQ(RouteAt(scenario, 0).destination().state(), DestinationState::kDown);
+  scenario.primary.set_name("mx2.sim.example");
+  scenario.PrimaryUp();
+  scenario.RunFor(absl::Minutes(1));
+  EXPECT_EQ(RouteAt(scenario, 0).destination().state(), DestinationState::kHeld);
+  scenario.RunFor(absl::Hours(24 * 6));
+  EXPECT_EQ(scenario.live(), 1U);
+  scenario.primary.set_name("primary.example");
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kStart, {"d0.example"}).has_value());
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(3)));
+}
+
 TEST(NamesScenario, FlappingNamesLoseNothing) {
   Scenario::Options options = By(Way::kMx);
   options.shards = 2;

@@ -87,6 +87,20 @@ TEST(RetryScenario, GivingUpNeedsARealFailureAtOrAfterTheEnd) {
   EXPECT_EQ(scenario.primary.messages(), 1U);
 }
 
+// Ten minutes after each try that recovery brought, until the schedule has its turn again.
+TEST(RetryScenario, APrimaryThatIsBusyWhenItReturnsIsAskedAgainSoon) {
+  Scenario scenario(SmarterMail());
+  scenario.PrimaryDown();
+  scenario.SendMany(3);
+  scenario.RunFor(absl::Minutes(60));
+  scenario.PrimaryBusy(true);
+  scenario.PrimaryUp();
+  scenario.RunFor(absl::Minutes(25));
+  EXPECT_EQ(scenario.live(), 3U);
+  scenario.PrimaryBusy(false);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(11)));
+}
+
 // All of them have their last try at the end, one after the other: what the first is told says
 // nothing of the others.
 TEST(RetryScenario, ARefusalToWaitLongerIsForTheOneThatWasTried) {
