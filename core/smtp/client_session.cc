@@ -66,7 +66,8 @@ void ClientSession::OnReply() {
     Fail(Failure::kServiceClosing, /*by_reply=*/true);
     return;
   }
-  if (phase_ == Phase::kContent || (phase_ == Phase::kFinal && AnswersUnsent())) {
+  if (phase_ == Phase::kContent ||
+      (phase_ == Phase::kFinal && (reply_was_begun_ || AnswersUnsent()))) {
     OnEarlyReply(reply);
     return;
   }

@@ -209,7 +209,7 @@ class ClientSession {
   uint64_t content_bytes_ = 0;
   bool has_dot_lines_ = false;
   bool asks_only_ = false;
-  bool reply_was_begun_ = false;  // bytes of a reply had come before the transaction began
+  bool reply_was_begun_ = false;  // before the transaction began, or before its end of data
   std::string origin_;            // the XCLIENT command that the session is under; empty: none
   std::string wanted_origin_;     // of the current transaction
   bool xclient_again_ = true;     // offered by the last EHLO
