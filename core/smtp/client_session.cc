@@ -51,6 +51,7 @@ bool ClientSession::MayReceive() const {
 
 void ClientSession::OnReply() {
   const PrimaryReply& reply = parser_.reply();
+  ++replies_;
   last_code_ = reply.code;
   last_enhanced_ = reply.enhanced;
   last_text_ = reply.Clean();

@@ -118,6 +118,8 @@ class ClientSession {
 
   Phase phase() const { return phase_; }
   Failure failure() const { return failure_; }
+  // Whole ones that came so far.
+  uint64_t replies() const { return replies_; }
   // The reply that caused failure(), or the last one at all; cleaned like Outcome::text.
   int last_code() const { return last_code_; }
   std::string_view last_text() const { return last_text_; }
@@ -194,6 +196,7 @@ class ClientSession {
   Tls tls_ = Tls::kNever;
   bool secure_ = false;
   bool said_helo_ = false;
+  uint64_t replies_ = 0;
   uint64_t mails_ = 0;         // MAIL commands of this session
   bool reset_needed_ = false;  // the peer may still be in the transaction before
   int last_code_ = 0;
