@@ -76,6 +76,7 @@ class Io {
   // with SO_REUSEPORT. Afterwards Listen() may join it.
   absl::StatusOr<Fd> ListenFirst(const SocketAddress& address, int backlog);
   SocketAddress LocalAddress(Fd socket);
+  // None (SocketAddress()) once the connection was reset.
   SocketAddress PeerAddress(Fd socket);
   // All of this host's that are in use, port 0; none when they cannot be had.
   std::vector<SocketAddress> OwnAddresses();

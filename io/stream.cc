@@ -296,6 +296,10 @@ void Stream::OnSendFailed(IoError error) {
   traffic_->queue.clear();
   SettleTraffic();
   outbox_.io().Shutdown(socket_);
+  if (paused_) {
+    MARK("stream: send failed while paused");
+    events_.OnStreamDrained();  // its owner resumes, and the receive tells the end
+  }
 }
 
 void Stream::OnPiece(Bytes piece) {

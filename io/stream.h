@@ -51,7 +51,8 @@ class StreamEvents {
   // arrived was taken; the owner answers with Close() or CloseAfterSend(). Not called any more once
   // one of them was.
   virtual void OnStreamEnd(IoError error) = 0;
-  // All queued bytes are with the kernel; the last ones too, after CloseAfterSend().
+  // All queued bytes are with the kernel; the last ones too, after CloseAfterSend(). Or nobody will
+  // take them any more, if the owner has paused: it would not hear of the end.
   virtual void OnStreamDrained() = 0;
   // The handshake is done: from now on the owner may queue.
   virtual void OnStreamSecure() {}

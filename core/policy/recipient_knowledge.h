@@ -50,8 +50,8 @@ class Knowledge {
 
 // What the shard believes of the primary.
 enum class PrimaryHealth : uint8_t {
-  kUp,
-  kUnsure,  // it can be asked, but what it refuses is not believed: ramping, suspect
+  kUp,      // as far as is known; one that is suspect is asked, too
+  kUnsure,  // it can be asked, but what it refuses is not believed: ramping
   kAway     // down or held: nobody to ask
 };
 

@@ -50,7 +50,7 @@ struct Conversation {
   Pause pause;  // of clients who make many mistakes
   Transaction* transaction = nullptr;
   uint32_t content_bytes = 0;  // since the last progress
-  bool in_message = false;     // 354 was said
+  bool in_message = false;     // 354 was said, and the end of data is not here
   bool awaits_client = false;  // what is judged is the client, and then the recipient
 };
 

@@ -74,6 +74,11 @@ void Door::Receive(const Stranger& stranger) {
   arrival.socket = stranger.socket;
   arrival.listener = stranger.listener;
   arrival.peer = io_.PeerAddress(stranger.socket);
+  if (arrival.peer == SocketAddress()) {
+    MARK("gone_before_it_was_looked_at");
+    io_.Close(stranger.socket);
+    return;
+  }
   arrival.proxied = home_.IsProxy(arrival.peer);
   const Reply verdict = Judge(arrival.peer, arrival.proxied);
   if (verdict.positive()) {

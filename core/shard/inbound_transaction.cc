@@ -119,6 +119,7 @@ void InboundConnection::OnEndOfData(bool has_dot_lines) {
   }
   client.tls = TlsProtocol();
   client.connection = number_;
+  conversation_->in_message = false;  // whole, whether the client waits for our reply or not
   conversation_->transaction->Finish(client, has_dot_lines);
 }
 
@@ -129,7 +130,6 @@ void InboundConnection::OnReset() {
 
 void InboundConnection::OnTransactionStored(CommitResult result, std::string_view id) {
   parts_.home.OnMessageStored(result);
-  conversation_->in_message = false;
   switch (result) {
     case CommitResult::kStored: {
       parts_.home.ClientConduct().Reward(client_key(), conversation_->transaction->recipients(),

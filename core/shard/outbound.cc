@@ -18,6 +18,8 @@ constexpr absl::Duration kContentDeadline = absl::Minutes(3);  // each block
 constexpr absl::Duration kFinalDeadline = absl::Minutes(10);   // the reply to the end of data
 // From the 220 to the end of the handshake: a few round trips, and a server that is busy.
 constexpr absl::Duration kHandshakeDeadline = absl::Minutes(1);
+// TLS that took less, from STARTTLS on, when the owner lost patience: the host was slow before.
+constexpr absl::Duration kTlsPatience = absl::Seconds(10);
 // How long an idle connection waits for the next message before it says QUIT.
 constexpr absl::Duration kIdleKeep = absl::Seconds(2);
 constexpr absl::Duration kQuitDeadline = absl::Seconds(5);  // courtesy only
@@ -86,9 +88,9 @@ bool OutboundConnection::ready() const {
 
 bool OutboundConnection::tls_failed() const {
   const ClientSession::Failure failure = session_.failure();
-  return !left_ && (failure == ClientSession::Failure::kTlsNotOffered ||
-                    failure == ClientSession::Failure::kTlsRefused ||
-                    failure == ClientSession::Failure::kTlsFailed);
+  return tls_is_judged_ && (failure == ClientSession::Failure::kTlsNotOffered ||
+                            failure == ClientSession::Failure::kTlsRefused ||
+                            failure == ClientSession::Failure::kTlsFailed);
 }
 
 void OutboundConnection::StartTransaction(const Envelope& envelope,
@@ -154,12 +156,13 @@ void OutboundConnection::Quit() {
 }
 
 void OutboundConnection::Close() {
-  left_ = left_ || !closing_;
+  tls_is_judged_ = tls_is_judged_ && closing_;
   End();
 }
 
 void OutboundConnection::TimeOut() {
   deadline_passed_ = deadline_passed_ || !closing_;
+  tls_is_judged_ = tls_is_judged_ && (closing_ || parts_.io.Now() - tls_began_ >= kTlsPatience);
   End();
 }
 
@@ -187,9 +190,12 @@ void OutboundConnection::CloseAfterAlert() {
 
 size_t OutboundConnection::OnStreamBytes(Bytes bytes) {
   if (!closing_) {
+    const uint64_t replies = session_.replies();
     session_.Consume(bytes);
     Pump();
-    SetDeadline();
+    if (session_.replies() != replies) {
+      SetDeadline();  // a byte now and then is no answer
+    }
     React();
   }
   return bytes.size();
@@ -216,6 +222,9 @@ void OutboundConnection::React() {
     case Phase::kContent:
       events_.OnOutboundContentWanted(*this);
       return;
+    case Phase::kStartTls:
+      tls_began_ = parts_.io.Now();
+      return;
     case Phase::kHandshake:
       StartTls();
       return;
@@ -224,7 +233,6 @@ void OutboundConnection::React() {
       return;
     case Phase::kGreeting:
     case Phase::kEhlo:
-    case Phase::kStartTls:
     case Phase::kEnvelope:
     case Phase::kFinal:
     case Phase::kQuit:
@@ -275,9 +283,12 @@ void OutboundConnection::OnStreamClosed() {
 void OutboundConnection::OnDeadline() {
   if (!closing_ && !connect_.in_flight && session_.phase() == Phase::kReady) {
     Quit();
-    return;
+  } else if (session_.phase() == Phase::kQuit) {
+    MARK("no_reply_to_quit");
+    End();  // nobody's fault
+  } else {
+    TimeOut();
   }
-  TimeOut();
 }
 
 void OutboundConnection::Finished() {

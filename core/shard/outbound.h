@@ -71,7 +71,8 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   void AbortContent();
   void Quit();   // orderly: QUIT, a short wait, close
   void Close();  // now; says nothing about the primary
-  // The owner has waited long enough, as if a deadline had passed.
+  // The owner has waited long enough, as if a deadline had passed. That its TLS failed it says only
+  // of a host that was at it for a while.
   void TimeOut();
 
   const SocketAddress& address() const { return host_.address; }
@@ -122,11 +123,12 @@ class OutboundConnection final : public ListNode, private StreamEvents {
   std::string_view tls_failure_;
   std::string_view tls_protocol_;
   IoError connect_error_ = IoError::kNone;
+  Instant tls_began_;  // from STARTTLS on
   bool greeted_ = false;
   bool deadline_passed_ = false;
   bool chained_ = false;  // OnOutboundEnded is owed
   bool closing_ = false;
-  bool left_ = false;  // by the owner's Close()
+  bool tls_is_judged_ = true;  // false: the owner left it, its end says nothing of its TLS
 };
 
 }  // namespace backstay

@@ -274,7 +274,8 @@ void Reporter::Build() {
   own_envelope_.Clear();
   own_envelope_.AddRecipient().address = envelope_.reverse_path;
   own_envelope_.body = IsAscii(text) ? BodyType::k7Bit : BodyType::k8BitMime;
-  own_envelope_.smtputf8 = envelope_.smtputf8;
+  own_envelope_.smtputf8 =
+      envelope_.smtputf8 && !(IsAscii(text) && IsAscii(envelope_.reverse_path));
   phase_ = Phase::kStoring;
   writer_.Append(AsBytes(text));
   writer_.Finish(*this);

@@ -197,9 +197,9 @@ PrimaryHealth Route::health() const {
   }
   switch (destination_.state()) {
     case DestinationState::kUp:
+    case DestinationState::kSuspect:  // without mail only a question finds out how it is
       return PrimaryHealth::kUp;
     case DestinationState::kRamping:
-    case DestinationState::kSuspect:
       return PrimaryHealth::kUnsure;
     case DestinationState::kDown:
     case DestinationState::kHeld:

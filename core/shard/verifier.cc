@@ -1,10 +1,12 @@
 // core/shard/verifier.cc -- one transaction after another, none with a message.
 #include "core/shard/verifier.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/check.h"
 #include "core/base/mark.h"
+#include "core/smtp/address.h"
 
 namespace backstay {
 namespace {
@@ -56,6 +58,11 @@ void Verifier::Continue() {
     return;
   }
   while (connection_->ready() && !waiting_.empty()) {
+    if (connection_->session().exhausted()) {
+      MARK("questions_go_on_elsewhere");
+      connection_->Quit();  // behind it the next connection
+      return;
+    }
     StartTransaction();
     if (connection_->ready()) {
       MARK("question_over_before_it_began");  // of what is no address
@@ -67,7 +74,7 @@ void Verifier::Continue() {
 void Verifier::StartTransaction() {
   envelope_.Clear();
   std::vector<uint32_t> indexes;
-  while (!waiting_.empty() && indexes.size() < kQuestionsPerTransactionMax) {
+  while (!waiting_.empty() && FitsTransaction(waiting_.front()->address())) {
     RecipientQuestion* question = waiting_.PopFront();
     indexes.push_back(static_cast<uint32_t>(indexes.size()));
     envelope_.AddRecipient().address.assign(question->address());
@@ -75,6 +82,22 @@ void Verifier::StartTransaction() {
   }
   is_asking_ = true;
   connection_->StartQuestion(envelope_, indexes);
+}
+
+// One question more. A primary may take fewer recipients (RFC 9422), or of one domain only; of more
+// than one it is not asked here.
+bool Verifier::FitsTransaction(std::string_view address) const {
+  const PrimaryExtensions& offered = connection_->session().extensions();
+  const std::vector<Recipient>& recipients = envelope_.recipients;
+  if (recipients.empty()) {
+    return true;
+  }
+  if (recipients.size() >= std::min<uint64_t>(kQuestionsPerTransactionMax,
+                                              offered.recipients_max.value_or(UINT64_MAX))) {
+    return false;
+  }
+  return !offered.recipient_domains_max.has_value() ||
+         DomainOf(address) == recipients.front().Domain();
 }
 
 void Verifier::Connect() {

@@ -61,6 +61,7 @@ class Verifier : private OutboundEvents {
   void OnOutboundClosed(OutboundConnection& connection) override;
   void Continue();
   void StartTransaction();
+  bool FitsTransaction(std::string_view address) const;
   void Connect();
   void TakeOutcomes();
   void AnswerAll(PrimaryVerdict verdict);

@@ -5,6 +5,7 @@
 
 #include "core/base/check.h"
 #include "core/smtp/address.h"
+#include "core/smtp/ascii.h"
 #include "core/smtp/dsn_parameters.h"
 
 namespace backstay {
@@ -26,9 +27,14 @@ PathFault CheckReversePath(std::string_view address, bool utf8) {
   return FaultOf(ParseReversePath(text), text, utf8);
 }
 
+// What mail is taken for was judged at RCPT. A report goes to a reverse-path, which is taken with
+// all that real senders overstep: whoever may send may also be told.
 PathFault CheckForwardPath(std::string_view address, bool utf8) {
-  const std::string text = fmt::format("<{}>", address);
-  return FaultOf(ParseForwardPath(text), text, utf8);
+  if (address.empty()) {
+    return PathFault::kInvalid;
+  }
+  return EqualsIgnoringCase(address, "Postmaster") ? PathFault::kNone
+                                                   : CheckReversePath(address, utf8);
 }
 
 std::string MailCommand(const Envelope& envelope, uint64_t content_bytes,

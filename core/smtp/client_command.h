@@ -17,8 +17,9 @@ namespace backstay {
 
 enum class PathFault : uint8_t { kNone, kInvalid, kNeedsUtf8 };
 
-// Addresses without brackets. The empty reverse-path is the null reverse-path. `utf8`: the message
-// is one under SMTPUTF8.
+// Addresses without brackets. The empty reverse-path is the null reverse-path. As a forward-path
+// all passes that may be a reverse-path, for a report goes to one; "Postmaster" has no domain.
+// `utf8`: the message is one under SMTPUTF8.
 PathFault CheckReversePath(std::string_view address, bool utf8);
 PathFault CheckForwardPath(std::string_view address, bool utf8);
 

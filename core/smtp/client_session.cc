@@ -51,6 +51,7 @@ bool ClientSession::MayReceive() const {
 
 void ClientSession::OnReply() {
   const PrimaryReply& reply = parser_.reply();
+  ++replies_;
   last_code_ = reply.code;
   last_enhanced_ = reply.enhanced;
   last_text_ = reply.Clean();
@@ -66,7 +67,8 @@ void ClientSession::OnReply() {
     Fail(Failure::kServiceClosing, /*by_reply=*/true);
     return;
   }
-  if (phase_ == Phase::kContent || (phase_ == Phase::kFinal && AnswersUnsent())) {
+  if (phase_ == Phase::kContent ||
+      (phase_ == Phase::kFinal && (reply_was_begun_ || AnswersUnsent()))) {
     OnEarlyReply(reply);
     return;
   }

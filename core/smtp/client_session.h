@@ -118,6 +118,8 @@ class ClientSession {
 
   Phase phase() const { return phase_; }
   Failure failure() const { return failure_; }
+  // Whole ones that came so far.
+  uint64_t replies() const { return replies_; }
   // The reply that caused failure(), or the last one at all; cleaned like Outcome::text.
   int last_code() const { return last_code_; }
   std::string_view last_text() const { return last_text_; }
@@ -194,6 +196,7 @@ class ClientSession {
   Tls tls_ = Tls::kNever;
   bool secure_ = false;
   bool said_helo_ = false;
+  uint64_t replies_ = 0;
   uint64_t mails_ = 0;         // MAIL commands of this session
   bool reset_needed_ = false;  // the peer may still be in the transaction before
   int last_code_ = 0;
@@ -209,7 +212,7 @@ class ClientSession {
   uint64_t content_bytes_ = 0;
   bool has_dot_lines_ = false;
   bool asks_only_ = false;
-  bool reply_was_begun_ = false;  // bytes of a reply had come before the transaction began
+  bool reply_was_begun_ = false;  // before the transaction began, or before its end of data
   std::string origin_;            // the XCLIENT command that the session is under; empty: none
   std::string wanted_origin_;     // of the current transaction
   bool xclient_again_ = true;     // offered by the last EHLO

@@ -68,7 +68,6 @@ bool ClientSession::Chain(const Envelope& envelope, const std::vector<uint32_t>&
   std::swap(ledger_, ledger_before_);
   SetMessage(content_bytes, has_dot_lines);
   Prepare(envelope, indexes);
-  reply_was_begun_ = false;  // if there is one, it is that to the end of data
   if (RefuseUnsent()) {
     MARK("nothing_to_chain");
     envelope_ = nullptr;
@@ -89,6 +88,7 @@ void ClientSession::SetMessage(uint64_t content_bytes, bool has_dot_lines) {
 
 void ClientSession::Begin(const Envelope& envelope, const std::vector<uint32_t>& indexes) {
   ASSERT(phase_ == Phase::kReady);
+  reply_was_begun_ = parser_.in_reply();
   Prepare(envelope, indexes);
   phase_ = Phase::kEnvelope;
   SendEnvelope();
@@ -99,7 +99,6 @@ void ClientSession::Prepare(const Envelope& envelope, const std::vector<uint32_t
   envelope_ = &envelope;
   recipients_ = indexes;
   ledger_.Begin(indexes.size());
-  reply_was_begun_ = parser_.in_reply();
   mail_sent_ = false;
   mail_taken_ = false;
   recipients_sent_ = 0;
@@ -429,6 +428,7 @@ void ClientSession::EndContent() {
     return;
   }
   phase_ = Phase::kFinal;
+  reply_was_begun_ = parser_.in_reply();
   output_.BeginGroup();
   data_writer_.Finish(output_.tail());
 }

@@ -38,8 +38,9 @@ size_t ServerSession::ConsumeContent(Bytes bytes) {
 // The verdict must not depend on where the content was cut: what counts is which fault came first.
 void ServerSession::OnContent(Bytes content) {
   uint64_t fitting = content.size();
-  if (params_.message_bytes_max != 0) {
-    fitting = std::min<uint64_t>(fitting, params_.message_bytes_max - content_bytes_);
+  if (const uint64_t most = params_.message_bytes_max; most != 0) {
+    // A reload may have set it below what is here.
+    fitting = std::min(fitting, most - std::min(most, content_bytes_));
   }
   content_bytes_ += fitting;
   hops_.Consume(content.first(fitting), params_.hostname);

@@ -53,6 +53,12 @@ SocketAddress SimNetwork::LocalAddress(uint64_t connection, int end) const {
   return connections_.at(connection).ends[static_cast<size_t>(end)].local;
 }
 
+SocketAddress SimNetwork::PeerAddress(uint64_t connection, int end) const {
+  const Connection& at = connections_.at(connection);
+  return at.ends[static_cast<size_t>(end)].broken ? SocketAddress()
+                                                  : at.ends[static_cast<size_t>(1 - end)].local;
+}
+
 // ---- sending ----
 
 void SimNetwork::Send(const OpToken& token, uint64_t connection, int end) {

@@ -42,6 +42,8 @@ class SimNetwork {
   // it.
   void Abandon(uint64_t connection, int end, bool host_died);
   SocketAddress LocalAddress(uint64_t connection, int end) const;
+  // As getpeername: none once the connection was reset.
+  SocketAddress PeerAddress(uint64_t connection, int end) const;
 
   // Hosts reach each other again: what waited for that goes on.
   void Unpark();

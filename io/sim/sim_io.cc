@@ -74,7 +74,7 @@ SocketAddress Io::LocalAddress(Fd socket) {
 
 SocketAddress Io::PeerAddress(Fd socket) {
   const Descriptor& descriptor = backend_->Get(socket, DescriptorKind::kSocket);
-  return backend_->world().network().LocalAddress(descriptor.object, 1 - descriptor.end);
+  return backend_->world().network().PeerAddress(descriptor.object, descriptor.end);
 }
 
 std::vector<SocketAddress> Io::OwnAddresses() {

@@ -85,6 +85,16 @@ TEST_F(ContractNetwork, BothEndsAgreeOnTheirAddresses) {
   EXPECT_EQ(io().PeerAddress(pair.server), peer().LocalAddress(pair.client));
 }
 
+TEST_F(ContractNetwork, AConnectionThatWasResetHasNoPeer) {
+  const SocketPair pair = Connect();
+  SendAll(io(), pair.server, "unread");
+  world().RunFor(absl::Milliseconds(10));
+  Forget(peer(), pair.client);
+  peer().Close(pair.client);  // with bytes that nobody has read
+  world().RunFor(absl::Milliseconds(10));
+  EXPECT_EQ(io().PeerAddress(pair.server), SocketAddress());
+}
+
 TEST_F(ContractNetwork, ConnectingFromAnAddressOfThisHostShowsIt) {
   const Fd listener = Listen();
   const SocketAddress own = SocketAddress::V4({127, 0, 0, 9}, 0);  // not what would be chosen

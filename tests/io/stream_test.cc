@@ -320,6 +320,25 @@ TEST_F(StreamTest, ARefusedSendIsFoundOutWhilePaused) {
   EXPECT_EQ(server().received, "421 go away\r\n") << "what the peer said before is not lost";
 }
 
+// With nothing to receive and nothing to send there would be nobody to tell the owner.
+TEST_F(StreamTest, ARefusedSendWakesAnOwnerThatPaused) {
+  Open();
+  server().room = 0;
+  SendFrom(client(), "NOOP\r\n");
+  world().RunFor(absl::Milliseconds(10));
+  client().Close();
+  EXPECT_TRUE(Until([&] { return client().stream.closed(); }));
+  SendFrom(server(), "250 2.0.0 Ok\r\n");  // taken by the kernel, and answered with a reset
+  world().RunFor(absl::Milliseconds(10));
+  server().on_drained = [&] {
+    server().room = SIZE_MAX;
+    server().stream.Resume();
+  };
+  SendFrom(server(), "250 2.0.0 Ok\r\n");
+  EXPECT_TRUE(Until([&] { return server().ended; }));
+  EXPECT_EQ(server().received, "NOOP\r\n");
+}
+
 TEST_F(StreamTest, AByteAtATimeIsStillTheSameText) {
   Open();
   const std::string sent = Pattern(2'000);

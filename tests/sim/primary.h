@@ -70,6 +70,11 @@ class SimPrimary : public Actor {
   // Loses what stands behind an end of data, though it offers PIPELINING.
   void SetForgetful(bool is_forgetful) { is_forgetful_ = is_forgetful; }
 
+  // Takes no leave: QUIT has no reply, and the connection stays open.
+  void SetSilentAtQuit(bool is_silent) { is_silent_at_quit_ = is_silent; }
+  // Each byte of a reply so long after the one before it; zero: in one piece.
+  void SetDripping(absl::Duration drip) { drip_ = drip; }
+
   struct Attempt {  // a RCPT that came in
     Instant at;
     std::string recipient;
@@ -104,6 +109,8 @@ class SimPrimary : public Actor {
   std::set<std::string, std::less<>> poison_;
   bool is_emptied_ = false;
   bool is_forgetful_ = false;
+  bool is_silent_at_quit_ = false;
+  absl::Duration drip_;
   std::vector<std::unique_ptr<PrimaryConnection>> connections_;
   std::vector<Attempt> attempts_;
   size_t connections_max_ = 0;

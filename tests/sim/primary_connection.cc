@@ -112,6 +112,14 @@ void PrimaryConnection::OnDue() {
     return;
   }
   due_ = Instant::Max();
+  if (primary_.drip_ > absl::ZeroDuration()) {
+    socket_.Send(late_reply_.substr(0, 1));
+    late_reply_.erase(0, 1);
+    if (!late_reply_.empty()) {
+      Drip();
+      return;
+    }
+  }
   socket_.Send(std::exchange(late_reply_, {}));
   if (quit_) {
     socket_.Finish();
@@ -120,9 +128,19 @@ void PrimaryConnection::OnDue() {
   Process();
 }
 
+void PrimaryConnection::Drip() {
+  due_ = primary_.io_->Now() + primary_.drip_;
+  impatient_at_ = due_ + kPatience;
+}
+
 // Sends it now, late, in part or not at all. Nothing is processed while a late one is owed.
 void PrimaryConnection::Reply(std::string text) {
   const PrimaryManners& manners = primary_.manners_;
+  if (primary_.drip_ > absl::ZeroDuration()) {
+    late_reply_ = std::move(text);
+    Drip();
+    return;
+  }
   if (Draw(manners.cut)) {
     socket_.Send(std::string_view(text).substr(0, primary_.random_.Below(text.size())));
     if (Draw(500'000)) {
@@ -211,6 +229,9 @@ void PrimaryConnection::OnCommand(std::string_view line) {
     Reply("250 2.0.0 Ok\r\n");
   } else if (upper == "QUIT") {
     Confirm();
+    if (primary_.is_silent_at_quit_) {
+      return;
+    }
     quit_ = true;
     Reply("221 2.0.0 Bye\r\n");
     if (due_ == Instant::Max()) {

@@ -39,6 +39,7 @@ class PrimaryConnection : private PeerEvents {
   void OnContent(std::string content);
   int CodeFor(std::string_view recipient);
   void Reply(std::string text);
+  void Drip();
   bool Draw(uint32_t per_million) { return primary_.random_.Chance(per_million, 1'000'000); }
   void ResetTransaction();
 

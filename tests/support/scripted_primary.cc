@@ -2,6 +2,7 @@
 #include "tests/support/scripted_primary.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace backstay {
 
@@ -9,10 +10,24 @@ class ScriptedPrimary::Connection : private StreamEvents {
  public:
   Connection(ScriptedPrimary& owner, Fd socket) : owner_(owner), stream_(owner.outbox_, *this) {
     stream_.Start(socket);
-    Say(owner_.ReplyTo("BANNER", "", "220 primary.example ESMTP"));
+    due_ = owner_.io_.Now() + owner_.pace_;
+    Advance();
   }
   void Close() { stream_.Close(); }
   void Flush() { stream_.Flush(); }
+  // When it says the next thing that it has to say.
+  Instant due() const { return due_; }
+  void Advance() {
+    while (due_ <= owner_.io_.Now() && !closed_) {
+      due_ = Instant::Max();
+      if (!std::exchange(greeted_, true)) {
+        Say(owner_.ReplyTo("BANNER", "", "220 primary.example ESMTP"));
+      } else {
+        TakeLine();
+      }
+      Await();
+    }
+  }
   bool closed() const { return closed_; }
 
  private:
@@ -23,12 +38,24 @@ class ScriptedPrimary::Connection : private StreamEvents {
       return bytes.size();
     }
     input_.append(AsText(bytes));
-    for (size_t end = input_.find("\r\n"); end != std::string::npos; end = input_.find("\r\n")) {
-      const std::string line = input_.substr(0, end);
-      input_.erase(0, end + 2);
-      in_data_ ? OnDataLine(line) : OnCommand(line);
+    if (due_ == Instant::Max()) {
+      Await();
+      Advance();
     }
     return bytes.size();
+  }
+
+  void Await() {
+    if (input_.find("\r\n") != std::string::npos) {
+      due_ = owner_.io_.Now() + (in_data_ ? absl::ZeroDuration() : owner_.pace_);
+    }
+  }
+
+  void TakeLine() {
+    const size_t end = input_.find("\r\n");
+    const std::string line = input_.substr(0, end);
+    input_.erase(0, end + 2);
+    in_data_ ? OnDataLine(line) : OnCommand(line);
   }
 
   void OnDataLine(const std::string& line) {
@@ -124,6 +151,8 @@ class ScriptedPrimary::Connection : private StreamEvents {
   Stream stream_;
   std::string input_;
   ReceivedMail mail_;
+  Instant due_ = Instant::Max();
+  bool greeted_ = false;
   bool is_told_client_ = false;
   bool is_broken_ = false;
   bool secure_ = false;
@@ -182,7 +211,14 @@ void ScriptedPrimary::OnAccept(const IoResult& result) {
 }
 
 void ScriptedPrimary::Turn() {
-  io_.Turn(Instant::Max());
+  Instant due = Instant::Max();
+  for (const std::unique_ptr<Connection>& connection : connections_) {
+    due = std::min(due, connection->due());
+  }
+  io_.Turn(due);
+  for (const std::unique_ptr<Connection>& connection : connections_) {
+    connection->Advance();
+  }
   while (PendingHandshake* next = handshakes_.PopFront()) {
     next->Step();
   }

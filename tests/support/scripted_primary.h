@@ -43,6 +43,8 @@ class ScriptedPrimary {
   void OfferTls(const TlsContext* context) { tls_ = context; }
   // To a handshake it says this; empty: it is silent. Nothing: its part.
   void BreakHandshakes(std::optional<std::string> saying) { broken_saying_ = std::move(saying); }
+  // Each of its replies in clear text comes so late; zero: at once.
+  void SetPace(absl::Duration pace) { pace_ = pace; }
   void Turn();
 
   const std::vector<ReceivedMail>& mails() const { return mails_; }
@@ -77,6 +79,7 @@ class ScriptedPrimary {
   std::vector<ReceivedMail> mails_;
   std::vector<std::string> heard_;
   size_t connections_total_ = 0;
+  absl::Duration pace_;
   Completion<&ScriptedPrimary::OnAccept> accept_{this};
 };
 

@@ -81,6 +81,16 @@ class Strangers(harness.SystemTest):
         self.assertEqual(second.connections_seen, 0)
         harness.wait_until(lambda: self.status()["dsn_pending"] == 0, 5, self.status)
 
+    def test_a_sender_of_a_name_that_no_recipient_may_have_is_told(self):
+        first = self.host("first")
+        self.dns.table[SENDER, "MX"] = [f"10 first.{SENDER}."]
+        self.start()
+        for local_part in "bounces+" + 62 * "x", "a..b", "a%b", "a!b":
+            self.refused(f"{local_part}@{SENDER}")
+            self.assert_told(first, f"{local_part}@{SENDER}")
+            first.messages.clear()
+        self.assertEqual(self.events("discarded"), [])
+
     def test_a_domain_without_mx_is_its_own_host_also_by_ipv6_alone(self):
         six = self.host("::1")
         self.dns.table[SENDER, "AAAA"] = ["::1"]

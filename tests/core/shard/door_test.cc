@@ -28,6 +28,9 @@ class Hall final : public Actor, private DoorHome {
   void Turn() override {
     io_->Turn(door.busy() ? io_->Now() : wheel_.NextDue());
     wheel_.Advance(io_->Now());
+    if (asleep) {
+      return;
+    }
     const size_t before = inside.size() + turned_away;
     door.Step();
     most_in_a_step = std::max(most_in_a_step, inside.size() + turned_away - before);
@@ -36,9 +39,14 @@ class Hall final : public Actor, private DoorHome {
     door.Close();
     io_->Wake();
   }
+  void Wake() {
+    asleep = false;
+    io_->Wake();
+  }
 
   std::vector<Arrival> inside;
   size_t turned_away = 0;
+  bool asleep = false;  // nobody looks who is at the door
   size_t most_in_a_step = 0;
   absl::Duration delay;
 
@@ -54,6 +62,23 @@ class Hall final : public Actor, private DoorHome {
 
  public:
   Door door;
+};
+
+// Connects and says nothing.
+class SilentCaller final : public Actor {
+ public:
+  SilentCaller(World& world, Host& host, const SocketAddress& to) : io_(world.MakeIo(host)) {
+    world.Attach(*io_, *this);
+    io_->Connect(&connect_, to);
+    io_->Wake();
+  }
+  void Turn() override { io_->Turn(Instant::Max()); }
+
+ private:
+  void OnConnected(const IoResult& result) { EXPECT_TRUE(result.ok()); }
+
+  std::unique_ptr<Io> io_;
+  Completion<&SilentCaller::OnConnected> connect_{this};
 };
 
 class DoorTest : public testing::Test {
@@ -130,6 +155,22 @@ TEST_F(DoorTest, WhoTalksBeforeItIsGreetedHearsWhyToo) {
   clients_[0]->Send("EHLO client.example\r\nQUIT\r\n");
   EXPECT_EQ(LineOf(*clients_[0]), "421 4.3.2 Too many connections, try again later");
   EXPECT_TRUE(clients_[0]->WaitClosed(absl::Seconds(1)));
+}
+
+// A health check, for instance. It has no address any more by which it could be judged.
+TEST_F(DoorTest, WhoIsGoneBeforeAnybodyLooksIsNobody) {
+  Hall& hall = Open({.connections_max = 5, .connections_per_client_max = 1});
+  hall.asleep = true;
+  SilentCaller first(world_, outside_, host_.address().WithPort(25));
+  SilentCaller second(world_, outside_, host_.address().WithPort(25));
+  world_.RunFor(absl::Seconds(1));
+  world_.Crash(outside_, CrashMode::kAllUnsynced);
+  world_.RunFor(absl::Seconds(1));
+  hall.Wake();
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(hall.inside.size(), 0u);
+  EXPECT_EQ(hall.turned_away, 0u);
+  EXPECT_FALSE(hall.door.busy());
 }
 
 TEST_F(DoorTest, ASlowDiskAndAClosedDoorRefuseAll) {

@@ -340,6 +340,26 @@ TEST_F(OutboundTlsTest, AProbeThatHangsInAHandshakeIsFollowedByOneWithoutTls) {
   EXPECT_GT(Heard("STARTTLS"), 1);
 }
 
+// Between STARTTLS and EHLO when the probe's patience is over: that is slow, and no fault of TLS.
+TEST_F(OutboundTlsTest, AProbeThatIsLeftSoonAfterStartTlsDoesNotTryWithout) {
+  const uint64_t before = MarkCount("tls_given_up");
+  primary_.Down();
+  Start(Mode("opportunistic"));
+  Mail();
+  world_.RunFor(absl::Minutes(1));
+  primary_.SetPace(absl::Seconds(4));
+  primary_.Up();
+  world_.RunFor(absl::Minutes(2));
+  EXPECT_GT(Heard("STARTTLS"), 1);
+  EXPECT_EQ(MarkCount("tls_given_up"), before);
+  EXPECT_EQ(route().destination().state(), DestinationState::kDown);
+  EXPECT_EQ(route().last_reason(), "10.0.0.3:25: no answer in time");
+  Got(0, true);
+  primary_.SetPace(absl::ZeroDuration());
+  world_.RunFor(absl::Seconds(40));
+  Got(1, true);
+}
+
 // What is open in clear text carries no mail from the moment on in which TLS is required.
 TEST_F(OutboundTlsTest, AReloadThatRequiresItEndsWhatIsOpenInClearText) {
   primary_.OfferTls(nullptr);

@@ -19,6 +19,18 @@ TEST(ClientCommand, AddressesAreTakenAsTheyStand) {
   }
   EXPECT_EQ(CheckReversePath("", false), PathFault::kNone);
   EXPECT_EQ(CheckForwardPath("Postmaster", false), PathFault::kNone);
+  EXPECT_EQ(CheckForwardPath("postMASTER", false), PathFault::kNone);
+}
+
+// A report goes to a reverse-path, which is taken with all that real senders overstep.
+TEST(ClientCommand, WhatWasTakenAsASenderMayBeAReportsRecipient) {
+  for (const std::string& address :
+       {std::string(65, 'b') + "@list.example", std::string("a..b@x"), std::string("a.@x"),
+        std::string("a%b@x"), std::string("a!b@x"), std::string("\"a@b\"@x")}) {
+    EXPECT_EQ(CheckReversePath(address, false), PathFault::kNone) << address;
+    EXPECT_EQ(CheckForwardPath(address, false), PathFault::kNone) << address;
+    EXPECT_EQ(RcptCommand({}, {address, "", 0}, {}), "RCPT TO:<" + address + ">\r\n");
+  }
 }
 
 TEST(ClientCommand, NothingButAnAddressPasses) {

@@ -164,6 +164,38 @@ TEST(ClientData, AnAnswerBeforeTheEndLeftIsOneInMidContent) {
   EXPECT_EQ(f.Hear(), "");
 }
 
+// Half of it may have come with the 354: it was written before there was an end to answer.
+TEST(ClientData, AnAnswerBegunBeforeTheEndIsOneInMidContent) {
+  for (const std::string_view says : {"50 ok\r\n", "50-ok\r\n250 ok\r\n"}) {
+    ClientFixture f;
+    f.Greet({"PIPELINING"});
+    f.Start(1);
+    f.SayRaw("250 ok\r\n250 ok\r\n354 go\r\n2");
+    f.session.WriteContent(AsBytes("text\r\n"));
+    f.Hear();
+    f.session.EndContent();
+    EXPECT_EQ(f.Hear(), ".\r\n");
+    f.SayRaw(says);
+    EXPECT_EQ(f.session.failure(), Failure::kProtocol) << says;
+    EXPECT_EQ(f.outcome(0).kind, Kind::kDeferred) << says;
+    EXPECT_TRUE(f.outcome(0).own) << says;
+  }
+}
+
+TEST(ClientData, ARefusalBegunBeforeTheEndCounts) {
+  ClientFixture f;
+  f.Greet({"PIPELINING"});
+  f.Start(1);
+  f.SayRaw("250 ok\r\n250 ok\r\n354 go\r\n55");
+  f.session.WriteContent(AsBytes("text\r\n"));
+  f.Hear();
+  f.session.EndContent();
+  f.SayRaw("2 5.3.4 too big\r\n");
+  EXPECT_EQ(f.session.phase(), Phase::kFailed);
+  EXPECT_EQ(f.outcome(0).kind, Kind::kFailed);
+  EXPECT_EQ(f.outcome(0).code, 552);
+}
+
 TEST(ClientData, NonsenseAtTheEndOfDataIsTheMessagesOwn) {
   for (const std::string_view says : {"354 more\r\n", "221 bye\r\n", "nonsense\r\n", "250 ok\n"}) {
     ClientFixture f;

@@ -38,6 +38,19 @@ TEST(ServerSession, ContentAtTheLimitIsTakenAndBeyondItRefusedOnce) {
   EXPECT_TRUE(beyond.intake.messages.empty());
 }
 
+TEST(ServerSession, ALimitThatIsLoweredUnderAMessageHoldsForIt) {
+  Dialogue dialogue;
+  dialogue.StartData();
+  dialogue.Feed(std::string(500, 'x') + "\r\n");
+  ServerParams params = Dialogue::DefaultParams();
+  params.message_bytes_max = 400;
+  dialogue.Reload(params);
+  dialogue.Feed("y");
+  EXPECT_EQ(dialogue.intake.calls, "MRDX");
+  dialogue.Feed("\r\n.\r\nNOOP\r\n");
+  dialogue.ExpectOpen("552 5.3.4|250 2.0.0");
+}
+
 TEST(ServerSession, NoLimitMeansNoLimit) {
   ServerParams params = Dialogue::DefaultParams();
   params.message_bytes_max = 0;

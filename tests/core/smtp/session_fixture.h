@@ -188,6 +188,8 @@ class Dialogue {
       RestAndWake();
     }
   }
+  // Parameters are replaced in place, also under a message.
+  void Reload(ServerParams params) { params_ = std::move(params); }
   // As the owner of an idle client does: nobody must notice.
   void RestAndWake() {
     SessionMemory memory;
@@ -197,7 +199,7 @@ class Dialogue {
   }
 
  private:
-  const ServerParams params_;
+  ServerParams params_;
   std::string unread_;
   bool FinishIfOwed() {
     if (!session.awaiting_finish() || !finishes) {
