@@ -4,15 +4,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <utility>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "core/base/units.h"
+#include "io/text_file.h"
 
 namespace backstay {
 namespace {
+
+// Twenty million addresses, twice what is kept of those that are asked about.
+constexpr size_t kRecipientFileBytesMax = 1_GiB;
 
 uint64_t HashText(std::string_view text) {
   uint64_t hash = 14695981039346656037U;  // FNV-1a: only has to be the same in every shard and run
@@ -20,25 +25,6 @@ uint64_t HashText(std::string_view text) {
     hash = (hash ^ static_cast<uint8_t>(character)) * 1099511628211U;
   }
   return hash;
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) {
-    return absl::NotFoundError(fmt::format("{}: cannot be opened for reading", path));
-  }
-  std::string text;
-  std::array<char, 65536> buffer;
-  size_t count = 0;
-  while ((count = std::fread(buffer.data(), 1, buffer.size(), file)) > 0) {
-    text.append(buffer.data(), count);
-  }
-  const bool failed = std::ferror(file) != 0;
-  std::fclose(file);
-  if (failed) {
-    return absl::UnavailableError(fmt::format("{}: cannot be read to its end", path));
-  }
-  return text;
 }
 
 DestinationPlan PlanOf(PrimaryList list, const std::vector<Network>& allowed_networks) {
@@ -73,7 +59,30 @@ size_t DestinationIndex(Snapshot& snapshot, DestinationPlan plan) {
   return snapshot.destinations.size() - 1;
 }
 
-absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
+// By domain.
+using RecipientLists = absl::flat_hash_map<std::string, TextSet>;
+
+// Each file is read once, whatever the number of domains that share it: it may be large, and all
+// of them see the same version of it.
+absl::StatusOr<RecipientLists> ReadRecipientLists(const Config& config) {
+  absl::btree_map<std::string, std::vector<std::string>> domains;  // by path
+  for (const DomainConfig& domain : config.domains) {
+    if (domain.recipients == DomainConfig::Recipients::kFile) {
+      domains[domain.recipients_path].push_back(domain.name);
+    }
+  }
+  RecipientLists lists;
+  for (const auto& [path, names] : domains) {
+    ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kRecipientFileBytesMax));
+    ASSIGN_OR_RETURN(std::vector<TextSet> sets, ParseRecipientFile(text, path, names));
+    for (size_t i = 0; i < names.size(); ++i) {
+      lists[names[i]] = std::move(sets[i]);
+    }
+  }
+  return lists;
+}
+
+DomainPolicy RelayOf(const DomainConfig& config, RecipientLists& lists) {
   DomainPolicy policy;
   policy.name = config.name;
   switch (config.recipients) {
@@ -86,12 +95,10 @@ absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
     case DomainConfig::Recipients::kNone:
       policy.recipients = DomainPolicy::Recipients::kNone;
       return policy;
-    case DomainConfig::Recipients::kFile: {
+    case DomainConfig::Recipients::kFile:
       policy.recipients = DomainPolicy::Recipients::kList;
-      ASSIGN_OR_RETURN(const std::string text, ReadFile(config.recipients_path));
-      ASSIGN_OR_RETURN(policy.list, ParseRecipientFile(text, config.recipients_path, config.name));
+      policy.list = std::move(lists[config.name]);
       return policy;
-    }
   }
   UNREACHABLE();
 }
@@ -128,7 +135,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
   snapshot->hostname = config.hostname.empty() ? default_hostname : config.hostname;
   std::vector<DomainPolicy> relay;
   for (const DomainConfig& domain : config.domains) {
-    ASSIGN_OR_RETURN(DomainPolicy policy, RelayOf(domain));
+    DomainPolicy policy = RelayOf(domain, lists);
     const size_t listed = policy.list.size();
     relay.push_back(std::move(policy));
     snapshot->domains.push_back({domain.name, DestinationIndex(*snapshot, PlanOf(domain)),
@@ -138,6 +145,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
                                  domain.store_after, listed, domain.retry.delay_warning});
   }
   PlanReports(config.dsn, *snapshot);
+  ASSIGN_OR_RETURN(RecipientLists lists, ReadRecipientLists(config));
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
   std::sort(snapshot->domains.begin(), snapshot->domains.end(),
             [](const DomainPlan& left, const DomainPlan& right) { return left.name < right.name; });
