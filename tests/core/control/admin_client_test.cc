@@ -164,6 +164,23 @@ TEST_F(AdminClientTest, AnOrderThatHasBegunEndsWithoutItsClient) {
   EXPECT_EQ(epochs_, 1u);
 }
 
+// It hangs up between two pieces, when no shard has a part of the order.
+TEST_F(AdminClientTest, AnOrderForMessagesThatHasBegunGoesOnWithoutItsClient) {
+  for (const bool is_dry_run : {false, true}) {
+    Open(/*may=*/true);
+    Say(std::string("{\"verb\":\"delete\",\"ids\":[\"0000000000000000\"]") +
+        (is_dry_run ? ",\"dry_run\":true}\n" : "}\n"));
+    EXPECT_EQ(Answer(), 1u);  // a piece; these shards never come to the end of a list
+    client_->OnHangUp();
+    client_->Step();
+    EXPECT_EQ(client_->is_over(), is_dry_run);
+    EXPECT_EQ(Answer(), is_dry_run ? 0u : 1u);
+    client_.reset();
+    Leave();
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends_), 0);
+  }
+}
+
 TEST_F(AdminClientTest, AnOrderThatWaitsGoesWithItsClient) {
   const auto other = MakeJob(shared_, *ParseRequest(R"({"verb":"reset","all":true})"), "another");
   std::string out;

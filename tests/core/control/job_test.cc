@@ -288,6 +288,21 @@ TEST_F(JobTest, ThousandsOfDomainsComeInPieces) {
 
 TEST_F(JobTest, MailOfARemovedDomainIsStillTold) {
   const std::string id = Send({"x@b.example"});
+TEST_F(JobTest, AListOfADestinationTellsNoOthersMail) {
+  ASSERT_TRUE(daemon_.Reload(ConfigText(2)).ok());
+  Send({"x@a.example"});
+  Send({"y@b.example"});
+  Send({"z@d1.example"});
+  const auto count = [&](const std::string& destinations) {
+    return Ask(R"({"verb":"list","destinations":[)" + destinations + "]}").size() - 1;
+  };
+  EXPECT_EQ(count(R"("10.0.0.3:25")"), 2u);
+  EXPECT_EQ(count(R"("d0.example")"), 1u);
+  EXPECT_EQ(count(R"("10.0.0.4:25","a.example")"), 3u);
+  EXPECT_NE(Ask(R"({"verb":"list","destinations":["10.0.0.5:25"]})")[0].find("unknown"),
+            std::string::npos);
+}
+
   std::string config = ConfigText();
   config.erase(config.rfind("[[domain]]"));
   ASSERT_TRUE(daemon_.Reload(config).ok());
