@@ -1,8 +1,8 @@
 // core/main.cc -- backstayd: flags, configuration, signals, the engine.
 //
-// Exit codes (DESIGN 3.3): 0; 64 usage; 69 the kernel lacks what is needed; 73 the spool cannot be
-// opened; 75 another daemon holds it; 76 it was written by a newer format; 78 configuration, or an
-// address of it that cannot be listened on.
+// Exit codes (DESIGN 3.3): 0; 64 usage; 69 the kernel lacks what is needed, or a limit of it is too
+// low; 73 the spool cannot be opened; 75 another daemon holds it; 76 it was written by a newer
+// format; 78 configuration, or an address of it that cannot be listened on.
 #include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/control/admin_server.h"
 #include "core/notify.h"
@@ -59,10 +60,14 @@ int Fail(int code, const absl::Status& status) {
   return code;
 }
 
-std::string MachineName() {
+Machine ThisMachine() {
   std::array<char, 256> name{};
-  const bool known = gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0';
-  return known ? name.data() : "localhost";
+  Machine machine;
+  if (gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0') {
+    machine.hostname = name.data();
+  }
+  machine.files_max = FilesMax();
+  return machine;
 }
 
 // BACKSTAY_DNS ("address:port,...") is for tests; the resolvers are those of /etc/resolv.conf.
@@ -91,6 +96,19 @@ int SpoolExitCode(const absl::Status& status) {
     return kExitHeld;
   }
   return absl::IsUnimplemented(status) ? kExitNewerFormat : kExitSpool;
+}
+
+// An address that cannot be listened on is configuration, but for a lack of descriptors.
+int StartExitCode(Engine::Step failed_at, const absl::Status& status) {
+  switch (failed_at) {
+    case Engine::Step::kListen:
+      return absl::IsResourceExhausted(status) ? kExitKernel : kExitConfig;
+    case Engine::Step::kMakeIo:
+      return kExitKernel;
+    case Engine::Step::kOpenSpool:
+      return kExitSpool;
+  }
+  UNREACHABLE();
 }
 
 uint16_t ShardsOf(const Config& config) {
@@ -132,7 +150,7 @@ absl::Status KeepsCertificate(const TlsContext* next, const TlsContext* running)
 
 void Reload(Engine& engine, AdminServer& admin, const std::string& path) {
   NotifyServiceManager("RELOADING=1");
-  absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, MachineName());
+  absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, ThisMachine());
   if (next.ok()) {
     absl::Status fits = next.value()->CanReplace(engine.snapshot());
     fits.Update(KeepsCertificate((*next)->tls.get(), engine.snapshot().tls.get()));
@@ -214,9 +232,11 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   if (!crypto.ok()) {
     return Fail(kExitKernel, crypto);
   }
-  const absl::Status limits = RaiseLimits();
-  if (!limits.ok()) {
-    LogWarning("{}", std::string(limits.message()));
+  if (snapshot->connections_max < snapshot->config.smtp.connections_max) {
+    LogWarning(
+        "{} files may be open here: at most {} connections are taken, not {} as "
+        "smtp.max_connections says; raise LimitNOFILE (systemd) or ulimit -n",
+        FilesMax(), snapshot->connections_max, snapshot->config.smtp.connections_max);
   }
   absl::StatusOr<std::unique_ptr<Io>> io = MakeIo();
   if (!io.ok()) {
@@ -239,7 +259,7 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   OpenAdmin(admin, engine.snapshot().config.admin.socket);  // who asks early waits a little
   const absl::Status started = engine.Start(**io);
   if (!started.ok()) {
-    return Fail(kExitConfig, started);
+    return Fail(StartExitCode(engine.failed_at(), started), started);
   }
   LogInfo("backstayd serves {} domains with {} shards, spool {}",
           engine.snapshot().config.domains.size(), spool->shard_directories().size(),
@@ -305,8 +325,12 @@ int Main(int argc, char** argv) {
   if (done.has_value()) {
     return *done;
   }
+  const absl::Status limits = RaiseLimits();
+  if (!limits.ok() && !flags.check) {
+    std::fprintf(stderr, "backstayd: %s\n", std::string(limits.message()).c_str());
+  }
   absl::StatusOr<std::unique_ptr<const Snapshot>> snapshot =
-      LoadSnapshot(flags.config, MachineName());
+      LoadSnapshot(flags.config, ThisMachine());
   if (!snapshot.ok()) {
     return Fail(kExitConfig, snapshot.status());
   }

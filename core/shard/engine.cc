@@ -51,7 +51,8 @@ Engine::Engine(MakeIo make_io, std::unique_ptr<const Snapshot> snapshot,
       spool_(spool),
       post_(spool.shard_directories().size()),
       ios_(spool.shard_directories().size()),
-      errors_(spool.shard_directories().size()) {}
+      errors_(spool.shard_directories().size()),
+      ios_made_(spool.shard_directories().size()) {}
 
 Engine::~Engine() {
   Join();
@@ -96,8 +97,11 @@ absl::Status Engine::Start(Io& io) {
   }
   Stop();
   Join();
-  for (const absl::Status& error : errors_) {
-    RETURN_IF_ERROR(error);
+  for (size_t index = 0; index < shards; ++index) {
+    if (!errors_[index].ok()) {
+      failed_at_ = ios_made_[index] ? Step::kOpenSpool : Step::kMakeIo;
+      return errors_[index];
+    }
   }
   UNREACHABLE();
 }
@@ -141,6 +145,7 @@ void Engine::RunShard(size_t index) {
 absl::Status Engine::ServeShard(size_t index) {
   ASSIGN_OR_RETURN(ios_[index], make_io_());
   Io& io = *ios_[index];
+  ios_made_[index] = true;
   Shard shard(io, {.index = index,
                    .spool_directory = spool_.shard_directories()[index],
                    .listeners = listeners_[index],

@@ -129,11 +129,23 @@ void PlanReports(const DsnConfig& dsn, Snapshot& snapshot) {
   }
 }
 
-absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
-                                                  const std::string& default_hostname) {
+// Clients are told 421 before the last descriptor is gone: without one no segment can be opened, no
+// primary be reached, and nobody be told anything. Never more than half is kept from clients.
+size_t ConnectionsMax(const Snapshot& snapshot, const Config& config, size_t files_max) {
+  constexpr size_t kAtOnce = 16;   // primaries that take as much as they may
+  constexpr size_t kOthers = 512;  // rings, listeners, logs, operators, 64 hosts of senders
+  const size_t segments = files_max / 8;
+  const size_t primaries =
+      std::min(snapshot.destinations.size(), kAtOnce) * config.delivery.connections_per_primary_max;
+  const size_t kept = std::min(segments + primaries + kOthers, files_max / 2);
+  return std::min<size_t>(config.smtp.connections_max, files_max - kept);
+}
+
+absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config, const Machine& machine) {
   auto snapshot = std::make_unique<Snapshot>();
-  snapshot->hostname = config.hostname.empty() ? default_hostname : config.hostname;
+  snapshot->hostname = config.hostname.empty() ? machine.hostname : config.hostname;
   std::vector<DomainPolicy> relay;
+  ASSIGN_OR_RETURN(RecipientLists lists, ReadRecipientLists(config));
   for (const DomainConfig& domain : config.domains) {
     DomainPolicy policy = RelayOf(domain, lists);
     const size_t listed = policy.list.size();
@@ -145,7 +157,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
                                  domain.store_after, listed, domain.retry.delay_warning});
   }
   PlanReports(config.dsn, *snapshot);
-  ASSIGN_OR_RETURN(RecipientLists lists, ReadRecipientLists(config));
+  snapshot->connections_max = ConnectionsMax(*snapshot, config, machine.files_max);
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
   std::sort(snapshot->domains.begin(), snapshot->domains.end(),
             [](const DomainPlan& left, const DomainPlan& right) { return left.name < right.name; });
@@ -183,7 +195,7 @@ const DomainPlan* Snapshot::FindDomain(std::string_view name) const {
 // limits. A client near its limit may be refused a little early; it is never admitted beyond it.
 AdmissionLimits Snapshot::AdmissionLimitsOf(size_t shards) const {
   AdmissionLimits limits;
-  limits.connections_max = (config.smtp.connections_max + shards - 1) / shards;
+  limits.connections_max = (connections_max + shards - 1) / shards;
   limits.connections_per_client_max =
       std::max<size_t>(config.smtp.connections_per_client_max / shards, 1);
   return limits;
@@ -215,14 +227,13 @@ absl::Status Snapshot::CanReplace(const Snapshot& running) const {
 absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view text,
                                                               const std::string& file_name) {
   ASSIGN_OR_RETURN(Config config, ParseConfig(text, file_name));
-  return Resolve(std::move(config), "localhost");
+  return Resolve(std::move(config), Machine());
 }
 
 absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path,
-                                                             const std::string& default_hostname) {
+                                                             const Machine& machine) {
   ASSIGN_OR_RETURN(Config config, LoadConfig(path));
-  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot,
-                   Resolve(std::move(config), default_hostname));
+  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot, Resolve(std::move(config), machine));
   snapshot->time_zone = absl::LocalTimeZone();
   return snapshot;
 }

@@ -377,3 +377,19 @@ class Starting(harness.SystemTest):
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
+    def test_lack_of_descriptors_is_no_mistake_of_the_configuration(self):
+        self.backstay.settings["smtp"]["shards"] = 8
+        self.backstay.write_config()
+        codes = set()
+        for files in range(20, 80, 4):
+            self.backstay.limits = ["prlimit", f"--nofile={files}:{files}"]
+            done = self.backstay.start(wait=False).process
+            try:
+                codes.add(done.wait(3))
+            except subprocess.TimeoutExpired:
+                self.backstay.stop()
+                break
+            self.backstay.process = None
+        self.assertIn(69, codes)
+        self.assertLessEqual(codes, {69, 73})
+

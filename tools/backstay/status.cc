@@ -120,7 +120,7 @@ int Reload(const std::string& endpoint) {
 }
 
 int CheckConfig(const std::string& path) {
-  const auto snapshot = LoadSnapshot(path, "localhost");
+  const auto snapshot = LoadSnapshot(path, Machine());
   if (!snapshot.ok()) {
     Complain(std::string(snapshot.status().message()));
     return kExitConfig;
