@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -122,6 +123,12 @@ WallTime WallNow() {
   return WallTime::FromNanoseconds(absl::GetCurrentTimeNanos());
 }
 
+Instant MonotonicNow() {
+  timespec now{};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return Instant::FromNanoseconds(now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec);
+}
+
 std::vector<std::string> CertificateWarnings(const Snapshot& snapshot) {
   std::vector<std::string> warnings;
   for (const TlsContext* context : {snapshot.tls.get(), snapshot.client_tls.get()}) {
@@ -148,13 +155,17 @@ absl::Status KeepsCertificate(const TlsContext* next, const TlsContext* running)
                : absl::OkStatus();
 }
 
-void Reload(Engine& engine, AdminServer& admin, const std::string& path) {
+void Reload(Engine& engine, AdminServer& admin, const std::string& path, bool is_forced) {
   NotifyServiceManager("RELOADING=1");
+  admin.OnReloadBegins(is_forced);
   absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, ThisMachine());
   if (next.ok()) {
     absl::Status fits = next.value()->CanReplace(engine.snapshot());
     fits.Update(KeepsCertificate((*next)->tls.get(), engine.snapshot().tls.get()));
     fits.Update(KeepsCertificate((*next)->client_tls.get(), engine.snapshot().client_tls.get()));
+    if (fits.ok() && !is_forced) {
+      fits = engine.KeepsMail(**next);
+    }
     if (!fits.ok()) {
       next = fits;
     }
@@ -163,13 +174,18 @@ void Reload(Engine& engine, AdminServer& admin, const std::string& path) {
     engine.Reload(std::move(next).value());
     LogInfo("configuration reloaded from {}", path);
     WarnOfCertificates(engine.snapshot());
-    admin.OnReload("");
+    admin.OnReload(is_forced, "");
   } else {
     const std::string refusal(next.status().message());
     LogError("reload refused, the old configuration stays: {}", refusal);
-    admin.OnReload(refusal);
+    admin.OnReload(is_forced, refusal);
   }
   NotifyServiceManager("READY=1");
+}
+
+// From the admin thread alone. Not SIGHUP, of which two that wait are one.
+int ForcedReloadSignal() {
+  return SIGRTMIN;
 }
 
 // Until it is told to stop. SIGTERM or SIGINT once: drain; twice: now. SIGHUP: reload.
@@ -178,8 +194,8 @@ void WaitForSignals(Engine& engine, AdminServer& admin, const sigset_t& signals,
   for (;;) {
     int signal = 0;
     sigwait(&signals, &signal);
-    if (signal == SIGHUP) {
-      Reload(engine, admin, config_path);
+    if (signal == SIGHUP || signal == ForcedReloadSignal()) {
+      Reload(engine, admin, config_path, signal == ForcedReloadSignal());
       continue;
     }
     LogInfo(
@@ -194,13 +210,17 @@ void Drain(Engine& engine, const sigset_t& signals) {
   // What was acknowledged is on disk, so the second signal may simply end the process.
   std::thread second([&signals] {
     int signal = SIGHUP;
-    while (signal == SIGHUP) {
+    while (signal == SIGHUP || signal == ForcedReloadSignal()) {
       sigwait(&signals, &signal);
     }
     _exit(0);
   });
   second.detach();
   engine.Join();
+}
+
+void AskReload(bool is_forced) {
+  (void)kill(getpid(), is_forced ? ForcedReloadSignal() : SIGHUP);
 }
 
 // Mail goes in and out without it.
@@ -255,7 +275,7 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   }
   WarnOfCertificates(*snapshot);
   Engine engine(&MakeIo, std::move(snapshot), *spool);
-  AdminServer admin(engine.post(), [] { (void)kill(getpid(), SIGHUP); });
+  AdminServer admin(engine.post(), {.ask_reload = &AskReload, .now = &MonotonicNow});
   OpenAdmin(admin, engine.snapshot().config.admin.socket);  // who asks early waits a little
   const absl::Status started = engine.Start(**io);
   if (!started.ok()) {
@@ -348,7 +368,7 @@ int Main(int argc, char** argv) {
   // Blocked before any thread exists, so that every thread inherits it and only sigwait sees them.
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, ForcedReloadSignal()}) {
     sigaddset(&signals, signal);
   }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);

@@ -10,6 +10,7 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
+#include "core/shard/giving_up.h"
 
 namespace backstay {
 namespace {
@@ -172,17 +173,27 @@ absl::Status Engine::ServeShard(size_t index) {
   return counted ? absl::OkStatus() : shard.status();
 }
 
-void Engine::Reload(std::unique_ptr<const Snapshot> snapshot) {
+// Until every shard has taken it.
+void Engine::PostAndWait(ShardMessage message) {
   std::atomic<uint32_t> taken{0};
+  message.taken = &taken;
   for (size_t shard = 0; shard < post_.shards(); ++shard) {
-    post_.Post(post_.engine(), shard,
-               {.kind = ShardMessage::Kind::kReload, .snapshot = snapshot.get(), .taken = &taken});
+    post_.Post(post_.engine(), shard, message);
   }
-  // The old snapshot is freed only when no shard can look at it any more.
   for (uint32_t count = taken.load(); count < post_.shards(); count = taken.load()) {
     taken.wait(count);
   }
-  snapshot_ = std::move(snapshot);
+}
+
+absl::Status Engine::KeepsMail(const Snapshot& next) {
+  GivingUp sum;
+  PostAndWait({.kind = ShardMessage::Kind::kReloadPlanned, .snapshot = &next, .giving_up = &sum});
+  return Judge(sum, next);
+}
+
+void Engine::Reload(std::unique_ptr<const Snapshot> snapshot) {
+  PostAndWait({.kind = ShardMessage::Kind::kReload, .snapshot = snapshot.get()});
+  snapshot_ = std::move(snapshot);  // no shard can look at the old one any more
 }
 
 void Engine::Stop() {

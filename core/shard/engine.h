@@ -40,6 +40,8 @@ class Engine {
   // Returns when every shard takes mail, or with the first error, everything stopped again.
   absl::Status Start(Io& io);
   Step failed_at() const { return failed_at_; }  // of a Start() that failed
+  // Not OK: with `next` mail that waits would be given up at once; how much.
+  absl::Status KeepsMail(const Snapshot& next);
   // Every shard uses `snapshot` when this returns.
   void Reload(std::unique_ptr<const Snapshot> snapshot);
   // Begins the drain: no new connections, 421 to the rest, at most 5 s for open data. Join waits.
@@ -58,6 +60,7 @@ class Engine {
   };
   void RunShard(size_t index);
   absl::Status ServeShard(size_t index);
+  void PostAndWait(ShardMessage message);
   absl::Status Listen(Io& io);
   void OpenRecipients(Io& io);
   void OpenPrimaries(Io& io);

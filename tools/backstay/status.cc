@@ -114,9 +114,12 @@ int ShowPrimary(const std::string& endpoint, const std::string& domain, bool is_
   return answer.exit_code;
 }
 
-int Reload(const std::string& endpoint) {
+int Reload(const std::string& endpoint, bool is_forced) {
   DaemonClient daemon(endpoint);
-  return daemon.Ask(R"({"verb":"reload"})", [](std::string_view) {}).exit_code;
+  return daemon
+      .Ask(is_forced ? R"({"verb":"reload","force":true})" : R"({"verb":"reload"})",
+           [](std::string_view) {})
+      .exit_code;
 }
 
 int CheckConfig(const std::string& path) {

@@ -17,7 +17,7 @@ constexpr size_t kShards = 2;
 constexpr size_t kPiece = 8 * 1024;
 
 class NoReload final : public ReloadHome {
-  void Begin() override {}
+  uint64_t Begin(bool) override { return 0; }
 };
 
 // One end of a socket is the operator's, the shards only say what a test wants.
