@@ -95,16 +95,10 @@ bool SelectsMessages(const OrderOptions& options) {
   return !options.sender.empty() || !options.state.empty() || !options.older.empty();
 }
 
-// Nothing: they make sense together.
-std::string_view Contradiction(const OrderOptions& options) {
+// The daemon says so, too, but of what a request has; these may not become one.
+bool IsContradiction(const OrderOptions& options) {
   const bool has_names = !options.domains.empty() || !options.destinations.empty();
-  if (!options.ids.empty() && (options.is_all || has_names)) {
-    return "ids mean these messages with all their recipients: no --all, --domain or --destination "
-           "beside them";
-  }
-  return options.is_all && has_names ? "--all means every domain: no --domain or --destination "
-                                       "beside it"
-                                     : "";
+  return (options.is_all ? 1 : 0) + (has_names ? 1 : 0) + (options.ids.empty() ? 0 : 1) > 1;
 }
 
 // Reads the queue and keeps the ids of what is meant; says how far it is at a terminal.
@@ -152,8 +146,8 @@ int SelectMessages(DaemonClient& daemon, const OrderOptions& options,
 }  // namespace
 
 int Order(const std::string& endpoint, const OrderOptions& options) {
-  if (const std::string_view why = Contradiction(options); !why.empty()) {
-    Complain(why);
+  if (IsContradiction(options)) {
+    Complain("either all, or domains and destinations, or ids are wanted");
     return kExitUsage;
   }
   DaemonClient daemon(endpoint);

@@ -52,7 +52,12 @@ class AdminServerTest : public testing::Test {
     SetLogSink(nullptr);
   }
 
-  int Socket() { return clients_.emplace_back(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
+  int Socket() {
+    const timeval silence{10, 0};
+    const int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(made, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence));
+    return clients_.emplace_back(made);
+  }
   void Connect(int client) const {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
