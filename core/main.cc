@@ -1,13 +1,14 @@
 // core/main.cc -- backstayd: flags, configuration, signals, the engine.
 //
-// Exit codes (DESIGN 3.3): 0; 64 usage; 69 the kernel lacks what is needed; 73 the spool cannot be
-// opened; 75 another daemon holds it; 76 it was written by a newer format; 78 configuration, or an
-// address of it that cannot be listened on.
+// Exit codes (DESIGN 3.3): 0; 64 usage; 69 the kernel lacks what is needed, or a limit of it is too
+// low; 73 the spool cannot be opened; 75 another daemon holds it; 76 it was written by a newer
+// format; 78 configuration, or an address of it that cannot be listened on.
 #include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -23,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/control/admin_server.h"
 #include "core/notify.h"
@@ -59,10 +61,14 @@ int Fail(int code, const absl::Status& status) {
   return code;
 }
 
-std::string MachineName() {
+Machine ThisMachine() {
   std::array<char, 256> name{};
-  const bool known = gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0';
-  return known ? name.data() : "localhost";
+  Machine machine;
+  if (gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0') {
+    machine.hostname = name.data();
+  }
+  machine.files_max = FilesMax();
+  return machine;
 }
 
 // BACKSTAY_DNS ("address:port,...") is for tests; the resolvers are those of /etc/resolv.conf.
@@ -93,6 +99,19 @@ int SpoolExitCode(const absl::Status& status) {
   return absl::IsUnimplemented(status) ? kExitNewerFormat : kExitSpool;
 }
 
+// An address that cannot be listened on is configuration, but for a lack of descriptors.
+int StartExitCode(Engine::Step failed_at, const absl::Status& status) {
+  switch (failed_at) {
+    case Engine::Step::kListen:
+      return absl::IsResourceExhausted(status) ? kExitKernel : kExitConfig;
+    case Engine::Step::kMakeIo:
+      return kExitKernel;
+    case Engine::Step::kOpenSpool:
+      return kExitSpool;
+  }
+  UNREACHABLE();
+}
+
 uint16_t ShardsOf(const Config& config) {
   if (config.smtp.shards != 0) {
     return config.smtp.shards;
@@ -102,6 +121,12 @@ uint16_t ShardsOf(const Config& config) {
 
 WallTime WallNow() {
   return WallTime::FromNanoseconds(absl::GetCurrentTimeNanos());
+}
+
+Instant MonotonicNow() {
+  timespec now{};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return Instant::FromNanoseconds(now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec);
 }
 
 std::vector<std::string> CertificateWarnings(const Snapshot& snapshot) {
@@ -130,13 +155,17 @@ absl::Status KeepsCertificate(const TlsContext* next, const TlsContext* running)
                : absl::OkStatus();
 }
 
-void Reload(Engine& engine, AdminServer& admin, const std::string& path) {
+void Reload(Engine& engine, AdminServer& admin, const std::string& path, bool is_forced) {
   NotifyServiceManager("RELOADING=1");
-  absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, MachineName());
+  admin.OnReloadBegins(is_forced);
+  absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, ThisMachine());
   if (next.ok()) {
     absl::Status fits = next.value()->CanReplace(engine.snapshot());
     fits.Update(KeepsCertificate((*next)->tls.get(), engine.snapshot().tls.get()));
     fits.Update(KeepsCertificate((*next)->client_tls.get(), engine.snapshot().client_tls.get()));
+    if (fits.ok() && !is_forced) {
+      fits = engine.KeepsMail(**next);
+    }
     if (!fits.ok()) {
       next = fits;
     }
@@ -145,13 +174,18 @@ void Reload(Engine& engine, AdminServer& admin, const std::string& path) {
     engine.Reload(std::move(next).value());
     LogInfo("configuration reloaded from {}", path);
     WarnOfCertificates(engine.snapshot());
-    admin.OnReload("");
+    admin.OnReload(is_forced, "");
   } else {
     const std::string refusal(next.status().message());
     LogError("reload refused, the old configuration stays: {}", refusal);
-    admin.OnReload(refusal);
+    admin.OnReload(is_forced, refusal);
   }
   NotifyServiceManager("READY=1");
+}
+
+// From the admin thread alone. Not SIGHUP, of which two that wait are one.
+int ForcedReloadSignal() {
+  return SIGRTMIN;
 }
 
 // Until it is told to stop. SIGTERM or SIGINT once: drain; twice: now. SIGHUP: reload.
@@ -160,8 +194,8 @@ void WaitForSignals(Engine& engine, AdminServer& admin, const sigset_t& signals,
   for (;;) {
     int signal = 0;
     sigwait(&signals, &signal);
-    if (signal == SIGHUP) {
-      Reload(engine, admin, config_path);
+    if (signal == SIGHUP || signal == ForcedReloadSignal()) {
+      Reload(engine, admin, config_path, signal == ForcedReloadSignal());
       continue;
     }
     LogInfo(
@@ -176,13 +210,17 @@ void Drain(Engine& engine, const sigset_t& signals) {
   // What was acknowledged is on disk, so the second signal may simply end the process.
   std::thread second([&signals] {
     int signal = SIGHUP;
-    while (signal == SIGHUP) {
+    while (signal == SIGHUP || signal == ForcedReloadSignal()) {
       sigwait(&signals, &signal);
     }
     _exit(0);
   });
   second.detach();
   engine.Join();
+}
+
+void AskReload(bool is_forced) {
+  (void)kill(getpid(), is_forced ? ForcedReloadSignal() : SIGHUP);
 }
 
 // Mail goes in and out without it.
@@ -214,9 +252,11 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   if (!crypto.ok()) {
     return Fail(kExitKernel, crypto);
   }
-  const absl::Status limits = RaiseLimits();
-  if (!limits.ok()) {
-    LogWarning("{}", std::string(limits.message()));
+  if (snapshot->connections_max < snapshot->config.smtp.connections_max) {
+    LogWarning(
+        "{} files may be open here: at most {} connections are taken, not {} as "
+        "smtp.max_connections says; raise LimitNOFILE (systemd) or ulimit -n",
+        FilesMax(), snapshot->connections_max, snapshot->config.smtp.connections_max);
   }
   absl::StatusOr<std::unique_ptr<Io>> io = MakeIo();
   if (!io.ok()) {
@@ -235,11 +275,11 @@ int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const si
   }
   WarnOfCertificates(*snapshot);
   Engine engine(&MakeIo, std::move(snapshot), *spool);
-  AdminServer admin(engine.post(), [] { (void)kill(getpid(), SIGHUP); });
+  AdminServer admin(engine.post(), {.ask_reload = &AskReload, .now = &MonotonicNow});
   OpenAdmin(admin, engine.snapshot().config.admin.socket);  // who asks early waits a little
   const absl::Status started = engine.Start(**io);
   if (!started.ok()) {
-    return Fail(kExitConfig, started);
+    return Fail(StartExitCode(engine.failed_at(), started), started);
   }
   LogInfo("backstayd serves {} domains with {} shards, spool {}",
           engine.snapshot().config.domains.size(), spool->shard_directories().size(),
@@ -305,8 +345,12 @@ int Main(int argc, char** argv) {
   if (done.has_value()) {
     return *done;
   }
+  const absl::Status limits = RaiseLimits();
+  if (!limits.ok() && !flags.check) {
+    std::fprintf(stderr, "backstayd: %s\n", std::string(limits.message()).c_str());
+  }
   absl::StatusOr<std::unique_ptr<const Snapshot>> snapshot =
-      LoadSnapshot(flags.config, MachineName());
+      LoadSnapshot(flags.config, ThisMachine());
   if (!snapshot.ok()) {
     return Fail(kExitConfig, snapshot.status());
   }
@@ -324,7 +368,7 @@ int Main(int argc, char** argv) {
   // Blocked before any thread exists, so that every thread inherits it and only sigwait sees them.
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, ForcedReloadSignal()}) {
     sigaddset(&signals, signal);
   }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);

@@ -28,6 +28,11 @@ class AdminClient {
   // A shard or the main thread may have answered, and does not wake poll().
   bool is_working() const;
   bool is_over() const;  // may be destroyed
+  // Nothing is being done for it, or it does not read what was.
+  bool is_silent() const { return job_ == nullptr || (!is_working() && job_->is_free()); }
+  // When it last gave a sign of life.
+  void set_seen(Instant now) { seen_ = now; }
+  Instant seen() const { return seen_; }
 
   void OnReadable();
   void OnWritable();
@@ -52,6 +57,7 @@ class AdminClient {
   bool is_gone_ = false;
   std::unique_ptr<AdminJob> job_;
   bool job_is_over_ = false;  // its last line was said
+  Instant seen_;
 };
 
 }  // namespace backstay

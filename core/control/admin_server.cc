@@ -21,14 +21,23 @@ constexpr int kDeskMilliseconds = 20;
 // Breakers trip on shards, which do not wake this thread.
 constexpr int kIdleMilliseconds = 1000;
 constexpr char kStopKind = 'S';
-constexpr char kReloadKind = 'R';
+// Of a reload: small letters are of a forced one.
+constexpr char kBeginsKind = 'B';
+constexpr char kForcedBeginsKind = 'b';
+constexpr char kEndsKind = 'E';
+constexpr char kForcedEndsKind = 'e';
+// A client that says nothing for so long goes when another wants its place. An operator may think
+// for as long as he likes while there is room.
+constexpr absl::Duration kSilenceMax = absl::Minutes(1);
+// When no descriptor is left: a client that waits stays readable, and poll() would spin.
+constexpr absl::Duration kAcceptAgain = absl::Milliseconds(100);
 // One write() of at most PIPE_BUF bytes arrives as a whole.
 constexpr size_t kToldBytesMax = PIPE_BUF - 2;
 
 }  // namespace
 
-AdminServer::AdminServer(PostOffice& post, void (*ask_reload)())
-    : desk_(post), ask_reload_(ask_reload), shared_{desk_, *this, nullptr, std::nullopt} {
+AdminServer::AdminServer(PostOffice& post, const World& world)
+    : desk_(post), world_(world), shared_{desk_, *this, nullptr, std::nullopt} {
   int ends[2];
   ASSERT(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
   pipe_read_ = ends[0];
@@ -70,12 +79,16 @@ int AdminServer::WaitMilliseconds() const {
   if (is_working) {
     return kWorkingMilliseconds;
   }
+  if (world_.now() < accepts_again_) {
+    return static_cast<int>(absl::ToInt64Milliseconds(kAcceptAgain));
+  }
   return desk_.ready() ? kIdleMilliseconds : kDeskMilliseconds;
 }
 
 void AdminServer::Wait() {
+  const bool accepts = endpoint_ != nullptr && world_.now() >= accepts_again_;
   std::vector<pollfd> watched = {{pipe_read_, POLLIN, 0},
-                                 {endpoint_ != nullptr ? endpoint_->socket() : -1, POLLIN, 0}};
+                                 {accepts ? endpoint_->socket() : -1, POLLIN, 0}};
   for (const std::unique_ptr<AdminClient>& client : clients_) {
     watched.push_back({client->socket(), client->events(), 0});
   }
@@ -84,6 +97,9 @@ void AdminServer::Wait() {
   }
   for (size_t i = 0; i < clients_.size(); ++i) {
     const short seen = watched[i + 2].revents;
+    if (seen != 0) {
+      clients_[i]->set_seen(world_.now());
+    }
     if ((seen & POLLIN) != 0) {
       clients_[i]->OnReadable();
     } else if ((seen & (POLLHUP | POLLERR)) != 0) {
@@ -104,16 +120,33 @@ void AdminServer::Accept() {
   for (size_t count = 0; count < kClientsMax; ++count) {
     const std::optional<int> socket = endpoint_->Accept();
     if (!socket.has_value()) {
+      accepts_again_ =
+          world_.now() + (endpoint_->is_failing() ? kAcceptAgain : absl::ZeroDuration());
       return;
     }
     auto client = std::make_unique<AdminClient>(shared_, *socket, endpoint_->PeerOf(*socket));
-    if (clients_.size() < kClientsMax) {
+    client->set_seen(world_.now());
+    if (clients_.size() < kClientsMax || MakeRoom()) {
       clients_.push_back(std::move(client));
       continue;
     }
     client->Refuse(AdminResult::kBusy, "too many clients");
     client->OnWritable();  // whether it arrives is the client's affair
   }
+}
+
+// The one that has been silent for longest goes, if that is long.
+bool AdminServer::MakeRoom() {
+  const auto oldest =
+      std::min_element(clients_.begin(), clients_.end(), [](const auto& left, const auto& right) {
+        return std::pair(!left->is_silent(), left->seen()) <
+               std::pair(!right->is_silent(), right->seen());
+      });
+  if (!(*oldest)->is_silent() || world_.now() - (*oldest)->seen() < kSilenceMax) {
+    return false;
+  }
+  clients_.erase(oldest);
+  return true;
 }
 
 // ---- the main thread's end of the pipe ----
@@ -130,22 +163,40 @@ void AdminServer::Stop() {
   Tell(kStopKind, "");
 }
 
-void AdminServer::OnReload(std::string_view why_not) {
-  Tell(kReloadKind, why_not);
+void AdminServer::OnReloadBegins(bool is_forced) {
+  Tell(is_forced ? kForcedBeginsKind : kBeginsKind, "");
+}
+
+void AdminServer::OnReload(bool is_forced, std::string_view why_not) {
+  Tell(is_forced ? kForcedEndsKind : kEndsKind, why_not);
 }
 
 // ---- and the admin thread's ----
 
+// What has begun by now is read before it is asked.
+uint64_t AdminServer::Begin(bool is_forced) {
+  ReadPipe();
+  const uint64_t before = (is_forced ? forced : plain).begun;
+  world_.ask_reload(is_forced);
+  return before;
+}
+
 void AdminServer::ReadPipe() {
   char piece[PIPE_BUF];
-  const ssize_t bytes = read(pipe_read_, piece, sizeof(piece));
-  told_.append(piece, bytes > 0 ? static_cast<size_t>(bytes) : 0);
+  for (ssize_t bytes = 1; bytes > 0;) {  // all there is
+    bytes = read(pipe_read_, piece, sizeof(piece));
+    told_.append(piece, bytes > 0 ? static_cast<size_t>(bytes) : 0);
+  }
   for (size_t end = told_.find('\0'); end != std::string::npos; end = told_.find('\0')) {
-    if (told_[0] == kStopKind) {
+    const char kind = told_[0];
+    Reloads& reloads = kind == kForcedBeginsKind || kind == kForcedEndsKind ? forced : plain;
+    if (kind == kStopKind) {
       is_stopping_ = true;
+    } else if (kind == kBeginsKind || kind == kForcedBeginsKind) {
+      ++reloads.begun;
     } else {
-      ++ended;
-      refusal = told_.substr(1, end - 1);
+      reloads.ended = reloads.begun;
+      reloads.refusal = told_.substr(1, end - 1);
     }
     told_.erase(0, end + 1);
   }

@@ -2,8 +2,8 @@
 //
 // Life:    Open() when the shards run, Run() on its own thread until Stop(). Destroyed when the
 //          shards have ended: until then a question of it may be with one of them.
-// Owns:    the endpoint, its clients (at most kClientsMax), the desk.
-// Threads: Run() on one thread; Stop() and OnReload() from the main thread, through a pipe.
+// Owns:    the endpoint, its clients (at most kClientsMax; who is silent makes room), the desk.
+// Threads: Run() on one thread; Stop() and OnReload...() from the main thread, through a pipe.
 // Turn:    plain poll(): this is no shard. What shards answer does not wake it, so while something
 //          is under way it looks every millisecond, and otherwise never.
 #pragma once
@@ -25,8 +25,13 @@ class AdminServer : private ReloadHome {
  public:
   static constexpr size_t kClientsMax = 16;
 
-  // `ask_reload`: called on the admin thread; OnReload() follows from the main thread.
-  AdminServer(PostOffice& post, void (*ask_reload)());
+  // Both are called on the admin thread. Behind `ask_reload` the main thread says OnReloadBegins(),
+  // then OnReload().
+  struct World {
+    void (*ask_reload)(bool is_forced);
+    Instant (*now)();
+  };
+  AdminServer(PostOffice& post, const World& world);
   ~AdminServer();
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
@@ -35,22 +40,25 @@ class AdminServer : private ReloadHome {
   absl::Status Open(const std::string& path);
   void Run();
   void Stop();
-  // How a reload ended; empty: it is in force.
-  void OnReload(std::string_view why_not);
+  void OnReloadBegins(bool is_forced);
+  // How it ended; empty: it is in force.
+  void OnReload(bool is_forced, std::string_view why_not);
 
  private:
-  void Begin() override { ask_reload_(); }
+  uint64_t Begin(bool is_forced) override;
   void Wait();
   void ReadPipe();
   void Accept();
+  bool MakeRoom();
   void Tell(char kind, std::string_view text);
   int WaitMilliseconds() const;
 
   RuleDesk desk_;
-  void (*const ask_reload_)();
+  const World world_;
   AdminShared shared_;
   std::unique_ptr<Endpoint> endpoint_;  // null: not opened
   std::vector<std::unique_ptr<AdminClient>> clients_;
+  Instant accepts_again_;  // not before
   int pipe_read_ = -1;
   int pipe_write_ = -1;
   std::string told_;  // of the pipe, not yet whole

@@ -152,6 +152,7 @@ Endpoint::~Endpoint() {
 
 std::optional<int> Endpoint::Accept() {
   const int client = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  is_failing_ = client < 0 && errno != EAGAIN;
   return client >= 0 ? std::optional(client) : std::nullopt;
 }
 

@@ -32,6 +32,8 @@ class Endpoint {
   int socket() const { return socket_; }
   // Nothing: there was none.
   std::optional<int> Accept();
+  // Accept() gave nothing, and not because nobody waits.
+  bool is_failing() const { return is_failing_; }
   // The kernel's word, not the peer's.
   AdminPeer PeerOf(int client) const;
 
@@ -42,6 +44,7 @@ class Endpoint {
 
   const std::string path_;
   const int socket_;
+  bool is_failing_ = false;
   const std::optional<gid_t> group_;
   ino_t inode_ = 0;  // of path_, while it is ours
 };

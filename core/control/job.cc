@@ -15,24 +15,25 @@ namespace {
 
 class ReloadJob final : public AdminJob {
  public:
-  ReloadJob(ReloadHome& reload, const std::string& who) : reload_(reload), ended_(reload.ended) {
-    LogInfo("admin: {}: reload", who);
-    reload_.Begin();
+  ReloadJob(ReloadHome& home, bool is_forced, const std::string& who)
+      : reloads_(is_forced ? home.forced : home.plain) {
+    LogInfo("admin: {}: reload{}", who, is_forced ? " --force" : "");
+    others_ = home.Begin(is_forced);
   }
 
   bool Step(std::string& out) override {
-    if (reload_.ended == ended_) {
+    if (reloads_.ended <= others_) {
       return false;
     }
-    out += ResultLine(reload_.refusal.empty() ? AdminResult::kOk : AdminResult::kFailed,
-                      reload_.refusal);
+    out += ResultLine(reloads_.refusal.empty() ? AdminResult::kOk : AdminResult::kFailed,
+                      reloads_.refusal);
     return true;
   }
   bool is_free() const override { return true; }
 
  private:
-  ReloadHome& reload_;
-  const uint64_t ended_;
+  const ReloadHome::Reloads& reloads_;
+  uint64_t others_ = 0;
 };
 
 }  // namespace
@@ -61,7 +62,7 @@ std::unique_ptr<AdminJob> MakeJob(AdminShared& shared, const AdminRequest& reque
     case AdminVerb::kShow:
       return std::make_unique<ListJob>(shared, request);
     case AdminVerb::kReload:
-      return std::make_unique<ReloadJob>(shared.reload, who);
+      return std::make_unique<ReloadJob>(shared.reload, request.is_forced, who);
     case AdminVerb::kRecipients:
     case AdminVerb::kImport:
     case AdminVerb::kForget:

@@ -27,11 +27,18 @@ class AdminJob {
 // The main thread's part of a reload.
 class ReloadHome {
  public:
-  // How often one has ended since start, and how the last one did; empty: it is in force.
-  uint64_t ended = 0;
-  std::string refusal;
+  // Those that were asked for in the same way have numbers: the last one that began and the last
+  // one that ended, as far as this thread was told, and how that did; empty: it is in force.
+  struct Reloads {
+    uint64_t begun = 0;
+    uint64_t ended = 0;
+    std::string refusal;
+  };
+  Reloads plain;
+  Reloads forced;  // also if it gives up mail that waits
 
-  virtual void Begin() = 0;
+  // Asks for one. Those up to the returned number had begun before: they are somebody else's.
+  virtual uint64_t Begin(bool is_forced) = 0;
 
  protected:
   ~ReloadHome() = default;

@@ -8,10 +8,40 @@ namespace backstay {
 ListJob::ListJob(AdminShared& shared, const AdminRequest& request)
     : shared_(shared),
       request_(request),
+      survey_(shared.desk, 1),
+      is_named_(request.destinations.empty()),
       shard_(request.id.has_value() ? request.id->shard : 0),
       messages_left_(request.id.has_value() ? 1 : request.messages_max) {}
 
+// No domains would be a list of all of them.
+bool ListJob::EndUnlessNamed(std::string& out) {
+  switch (survey_.Step()) {
+    case DomainSurvey::Progress::kWaiting:
+      return false;
+    case DomainSurvey::Progress::kRefused:
+      out += ResultLine(AdminResult::kBusy, "the daemon is ending");
+      return true;
+    case DomainSurvey::Progress::kDone:
+      break;
+  }
+  if (const std::optional<std::string> unknown = survey_.NameDomains(request_);
+      unknown.has_value()) {
+    out += ResultLine(AdminResult::kUnknown, *unknown);
+    return true;
+  }
+  is_named_ = true;
+  return false;
+}
+
 bool ListJob::Step(std::string& out) {
+  if (!is_named_) {
+    if (EndUnlessNamed(out)) {
+      return true;
+    }
+    if (!is_named_) {
+      return false;
+    }
+  }
   if (report_ != nullptr && report_->state == ShardQuestion::State::kAsked) {
     return false;
   }

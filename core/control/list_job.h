@@ -9,6 +9,7 @@
 #include "core/control/job.h"
 #include "core/control/message_report.h"
 #include "core/control/reply.h"
+#include "core/control/report_job.h"
 
 namespace backstay {
 
@@ -18,15 +19,19 @@ class ListJob final : public AdminJob {
 
   bool Step(std::string& out) override;
   bool is_free() const override {
-    return report_ == nullptr || report_->state != ShardQuestion::State::kAsked;
+    return survey_.is_free() &&
+           (report_ == nullptr || report_->state != ShardQuestion::State::kAsked);
   }
 
  private:
+  bool EndUnlessNamed(std::string& out);
   std::string IdText() const;
   bool End(std::string& out) const;
 
   AdminShared& shared_;
-  const AdminRequest request_;
+  AdminRequest request_;
+  DomainSurvey survey_;  // of one shard: which domains the destinations have
+  bool is_named_;
   size_t shard_ = 0;
   uint64_t messages_left_;
   uint64_t messages_ = 0;

@@ -57,6 +57,7 @@ bool MessageOrderJob::Step(std::string& out) {
     rule.keeps_age = request_.keeps_age;
     auto& [shard, ids] = *left_.begin();
     order_ = std::make_unique<MessageOrder>(rule, request_.is_dry_run, std::move(ids));
+    is_under_way_ = !request_.is_dry_run;
     shared_.desk.Ask(shard, *order_);
     return false;
   }
@@ -81,6 +82,7 @@ bool MessageOrderJob::Step(std::string& out) {
 
 // Counting changes nothing, and is not logged.
 bool MessageOrderJob::End(AdminResult result, const std::string& text, std::string& out) {
+  is_under_way_ = false;
   if (!request_.is_dry_run) {
     LogInfo("admin: {}: queue {}{}: {} messages by id, {} recipients{}{}", who_,
             NameOf(request_.verb), request_.keeps_age ? " --keep-age" : "", messages_, recipients_,

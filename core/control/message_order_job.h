@@ -18,8 +18,9 @@ class MessageOrderJob final : public AdminJob {
   MessageOrderJob(AdminShared& shared, const AdminRequest& request, std::string who);
 
   bool Step(std::string& out) override;
+  // Between two pieces, too, when it changes something: all of it was ordered.
   bool is_free() const override {
-    return order_ == nullptr || order_->state != ShardQuestion::State::kAsked;
+    return !is_under_way_ && (order_ == nullptr || order_->state != ShardQuestion::State::kAsked);
   }
 
  private:
@@ -35,6 +36,7 @@ class MessageOrderJob final : public AdminJob {
   uint64_t recipients_ = 0;
   uint64_t messages_ = 0;
   uint64_t unknown_ = 0;
+  bool is_under_way_ = false;
   bool is_on_disk_ = true;
   bool is_full_ = false;
 };

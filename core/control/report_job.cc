@@ -1,7 +1,11 @@
 // core/control/report_job.cc -- sums over shards, and over the domains of a primary.
 #include "core/control/report_job.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "core/base/log.h"
 
 namespace backstay {
 namespace {
@@ -46,6 +50,32 @@ DomainSurvey::Progress DomainSurvey::Step() {
     is_done = is_done && report.state == AnswerState::kDone;
   }
   return is_done ? Progress::kDone : Progress::kWaiting;
+}
+
+// A destination is named by its list, one of its addresses, or one of its domains.
+std::optional<std::string> DomainSurvey::NameDomains(AdminRequest& request) const {
+  for (const std::string& wanted : request.destinations) {
+    const auto named = rows_.find(wanted);
+    const std::string list = named != rows_.end() ? named->second.destination : std::string();
+    bool is_known = false;
+    for (const auto& [name, row] : rows_) {
+      const bool has_address =
+          std::find(row.addresses.begin(), row.addresses.end(), wanted) != row.addresses.end();
+      if (!row.destination.empty() &&
+          (row.destination == list || row.destination == wanted || has_address)) {
+        request.domains.push_back(name);
+        is_known = true;
+      }
+    }
+    if (!is_known) {
+      return fmt::format("{} is no primary of the configuration, nor a domain of it",
+                         Escaped(wanted));
+    }
+  }
+  std::sort(request.domains.begin(), request.domains.end());
+  request.domains.erase(std::unique(request.domains.begin(), request.domains.end()),
+                        request.domains.end());
+  return std::nullopt;
 }
 
 bool DomainSurvey::is_free() const {

@@ -2,6 +2,8 @@
 // up.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "core/control/domain_report.h"
@@ -19,6 +21,9 @@ class DomainSurvey {
   Progress Step();
   bool is_free() const;
   const DomainRows& rows() const { return rows_; }
+  // Of one shard at least. Adds the domains of the request's destinations to its domains, sorted.
+  // Nothing: done. Otherwise which destination is none, as a sentence.
+  std::optional<std::string> NameDomains(AdminRequest& request) const;
   const std::vector<DomainReport>& reports() const { return reports_; }
 
  private:

@@ -145,6 +145,9 @@ absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest
   if (name == "accept_refusals") {
     return TakeFlag(name, value, request.accepts_refusals);
   }
+  if (name == "force") {
+    return TakeFlag(name, value, request.is_forced);
+  }
   if (name == "dry_run") {
     return TakeFlag(name, value, request.is_dry_run);
   }
@@ -189,6 +192,9 @@ absl::Status CheckSense(const AdminRequest& request) {
   }
   if (request.keeps_age && request.verb != AdminVerb::kReset) {
     return Refused("keep_age belongs to reset");
+  }
+  if (request.is_forced && request.verb != AdminVerb::kReload) {
+    return Refused("force belongs to reload");
   }
   const bool is_about_recipients = request.verb == AdminVerb::kRecipients ||
                                    request.verb == AdminVerb::kImport ||

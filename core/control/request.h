@@ -45,6 +45,7 @@ struct AdminRequest {
   std::vector<std::string> destinations;  // as the operator wrote them: their domains too
   bool keeps_age = false;                 // kReset
   bool accepts_refusals = false;          // kStart
+  bool is_forced = false;                 // kReload: also if it gives up mail that waits
   bool is_dry_run = false;                // of the rules: only count
   uint64_t messages_max = UINT64_MAX;     // kList
   std::optional<QueueId> id;              // kShow

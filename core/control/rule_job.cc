@@ -79,41 +79,14 @@ void RuleJob::Name() {
       case DomainSurvey::Progress::kDone:
         break;
     }
-    Resolve();
-    if (phase_ == Phase::kEnded) {
-      return;
+    if (const std::optional<std::string> unknown = survey_.NameDomains(request_);
+        unknown.has_value()) {
+      return End(AdminResult::kUnknown, *unknown);
     }
   }
   ASSERT(request_.is_all == request_.domains.empty());  // no domains would be a rule for all
   rules_ = RulesOf(request_);
   phase_ = Phase::kTurn;
-}
-
-// A destination is named by its list, one of its addresses, or one of its domains.
-void RuleJob::Resolve() {
-  for (const std::string& wanted : request_.destinations) {
-    const auto named = survey_.rows().find(wanted);
-    const std::string list =
-        named != survey_.rows().end() ? named->second.destination : std::string();
-    bool is_known = false;
-    for (const auto& [name, row] : survey_.rows()) {
-      const bool has_address =
-          std::find(row.addresses.begin(), row.addresses.end(), wanted) != row.addresses.end();
-      if (!row.destination.empty() &&
-          (row.destination == list || row.destination == wanted || has_address)) {
-        request_.domains.push_back(name);
-        is_known = true;
-      }
-    }
-    if (!is_known) {
-      return End(AdminResult::kUnknown,
-                 fmt::format("{} is no primary of the configuration, nor a domain of it",
-                             Escaped(wanted)));
-    }
-  }
-  std::sort(request_.domains.begin(), request_.domains.end());
-  request_.domains.erase(std::unique(request_.domains.begin(), request_.domains.end()),
-                         request_.domains.end());
 }
 
 void RuleJob::OnOutcome(const RuleOutcome& outcome) {

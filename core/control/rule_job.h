@@ -26,7 +26,6 @@ class RuleJob final : public AdminJob {
 
   void Advance();
   void Name();
-  void Resolve();
   void End(AdminResult result, std::string text);
   void OnOutcome(const RuleOutcome& outcome);
   void Log() const;

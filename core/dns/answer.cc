@@ -28,6 +28,7 @@ constexpr uint16_t kNameError = 3;
 struct Name {
   std::string text;      // lower case, no dot at the end; empty: the root
   bool is_plain = true;  // letters, digits, '-' and '_' only: what a host's name is made of
+  bool is_zone = true;   // these and '/': RFC 2317 names the zones of parts of a network so
 };
 
 struct Record {
@@ -99,7 +100,9 @@ class Message {
     }
     for (const uint8_t byte : label) {
       name.text += ToLower(byte);
-      name.is_plain = name.is_plain && IsPlain(name.text.back());
+      const bool is_plain = IsPlain(name.text.back());
+      name.is_plain = name.is_plain && is_plain;
+      name.is_zone = name.is_zone && (is_plain || name.text.back() == '/');
     }
     return name.text.size() <= kNameBytesMax;
   }
@@ -113,15 +116,20 @@ DnsAnswer Failed(std::string_view reason) {
   return answer;
 }
 
-// `at` moves behind the record. One whose owner is no plain name has an empty one.
-std::optional<Record> ReadRecord(const Message& message, size_t& at) {
+// On the way from the name that was asked for to what it has.
+bool IsOnTheWay(const Name& name, DnsType asked) {
+  return asked == DnsType::kPtr ? name.is_zone : name.is_plain;
+}
+
+// `at` moves behind the record. One whose owner cannot be on the way has an empty one.
+std::optional<Record> ReadRecord(const Message& message, DnsType asked, size_t& at) {
   const std::optional<Name> owner = message.ReadName(at);
   constexpr size_t kFixedBytes = 10;  // type, class, TTL, length
   if (!owner.has_value() || at + kFixedBytes > message.bytes()) {
     return std::nullopt;
   }
   Record record;
-  const bool is_ours = owner->is_plain && message.Number(at + 2) == kInternet;
+  const bool is_ours = IsOnTheWay(*owner, asked) && message.Number(at + 2) == kInternet;
   record.owner = is_ours ? owner->text : std::string();
   record.type = *message.Number(at);
   const uint32_t seconds =
@@ -144,12 +152,17 @@ void AddAddress(const Message& message, const Record& record, DnsAnswer& answer)
   }
 }
 
-// The name that fills the data of a record from `at` on.
-std::optional<std::string> NameIn(const Message& message, const Record& record, size_t skipped) {
+// The name that fills the data of a record from `skipped` on.
+std::optional<Name> WholeName(const Message& message, const Record& record, size_t skipped) {
   size_t at = record.at + skipped;
-  const std::optional<Name> name = message.ReadName(at);
-  const bool is_whole = name.has_value() && name->is_plain && at == record.at + record.bytes;
-  return is_whole ? std::optional(name->text) : std::nullopt;
+  std::optional<Name> name = message.ReadName(at);
+  return at == record.at + record.bytes ? std::move(name) : std::nullopt;
+}
+
+// A host's.
+std::optional<std::string> NameIn(const Message& message, const Record& record, size_t skipped) {
+  const std::optional<Name> name = WholeName(message, record, skipped);
+  return name.has_value() && name->is_plain ? std::optional(name->text) : std::nullopt;
 }
 
 void AddExchange(const Message& message, const Record& record, DnsAnswer& answer) {
@@ -239,12 +252,12 @@ DnsAnswer FollowAliases(const Message& message, const std::vector<Record>& recor
       answer.alias = steps == 0 ? "" : owner;
       return answer;
     }
-    std::optional<std::string> target = NameIn(message, *alias, 0);
-    if (!target.has_value() || target->empty()) {
+    std::optional<Name> target = WholeName(message, *alias, 0);
+    if (!target.has_value() || target->text.empty() || !IsOnTheWay(*target, type)) {
       return Failed("its alias is no name of a host");
     }
     answer.ttl = std::min(answer.ttl, alias->ttl);
-    owner = *std::move(target);
+    owner = std::move(target->text);
   }
   return Failed("its aliases go on too long");
 }
@@ -281,7 +294,7 @@ DnsAnswer ParseDnsAnswer(Bytes reply, std::string_view name, DnsType type) {
   }
   std::vector<Record> records;
   for (size_t left = std::min<size_t>(*message.Number(6), kRecordsMax); left > 0; --left) {
-    std::optional<Record> record = ReadRecord(message, at);
+    std::optional<Record> record = ReadRecord(message, type, at);
     if (!record.has_value()) {
       return Failed(kMalformed);
     }

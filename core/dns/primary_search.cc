@@ -156,7 +156,8 @@ void PrimarySearch::OnAnswer(const DnsAnswer& answer) {
     Host& host = hosts_[host_];
     host.addresses.insert(host.addresses.end(), answer.addresses.begin(), answer.addresses.end());
     host.has_failed |= answer.kind == DnsAnswer::Kind::kFailed;
-    if (question_->type == DnsType::kAaaa && answer.kind != DnsAnswer::Kind::kNoName) {
+    // Also where there is no such name: RFC 4074 s4.2, some servers say so of a host that has an A.
+    if (question_->type == DnsType::kAaaa) {
       question_ = {host.name, DnsType::kA};
       return;
     }

@@ -32,8 +32,9 @@ WallTime Knowledge::at() const {
   return WallTime::FromNanoseconds(int64_t{bits_ & kMinuteMask} * kNanosecondsPerMinute);
 }
 
+// A negative from ahead would refuse for years. A positive does no harm, and it is asked again.
 bool Knowledge::IsOver(WallTime now) const {
-  return now - at() >= (is_positive() ? kPositiveFor : kNegativeFor);
+  return is_positive() ? now - at() >= kPositiveFor : now - at() >= kNegativeFor || IsAhead(now);
 }
 
 RecipientAction ActionFor(std::optional<Knowledge> known, bool takes_all, PrimaryHealth health,
@@ -51,7 +52,7 @@ RecipientAction ActionFor(std::optional<Knowledge> known, bool takes_all, Primar
     }
     UNREACHABLE();
   }
-  const absl::Duration age = now - known->at();
+  const absl::Duration age = known->IsAhead(now) ? absl::InfiniteDuration() : now - known->at();
   const bool may_ask = health == PrimaryHealth::kUp;
   switch (known->kind()) {
     case Knowledge::Kind::kNegative:
@@ -77,7 +78,7 @@ std::optional<Knowledge> Learn(std::optional<Knowledge> known, bool positive, Pr
   if (!known.has_value() || known->IsOver(now) || !known->is_positive()) {
     return Knowledge(Knowledge::Kind::kNegative, now);
   }
-  if (known->kind() == Knowledge::Kind::kPositive) {
+  if (known->kind() == Knowledge::Kind::kPositive || known->IsAhead(now)) {
     return Knowledge(Knowledge::Kind::kDoubted, now);
   }
   if (now - known->at() < Knowledge::kSecondNegativeAfter) {

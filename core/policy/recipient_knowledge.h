@@ -29,6 +29,8 @@ class Knowledge {
   static constexpr absl::Duration kRefreshAfter = absl::Hours(7 * 24);
   static constexpr absl::Duration kNegativeFor = absl::Hours(3);
   static constexpr absl::Duration kSecondNegativeAfter = absl::Hours(1);
+  // A clock that is set right moves by less.
+  static constexpr absl::Duration kAheadMax = absl::Hours(1);
   static_assert(kRefreshAfter < kPositiveFor);
   static_assert(kSecondNegativeAfter < kNegativeFor);
 
@@ -39,7 +41,9 @@ class Knowledge {
 
   Kind kind() const { return static_cast<Kind>(bits_ >> 30); }
   WallTime at() const;
-  // As good as nothing known. A clock that was set back makes nothing older.
+  // Learned while the clock was ahead: nobody knows how long ago that was.
+  bool IsAhead(WallTime now) const { return at() - now > kAheadMax; }
+  // As good as nothing known. A clock that was set back makes a positive no older.
   bool IsOver(WallTime now) const;
   bool is_positive() const { return kind() != Kind::kNegative; }
 

@@ -133,9 +133,14 @@ RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   return {replies::kUserUnknown, address, {}};
 }
 
-absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_view file_name,
-                                           std::string_view domain) {
-  TextSet addresses;
+absl::StatusOr<std::vector<TextSet>> ParseRecipientFile(std::string_view text,
+                                                        std::string_view file_name,
+                                                        const std::vector<std::string>& domains) {
+  std::vector<TextSet> addresses(domains.size());
+  absl::flat_hash_map<std::string, size_t, TextHash, TextEqual> places;
+  for (size_t i = 0; i < domains.size(); ++i) {
+    places.emplace(domains[i], i);
+  }
   size_t number = 0;
   if (text.starts_with(kByteOrderMark)) {
     text.remove_prefix(kByteOrderMark.size());
@@ -154,14 +159,18 @@ absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_vi
     }
     const std::string_view bare = line.ends_with('.') ? line.substr(0, line.size() - 1) : line;
     const LowerText address(bare);
-    if (address.view().substr(address.view().rfind('@') + 1) == domain) {
-      addresses.emplace(address.view());
+    const auto place = places.find(address.view().substr(address.view().rfind('@') + 1));
+    if (place != places.end()) {
+      addresses[place->second].emplace(address.view());
     }
   }
-  if (addresses.empty()) {
-    return absl::InvalidArgumentError(fmt::format(
-        "{}: no address of {} in it; a list that refuses everyone is written recipients = \"none\"",
-        file_name, domain));
+  for (size_t i = 0; i < domains.size(); ++i) {
+    if (addresses[i].empty()) {
+      return absl::InvalidArgumentError(
+          fmt::format("{}: no address of {} in it; a list that refuses everyone is written "
+                      "recipients = \"none\"",
+                      file_name, domains[i]));
+    }
   }
   return addresses;
 }

@@ -60,10 +60,11 @@ class RelayPolicy {
 // In any case and of any domain: whom everybody may write to (RFC 5321 s4.5.1).
 bool IsPostmaster(std::string_view address);
 
-// The addresses of `domain` (in lower case) in a file that several domains may share. One address a
-// line; blank lines and lines that begin with # are skipped; CRLF is fine. No address of the domain
-// is an error: it would refuse everyone, which is never meant.
-absl::StatusOr<TextSet> ParseRecipientFile(std::string_view text, std::string_view file_name,
-                                           std::string_view domain);
+// The addresses of each of `domains` (lower case, in their order) in a file that they share. One
+// address a line; blank lines and lines that begin with # are skipped; CRLF is fine. No address of
+// a domain is an error: it would refuse everyone, which is never meant.
+absl::StatusOr<std::vector<TextSet>> ParseRecipientFile(std::string_view text,
+                                                        std::string_view file_name,
+                                                        const std::vector<std::string>& domains);
 
 }  // namespace backstay

@@ -4,17 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/shard/config_domain.h"
 #include "core/shard/config_section.h"
 #include "core/shard/config_values.h"
+#include "io/text_file.h"
 
 namespace backstay {
 namespace {
@@ -111,6 +110,19 @@ void ReadTop(ConfigSection& top, Config& config) {
   ConfigSection server = top.Section("server");
   server.ReadNumber("node_id", {0, 65535}, config.node_id);
   server.ReportUnknownKeys();
+}
+
+// Mail for a bare Postmaster that no primary takes would be kept for ever.
+void CheckPostmaster(ConfigSection& top, const Config& config) {
+  const std::string domain =
+      absl::AsciiStrToLower(config.postmaster.substr(config.postmaster.rfind('@') + 1));
+  const bool is_ours = std::any_of(config.domains.begin(), config.domains.end(),
+                                   [&](const DomainConfig& ours) { return ours.name == domain; });
+  if (!config.postmaster.empty() && !is_ours) {
+    top.Error("postmaster", fmt::format("postmaster is in {}, which is no [[domain]]: its mail "
+                                        "would go nowhere",
+                                        Escaped(domain)));
+  }
 }
 
 void ReadListen(ConfigSection& section, SmtpConfig& smtp) {
@@ -288,6 +300,7 @@ absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view file_
   ReadLog(top.Section("log"), config.log);
   ReadAdmin(top.Section("admin"), config.admin);
   config.domains = ReadDomains(top, retry, config.smtp.listen);
+  CheckPostmaster(top, config);
   top.ReportUnknownKeys();
   RETURN_IF_ERROR(report.ToStatus());
   config.notices = report.Notices();
@@ -295,26 +308,7 @@ absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view file_
 }
 
 absl::StatusOr<Config> LoadConfig(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) {
-    const int error = errno;
-    const std::string reason = fmt::format("{}: {}", path, std::strerror(error));
-    return error == ENOENT ? absl::NotFoundError(reason) : absl::UnavailableError(reason);
-  }
-  std::string text;
-  char piece[4096];
-  size_t count = 0;
-  while ((count = std::fread(piece, 1, sizeof(piece), file)) > 0 && text.size() <= kFileBytesMax) {
-    text.append(piece, count);
-  }
-  const bool failed = std::ferror(file) != 0;
-  std::fclose(file);
-  if (failed) {
-    return absl::UnavailableError(fmt::format("{}: reading failed", path));
-  }
-  if (text.size() > kFileBytesMax) {
-    return absl::InvalidArgumentError(fmt::format("{}: larger than 16 MiB", path));
-  }
+  ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kFileBytesMax));
   return ParseConfig(text, path);
 }
 

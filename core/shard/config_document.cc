@@ -22,6 +22,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "core/base/check.h"
 #include "core/base/log.h"
@@ -47,7 +48,11 @@ void CopyMembers(const toml::table& from, ConfigNode& to) {
       [](const ConfigMember& left, const ConfigMember& right) { return left.place < right.place; });
 }
 
-// Recursion is bounded: toml++ refuses more than TOML_MAX_NESTED_VALUES (256) levels.
+// A key of so many parts is no mistake that a human makes; the schema's have two.
+constexpr size_t kKeyPartsMax = 16;
+
+// Recursion is bounded, here and in toml++: it refuses more than TOML_MAX_NESTED_VALUES (256)
+// levels of values, but would take a key of any number of parts (FindDeepKey).
 ConfigNode ToNode(const toml::node& from) {
   ConfigNode node;
   node.type = ConfigNode::Type::kOther;
@@ -69,6 +74,53 @@ ConfigNode ToNode(const toml::node& from) {
     node.type = ConfigNode::Type::kBoolean;
   }
   return node;
+}
+
+// Behind the quoted text that begins at `at`: one line, or several between three quotes. Text that
+// does not end is an error of toml++.
+size_t SkipQuoted(std::string_view text, size_t at) {
+  const char quote = text[at];
+  const std::string three(3, quote);
+  const bool has_lines = text.substr(at).starts_with(three);
+  at += has_lines ? 3 : 1;
+  while (at < text.size() && (has_lines || text[at] != '\n')) {
+    if (has_lines ? text.substr(at).starts_with(three) : text[at] == quote) {
+      at += has_lines ? 3 : 1;
+      // Up to two quotes may be the last of the text itself.
+      for (int more = 0; has_lines && more < 2 && at < text.size() && text[at] == quote; ++more) {
+        ++at;
+      }
+      return at;
+    }
+    at += quote == '"' && text[at] == '\\' ? 2 : 1;
+  }
+  return std::min(at, text.size());
+}
+
+// The line of a key with more than kKeyPartsMax parts. Outside of quotes and comments many dots
+// stand nowhere else.
+std::optional<size_t> FindDeepKey(std::string_view text) {
+  size_t line = 1;
+  size_t parts = 1;
+  for (size_t at = 0; at < text.size();) {
+    const char next = text[at];
+    size_t end = at + 1;
+    if (next == '"' || next == '\'') {
+      end = SkipQuoted(text, at);
+      line += static_cast<size_t>(std::count(text.begin() + at, text.begin() + end, '\n'));
+    } else if (next == '#') {
+      end = std::min(text.find('\n', at), text.size());
+    } else if (next == '.') {
+      if (++parts > kKeyPartsMax) {
+        return line;
+      }
+    } else if (std::string_view("=,[]{}\n").find(next) != std::string_view::npos) {
+      parts = 1;
+      line += next == '\n' ? 1 : 0;
+    }
+    at = end;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -101,6 +153,10 @@ std::string_view Describe(ConfigNode::Type type) {
 }
 
 absl::StatusOr<ConfigNode> ParseConfigDocument(std::string_view text, std::string_view file_name) {
+  if (const std::optional<size_t> line = FindDeepKey(text); line.has_value()) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}:{}: a key has more than {} parts", file_name, *line, kKeyPartsMax));
+  }
   const toml::parse_result result = toml::parse(text);
   if (!result) {
     const ConfigPlace place = ToPlace(result.error().source());

@@ -10,6 +10,7 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
+#include "core/shard/giving_up.h"
 
 namespace backstay {
 namespace {
@@ -51,7 +52,8 @@ Engine::Engine(MakeIo make_io, std::unique_ptr<const Snapshot> snapshot,
       spool_(spool),
       post_(spool.shard_directories().size()),
       ios_(spool.shard_directories().size()),
-      errors_(spool.shard_directories().size()) {}
+      errors_(spool.shard_directories().size()),
+      ios_made_(spool.shard_directories().size()) {}
 
 Engine::~Engine() {
   Join();
@@ -96,8 +98,11 @@ absl::Status Engine::Start(Io& io) {
   }
   Stop();
   Join();
-  for (const absl::Status& error : errors_) {
-    RETURN_IF_ERROR(error);
+  for (size_t index = 0; index < shards; ++index) {
+    if (!errors_[index].ok()) {
+      failed_at_ = ios_made_[index] ? Step::kOpenSpool : Step::kMakeIo;
+      return errors_[index];
+    }
   }
   UNREACHABLE();
 }
@@ -141,6 +146,7 @@ void Engine::RunShard(size_t index) {
 absl::Status Engine::ServeShard(size_t index) {
   ASSIGN_OR_RETURN(ios_[index], make_io_());
   Io& io = *ios_[index];
+  ios_made_[index] = true;
   Shard shard(io, {.index = index,
                    .spool_directory = spool_.shard_directories()[index],
                    .listeners = listeners_[index],
@@ -167,17 +173,27 @@ absl::Status Engine::ServeShard(size_t index) {
   return counted ? absl::OkStatus() : shard.status();
 }
 
-void Engine::Reload(std::unique_ptr<const Snapshot> snapshot) {
+// Until every shard has taken it.
+void Engine::PostAndWait(ShardMessage message) {
   std::atomic<uint32_t> taken{0};
+  message.taken = &taken;
   for (size_t shard = 0; shard < post_.shards(); ++shard) {
-    post_.Post(post_.engine(), shard,
-               {.kind = ShardMessage::Kind::kReload, .snapshot = snapshot.get(), .taken = &taken});
+    post_.Post(post_.engine(), shard, message);
   }
-  // The old snapshot is freed only when no shard can look at it any more.
   for (uint32_t count = taken.load(); count < post_.shards(); count = taken.load()) {
     taken.wait(count);
   }
-  snapshot_ = std::move(snapshot);
+}
+
+absl::Status Engine::KeepsMail(const Snapshot& next) {
+  GivingUp sum;
+  PostAndWait({.kind = ShardMessage::Kind::kReloadPlanned, .snapshot = &next, .giving_up = &sum});
+  return Judge(sum, next);
+}
+
+void Engine::Reload(std::unique_ptr<const Snapshot> snapshot) {
+  PostAndWait({.kind = ShardMessage::Kind::kReload, .snapshot = snapshot.get()});
+  snapshot_ = std::move(snapshot);  // no shard can look at the old one any more
 }
 
 void Engine::Stop() {

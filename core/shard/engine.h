@@ -34,9 +34,14 @@ class Engine {
   Engine(MakeIo make_io, std::unique_ptr<const Snapshot> snapshot, const SpoolDirectory& spool);
   ~Engine();  // joined
 
+  // What a start has to do, in this order.
+  enum class Step : uint8_t { kListen, kMakeIo, kOpenSpool };
   // Listens on every address for every shard (with `io`, the main thread's), then runs them.
   // Returns when every shard takes mail, or with the first error, everything stopped again.
   absl::Status Start(Io& io);
+  Step failed_at() const { return failed_at_; }  // of a Start() that failed
+  // Not OK: with `next` mail that waits would be given up at once; how much.
+  absl::Status KeepsMail(const Snapshot& next);
   // Every shard uses `snapshot` when this returns.
   void Reload(std::unique_ptr<const Snapshot> snapshot);
   // Begins the drain: no new connections, 421 to the rest, at most 5 s for open data. Join waits.
@@ -55,6 +60,7 @@ class Engine {
   };
   void RunShard(size_t index);
   absl::Status ServeShard(size_t index);
+  void PostAndWait(ShardMessage message);
   absl::Status Listen(Io& io);
   void OpenRecipients(Io& io);
   void OpenPrimaries(Io& io);
@@ -70,6 +76,8 @@ class Engine {
   std::vector<std::vector<Fd>> listeners_;  // of each shard, which takes them over
   std::vector<std::unique_ptr<Io>> ios_;    // one a shard, made by its thread; live until all ended
   std::vector<absl::Status> errors_;        // one a shard; read after its failure was counted
+  std::vector<char> ios_made_;              // the same; not bool: each thread has its own
+  Step failed_at_ = Step::kListen;
   std::vector<std::thread> threads_;
   bool stopping_ = false;
 };

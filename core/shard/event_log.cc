@@ -107,6 +107,12 @@ void EventLog::Format(const Event& event) {
 // ---- the file ----
 
 void EventLog::OnDone(const IoResult& result) {
+  if (stopping_ && !clock_.armed()) {
+    // The second that it had is over. Also when the cancel came too late: nobody would end what is
+    // begun now.
+    step_ = Step::kPaused;
+    return;
+  }
   if (step_ == Step::kOpening) {
     OnOpened(result);
   } else {
@@ -193,9 +199,6 @@ void EventLog::OnWritten(const IoResult& result) {
     SayLost();  // not open yet: its line gathers, and what gathered is written below
   }
   step_ = Step::kOpen;
-  if (stopping_ && !result.ok()) {
-    return;  // the second that it had is over
-  }
   Continue();
 }
 

@@ -38,10 +38,18 @@ struct ExpiryAhead {
   uint64_t recipients = 0;  // within a day from then on
 };
 
+// What a reload would give up: all shards add to it. See core/shard/giving_up.h.
+struct GivingUp {
+  std::atomic<uint64_t> recipients{0};
+  std::atomic<size_t> domain{0};     // one of those, as an index into the domains of the snapshot
+  std::atomic<uint32_t> unknown{0};  // shards that do not know all that they have, and domains
+};
+
 struct ShardMessage {
   enum class Kind : uint8_t {
     kStop,               // from the engine: drain and end
     kReload,             // from the engine: use `snapshot` from now on
+    kReloadPlanned,      // from the engine: what would `snapshot` give up?
     kDestinationFailed,  // to the home shard: an attempt of mine failed
     kDestinationDown,    // from the home shard: no attempts until kDestinationUp
     kProbeFailed,        // from the home shard: a real failed probe happened now
@@ -74,8 +82,9 @@ struct ShardMessage {
   std::string reason = {};                 // kDestination..., kProbeFailed: why, for the operator
   Outages outages = {};                    // kOutages
   ExpiryAhead ahead = {};                  // kExpiryAhead; the domain is `reason`
-  const Snapshot* snapshot = nullptr;      // kReload
-  std::atomic<uint32_t>* taken = nullptr;  // kReload: counted up and notified when it is in use
+  const Snapshot* snapshot = nullptr;      // kReload, kReloadPlanned
+  GivingUp* giving_up = nullptr;           // kReloadPlanned
+  std::atomic<uint32_t>* taken = nullptr;  // the same: counted up and notified when that is done
   const RuleOrder* order = nullptr;        // kRule; outlives its answers
   RuleAnswer answer = {};                  // kRuleAnswer
   ShardQuestion* question = nullptr;       // kAsk, kAnswered; outlives its answer

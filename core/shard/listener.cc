@@ -9,6 +9,7 @@ namespace {
 
 // Long enough not to spin, short against any client's patience.
 constexpr absl::Duration kPauseAfterFailure = absl::Milliseconds(100);
+constexpr absl::Duration kSayAgain = absl::Minutes(1);
 constexpr int kBacklog = 4096;
 
 // A daemon that was killed holds its sockets a moment longer than its process lives, until the
@@ -117,7 +118,11 @@ void Listener::OnAccept(const IoResult& result) {
     return;
   }
   MARK("accept_failed");
-  LogWarning("accept failed: {}; trying again in a moment", Describe(result.error()));
+  if (!said_.has_value() || io_.Now() - *said_ >= kSayAgain) {
+    said_ = io_.Now();
+    LogWarning("accept failed: {}; tried again every {}", Describe(result.error()),
+               absl::FormatDuration(kPauseAfterFailure));
+  }
   wheel_.Insert(&pause_, io_.Now() + kPauseAfterFailure);
 }
 

@@ -3,11 +3,13 @@
 // Life:     Start() begins to accept; until then whoever connects waits in the kernel's backlog.
 // Owns:     the listening socket.
 // Turn:     OnAccepted comes from Io::Turn.
-// Errors:   out of descriptors: accepting pauses for a moment and goes on by itself (row 176).
+// Errors:   out of descriptors: accepting pauses for a moment and goes on by itself (row 176). It
+//           is said once a minute.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -56,6 +58,7 @@ class Listener {
   const uint32_t number_;
   bool held_ = false;
   bool stopping_ = false;
+  std::optional<Instant> said_;  // that it fails
   Alarm<&Listener::Arm> pause_{this};
   Completion<&Listener::OnAccept> accept_{this};
 };

@@ -317,6 +317,7 @@ void Route::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kOutages:
     case ShardMessage::Kind::kStop:
     case ShardMessage::Kind::kReload:
+    case ShardMessage::Kind::kReloadPlanned:
     case ShardMessage::Kind::kRule:
     case ShardMessage::Kind::kRuleAnswer:
     case ShardMessage::Kind::kBreakerTripped:

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "core/base/status_macros.h"
+#include "core/shard/giving_up.h"
 #include "core/smtp/address.h"
 
 namespace backstay {
@@ -24,6 +25,12 @@ constexpr size_t kStagingBytesMin = 4_MiB;
 constexpr size_t kPendingBytesMin = 2_MiB;
 // A post that found its ring full is tried again this soon.
 constexpr absl::Duration kBacklogRetry = absl::Milliseconds(1);
+
+// The engine waits for all shards.
+void Confirm(const ShardMessage& message) {
+  message.taken->fetch_add(1);
+  message.taken->notify_all();
+}
 
 SpoolOptions OptionsOf(const ShardSetup& setup) {
   SpoolOptions options;
@@ -144,9 +151,10 @@ void Shard::OnShardMessage(const ShardMessage& message) {
       return;
     case ShardMessage::Kind::kReload:
       UseSnapshot(*message.snapshot);
-      message.taken->fetch_add(1);
-      message.taken->notify_all();
-      return;
+      return Confirm(message);
+    case ShardMessage::Kind::kReloadPlanned:
+      AddGivenUp(spool_, queue_ready(), *snapshot_, *message.snapshot, *message.giving_up);
+      return Confirm(message);
     case ShardMessage::Kind::kDestinationFailed:
     case ShardMessage::Kind::kDestinationDown:
     case ShardMessage::Kind::kProbeFailed:

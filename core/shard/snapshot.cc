@@ -4,15 +4,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <utility>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "core/base/units.h"
+#include "io/text_file.h"
 
 namespace backstay {
 namespace {
+
+// Twenty million addresses, twice what is kept of those that are asked about.
+constexpr size_t kRecipientFileBytesMax = 1_GiB;
 
 uint64_t HashText(std::string_view text) {
   uint64_t hash = 14695981039346656037U;  // FNV-1a: only has to be the same in every shard and run
@@ -20,25 +25,6 @@ uint64_t HashText(std::string_view text) {
     hash = (hash ^ static_cast<uint8_t>(character)) * 1099511628211U;
   }
   return hash;
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) {
-    return absl::NotFoundError(fmt::format("{}: cannot be opened for reading", path));
-  }
-  std::string text;
-  std::array<char, 65536> buffer;
-  size_t count = 0;
-  while ((count = std::fread(buffer.data(), 1, buffer.size(), file)) > 0) {
-    text.append(buffer.data(), count);
-  }
-  const bool failed = std::ferror(file) != 0;
-  std::fclose(file);
-  if (failed) {
-    return absl::UnavailableError(fmt::format("{}: cannot be read to its end", path));
-  }
-  return text;
 }
 
 DestinationPlan PlanOf(PrimaryList list, const std::vector<Network>& allowed_networks) {
@@ -73,7 +59,30 @@ size_t DestinationIndex(Snapshot& snapshot, DestinationPlan plan) {
   return snapshot.destinations.size() - 1;
 }
 
-absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
+// By domain.
+using RecipientLists = absl::flat_hash_map<std::string, TextSet>;
+
+// Each file is read once, whatever the number of domains that share it: it may be large, and all
+// of them see the same version of it.
+absl::StatusOr<RecipientLists> ReadRecipientLists(const Config& config) {
+  absl::btree_map<std::string, std::vector<std::string>> domains;  // by path
+  for (const DomainConfig& domain : config.domains) {
+    if (domain.recipients == DomainConfig::Recipients::kFile) {
+      domains[domain.recipients_path].push_back(domain.name);
+    }
+  }
+  RecipientLists lists;
+  for (const auto& [path, names] : domains) {
+    ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kRecipientFileBytesMax));
+    ASSIGN_OR_RETURN(std::vector<TextSet> sets, ParseRecipientFile(text, path, names));
+    for (size_t i = 0; i < names.size(); ++i) {
+      lists[names[i]] = std::move(sets[i]);
+    }
+  }
+  return lists;
+}
+
+DomainPolicy RelayOf(const DomainConfig& config, RecipientLists& lists) {
   DomainPolicy policy;
   policy.name = config.name;
   switch (config.recipients) {
@@ -86,12 +95,10 @@ absl::StatusOr<DomainPolicy> RelayOf(const DomainConfig& config) {
     case DomainConfig::Recipients::kNone:
       policy.recipients = DomainPolicy::Recipients::kNone;
       return policy;
-    case DomainConfig::Recipients::kFile: {
+    case DomainConfig::Recipients::kFile:
       policy.recipients = DomainPolicy::Recipients::kList;
-      ASSIGN_OR_RETURN(const std::string text, ReadFile(config.recipients_path));
-      ASSIGN_OR_RETURN(policy.list, ParseRecipientFile(text, config.recipients_path, config.name));
+      policy.list = std::move(lists[config.name]);
       return policy;
-    }
   }
   UNREACHABLE();
 }
@@ -122,13 +129,25 @@ void PlanReports(const DsnConfig& dsn, Snapshot& snapshot) {
   }
 }
 
-absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
-                                                  const std::string& default_hostname) {
+// Clients are told 421 before the last descriptor is gone: without one no segment can be opened, no
+// primary be reached, and nobody be told anything. Never more than half is kept from clients.
+size_t ConnectionsMax(const Snapshot& snapshot, const Config& config, size_t files_max) {
+  constexpr size_t kAtOnce = 16;   // primaries that take as much as they may
+  constexpr size_t kOthers = 512;  // rings, listeners, logs, operators, 64 hosts of senders
+  const size_t segments = files_max / 8;
+  const size_t primaries =
+      std::min(snapshot.destinations.size(), kAtOnce) * config.delivery.connections_per_primary_max;
+  const size_t kept = std::min(segments + primaries + kOthers, files_max / 2);
+  return std::min<size_t>(config.smtp.connections_max, files_max - kept);
+}
+
+absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config, const Machine& machine) {
   auto snapshot = std::make_unique<Snapshot>();
-  snapshot->hostname = config.hostname.empty() ? default_hostname : config.hostname;
+  snapshot->hostname = config.hostname.empty() ? machine.hostname : config.hostname;
   std::vector<DomainPolicy> relay;
+  ASSIGN_OR_RETURN(RecipientLists lists, ReadRecipientLists(config));
   for (const DomainConfig& domain : config.domains) {
-    ASSIGN_OR_RETURN(DomainPolicy policy, RelayOf(domain));
+    DomainPolicy policy = RelayOf(domain, lists);
     const size_t listed = policy.list.size();
     relay.push_back(std::move(policy));
     snapshot->domains.push_back({domain.name, DestinationIndex(*snapshot, PlanOf(domain)),
@@ -138,6 +157,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config,
                                  domain.store_after, listed, domain.retry.delay_warning});
   }
   PlanReports(config.dsn, *snapshot);
+  snapshot->connections_max = ConnectionsMax(*snapshot, config, machine.files_max);
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
   std::sort(snapshot->domains.begin(), snapshot->domains.end(),
             [](const DomainPlan& left, const DomainPlan& right) { return left.name < right.name; });
@@ -175,7 +195,7 @@ const DomainPlan* Snapshot::FindDomain(std::string_view name) const {
 // limits. A client near its limit may be refused a little early; it is never admitted beyond it.
 AdmissionLimits Snapshot::AdmissionLimitsOf(size_t shards) const {
   AdmissionLimits limits;
-  limits.connections_max = (config.smtp.connections_max + shards - 1) / shards;
+  limits.connections_max = (connections_max + shards - 1) / shards;
   limits.connections_per_client_max =
       std::max<size_t>(config.smtp.connections_per_client_max / shards, 1);
   return limits;
@@ -207,14 +227,13 @@ absl::Status Snapshot::CanReplace(const Snapshot& running) const {
 absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view text,
                                                               const std::string& file_name) {
   ASSIGN_OR_RETURN(Config config, ParseConfig(text, file_name));
-  return Resolve(std::move(config), "localhost");
+  return Resolve(std::move(config), Machine());
 }
 
 absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path,
-                                                             const std::string& default_hostname) {
+                                                             const Machine& machine) {
   ASSIGN_OR_RETURN(Config config, LoadConfig(path));
-  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot,
-                   Resolve(std::move(config), default_hostname));
+  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot, Resolve(std::move(config), machine));
   snapshot->time_zone = absl::LocalTimeZone();
   return snapshot;
 }

@@ -45,9 +45,16 @@ struct DomainPlan {
   absl::Duration delay_warning = absl::ZeroDuration();  // zero: none
 };
 
+// What the file does not say.
+struct Machine {
+  std::string hostname = "localhost";  // when none is configured
+  size_t files_max = SIZE_MAX;         // that this process may have open
+};
+
 struct Snapshot {
   Config config;
-  std::string hostname;  // config.hostname, or the machine's own
+  std::string hostname;        // config.hostname, or the machine's own
+  size_t connections_max = 0;  // config.smtp.connections_max, or what the files leave
   RelayPolicy relay;
   ServerParams server;
   std::unique_ptr<const TlsContext> tls;         // null: STARTTLS is not offered
@@ -66,10 +73,9 @@ struct Snapshot {
   absl::Status CanReplace(const Snapshot& running) const;
 };
 
-// Reads `path` and the files that it names: recipients, certificates. `default_hostname`: when none
-// is configured.
+// Reads `path` and the files that it names: recipients, certificates.
 absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path,
-                                                             const std::string& default_hostname);
+                                                             const Machine& machine);
 absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view text,
                                                               const std::string& file_name);
 

@@ -22,6 +22,12 @@ namespace {
 // SSL_read and SSL_write count in int.
 constexpr size_t kCallBytesMax = 1_MiB;
 
+// To BoringSSL "10.20.30.40.rev.example.net" is the address that it begins with.
+bool MayBeAddress(const std::string& host) {
+  return host.find(':') != std::string::npos ||
+         host.find_first_not_of("0123456789.") == std::string::npos;
+}
+
 int IntOf(size_t bytes) {
   return static_cast<int>(std::min(bytes, kCallBytesMax));
 }
@@ -107,7 +113,8 @@ TlsSession::TlsSession(const TlsContext& context, const Server& server) : TlsSes
 
 TlsSession::TlsSession(const TlsContext& context, const Client& client) : TlsSession(context) {
   X509_VERIFY_PARAM* param = SSL_get0_param(ssl_.get());
-  const bool is_address = X509_VERIFY_PARAM_set1_ip_asc(param, client.host.c_str()) == 1;
+  const bool is_address =
+      MayBeAddress(client.host) && X509_VERIFY_PARAM_set1_ip_asc(param, client.host.c_str()) == 1;
   if (!is_address) {
     ASSERT(X509_VERIFY_PARAM_set1_host(param, client.host.data(), client.host.size()) == 1);
     ASSERT(SSL_set_tlsext_host_name(ssl_.get(), client.host.c_str()) == 1);

@@ -263,6 +263,11 @@ absl::Status ProbeKernel() {
   return CheckMultishotAccept(ring);
 }
 
+size_t FilesMax() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : SIZE_MAX;
+}
+
 absl::Status RaiseLimits() {
   std::string text = RaiseLimit(RLIMIT_NOFILE, "RLIMIT_NOFILE (open files)");
   const std::string memory = RaiseLimit(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK (locked memory)");

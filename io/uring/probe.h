@@ -3,6 +3,7 @@
 // Errors: absl::Status for the operator: what is missing, and the fix. The daemon exits with 69.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "absl/status/status.h"
@@ -16,6 +17,9 @@ absl::Status ProbeKernel();
 // Raises this process's limits on descriptors and locked memory as far as it may. Not fatal: the
 // text says what is low.
 absl::Status RaiseLimits();
+
+// How many descriptors this process may have.
+size_t FilesMax();
 
 // What ProbeKernel() says when setting up a ring answers `error`. `sysctl` is the content of
 // /proc/sys/kernel/io_uring_disabled, empty when there is none; `release` is uname's.

@@ -349,7 +349,8 @@ void Story::Liveness() {
     state_ = DescribeState();
     return;
   }
-  const absl::Status reloaded = daemon_->Reload(plan_.Config(plan_.domains.size()));
+  const absl::Status reloaded =
+      daemon_->Reload(plan_.Config(plan_.domains.size()), /*is_forced=*/true);
   Expect(reloaded.ok(), "the full configuration is back");
   const bool ended =
       Expect(Drive([&] { return ClientsDone(); }, absl::Hours(1) + Slack()), "clients are done") &&

@@ -117,6 +117,9 @@ std::optional<std::string> DnsZone::Answer(std::string_view name, DnsType type) 
     }
     owner = follows_aliases_ ? next : "";
   }
+  if (denies_aaaa_ && type == DnsType::kAaaa && count == 0) {
+    code = kNameError;
+  }
   return DnsHeader(kReply | code, 1, count) + question + records;
 }
 

@@ -36,6 +36,8 @@ class DnsZone {
   void SetSilent(const std::string& name, bool is_silent);
   // Answered with an alias and nothing behind it, as some servers do.
   void SetFollowsAliases(bool follows) { follows_aliases_ = follows; }
+  // Names that have no AAAA do not exist, who asks for one is told (RFC 4074 s4.2).
+  void SetDeniesAaaa(bool denies) { denies_aaaa_ = denies; }
   uint64_t questions() const { return questions_; }
 
   // The whole reply, its number 0. Nothing: silence.
@@ -53,6 +55,7 @@ class DnsZone {
   std::set<std::string, std::less<>> silent_;
   Mood mood_ = Mood::kAnswers;
   bool follows_aliases_ = true;
+  bool denies_aaaa_ = false;
   uint64_t questions_ = 0;
 };
 

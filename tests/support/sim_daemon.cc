@@ -9,6 +9,7 @@
 
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "core/shard/giving_up.h"
 
 namespace backstay {
 namespace {
@@ -193,18 +194,28 @@ std::optional<RuleOutcome> SimDaemon::ApplyRule(Rule rule) {
   return desk_->result();
 }
 
-absl::Status SimDaemon::Reload(std::string config_toml) {
-  ASSERT(running());
-  ASSIGN_OR_RETURN(std::unique_ptr<const Snapshot> next, ParseSnapshot(config_toml, "sim.toml"));
-  RETURN_IF_ERROR(next->CanReplace(*snapshot_));
+void SimDaemon::PostToAll(ShardMessage message) {
   std::atomic<uint32_t> taken{0};
+  message.taken = &taken;
   for (size_t shard = 0; shard < runners_.size(); ++shard) {
-    post_->Post(post_->engine(), shard,
-                {.kind = ShardMessage::Kind::kReload, .snapshot = next.get(), .taken = &taken});
+    post_->Post(post_->engine(), shard, message);
   }
   const bool all_taken =
       world_.RunUntil([&] { return taken.load() == runners_.size(); }, absl::Minutes(1));
   ASSERT(all_taken);
+}
+
+absl::Status SimDaemon::Reload(std::string config_toml, bool is_forced) {
+  ASSERT(running());
+  ASSIGN_OR_RETURN(std::unique_ptr<const Snapshot> next, ParseSnapshot(config_toml, "sim.toml"));
+  RETURN_IF_ERROR(next->CanReplace(*snapshot_));
+  if (!is_forced) {
+    GivingUp sum;
+    PostToAll(
+        {.kind = ShardMessage::Kind::kReloadPlanned, .snapshot = next.get(), .giving_up = &sum});
+    RETURN_IF_ERROR(Judge(sum, *next));
+  }
+  PostToAll({.kind = ShardMessage::Kind::kReload, .snapshot = next.get()});
   snapshot_ = std::move(next);
   config_ = std::move(config_toml);
   return absl::OkStatus();

@@ -43,8 +43,8 @@ class SimDaemon {
   // SIGTERM: drains, closes the spool, ends. False, still running: it took longer, or a crash is
   // due.
   bool Stop(absl::Duration at_most = absl::Minutes(2));
-  // SIGHUP with this file. Not OK: refused, nothing changed.
-  absl::Status Reload(std::string config_toml);
+  // `backstay reload` with this file. Not OK: refused, nothing changed.
+  absl::Status Reload(std::string config_toml, bool is_forced = false);
 
   // The operator's rule to all shards; waits until each has answered. Nothing: not in time.
   std::optional<RuleOutcome> ApplyRule(RuleVerb verb, std::vector<std::string> domains = {});
@@ -74,6 +74,7 @@ class SimDaemon {
  private:
   class Runner;
   void TearDown();
+  void PostToAll(ShardMessage message);
 
   World& world_;
   Host& host_;

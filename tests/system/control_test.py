@@ -134,6 +134,26 @@ class Orders(Control):
         self.assertRegex(self.daemon_.log(), rf"admin: uid {os.getuid()} \(pid \d+\): queue delete "
                                              rf"example\.net example\.org: {len(net)} recipients")
 
+    def test_a_destination_with_other_selectors_spares_other_primaries(self):
+        self.daemon_.start()
+        com, net = self.fill()
+        address = f"127.0.0.1:{self.other.port}"
+        for selector in (("--older", "0s"), ("--sender", "s@load.test")):
+            (row,) = self.rows("queue", "delete", "--destination", address, *selector, "--dry-run")
+            self.assertEqual(row["recipients"], len(net))
+            self.assertIn(b"no primary", self.verb("queue", "delete", "--destination",
+                                                   "nowhere.test", *selector, "--yes",
+                                                   expect=1).stderr)
+        self.assertEqual(self.order("delete", "--destination", address, "--older", "0s"), len(net))
+        self.assertEqual(self.queued(), {"example.com": len(com), "example.net": 0,
+                                         "example.org": 0})
+        # What is meant by these is not plain.
+        for others in (["--domain", "example.net"], ["--destination", address], ["--all"]):
+            self.verb("queue", "delete", com[0], *others, "--yes", expect=64)
+            self.verb("queue", "delete", "--all", "--domain", "example.com", *others, "--yes",
+                      expect=64)
+        self.assertEqual(sum(self.queued().values()), len(com))
+
     def test_bounce_owes_a_report_and_reset_begins_anew(self):
         self.sink.script = lambda verb, argument, _: \
             b"450 4.2.2 mailbox full" if verb == "RCPT" and "a0@" in argument else None

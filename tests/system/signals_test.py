@@ -175,6 +175,33 @@ class Reload(harness.SystemTest):
         self.hang_up(lambda log: "backstay.toml" in log)
         self.assertIn(harness.HOSTNAME.encode(), self.banner())
 
+    def test_what_is_no_file_is_not_waited_for(self):
+        domain = self.backstay.settings["domain"][0]
+        domain["recipients"] = "file:" + os.path.join(self.backstay.directory, "users")
+        os.mkfifo(domain["recipients"][5:])
+        self.backstay.write_config()
+        self.hang_up(lambda log: "reload refused" in log and "is no regular file" in log)
+        os.unlink(self.backstay.config_path)
+        os.mkfifo(self.backstay.config_path)
+        self.hang_up(lambda log: "reload refused" in log and "is no regular file" in log)
+        wire.send_message(self.backstay.port, CONTENT)
+        self.assertEqual(self.backstay.stop(), 0)
+
+    def test_mail_that_waits_is_not_given_up_by_a_slip(self):
+        for _ in range(3):
+            wire.send_message(self.backstay.port, CONTENT)
+        time.sleep(1)
+        self.backstay.settings["retry"] = {"expire_after": "1s"}
+        self.backstay.write_config()
+        self.hang_up(lambda log: "reload refused" in log and "give up 3 queued recipients" in log)
+        command = [harness.binary("backstay"), "--endpoint",
+                   self.backstay.settings["admin"]["socket"], "reload"]
+        done = subprocess.run(command, capture_output=True, timeout=20, check=False)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn(b"give up 3 queued recipients", done.stderr)
+        done = subprocess.run([*command, "--force"], capture_output=True, timeout=20, check=False)
+        self.assertEqual(done.returncode, 0, done)
+
     def test_storm_of_reloads_under_load(self):
         load = loader.Load(self.backstay.port, 10, make).start()
         for round in range(50):
@@ -366,6 +393,22 @@ class Starting(harness.SystemTest):
         for flag in ("--version", "--help"):
             done = self.backstay.run(command=[self.backstay.binary, flag])
             self.assertEqual((done.returncode, done.stdout != ""), (0, True))
+
+    def test_lack_of_descriptors_is_no_mistake_of_the_configuration(self):
+        self.backstay.settings["smtp"]["shards"] = 8
+        self.backstay.write_config()
+        codes = set()
+        for files in range(20, 80, 4):
+            self.backstay.limits = ["prlimit", f"--nofile={files}:{files}"]
+            done = self.backstay.start(wait=False).process
+            try:
+                codes.add(done.wait(3))
+            except subprocess.TimeoutExpired:
+                self.backstay.stop()
+                break
+            self.backstay.process = None
+        self.assertIn(69, codes)
+        self.assertLessEqual(codes, {69, 73})
 
     def test_kernel_without_io_uring_exits_69_with_one_line(self):
         done = subprocess.run(self.backstay.command(), capture_output=True, text=True, timeout=20,

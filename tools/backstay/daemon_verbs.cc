@@ -114,6 +114,7 @@ void DaemonVerbs::AddStatus(CLI::App& app) {
   status_->add_flag("--json", list_.is_json, "one JSON object for the daemon, one a primary");
   status_->footer(kExitCodes);
   reload_ = app.add_subcommand("reload", "read the configuration again; a bad one changes nothing");
+  reload_->add_flag("--force", is_forced_, "also if mail that waits is given up by it");
   reload_->footer(kExitCodes);
   check_ = app.add_subcommand("check-config", "name every mistake of a configuration");
   check_->add_option("FILE", config_path_, "the configuration")
@@ -243,7 +244,7 @@ std::optional<int> DaemonVerbs::Run() {
     return ForgetRecipients(endpoint_, recipients_);
   }
   if (reload_->parsed()) {
-    return Reload(endpoint_);
+    return Reload(endpoint_, is_forced_);
   }
   if (doctor_->parsed()) {
     return Doctor(doctor_options_);

@@ -55,6 +55,7 @@ class DaemonVerbs {
   CLI::App* known_import_ = nullptr;
   CLI::App* known_forget_ = nullptr;
   CLI::App* reload_ = nullptr;
+  bool is_forced_ = false;  // reload
   CLI::App* check_ = nullptr;
   CLI::App* doctor_ = nullptr;
 };

@@ -3,7 +3,6 @@
 #include "tools/backstay/doctor.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <memory>
 #include <utility>
@@ -60,19 +59,16 @@ Check CheckKernel() {
                      : Check{"kernel", Verdict::kWrong, std::string(status.message())};
 }
 
-Check CheckOpenFiles(const Config& config) {
-  const absl::Status raised = RaiseLimits();
-  rlimit limit{};
-  (void)getrlimit(RLIMIT_NOFILE, &limit);
-  // Each connection is one; segments, listeners and primaries are few beside them.
-  const uint64_t wanted = config.smtp.connections_max + 1000;
-  if (limit.rlim_cur < wanted) {
-    return {"open files", Verdict::kOdd,
-            fmt::format("{} may be open here, smtp.max_connections wants {}: raise LimitNOFILE "
-                        "(systemd) or ulimit -n, or lower it",
-                        limit.rlim_cur, wanted)};
+Check CheckOpenFiles(const Snapshot& snapshot, const absl::Status& raised) {
+  if (snapshot.connections_max < snapshot.config.smtp.connections_max) {
+    return {
+        "open files", Verdict::kOdd,
+        fmt::format("{} may be open here, so at most {} connections are taken, not {} as "
+                    "smtp.max_connections says: raise LimitNOFILE (systemd) or ulimit -n, or "
+                    "lower it",
+                    FilesMax(), snapshot.connections_max, snapshot.config.smtp.connections_max)};
   }
-  return raised.ok() ? Check{"open files", Verdict::kGood, fmt::format("{}", limit.rlim_cur)}
+  return raised.ok() ? Check{"open files", Verdict::kGood, fmt::format("{}", FilesMax())}
                      : Check{"limits", Verdict::kOdd, std::string(raised.message())};
 }
 
@@ -107,7 +103,8 @@ std::vector<Check> CheckTls(const Snapshot& snapshot) {
 
 int Doctor(const DoctorOptions& options) {
   Report report(options.is_json);
-  const auto loaded = LoadSnapshot(options.config_path, "localhost");
+  const absl::Status raised = RaiseLimits();
+  const auto loaded = LoadSnapshot(options.config_path, {.files_max = FilesMax()});
   if (!loaded.ok()) {
     report.Add(Check{"configuration", Verdict::kWrong, std::string(loaded.status().message())});
     report.Add(CheckKernel());
@@ -119,7 +116,7 @@ int Doctor(const DoctorOptions& options) {
     report.Add(Check{"configuration", Verdict::kOdd, notice});
   }
   report.Add(CheckKernel());
-  report.Add(CheckOpenFiles(snapshot.config));
+  report.Add(CheckOpenFiles(snapshot, raised));
   report.Add(CheckSpoolPlace(snapshot.config.spool, snapshot.config.smtp.shards));
   report.Add(CheckTls(snapshot));
   const std::string& socket = snapshot.config.admin.socket;

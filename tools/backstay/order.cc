@@ -55,6 +55,7 @@ DaemonAnswer Give(DaemonClient& daemon, const OrderOptions& options,
   const auto no_rows = [](std::string_view) {};
   DaemonAnswer sum;
   size_t at = 0;
+  bool is_done = false;
   do {
     const size_t end = std::min(ids.size(), at + kIdsInRequest);
     const std::vector<std::string> piece(ids.begin() + static_cast<ptrdiff_t>(at),
@@ -63,7 +64,12 @@ DaemonAnswer Give(DaemonClient& daemon, const OrderOptions& options,
     sum.recipients += answer.recipients;
     sum.exit_code = answer.exit_code;
     at = end;
-  } while (at < ids.size() && sum.exit_code == kExitOk);
+    is_done = is_done || answer.exit_code == kExitOk;
+    // That nothing of one piece waits any more says nothing of the next one.
+  } while (at < ids.size() && (sum.exit_code == kExitOk || sum.exit_code == kExitFound));
+  if (is_done && sum.exit_code == kExitFound) {
+    sum.exit_code = kExitOk;
+  }
   return sum;
 }
 
@@ -89,6 +95,12 @@ bool SelectsMessages(const OrderOptions& options) {
   return !options.sender.empty() || !options.state.empty() || !options.older.empty();
 }
 
+// The daemon says so, too, but of what a request has; these may not become one.
+bool IsContradiction(const OrderOptions& options) {
+  const bool has_names = !options.domains.empty() || !options.destinations.empty();
+  return (options.is_all ? 1 : 0) + (has_names ? 1 : 0) + (options.ids.empty() ? 0 : 1) > 1;
+}
+
 // Reads the queue and keeps the ids of what is meant; says how far it is at a terminal.
 int SelectMessages(DaemonClient& daemon, const OrderOptions& options,
                    std::vector<std::string>& ids) {
@@ -103,7 +115,9 @@ int SelectMessages(DaemonClient& daemon, const OrderOptions& options,
   const std::vector<std::string> named = std::exchange(ids, {});
   uint64_t read = 0;
   JsonObject json;
-  json.Text("verb", "list").Json("domains", ArrayOf(options.domains));
+  json.Text("verb", "list")
+      .Json("domains", ArrayOf(options.domains))
+      .Json("destinations", ArrayOf(options.destinations));
   const DaemonAnswer answer = daemon.Ask(std::move(json).Take(), [&](std::string_view line) {
     const Row row(line);
     if (++read % kTellEvery == 0 && isatty(STDERR_FILENO) == 1) {
@@ -132,6 +146,10 @@ int SelectMessages(DaemonClient& daemon, const OrderOptions& options,
 }  // namespace
 
 int Order(const std::string& endpoint, const OrderOptions& options) {
+  if (IsContradiction(options)) {
+    Complain("either all, or domains and destinations, or ids are wanted");
+    return kExitUsage;
+  }
   DaemonClient daemon(endpoint);
   std::vector<std::string> ids = options.ids;
   if (SelectsMessages(options)) {

@@ -114,13 +114,16 @@ int ShowPrimary(const std::string& endpoint, const std::string& domain, bool is_
   return answer.exit_code;
 }
 
-int Reload(const std::string& endpoint) {
+int Reload(const std::string& endpoint, bool is_forced) {
   DaemonClient daemon(endpoint);
-  return daemon.Ask(R"({"verb":"reload"})", [](std::string_view) {}).exit_code;
+  return daemon
+      .Ask(is_forced ? R"({"verb":"reload","force":true})" : R"({"verb":"reload"})",
+           [](std::string_view) {})
+      .exit_code;
 }
 
 int CheckConfig(const std::string& path) {
-  const auto snapshot = LoadSnapshot(path, "localhost");
+  const auto snapshot = LoadSnapshot(path, Machine());
   if (!snapshot.ok()) {
     Complain(std::string(snapshot.status().message()));
     return kExitConfig;

@@ -9,7 +9,7 @@ namespace backstay {
 int ShowStatus(const std::string& endpoint, bool is_json);
 int ListPrimaries(const std::string& endpoint, bool is_json);
 int ShowPrimary(const std::string& endpoint, const std::string& domain, bool is_json);
-int Reload(const std::string& endpoint);
+int Reload(const std::string& endpoint, bool is_forced);
 int CheckConfig(const std::string& path);
 
 }  // namespace backstay

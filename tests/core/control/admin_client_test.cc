@@ -17,7 +17,7 @@ constexpr size_t kShards = 2;
 constexpr size_t kPiece = 8 * 1024;
 
 class NoReload final : public ReloadHome {
-  void Begin() override {}
+  uint64_t Begin(bool) override { return 0; }
 };
 
 // One end of a socket is the operator's, the shards only say what a test wants.
@@ -162,6 +162,23 @@ TEST_F(AdminClientTest, AnOrderThatHasBegunEndsWithoutItsClient) {
   EXPECT_TRUE(client_->is_over());
   EXPECT_EQ(shared_.rule_turn, nullptr);
   EXPECT_EQ(epochs_, 1u);
+}
+
+// It hangs up between two pieces, when no shard has a part of the order.
+TEST_F(AdminClientTest, AnOrderForMessagesThatHasBegunGoesOnWithoutItsClient) {
+  for (const bool is_dry_run : {false, true}) {
+    Open(/*may=*/true);
+    Say(std::string("{\"verb\":\"delete\",\"ids\":[\"0000000000000000\"]") +
+        (is_dry_run ? ",\"dry_run\":true}\n" : "}\n"));
+    EXPECT_EQ(Answer(), 1u);  // a piece; these shards never come to the end of a list
+    client_->OnHangUp();
+    client_->Step();
+    EXPECT_EQ(client_->is_over(), is_dry_run);
+    EXPECT_EQ(Answer(), is_dry_run ? 0u : 1u);
+    client_.reset();
+    Leave();
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends_), 0);
+  }
 }
 
 TEST_F(AdminClientTest, AnOrderThatWaitsGoesWithItsClient) {

@@ -23,9 +23,11 @@ namespace {
 constexpr absl::Duration kReplyTime = absl::Seconds(8);
 
 class RefusedReload final : public ReloadHome {
-  void Begin() override {
-    ++ended;
-    refusal = "not in this world";
+  uint64_t Begin(bool is_forced) override {
+    Reloads& reloads = is_forced ? forced : plain;
+    reloads.ended = reloads.begun + 1;
+    reloads.refusal = is_forced ? "not by force" : "not in this world";
+    return reloads.begun++;
   }
 };
 
@@ -286,6 +288,21 @@ TEST_F(JobTest, ThousandsOfDomainsComeInPieces) {
             std::string::npos);
 }
 
+TEST_F(JobTest, AListOfADestinationTellsNoOthersMail) {
+  ASSERT_TRUE(daemon_.Reload(ConfigText(2)).ok());
+  Send({"x@a.example"});
+  Send({"y@b.example"});
+  Send({"z@d1.example"});
+  const auto count = [&](const std::string& destinations) {
+    return Ask(R"({"verb":"list","destinations":[)" + destinations + "]}").size() - 1;
+  };
+  EXPECT_EQ(count(R"("10.0.0.3:25")"), 2u);
+  EXPECT_EQ(count(R"("d0.example")"), 1u);
+  EXPECT_EQ(count(R"("10.0.0.4:25","a.example")"), 3u);
+  EXPECT_NE(Ask(R"({"verb":"list","destinations":["10.0.0.5:25"]})")[0].find("unknown"),
+            std::string::npos);
+}
+
 TEST_F(JobTest, MailOfARemovedDomainIsStillTold) {
   const std::string id = Send({"x@b.example"});
   std::string config = ConfigText();
@@ -332,6 +349,28 @@ TEST_F(JobTest, AReportBehindAStartSaysThatMailIsMissing) {
 
 TEST_F(JobTest, AReloadTellsHowItEnded) {
   EXPECT_EQ(Ask(R"({"verb":"reload"})")[0], R"({"result":"failed","message":"not in this world"})");
+  EXPECT_EQ(Ask(R"({"verb":"reload","force":true})")[0],
+            R"({"result":"failed","message":"not by force"})");
+}
+
+// SIGHUP came first, and that reload has the file as it was.
+TEST_F(JobTest, AReloadTellsNotHowAnotherOneEnded) {
+  class Reloads final : public ReloadHome {
+    uint64_t Begin(bool) override { return plain.begun; }
+  } home;
+  home.plain.begun = 1;
+  AdminShared shared{daemon_.desk(), home, nullptr, std::nullopt};
+  const auto job = MakeJob(shared, *ParseRequest(R"({"verb":"reload"})"), "uid 0 (pid 1)");
+  std::string out;
+  home.plain.ended = 1;
+  EXPECT_FALSE(job->Step(out));
+  home.plain.begun = 2;
+  home.forced = {1, 1, "another one"};
+  EXPECT_FALSE(job->Step(out));
+  home.plain.ended = 2;
+  home.plain.refusal = "mistaken";
+  EXPECT_TRUE(job->Step(out));
+  EXPECT_EQ(out, "{\"result\":\"failed\",\"message\":\"mistaken\"}\n");
 }
 
 TEST_F(JobTest, MessagesAreOrderedByTheirIds) {

@@ -92,7 +92,9 @@ INSTANTIATE_TEST_SUITE_P(
         Junk{R"({"verb":"stop","all":true})", "want domains"},
         Junk{R"({"verb":"start"})", "want domains"},
         Junk{R"({"verb":"stop","domains":["a.example"],"accept_refusals":true})", "belongs to"},
-        Junk{R"({"verb":"go"})", "either all"}, Junk{R"({"verb":"show"})", "wants an id"},
+        Junk{R"({"verb":"delete","all":true,"force":true})", "belongs to"},
+        Junk{R"({"verb":"reload","force":1})", "force"}, Junk{R"({"verb":"go"})", "either all"},
+        Junk{R"({"verb":"show"})", "wants an id"},
         Junk{R"({"verb":"show","id":"AEIOU\u0007"})", "'AEIOU\\x07' is no queue id"}));
 
 TEST(RulesOf, NoDomainsAreOneRuleForAll) {

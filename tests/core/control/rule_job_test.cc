@@ -12,7 +12,7 @@ constexpr size_t kHomes = 2;
 std::vector<std::string>* log_lines = nullptr;
 
 class UnusedReload final : public ReloadHome {
-  void Begin() override {}
+  uint64_t Begin(bool) override { return 0; }
 };
 
 class RuleJobTest : public testing::Test {

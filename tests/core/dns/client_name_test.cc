@@ -70,6 +70,23 @@ TEST_F(ClientNameTest, DelegationByAliasIsFollowed) {  // RFC 2317
   EXPECT_EQ(NameOf("192.0.2.1"), "mail.example.net");
 }
 
+// The form of RFC 2317 itself; a host's name has no such letter.
+TEST_F(ClientNameTest, DelegationByAliasMayHaveASlash) {
+  for (const bool follows : {false, true}) {
+    zone_.SetFollowsAliases(follows);
+    EXPECT_EQ(NameOf("192.0.2.5"), "") << "not there yet";
+    zone_.AddAlias("5.2.0.192.in-addr.arpa", "5.0/25.2.0.192.in-addr.arpa");
+    zone_.AddPointerNamed("5.0/25.2.0.192.in-addr.arpa", "mail.example.net");
+    zone_.AddAddress("mail.example.net", "192.0.2.5");
+    EXPECT_EQ(NameOf("192.0.2.5"), "mail.example.net");
+    zone_.Remove("5.2.0.192.in-addr.arpa");
+    zone_.Remove("5.0/25.2.0.192.in-addr.arpa");
+  }
+  zone_.AddPointer("192.0.2.6", "a/b.example.net");
+  zone_.AddAddress("a/b.example.net", "192.0.2.6");
+  EXPECT_EQ(NameOf("192.0.2.6"), "");
+}
+
 TEST_F(ClientNameTest, ADnsThatFailsGivesNoName) {
   for (const DnsZone::Mood mood : {DnsZone::Mood::kFails, DnsZone::Mood::kSilent}) {
     zone_.SetMood(mood);

@@ -97,6 +97,14 @@ TEST_F(PrimarySearchTest, NamesThatAreGoneHaveNoAddress) {
   EXPECT_EQ(Search(Hosts({"gone.example.com"})).standing, Standing::kNoAddress);
 }
 
+TEST_F(PrimarySearchTest, ADenialOfTheNameForIpv6IsNoneForIpv4) {
+  zone_.SetDeniesAaaa(true);
+  zone_.AddAddress("mx1.example.com", "192.0.2.1");
+  zone_.AddMx("example.com", 5, "mx1.example.com");
+  EXPECT_EQ(Places(Search(Hosts({"mx1.example.com"}))), (List{"mx1.example.com 192.0.2.1:25"}));
+  EXPECT_EQ(Places(Search(Mx())), (List{"mx1.example.com 192.0.2.1:25"}));
+}
+
 TEST_F(PrimarySearchTest, BetterExchangesOnlyInOrderOfPreference) {
   zone_.AddMx("example.com", 30, "worse.example.org");
   zone_.AddMx("example.com", 20, "mx2.example.net");

@@ -46,6 +46,14 @@ TEST(Knowledge, ActionsFollowAgeAndHealth) {
       {Known(Kind::kDoubted, absl::Minutes(59)), Action::kAccept, Action::kAccept, Action::kAccept},
       {Known(Kind::kDoubted, absl::Hours(1)), Action::kAcceptAndAsk, Action::kAccept,
        Action::kAccept},
+      // Learned while the clock was five years ahead.
+      {Known(Kind::kNegative, absl::Hours(-5 * 8766)), Action::kAsk, Action::kLater,
+       Action::kLater},
+      {Known(Kind::kPositive, absl::Hours(-5 * 8766)), Action::kAcceptAndAsk, Action::kAccept,
+       Action::kAccept},
+      {Known(Kind::kDoubted, absl::Hours(-5 * 8766)), Action::kAcceptAndAsk, Action::kAccept,
+       Action::kAccept},
+      {Known(Kind::kNegative, absl::Hours(-1)), Action::kRefuse, Action::kRefuse, Action::kRefuse},
   };
   for (const auto& row : rows) {
     EXPECT_EQ(ActionFor(row.known, false, Health::kUp, kNow), row.up);
@@ -77,6 +85,17 @@ TEST(Knowledge, ANegativeReplacesAPositiveOnlyTheSecondTimeAndAnHourLater) {
   EXPECT_EQ(kind_after(Known(Kind::kPositive, absl::Hours(31 * 24))), Kind::kNegative);
   EXPECT_EQ(kind_after(Known(Kind::kDoubted, absl::Minutes(59))), std::nullopt);
   EXPECT_EQ(kind_after(Known(Kind::kDoubted, absl::Minutes(60))), Kind::kNegative);
+}
+
+TEST(Knowledge, WhatWasLearnedByAClockThatWasAheadIsLearnedAnew) {
+  for (const auto& [kind, after] : {std::pair(Kind::kPositive, Kind::kDoubted),
+                                    {Kind::kDoubted, Kind::kDoubted},
+                                    {Kind::kNegative, Kind::kNegative}}) {
+    const auto learned = Learn(Known(kind, absl::Hours(-8766)), false, Health::kUp, kNow);
+    ASSERT_TRUE(learned.has_value());
+    EXPECT_EQ(learned->kind(), after);
+    EXPECT_LE(learned->at(), kNow);
+  }
 }
 
 TEST(Knowledge, NoNegativeIsLearnedWhileThePrimaryIsNotPlainlyUp) {

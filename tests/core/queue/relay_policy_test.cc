@@ -8,6 +8,12 @@
 namespace backstay {
 namespace {
 
+absl::StatusOr<TextSet> ListOf(std::string_view text, std::string_view file_name,
+                               const std::string& domain) {
+  absl::StatusOr<std::vector<TextSet>> lists = ParseRecipientFile(text, file_name, {domain});
+  return lists.ok() ? absl::StatusOr<TextSet>(lists->front()) : lists.status();
+}
+
 RelayPolicy Build(std::string postmaster = "") {
   std::vector<DomainPolicy> domains(3);
   domains[0].name = "any.example";
@@ -16,7 +22,7 @@ RelayPolicy Build(std::string postmaster = "") {
   domains[2].name = "list.example";
   domains[2].recipients = DomainPolicy::Recipients::kList;
   const absl::StatusOr<TextSet> list =
-      ParseRecipientFile("Alice@list.example\r\n\"b c\"@list.example.\n", "list", "list.example");
+      ListOf("Alice@list.example\r\n\"b c\"@list.example.\n", "list", "list.example");
   EXPECT_TRUE(list.ok());
   domains[2].list = *list;
   return RelayPolicy(std::move(domains), std::move(postmaster));
@@ -88,7 +94,7 @@ TEST(RelayPolicy, BarePostmasterGoesToTheFirstDomainOrWhereConfigured) {
 }
 
 TEST(RecipientFile, TakesAddressesCommentsAndBothLineEnds) {
-  const absl::StatusOr<TextSet> list = ParseRecipientFile(
+  const absl::StatusOr<TextSet> list = ListOf(
       "\xef\xbb\xbf"
       "a@x.example\r\n# comment\r\n\r\n  B@X.example  \n\t# more\n\nc+d#e@x.example",
       "list", "x.example");
@@ -115,14 +121,13 @@ TEST(RecipientFile, SaysWhichLineIsWrong) {
       "\xe9@x.example",
   };
   for (const std::string_view line : lines) {
-    const absl::StatusOr<TextSet> list = ParseRecipientFile(
-        "# one\nok@x.example\n" + std::string(line) + "\n", "users.txt", "x.example");
+    const absl::StatusOr<TextSet> list =
+        ListOf("# one\nok@x.example\n" + std::string(line) + "\n", "users.txt", "x.example");
     ASSERT_FALSE(list.ok()) << line;
     EXPECT_NE(std::string(list.status().message()).find("users.txt:3: "), std::string::npos)
         << list.status();
   }
-  EXPECT_FALSE(
-      ParseRecipientFile(std::string(400, 'a') + "@x.example\n", "users.txt", "x.example").ok());
+  EXPECT_FALSE(ListOf(std::string(400, 'a') + "@x.example\n", "users.txt", "x.example").ok());
 }
 
 // A file in UTF-16, as some editors save it.
@@ -131,17 +136,16 @@ TEST(RecipientFile, AnotherEncodingIsAnError) {
       "\xff\xfe"
       "a\0@\0x\0\r\0\n\0",
       12);
-  EXPECT_FALSE(ParseRecipientFile(utf16, "users.txt", "x.example").ok());
+  EXPECT_FALSE(ListOf(utf16, "users.txt", "x.example").ok());
 }
 
 TEST(RecipientFile, MayBeSharedBySeveralDomains) {
-  const std::string_view text = "a@x.example\nb@y.example\n\"q@y.example\"@X.Example.\n";
-  const absl::StatusOr<TextSet> x = ParseRecipientFile(text, "list", "x.example");
-  ASSERT_TRUE(x.ok()) << x.status();
-  EXPECT_EQ(*x, (TextSet{"a@x.example", "\"q@y.example\"@x.example"}));
-  const absl::StatusOr<TextSet> y = ParseRecipientFile(text, "list", "y.example");
-  ASSERT_TRUE(y.ok()) << y.status();
-  EXPECT_EQ(*y, TextSet{"b@y.example"});
+  const auto lists =
+      ParseRecipientFile("a@x.example\nb@y.example\nc@z.example\n\"q@y.example\"@X.Example.\n",
+                         "list", {"y.example", "x.example"});
+  ASSERT_TRUE(lists.ok()) << lists.status();
+  EXPECT_EQ(*lists,
+            (std::vector<TextSet>{{"b@y.example"}, {"a@x.example", "\"q@y.example\"@x.example"}}));
 }
 
 // It would refuse everyone, which is never meant.
@@ -149,7 +153,7 @@ TEST(RecipientFile, WithoutAnAddressOfTheDomainIsAnError) {
   for (const std::string_view text :
        {"", "\n\n", "# only\r\n# comments\r\n", "   \n", "a@y.example\n", "a@sub.x.example\n",
         "x.example@y.example"}) {
-    const absl::StatusOr<TextSet> list = ParseRecipientFile(text, "users.txt", "x.example");
+    const absl::StatusOr<TextSet> list = ListOf(text, "users.txt", "x.example");
     ASSERT_FALSE(list.ok()) << text;
     const std::string message(list.status().message());
     EXPECT_NE(message.find("users.txt"), std::string::npos) << message;

@@ -93,7 +93,7 @@ TEST(Config, DefaultsOfADomainRelayEverything) {
 TEST(Config, EveryKeyOfTheManualIsTaken) {
   const Config config = Accepted(R"(
 hostname = "MX2.example.net"
-postmaster = "ops@example.net"
+postmaster = "ops@Example.COM"
 [server]
 node_id = 65535
 [smtp]
@@ -130,7 +130,7 @@ recipients = "file:recipients.txt"
 when_primary_up = "relay"
 )");
   EXPECT_EQ(config.hostname, "mx2.example.net");
-  EXPECT_EQ(config.postmaster, "ops@example.net");
+  EXPECT_EQ(config.postmaster, "ops@Example.COM");
   EXPECT_EQ(config.node_id, 65535);
   EXPECT_EQ(config.smtp.listen[1].ToString(), "[::1]:2525");
   EXPECT_EQ(config.smtp.shards, 4);
@@ -354,6 +354,27 @@ TEST(Config, ImpossibleDomainsAreRefused) {
   });
 }
 
+// toml++ makes a table of each part of a key, and walks them by recursion.
+TEST(Config, AKeyOfVeryManyPartsIsRefused) {
+  std::string deep = "a";
+  for (int parts = 0; parts < 100'000; ++parts) {
+    deep += ".a";
+  }
+  for (const std::string& text :
+       {With(deep + " = 1"), With("[" + deep + "]"), With("x = {y = 1, " + deep + " = 1}"),
+        With("x = \"\"\"\n\"\"\"\"\"\n" + deep + " = 1"),
+        With("x = '''\n''''\n\"b\" . 'c'." + deep + " = 1")}) {
+    EXPECT_NE(Refusal(text).find(": a key has more than 16 parts"), std::string::npos);
+  }
+  const std::string dots(1000, '.');
+  EXPECT_EQ(Refusal(With("# " + dots + "\nhostname = \"mx2.example.net\" # " + dots)), "accepted");
+  for (const std::string& value :
+       {"\"" + dots + "\"", "'" + dots + "'", "\"\"\"\n" + dots + "\\\"\"\"\"\"",
+        "'''\n" + dots + "'''", "\"\\\"" + dots + "\"", "[\"" + dots + "\"]"}) {
+    EXPECT_EQ(Refusal(With("hostname = " + value)).find("a key has"), std::string::npos);
+  }
+}
+
 TEST(Config, OtherImpossibleValuesAreRefused) {
   ExpectRefusals({
       {With("hostname = \"mx 2\""),
@@ -361,6 +382,8 @@ TEST(Config, OtherImpossibleValuesAreRefused) {
        "hyphens, joined by dots)"},
       {With("postmaster = \"ops\""),
        "f:1:14: \"ops\" is not a mail address (write \"postmaster@example.com\")"},
+      {With("postmaster = \"ops@example.net\""),
+       "f:1:14: postmaster is in example.net, which is no [[domain]]: its mail would go nowhere"},
       {With("[tls]\ncertificate = [\"a\", \"b\"]\nprivate_key = \"a\""),
        "f:3:15: tls.private_key names 1 files and tls.certificate 2: each certificate needs its "
        "key, at the same place of the array"},

@@ -215,6 +215,26 @@ TEST_F(EventLogTest, StopGivesUpAWriteThatTakesTooLong) {
   EXPECT_TRUE(first_.log->idle());
 }
 
+// The cancel comes too late for the write under way; the next one would have nobody to end it.
+TEST_F(EventLogTest, StopWritesNothingMoreWhenItsTimeIsOver) {
+  world_.RunFor(absl::Seconds(1));
+  FaultPlan slow = FaultPlan::None();
+  slow.disk_min = slow.disk_max = absl::Milliseconds(1500);
+  slow.cancel_loses = 1'000'000;
+  world_.SetPlan(slow);
+  first_.Add(1);
+  world_.RunFor(absl::Milliseconds(200));  // it is being written
+  first_.Add(2);
+  first_.log->Stop();
+  first_.Wake();
+  world_.RunFor(absl::Milliseconds(1100));
+  slow.disk_min = slow.disk_max = absl::Hours(1);
+  slow.cancel_loses = 0;
+  world_.SetPlan(slow);
+  world_.RunFor(absl::Seconds(5));
+  EXPECT_TRUE(first_.log->idle());
+}
+
 TEST_F(EventLogTest, NumbersOfConnectionsAreEachShardsOwn) {
   std::set<uint64_t> numbers;
   for (int count = 0; count < 10; ++count) {

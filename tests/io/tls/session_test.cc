@@ -239,6 +239,16 @@ TEST_F(TlsSessionTest, AClientThatVerifiesWantsTheNameItAskedFor) {
   EXPECT_EQ(pair.client().failure(), "Hostname mismatch");
 }
 
+// RFC 6066 s3: SNI is for names, and a name may begin as an address does.
+TEST_F(TlsSessionTest, ANameThatBeginsAsAnAddressIsAName) {
+  for (const std::string host : {"10.20.30.40.rev.example.net", "1.2.3.4.example", "a.example"}) {
+    TlsPair pair = Pair({.host = host});
+    Bytes nothing;
+    pair.client().Handshake(nothing, pair.to_server());
+    EXPECT_NE(pair.to_server().find(host), std::string::npos) << host;
+  }
+}
+
 TEST_F(TlsSessionTest, AClientThatVerifiesWantsATrustedRootAndAValidTime) {
   const TestCertificate expired(
       folder_.path(), "expired",

@@ -75,6 +75,7 @@ TEST(Probe, RaisedLimitsAreTheHardOnes) {
   EXPECT_TRUE(status.ok()) << status.ToString();
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
   EXPECT_EQ(limit.rlim_cur, limit.rlim_max);
+  EXPECT_EQ(FilesMax(), limit.rlim_max);
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 

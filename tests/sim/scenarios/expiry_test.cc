@@ -49,6 +49,47 @@ TEST(ExpiryScenario, HeldMailIsNeitherBouncedNorDeliveredAndNewMailIs) {
   EXPECT_EQ(scenario.primary.messages(), 55U);
 }
 
+std::string With(const Scenario& scenario, const std::string& retry) {
+  std::string config = scenario.daemon.config();
+  const size_t at = config.find("expire_after = ");
+  return config.replace(at, config.find('\n', at) - at, retry);
+}
+
+// "5h" for "5d", and all that waits for a primary that is down since yesterday would bounce.
+TEST(ExpiryScenario, AReloadThatWouldGiveMailUpIsRefusedUnlessItIsForced) {
+  Scenario::Options options;
+  options.shards = 2;
+  options.retry = "expire_after = \"5d\"\n";
+  Scenario scenario(options);
+  scenario.PrimaryDown();
+  scenario.SendMany(30);
+  scenario.RunFor(absl::Hours(10));
+  for (const char* retry : {"expire_after = \"5h\"", "expire_after = \"5d\"\nmax_retries = 3",
+                            "expire_after = \"9h\"\nschedule = [\"1h\"]"}) {
+    const absl::Status refused = scenario.daemon.Reload(With(scenario, retry));
+    ASSERT_FALSE(refused.ok()) << retry;
+    EXPECT_NE(std::string(refused.message()).find("give up 30 queued recipients"),
+              std::string::npos)
+        << refused;
+  }
+  ASSERT_TRUE(scenario.daemon.Reload(With(scenario, "expire_after = \"12h\"")).ok());
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kHold, {"d0.example"}).has_value());
+  ASSERT_TRUE(scenario.daemon.Reload(With(scenario, "expire_after = \"5h\"")).ok());
+  ASSERT_TRUE(scenario.daemon.Reload(With(scenario, "expire_after = \"5d\"")).ok());
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kRelease, {"d0.example"}).has_value());
+  ASSERT_TRUE(scenario.daemon.Reload(With(scenario, "expire_after = \"5h\"")).ok());  // as new
+  scenario.RunFor(absl::Hours(4));
+  EXPECT_EQ(scenario.live(), 30U);
+  ASSERT_FALSE(scenario.daemon.Reload(With(scenario, "expire_after = \"3h\"")).ok());
+  ASSERT_TRUE(scenario.daemon.Reload(With(scenario, "expire_after = \"3h\""), true).ok());
+  scenario.RunFor(absl::Minutes(10));
+  EXPECT_EQ(scenario.live(), 0U);
+  EXPECT_EQ(scenario.pending(), 30U);
+  for (size_t number = 0; number < scenario.ledger.offered(); ++number) {
+    scenario.ledger.OnRejected(scenario.ledger.message(number).recipients[0]);
+  }
+}
+
 TEST(ExpiryScenario, AResetMakesParkedMailGoOn) {
   Scenario scenario(Held(1));
   ParkAndReturn(scenario, 10);

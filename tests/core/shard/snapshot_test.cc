@@ -1,0 +1,69 @@
+// tests/core/shard/snapshot_test.cc -- files that the configuration names, and what it means.
+#include "core/shard/snapshot.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "tests/support/certificates.h"
+
+namespace backstay {
+namespace {
+
+// All domains see the same version of it, however long it is and however many they are.
+TEST(Snapshot, AFileOfSeveralDomainsIsOpenedOnce) {
+  const TestFolder folder;
+  const std::string path = folder.path() + "/users";
+  constexpr int kDomains = 20;
+  std::string users;
+  std::string config = "[admin]\nlisten = \"\"\n";
+  for (int i = 0; i < kDomains; ++i) {
+    users += fmt::format("a{}@d{}.example\n", i, i);
+    config += fmt::format(
+        "[[domain]]\nname = \"d{}.example\"\nprimary = [\"192.0.2.1\"]\nrecipients = \"file:{}\"\n",
+        i, path);
+  }
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  std::fputs(users.c_str(), file);
+  std::fclose(file);
+  const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  ASSERT_GE(inotify_add_watch(watch, path.c_str(), IN_OPEN | IN_CLOSE), 0);
+  const auto snapshot = ParseSnapshot(config, "f");
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  alignas(inotify_event) char events[4096];  // an opening and a closing, which have no names
+  EXPECT_EQ(read(watch, events, sizeof(events)), static_cast<ssize_t>(2 * sizeof(inotify_event)));
+  close(watch);
+  for (int i = 0; i < kDomains; ++i) {
+    const RelayPolicy& relay = (*snapshot)->relay;
+    EXPECT_TRUE(relay.Judge(fmt::format("a{}@d{}.example", i, i)).reply.positive());
+    EXPECT_FALSE(relay.Judge(fmt::format("a{}@d{}.example", i + 1, i)).reply.positive());
+    EXPECT_EQ((*snapshot)->FindDomain(fmt::format("d{}.example", i))->listed, 1u);
+  }
+}
+
+// Who is told 421 knows more than who is not accepted.
+TEST(Snapshot, ClientsLeaveDescriptorsForTheRest) {
+  const TestFolder folder;
+  const std::string path = folder.path() + "/backstay.toml";
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  std::fputs(
+      "[admin]\nlisten = \"\"\n[[domain]]\nname = \"a.example\"\n"
+      "primary = [\"192.0.2.1\"]\n",
+      file);
+  std::fclose(file);
+  const auto connections = [&](size_t files_max) {
+    return (*LoadSnapshot(path, {.files_max = files_max}))->connections_max;
+  };
+  EXPECT_EQ(connections(SIZE_MAX), 100'000u);
+  EXPECT_EQ(connections(1'000'000), 100'000u);
+  EXPECT_EQ(connections(4096), 4096u - 512 - 512 - 20);
+  EXPECT_EQ(connections(100), 50u);
+  const auto snapshot = LoadSnapshot(path, {.files_max = 100});
+  EXPECT_EQ((*snapshot)->AdmissionLimitsOf(2).connections_max, 25u);
+}
+
+}  // namespace
+}  // namespace backstay
