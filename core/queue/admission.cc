@@ -32,21 +32,12 @@ void Admission::Leave() {
 }
 
 Reply Admission::Identify(const ClientKey& client) {
-  const auto found = clients_.find(client);
-  const size_t count = found == clients_.end() ? 0 : found->second;
-  if (count >= limits_.connections_per_client_max) {
-    return replies::kTooManyConnections;  // and a refused stranger leaves no entry
-  }
-  ++clients_[client];
-  return replies::kOk;
+  return census_.Enter(client, limits_.connections_per_client_max) ? replies::kOk
+                                                                   : replies::kTooManyConnections;
 }
 
 void Admission::Forget(const ClientKey& client) {
-  const auto found = clients_.find(client);
-  ASSERT(found != clients_.end());
-  if (--found->second == 0) {
-    clients_.erase(found);
-  }
+  census_.Leave(client);
 }
 
 }  // namespace backstay

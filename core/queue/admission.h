@@ -1,12 +1,13 @@
 // core/queue/admission.h -- how many connections, in all and from one client. Pure counting.
 //
-// Units: limits are this shard's share; the caller divides.
+// Units: the limit in all is this shard's share; the one of a client is of all shards together.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "absl/container/flat_hash_map.h"
+#include "core/base/units.h"
+#include "core/queue/client_census.h"
 #include "core/queue/client_key.h"
 #include "core/smtp/reply.h"
 
@@ -15,11 +16,14 @@ namespace backstay {
 struct AdmissionLimits {
   size_t connections_max = 1;
   size_t connections_per_client_max = 1;
+  // What a client's allowances of offences are in proportion to, on this shard (Conduct).
+  size_t conduct_scale = 1;
 };
 
 class Admission {
  public:
-  explicit Admission(const AdmissionLimits& limits) : limits_(limits) {}
+  Admission(const AdmissionLimits& limits, ClientCensus& census)
+      : limits_(limits), census_(census) {}
   void SetLimits(const AdmissionLimits& limits) { limits_ = limits; }
 
   // How long a message waits for the disk now: beyond kBusyDelay new transactions are put off,
@@ -35,12 +39,11 @@ class Admission {
   Reply Identify(const ClientKey& client);
   void Forget(const ClientKey& client);
   size_t connections() const { return connections_; }
-  size_t clients() const { return clients_.size(); }
 
  private:
   AdmissionLimits limits_;
   size_t connections_ = 0;
-  absl::flat_hash_map<ClientKey, uint32_t> clients_;  // no zero entries
+  ClientCensus& census_;
 };
 
 }  // namespace backstay

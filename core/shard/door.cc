@@ -9,12 +9,8 @@
 namespace backstay {
 
 Door::Door(Io& io, TimerWheel& wheel, EventLog& log, const std::vector<Fd>& listeners,
-           const AdmissionLimits& limits, DoorHome& home)
-    : io_(io),
-      log_(log),
-      home_(home),
-      admission_(limits),
-      conduct_(limits.connections_per_client_max) {
+           const AdmissionLimits& limits, ClientCensus& census, DoorHome& home)
+    : io_(io), log_(log), home_(home), admission_(limits, census), conduct_(limits.conduct_scale) {
   ListenerEvents& events = *this;
   for (const Fd socket : listeners) {
     const auto number = static_cast<uint32_t>(listeners_.size());
@@ -26,7 +22,7 @@ Door::~Door() = default;
 
 void Door::SetLimits(const AdmissionLimits& limits) {
   admission_.SetLimits(limits);
-  conduct_.SetLimit(limits.connections_per_client_max);
+  conduct_.SetLimit(limits.conduct_scale);
 }
 
 void Door::Open() {

@@ -49,7 +49,7 @@ class Door : private ListenerEvents {
   static_assert(kWaitingMax > kPerStep);
 
   Door(Io& io, TimerWheel& wheel, EventLog& log, const std::vector<Fd>& listeners,
-       const AdmissionLimits& limits, DoorHome& home);
+       const AdmissionLimits& limits, ClientCensus& census, DoorHome& home);
   ~Door();
 
   void SetLimits(const AdmissionLimits& limits);

@@ -66,7 +66,7 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       event_log_(io, wheel_, setup.standard_error, setup.index, setup.post.shards()),
       intake_shards_(setup.intake_shards),
       door_(io, wheel_, event_log_, setup.listeners,
-            setup.snapshot.AdmissionLimitsOf(setup.intake_shards), *this),
+            setup.snapshot.AdmissionLimitsOf(setup.intake_shards), setup.census, *this),
       recipients_(io, wheel_, setup.post, setup.index, setup.recipients, *this),
       clients_(io, wheel_),
       reporter_(io, spool_, snapshot_, setup.post.shards()),

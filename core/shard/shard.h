@@ -49,6 +49,7 @@ struct ShardSetup {
   size_t intake_shards = 1;   // that listen, and share the limits of connections
   uint16_t node = 0;
   PostOffice& post;
+  ClientCensus& census;
   const Snapshot& snapshot;
   const TicketKeys& ticket_keys;  // copied: the same in every shard
   Fd standard_error = Fd();       // see EventLog

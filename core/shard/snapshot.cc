@@ -191,13 +191,16 @@ const DomainPlan* Snapshot::FindDomain(std::string_view name) const {
   return found != domains.end() && found->name == name ? &*found : nullptr;
 }
 
-// The kernel spreads connections over the shards by a hash, so each shard gets its share of both
-// limits. A client near its limit may be refused a little early; it is never admitted beyond it.
+// The kernel spreads connections over the shards by a hash. Of all connections each shard gets its
+// share; those of a client are counted over all shards (ClientCensus), for a client has few.
 AdmissionLimits Snapshot::AdmissionLimitsOf(size_t shards) const {
+  // A share of an allowance that is too small to be one would turn clients away for one mistake.
+  constexpr size_t kAllowanceSharesMax = 8;
   AdmissionLimits limits;
   limits.connections_max = (connections_max + shards - 1) / shards;
-  limits.connections_per_client_max =
-      std::max<size_t>(config.smtp.connections_per_client_max / shards, 1);
+  limits.connections_per_client_max = config.smtp.connections_per_client_max;
+  limits.conduct_scale = std::max<size_t>(
+      config.smtp.connections_per_client_max / std::min(shards, kAllowanceSharesMax), 1);
   return limits;
 }
 

@@ -20,7 +20,8 @@ class Hall final : public Actor, private DoorHome {
       : io_(world.MakeIo(host)),
         wheel_(io_->Now()),
         log_(*io_, wheel_, Fd(), 0, 1),
-        door(*io_, wheel_, log_, {*io_->Listen(host.address().WithPort(25), 4096)}, limits, *this) {
+        door(*io_, wheel_, log_, {*io_->Listen(host.address().WithPort(25), 4096)}, limits, census_,
+             *this) {
     world.Attach(*io_, *this);
     door.Open();
     io_->Wake();
@@ -59,6 +60,7 @@ class Hall final : public Actor, private DoorHome {
   std::unique_ptr<Io> io_;
   TimerWheel wheel_;
   EventLog log_;
+  ClientCensus census_{4096, 1};
 
  public:
   Door door;

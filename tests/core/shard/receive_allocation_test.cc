@@ -118,6 +118,7 @@ TEST(ReceivePath, DoesNotAllocatePerMessageWhenWarm) {
   ASSERT_TRUE(directory.ok()) << directory.status().message();
 
   PostOffice post(1);
+  ClientCensus census(100, 1);
   std::atomic<bool> serving{false};
   std::unique_ptr<Io> io;
   std::thread thread([&] {
@@ -129,6 +130,7 @@ TEST(ReceivePath, DoesNotAllocatePerMessageWhenWarm) {
                       .intake_shards = 1,
                       .node = directory->node(),
                       .post = post,
+                      .census = census,
                       .snapshot = **snapshot,
                       .ticket_keys = TicketKeys(NewTicketSecret(), io->Now())});
     post.Register(0, io.get());

@@ -1,0 +1,57 @@
+// core/queue/client_census.cc -- two rows of counters.
+#include "core/queue/client_census.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/base/check.h"
+
+namespace backstay {
+namespace {
+
+constexpr size_t kPlacesPerConnection = 2;
+
+// SplitMix64: every bit of the key changes half of the result.
+uint64_t Mix(uint64_t value) {
+  value += 0x9e3779b97f4a7c15;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
+  return value ^ (value >> 31);
+}
+
+}  // namespace
+
+ClientCensus::ClientCensus(size_t connections_max, uint64_t seed)
+    : seed_(seed),
+      row_size_(std::bit_ceil(kPlacesPerConnection * std::max<size_t>(connections_max, 1))),
+      counts_(kRows * row_size_) {}
+
+std::array<ClientCensus::Count*, ClientCensus::kRows> ClientCensus::PlacesOf(
+    const ClientKey& client) {
+  const uint64_t first = Mix(client.prefix ^ Mix(seed_ + (client.is_v6 ? 1 : 0)));
+  return {&counts_[first & (row_size_ - 1)],
+          &counts_[row_size_ + (Mix(first ^ seed_) & (row_size_ - 1))]};
+}
+
+// Two that come at the same moment for the last place may both be refused.
+bool ClientCensus::Enter(const ClientKey& client, size_t per_client_max) {
+  const auto places = PlacesOf(client);
+  size_t before = SIZE_MAX;
+  for (Count* const place : places) {
+    before = std::min<size_t>(before, place->fetch_add(1, std::memory_order_relaxed));
+  }
+  if (before < per_client_max) {
+    return true;
+  }
+  Leave(client);
+  return false;
+}
+
+void ClientCensus::Leave(const ClientKey& client) {
+  for (Count* const place : PlacesOf(client)) {
+    const uint32_t before = place->fetch_sub(1, std::memory_order_relaxed);
+    ASSERT(before > 0);
+  }
+}
+
+}  // namespace backstay
