@@ -101,6 +101,9 @@ void Spool::Impl::OnCatalogRead(const absl::Status& status) {
 // The log can go on; what it holds is read while new mail comes.
 void Spool::Impl::OnTailScanned() {
   commit_.Resume(tail_->resumption());
+  if (tail_->resumption().torn.has_value()) {
+    catalog_->NoteTail(*tail_->resumption().torn);
+  }
   roll_.set_next_number(catalog_->highest_number() + 1);
   reclaim_.Discard(catalog_->spares());
   run_start_ = {catalog_->highest_number() + 1, 0};
