@@ -190,7 +190,11 @@ bool Recovery::StartReading() {
   ScanEvents& scan_events = *this;
   ++result_.segments_scanned;
   scan_ = std::make_unique<SegmentScan>(segment_->key, end, last_commit_crc_, scan_events);
-  reader_.Start(entry.file, *scan_);
+  if (trust_end.has_value() || cover_.Covers(entry.number)) {
+    reader_.Start(entry.file, *scan_);
+  } else {
+    reader_.StartDirect(directory_, entry.number, entry.file, *scan_);
+  }
   return true;
 }
 

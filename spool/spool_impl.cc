@@ -94,7 +94,7 @@ void Spool::Impl::OnCatalogRead(const absl::Status& status) {
     return events_.OnSpoolReady(status);
   }
   TailScanEvents& tail_events = *this;
-  tail_ = std::make_unique<TailScan>(io_, *catalog_, tail_events);
+  tail_ = std::make_unique<TailScan>(io_, directory_, *catalog_, tail_events);
   tail_->Start();
 }
 
