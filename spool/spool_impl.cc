@@ -117,6 +117,9 @@ void Spool::Impl::OnTailScanned() {
 }
 
 void Spool::Impl::OnCheckpointRead(std::optional<Checkpoint> checkpoint) {
+  if (!checkpoint.has_value() && checkpoints_.has_unread()) {
+    segments_.NoteGap();  // what it knows of settled mail is to be there for the next start
+  }
   recovery_->Start(std::move(checkpoint));
 }
 
@@ -205,6 +208,9 @@ void Spool::Impl::CommitTurn() {
   }
   if (!is_running()) {
     return;
+  }
+  if (IsRecovering()) {
+    checkpoints_.StepRead(recovery_->is_aborted());
   }
   if (IsRecovering() && has_recovered_) {
     EndRecovery();
@@ -400,7 +406,7 @@ Instant Spool::Impl::NextDue() const {
   if (!rules_.deletions().empty() && works && !sweep_.waits()) {
     return io_.Now();
   }
-  Instant due = commit_.NextDue();
+  Instant due = std::min(commit_.NextDue(), checkpoints_.NextDue());
   if (!roll_.ready() && !roll_.busy() && (phase_ == Phase::kReady || commit_.wants_segment())) {
     due = std::min(due, roll_retry_at_);
   }

@@ -95,6 +95,36 @@ TEST_F(EvacuationTest, WhatEndsWhileItIsMovedAgainIsGone) {
   EXPECT_GT(MarkCount("ended while it was being moved"), ended);
 }
 
+// The record that it is moved to knows of the debt already, and the reason stands behind it.
+TEST_F(EvacuationTest, WhatFailsWhileItIsMovedKeepsItsReason) {
+  SpoolHarness before(1, Options());
+  before.Start();
+  const MessageRef message = before.SendAndWait(TestContent(1, 28_KiB)).message;
+  GoRound(before, 70);
+  before.Idle(absl::Milliseconds(200));
+  SpoolHarness first(1, Options());
+  StartFrom(before, first);
+  int turns = 0;
+  for (; first.spool->Stats().messages_moved == 0; ++turns) {
+    first.Turn();
+  }
+  for (int early = 0; early < 30; ++early) {
+    SpoolHarness harness(1, Options());
+    StartFrom(before, harness);
+    for (int turn = 0; turn < turns - early; ++turn) {
+      harness.Turn();
+    }
+    harness.Settle(message, 0, SettleKind::kFailed, "550 no");
+    const std::string home = SpoolHarness::SegmentPath(message.segment);
+    EXPECT_TRUE(harness.TurnUntil([&] { return !harness.disk().Exists(home); }));
+    harness.Idle(absl::Seconds(1));
+    harness.Crash(CrashMode::kNothingUnsynced);
+    harness.DeleteCheckpoints();
+    harness.Start();
+    EXPECT_EQ(AsText(harness.spool->FailureOf(message, 0)), "550 no") << early;
+  }
+}
+
 TEST_F(EvacuationTest, EachMovedMessageIsCountedOnce) {
   harness_.Start();
   harness_.SendAndWait(TestContent(1, 17_KiB));
