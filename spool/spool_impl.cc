@@ -414,7 +414,7 @@ Instant Spool::Impl::NextDue() const {
     due = std::min(due, io_.Now() + kRollRetry);
   }
   if (works) {
-    due = std::min(due, reclaim_.NextDue());
+    due = std::min({due, reclaim_.NextDue(), keeper_.NextDue()});
     if (!segments_.has_gap()) {
       due = std::min(due, evacuation_.NextDue());
     }
