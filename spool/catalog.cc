@@ -21,6 +21,12 @@ bool IsCause(const UntrustedEntry& entry, UntrustedCause cause) {
   return entry.cause == static_cast<uint32_t>(cause);
 }
 
+bool IsIn(const UntrustedEntry& entry, uint32_t segment, uint64_t at) {
+  return segment == entry.first_segment
+             ? at >= entry.good_bytes
+             : segment > entry.first_segment && segment <= entry.last_segment;
+}
+
 // At most the front of a header that was not written to its end.
 bool IsUnused(Bytes bytes) {
   size_t front = 0;
@@ -287,14 +293,13 @@ uint64_t Catalog::ReadableEnd(const CatalogEntry& entry) const {
 }
 
 bool Catalog::IsKnownTorn(uint32_t segment, uint64_t at) const {
-  for (const UntrustedEntry& entry : untrusted_) {
-    const bool is_first = segment == entry.first_segment && at >= entry.good_bytes;
-    const bool is_later = segment > entry.first_segment && segment <= entry.last_segment;
-    if (IsCause(entry, UntrustedCause::kTorn) && (is_first || is_later)) {
-      return true;
-    }
-  }
-  return false;
+  return std::any_of(untrusted_.begin(), untrusted_.end(), [&](const UntrustedEntry& entry) {
+    return IsCause(entry, UntrustedCause::kTorn) && IsIn(entry, segment, at);
+  });
+}
+
+bool Catalog::IsTorn(uint32_t segment, uint64_t at) const {
+  return IsKnownTorn(segment, at) || (tail_.has_value() && IsIn(*tail_, segment, at));
 }
 
 }  // namespace backstay

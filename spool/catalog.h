@@ -93,6 +93,10 @@ class Catalog final : public RangeReadEvents {
   uint64_t ReadableEnd(const CatalogEntry& entry) const;
   // A recovery has found this range broken and told so.
   bool IsKnownTorn(uint32_t segment, uint64_t at) const;
+  // The broken end of the log that this start found, which no start record tells of so far.
+  void NoteTail(const UntrustedEntry& torn) { tail_ = torn; }
+  // Nobody was promised what lies there: it is known torn, or in that tail.
+  bool IsTorn(uint32_t segment, uint64_t at) const;
 
  private:
   enum class Step : uint8_t { kIdle, kOpened, kHeadRead, kCopyRead };  // what is waited for
@@ -118,6 +122,7 @@ class Catalog final : public RangeReadEvents {
   size_t current_ = 0;  // in found_
   std::vector<CatalogEntry> entries_;
   std::vector<UntrustedEntry> untrusted_;  // what start records say of the segments before them
+  std::optional<UntrustedEntry> tail_;
   std::vector<uint32_t> checkpoints_;
   std::vector<uint32_t> spares_;
   uint32_t highest_number_ = 0;

@@ -17,6 +17,7 @@ constexpr std::string_view kPrefix = "checkpoint-";
 constexpr size_t kKept = 2;
 constexpr uint64_t kBytesMax = 1_GiB;
 constexpr size_t kWriteBytes = 1_MiB;
+const absl::Duration kOpenAgainAfter = absl::Seconds(1);
 
 std::string NameOfCheckpoint(uint32_t number) {
   return fmt::format("{}{:08x}", kPrefix, number);
@@ -51,18 +52,58 @@ void CheckpointStore::ReadNext() {
     return events_.OnCheckpointRead(std::nullopt);
   }
   name_ = NameOfCheckpoint(numbers_[--left_]);
+  failed_opens_ = 0;
+  Open();
+}
+
+void CheckpointStore::Open() {
   step_ = Step::kOpened;
   io_.Open(&op_, directory_, name_.c_str(), OpenMode::kRead);
+}
+
+void CheckpointStore::OpenFailed(IoError error) {
+  if (error == IoError::kDevice && ++failed_opens_ < kReadTries) {
+    return Open();
+  }
+  if (error != IoError::kNoDescriptors && error != IoError::kNoMemory) {
+    return PassOverUnread(error);
+  }
+  MARK("checkpoint waited for");
+  LogError("spool shard={} file={} cannot be opened, and the queue waits for it: {}",
+           identity_.shard, name_, Describe(error));
+  retry_at_ = io_.Now() + kOpenAgainAfter;
+  step_ = Step::kWaiting;
+}
+
+void CheckpointStore::StepRead(bool is_given_up) {
+  if (step_ != Step::kWaiting) {
+    return;
+  }
+  if (is_given_up) {
+    left_ = 0;
+    return ReadNext();
+  }
+  if (io_.Now() >= retry_at_) {
+    Open();
+  }
+}
+
+// Its file stays: the next start may read it.
+void CheckpointStore::PassOverUnread(IoError error) {
+  LogError("spool shard={} file={} not read: {}", identity_.shard, name_, Describe(error));
+  has_unread_ = true;
+  ReadNext();
 }
 
 void CheckpointStore::OnRangeRead(IoError error, size_t bytes) {
   ASSERT(step_ == Step::kRead);
   io_.Close(std::exchange(file_, Fd()));
   bytes_.resize(bytes);
-  std::optional<Checkpoint> checkpoint;
-  if (error == IoError::kNone) {
-    checkpoint = Checkpoint::Decode(bytes_, identity_);
+  if (error != IoError::kNone) {
+    bytes_ = std::vector<uint8_t>();
+    return PassOverUnread(error);
   }
+  std::optional<Checkpoint> checkpoint = Checkpoint::Decode(bytes_, identity_);
   bytes_ = std::vector<uint8_t>();
   if (!checkpoint.has_value()) {
     MARK("checkpoint passed over");
@@ -103,11 +144,12 @@ void CheckpointStore::Write(const Checkpoint& checkpoint) {
 void CheckpointStore::Advance(const IoResult& result) {
   switch (step_) {
     case Step::kIdle:
+    case Step::kWaiting:
     case Step::kRead:
       break;
     case Step::kOpened: {
       if (!result.ok()) {
-        return ReadNext();
+        return OpenFailed(result.error());
       }
       file_ = result.fd();
       const auto size = io_.FileBytes(file_);
@@ -180,6 +222,7 @@ void CheckpointStore::Failed(const char* what, IoError error) {
     io_.Close(std::exchange(file_, Fd()));
   }
   bytes_ = std::vector<uint8_t>();
+  failed_ = true;
   unwanted_.push_back(numbers_.back());
   numbers_.pop_back();
   UnlinkUnwanted();

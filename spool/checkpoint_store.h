@@ -3,12 +3,15 @@
 // Names:  "checkpoint-0000002a"; numbers only grow and have nothing to do with those of segments.
 // Errors: a checkpoint that cannot be written is named in the log and removed; the older ones stay
 //         good. One that cannot be read or is not whole is named and passed over for the one
-//         before it: it may be damaged, or not finished when the machine stopped.
+//         before it: it may be damaged, or not finished when the machine stopped. A start that
+//         has no descriptor or no memory to open one waits: without it settled mail would come
+//         back.
 // Turn:   one operation at a time.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/io.h"
@@ -38,9 +41,19 @@ class CheckpointStore : private RangeReadEvents {
   // The one that was told does not fit to the log. OnCheckpointRead comes once more, with the one
   // before it.
   void ReadOlder();
+  // Once a turn while OnCheckpointRead is waited for: opens what could not be opened before.
+  // `is_given_up`: nobody wants one any more.
+  void StepRead(bool is_given_up);
+  Instant NextDue() const { return step_ == Step::kWaiting ? retry_at_ : Instant::Max(); }
+  // The device did not give one that may be good.
+  bool has_unread() const { return has_unread_; }
   bool busy() const { return step_ != Step::kIdle; }
   void Write(const Checkpoint& checkpoint);
+  // The last one could not be written; said once.
+  bool TakeFailed() { return std::exchange(failed_, false); }
   uint32_t next_number() const { return last_number_ + 1; }
+  // Of the newest one that is on the disk; 0: there is none, or it is being written.
+  uint32_t newest_number() const { return numbers_.empty() || busy() ? 0 : numbers_.back(); }
   // Of the older one of those kept; 0: there is one at most. Those of earlier runs count, though
   // they may be damaged.
   uint32_t older_number() const {
@@ -50,7 +63,8 @@ class CheckpointStore : private RangeReadEvents {
  private:
   enum class Step : uint8_t {
     kIdle,
-    kOpened,  // to read
+    kWaiting,  // to open it once more
+    kOpened,   // to read
     kRead,
     kCreated,
     kWritten,
@@ -60,6 +74,9 @@ class CheckpointStore : private RangeReadEvents {
   };
 
   void ReadNext();
+  void Open();
+  void OpenFailed(IoError error);
+  void PassOverUnread(IoError error);
   // The one looked at last goes when a better one is written.
   void PassOver();
   void OnRangeRead(IoError error, size_t bytes) override;
@@ -77,10 +94,14 @@ class CheckpointStore : private RangeReadEvents {
   std::vector<uint32_t> unwanted_;  // of files that are to be unlinked
   uint32_t last_number_ = 0;
   size_t left_ = 0;  // of numbers_, still to be tried
+  int failed_opens_ = 0;
+  Instant retry_at_;
+  bool has_unread_ = false;
   std::string name_;
   Fd file_;
   std::vector<uint8_t> bytes_;
   size_t written_ = 0;
+  bool failed_ = false;
   RangeRead read_;
   Completion<&CheckpointStore::Advance> op_{this};
 };

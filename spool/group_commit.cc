@@ -119,7 +119,9 @@ void GroupCommit::MoveOutcomes() {
     const MutableBytes payload = BeginRecord(run);
     std::memcpy(payload.data(), outcomes_.bytes().data(), run);
     EndRecord(RecordKind::kOutcomes, run, 1, 1);
-    outcomes_.MoveFront(run, gather_->outcomes());
+    if (outcomes_.MoveFront(run, gather_->outcomes())) {
+      gather_->segment()->orders_in_checkpoint = Segment::kNotTaken;
+    }
   }
 }
 

@@ -6,6 +6,11 @@
 #include "core/base/mark.h"
 
 namespace backstay {
+namespace {
+
+const absl::Duration kCheckpointRetry = absl::Seconds(10);
+
+}  // namespace
 
 // One footer a segment: what was moved to it is forgotten when its footer is made, so a second one
 // would not name it, and the next start would not know where that mail lies.
@@ -23,6 +28,7 @@ void Keeper::Step(const NoteMap& notes, const RuleBook& rules,
   if (!footer_.busy() && !sealed_.empty()) {
     StartFooter();
   }
+  WantAgain();
   // What could not be read is not known: the checkpoints from before know more.
   if (wants_checkpoint_ && !taken_.has_value() && !busy() && !segments_.has_gap()) {
     wants_checkpoint_ = false;
@@ -32,6 +38,17 @@ void Keeper::Step(const NoteMap& notes, const RuleBook& rules,
   if (taken_.has_value() && !store_.busy() && commit_.outcomes_synced() >= outcomes_to_wait_for_) {
     store_.Write(*taken_);
     taken_.reset();
+  }
+}
+
+void Keeper::WantAgain() {
+  if (store_.TakeFailed()) {
+    retry_at_ = io_.Now() + kCheckpointRetry;
+  }
+  if (io_.Now() >= retry_at_) {
+    MARK("checkpoint tried again");
+    retry_at_ = Instant::Max();
+    wants_checkpoint_ = true;
   }
 }
 
@@ -79,6 +96,12 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
                         const std::optional<Checkpoint::SegmentState>& leaving) const {
   Checkpoint checkpoint;
   checkpoint.notes = notes;
+  for (Segment* segment = segments_.oldest(); segment != nullptr;
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    if (segment->orders_in_checkpoint == Segment::kNotTaken) {
+      segment->orders_in_checkpoint = store_.next_number();
+    }
+  }
   checkpoint.rules = rules.Encode([this](DomainId domain) { return index_.Name(domain); });
   // Until the log says where an abandoned segment ends, the next start may find more in it. And
   // what lies behind the last batch may go and its number be given again.

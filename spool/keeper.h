@@ -1,7 +1,8 @@
 // spool/keeper.h -- what a shard writes beside its log so that the next start is quick: footers of
 // sealed segments and checkpoints.
 //
-// Nothing depends on it: without footers and checkpoints everything is scanned.
+// No mail depends on it: without footers and checkpoints everything is scanned. But the log does
+// not keep an order for ever: the oldest segment goes when a checkpoint knows the orders in it.
 //
 // Turn:  Step() comes once a turn and starts what is due; one footer and one checkpoint at a time.
 // See:   FORMAT.md 9.
@@ -23,7 +24,7 @@ class Keeper {
  public:
   Keeper(Io& io, SegmentSet& segments, const Index& index, const GroupCommit& commit,
          CheckpointStore& store)
-      : segments_(segments), index_(index), commit_(commit), store_(store), footer_(io) {}
+      : io_(io), segments_(segments), index_(index), commit_(commit), store_(store), footer_(io) {}
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
 
@@ -35,15 +36,19 @@ class Keeper {
   // `leaving`: of Reclaim.
   void Step(const NoteMap& notes, const RuleBook& rules,
             const std::optional<Checkpoint::SegmentState>& leaving);
+  // When a checkpoint that could not be written is tried again.
+  Instant NextDue() const { return retry_at_; }
   bool busy() const { return footer_.busy() || store_.busy(); }
 
  private:
   void StartFooter();
+  void WantAgain();
   std::vector<MovedMessage> MovedTo(const Segment& segment) const;
   void TakeMoved(const Segment& segment, std::vector<Checkpoint::MovedState>& moved) const;
   Checkpoint Take(const NoteMap& notes, const RuleBook& rules,
                   const std::optional<Checkpoint::SegmentState>& leaving) const;
 
+  Io& io_;
   SegmentSet& segments_;
   const Index& index_;
   const GroupCommit& commit_;
@@ -52,6 +57,7 @@ class Keeper {
   std::deque<uint32_t> sealed_;  // without a footer so far
   uint32_t last_sealed_ = 0;     // told, and perhaps with a footer
   bool wants_checkpoint_ = false;
+  Instant retry_at_ = Instant::Max();
   // Taken, and written once the outcomes it knows are in the log: it must not know more than that.
   std::optional<Checkpoint> taken_;
   uint64_t outcomes_to_wait_for_ = 0;

@@ -76,14 +76,27 @@ void MessageReplay::AddMoved(const MovedMessage& moved, const std::vector<Recipi
 // A start that did so held nothing for this record: its parts may have gone since, or be torn with
 // the batch. The next checkpoint covers it all the same, so only the list in it tells; and of a
 // message that was moved twice the list does not tell which of the two was used.
+//
+// A torn record was no start's choice while another was there. When that went the message had been
+// moved once more, and the record behind the torn one is whole.
 bool MessageReplay::IsBetter(const MovedMessage& moved) const {
   if (!HasFiles(index_.Parts(moved.home))) {
     return true;
   }
   const MessageRef record{moved.record.segment, moved.record.block};
-  return cover_.Covers(record.segment) && cover_.MovedStates(moved.home) != nullptr &&
-         HasFiles(moved.parts) &&
-         !catalog_.IsKnownTorn(record.segment, uint64_t{record.block} * kRecordAlignment);
+  if (IsTorn(record) || !HasFiles(moved.parts)) {
+    return false;
+  }
+  const MessageRef used = index_.PlaceOf(moved.home);
+  if (used != moved.home && IsTorn(used)) {
+    MARK("torn copy gave way");
+    return true;
+  }
+  return cover_.Covers(record.segment) && cover_.MovedStates(moved.home) != nullptr;
+}
+
+bool MessageReplay::IsTorn(MessageRef record) const {
+  return catalog_.IsTorn(record.segment, uint64_t{record.block} * kRecordAlignment);
 }
 
 bool MessageReplay::HasFiles(std::span<const PartEntry> parts) const {

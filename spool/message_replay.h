@@ -40,6 +40,7 @@ class MessageReplay {
   void AddMoved(const MovedMessage& moved, const std::vector<RecipientState>& states);
   // The message is known by another record. Is this one to be used?
   bool IsBetter(const MovedMessage& moved) const;
+  bool IsTorn(MessageRef record) const;
   bool HasFiles(std::span<const PartEntry> parts) const;
   Segment& GoneSegment(uint32_t number);
 

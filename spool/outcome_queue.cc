@@ -42,15 +42,20 @@ size_t OutcomeQueue::FrontRun(Bytes from, size_t bytes_max) {
   }
 }
 
-void OutcomeQueue::MoveFront(size_t bytes, OutcomeQueue& to) {
+bool OutcomeQueue::MoveFront(size_t bytes, OutcomeQueue& to) {
   const Bytes front = Bytes(bytes_).first(bytes);
   uint64_t count = 0;
-  const bool whole = ForEachOutcome(front, [&](const OutcomeEntry&, Bytes) { ++count; });
+  bool has_order = false;
+  const bool whole = ForEachOutcome(front, [&](const OutcomeEntry& entry, Bytes) {
+    ++count;
+    has_order |= entry.code == static_cast<uint8_t>(OutcomeCode::kRule);
+  });
   ASSERT(whole);
   to.bytes_.insert(to.bytes_.end(), front.begin(), front.end());
   to.entries_ += count;
   bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<ptrdiff_t>(bytes));
   entries_ -= count;
+  return has_order;
 }
 
 void OutcomeQueue::PutBack(OutcomeQueue& other) {

@@ -23,8 +23,8 @@ class OutcomeQueue {
 
   // The longest run of whole entries at the front of `from` of at most `bytes_max`, at least one.
   static size_t FrontRun(Bytes from, size_t bytes_max);
-  // Moves the first `bytes` (whole entries) to the end of `to`.
-  void MoveFront(size_t bytes, OutcomeQueue& to);
+  // Moves the first `bytes` (whole entries) to the end of `to`. True: an order is among them.
+  bool MoveFront(size_t bytes, OutcomeQueue& to);
   // Puts everything in `other` before what is here; `other` is empty afterwards.
   void PutBack(OutcomeQueue& other);
   void Clear();

@@ -30,7 +30,9 @@ Segment* Reclaim::Candidate() {
     segments_.Remove(segments_.oldest()->number());
   }
   Segment* oldest = segments_.oldest();
-  if (oldest != nullptr && IsDead(*oldest) && !segments_.has_gap()) {
+  const bool has_new_orders =
+      oldest != nullptr && oldest->orders_in_checkpoint > checkpoints_.newest_number();
+  if (oldest != nullptr && !has_new_orders && IsDead(*oldest) && !segments_.has_gap()) {
     return oldest;
   }
   if (Segment* younger = YoungerCandidate(); younger != nullptr) {
@@ -97,6 +99,10 @@ void Reclaim::Step(bool in_haste) {
     number_ = discarded_.back();
     name_ = NameOfSpare(number_);
     discarded_.pop_back();
+    if (segments_.Find(number_) != nullptr || segments_.IsUnreadable(number_)) {
+      MARK("spare that is a segment too");
+      return Unlink();  // one file: what shrinks is the segment
+    }
     return Begone();
   }
   Segment* segment = Candidate();

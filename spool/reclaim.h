@@ -1,13 +1,14 @@
 // spool/reclaim.h -- gives dead segments back, the oldest first, one at a time: a few become
 // spares, the others are unlinked and then shrink away.
 //
-// A younger segment holds the settles of older ones: without them a restart would meet messages
-// that were delivered long ago. So a segment that is not the oldest goes only when both checkpoints
-// that are kept know it dead: what its settles say is in them. (A segment whose file went before
-// its messages counts as an older one.) When recovery could not read all,
-// nothing goes: it may be readable at the next start. An abandoned segment with nothing good in it
-// holds no settles and goes at once, or each failure would cost a segment of disk space for as long
-// as old mail waits.
+// The oldest one goes when the newest checkpoint knows the orders in it: a stop is for all that
+// comes. A younger segment holds the settles of older ones: without them a restart would meet
+// messages that were delivered long ago. So a segment that is not the oldest goes only when both
+// checkpoints that are kept know it dead: what its settles say is in them. (A segment whose file
+// went before its messages counts as an older one.) When recovery could not read all, nothing goes:
+// it may be readable at the next start. An abandoned segment with nothing good in it holds no
+// settles and goes at once, or each failure would cost a segment of disk space for as long as old
+// mail waits.
 //
 // Errors: after a failed unlink or directory sync nothing more is unlinked until a later try
 //         succeeds: an unlink that is not durable could undo itself after the next one was.

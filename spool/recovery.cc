@@ -48,6 +48,7 @@ void Recovery::Start(std::optional<Checkpoint> checkpoint) {
     if (Segment* segment = segments_.Find(entry.number); segment != nullptr) {
       segment->index = SegmentIndex();  // a Recovery before this one may have filled it
       segment->pins = 0;
+      segment->orders_in_checkpoint = 0;
     }
   }
   segments_.RemoveIf([](const Segment& segment) { return segment.is_gone(); });
@@ -190,7 +191,11 @@ bool Recovery::StartReading() {
   ScanEvents& scan_events = *this;
   ++result_.segments_scanned;
   scan_ = std::make_unique<SegmentScan>(segment_->key, end, last_commit_crc_, scan_events);
-  reader_.Start(entry.file, *scan_);
+  if (trust_end.has_value() || cover_.Covers(entry.number)) {
+    reader_.Start(entry.file, *scan_);
+  } else {
+    reader_.StartDirect(directory_, entry.number, entry.file, *scan_);
+  }
   return true;
 }
 
@@ -303,6 +308,9 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
       }
       if (!ForEachOutcome(payload, [this](const OutcomeEntry& entry, Bytes detail) {
             cover_.NoteSettle(entry);
+            if (entry.code == static_cast<uint8_t>(OutcomeCode::kRule)) {
+              segment_->orders_in_checkpoint = Segment::kNotTaken;
+            }
             result_.damaged += replay_.Apply(entry, detail) ? 0 : 1;
           })) {
         ++result_.damaged;

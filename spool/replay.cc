@@ -25,7 +25,8 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
       }
       return true;
     case OutcomeCode::kFailed:
-      if (is_unknown) {
+      // Pending: of a message that was moved since, known as its record behind this says.
+      if (is_unknown || is_pending) {
         note();
       }
       if (!is_live) {

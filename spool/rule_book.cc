@@ -214,12 +214,12 @@ void RuleBook::Release(DomainId domain, const Mark& mark) {
 }
 
 void RuleBook::ApplyOwn(const Rule& rule, MessageRef cut, DomainId domain) {
-  Set(of_domain_[domain], rule, {last_.epoch, ++serial_, cut, rule.at});
+  Set(of_domain_[domain], rule, {LastBefore(rule), ++serial_, cut, rule.at});
 }
 
 void RuleBook::ApplyToMessage(const Rule& rule, MessageRef message) {
   const MessageRef behind{message.segment, message.block + 1};
-  Set(of_message_[message], rule, {last_.epoch, ++serial_, behind, rule.at});
+  Set(of_message_[message], rule, {LastBefore(rule), ++serial_, behind, rule.at});
 }
 
 void RuleBook::Set(Marks& marks, const Rule& rule, const Mark& mark) {

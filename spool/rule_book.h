@@ -54,11 +54,15 @@ class RuleBook {
   void Apply(const Rule& rule, MessageRef cut, std::span<const DomainId> domains);
 
   // A rule of this shard alone, for one domain; like what is said of single messages it is newer
-  // than the last order and older than the next.
+  // than the last order and older than the next. A rule from the log says with its epoch which
+  // order that was (BehindLast): a checkpoint may know later ones. 0: the last one that is known.
   void ApplyOwn(const Rule& rule, MessageRef cut, DomainId domain);
 
-  // The same for one message; its epoch and domains do not matter. kDelete is not for here.
+  // The same for one message; its domains do not matter. kDelete is not for here.
   void ApplyToMessage(const Rule& rule, MessageRef message);
+  // The epoch of what is said now of one message or by this shard alone: one more than that of the
+  // last order, as 0 is what older versions wrote.
+  uint64_t BehindLast() const { return last_.epoch + 1; }
   bool TakesMessages() const { return of_message_.size() < kMessagesMax; }
   bool HasOwn(MessageRef message) const { return of_message_.contains(message); }
   // Calls `take(message)` for those with a word of their own in (after, before).
@@ -139,6 +143,9 @@ class RuleBook {
   // The newest of what stops or starts the domain; kStart: it is not stopped.
   static std::pair<Kind, const Mark*> NewestStop(const Voices& voices);
   MessageRef InForceBefore(Kind kind, DomainId domain) const;
+  uint64_t LastBefore(const Rule& rule) const {
+    return rule.epoch > 0 ? rule.epoch - 1 : last_.epoch;
+  }
   static Mark& At(Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
   static const Mark& At(const Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
   void Apply(const Rule& rule, const Mark& mark, std::optional<DomainId> domain);

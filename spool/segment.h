@@ -59,6 +59,10 @@ struct Segment {
   std::vector<MessageRef> moved_here;
   // The first checkpoint that knows it dead, of this run; 0: none.
   uint32_t dead_in_checkpoint = 0;
+  // The first checkpoint that knows all orders in it, of this run; 0: it holds none, or an older
+  // one knows them.
+  uint32_t orders_in_checkpoint = 0;
+  static constexpr uint32_t kNotTaken = UINT32_MAX;  // of it: no checkpoint knows them so far
   // The first segment of which its start record says that not all counts; 0: of none.
   uint32_t untrusted_from = 0;
   uint32_t readers = 0;  // MessageReaders with an operation in flight on `file`

@@ -2,8 +2,10 @@
 #include "spool/segment_reader.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/check.h"
+#include "core/base/log.h"
 #include "core/base/mark.h"
 
 namespace backstay {
@@ -16,6 +18,35 @@ void SegmentReader::Start(Fd file, SegmentSink& sink) {
   window_at_ = sink.at() / kBlockBytes * kBlockBytes;
   unreadable_blocks_ = 0;
   Continue();
+}
+
+void SegmentReader::StartDirect(Fd directory, uint32_t segment, Fd file, SegmentSink& sink) {
+  directory_ = directory;
+  file_ = file;
+  sink_ = &sink;
+  name_ = NameOfSegment(segment);
+  failed_opens_ = 0;
+  io_.Open(&open_, directory_, name_.data(), OpenMode::kReadDirect);
+}
+
+void SegmentReader::OnOpened(const IoResult& result) {
+  if (result.error() == IoError::kDevice && ++failed_opens_ < kReadTries) {
+    return io_.Open(&open_, directory_, name_.data(), OpenMode::kReadDirect);
+  }
+  if (result.ok()) {
+    direct_ = result.fd();
+  } else {
+    LogWarning("spool file={} is read from the page cache: {}", name_.data(),
+               Describe(result.error()));
+  }
+  Start(direct_.valid() ? direct_ : file_, *sink_);
+}
+
+void SegmentReader::End() {
+  if (direct_.valid()) {
+    io_.Close(std::exchange(direct_, Fd()));
+  }
+  events_.OnSegmentRead();
 }
 
 void SegmentReader::Continue() {
@@ -50,7 +81,7 @@ void SegmentReader::OnRangeRead(IoError error, size_t bytes) {
   for (;;) {
     const uint64_t have = window_at_ + window_.size();
     if (sink_->at() >= sink_->end()) {
-      return events_.OnSegmentRead();
+      return End();
     }
     if (std::min(sink_->at() + sink_->need(), sink_->end()) > have) {
       break;
@@ -63,7 +94,7 @@ void SegmentReader::OnRangeRead(IoError error, size_t bytes) {
   window_at_ = keep_from;
   SkipUnwritten();
   if (sink_->at() >= sink_->end()) {
-    return events_.OnSegmentRead();
+    return End();
   }
   Continue();
 }

@@ -94,13 +94,16 @@ void Spool::Impl::OnCatalogRead(const absl::Status& status) {
     return events_.OnSpoolReady(status);
   }
   TailScanEvents& tail_events = *this;
-  tail_ = std::make_unique<TailScan>(io_, *catalog_, tail_events);
+  tail_ = std::make_unique<TailScan>(io_, directory_, *catalog_, tail_events);
   tail_->Start();
 }
 
 // The log can go on; what it holds is read while new mail comes.
 void Spool::Impl::OnTailScanned() {
   commit_.Resume(tail_->resumption());
+  if (tail_->resumption().torn.has_value()) {
+    catalog_->NoteTail(*tail_->resumption().torn);
+  }
   roll_.set_next_number(catalog_->highest_number() + 1);
   reclaim_.Discard(catalog_->spares());
   run_start_ = {catalog_->highest_number() + 1, 0};
@@ -114,6 +117,9 @@ void Spool::Impl::OnTailScanned() {
 }
 
 void Spool::Impl::OnCheckpointRead(std::optional<Checkpoint> checkpoint) {
+  if (!checkpoint.has_value() && checkpoints_.has_unread()) {
+    segments_.NoteGap();  // what it knows of settled mail is to be there for the next start
+  }
   recovery_->Start(std::move(checkpoint));
 }
 
@@ -202,6 +208,9 @@ void Spool::Impl::CommitTurn() {
   }
   if (!is_running()) {
     return;
+  }
+  if (IsRecovering()) {
+    checkpoints_.StepRead(recovery_->is_aborted());
   }
   if (IsRecovering() && has_recovered_) {
     EndRecovery();
@@ -397,7 +406,7 @@ Instant Spool::Impl::NextDue() const {
   if (!rules_.deletions().empty() && works && !sweep_.waits()) {
     return io_.Now();
   }
-  Instant due = commit_.NextDue();
+  Instant due = std::min(commit_.NextDue(), checkpoints_.NextDue());
   if (!roll_.ready() && !roll_.busy() && (phase_ == Phase::kReady || commit_.wants_segment())) {
     due = std::min(due, roll_retry_at_);
   }
@@ -405,7 +414,7 @@ Instant Spool::Impl::NextDue() const {
     due = std::min(due, io_.Now() + kRollRetry);
   }
   if (works) {
-    due = std::min(due, reclaim_.NextDue());
+    due = std::min({due, reclaim_.NextDue(), keeper_.NextDue()});
     if (!segments_.has_gap()) {
       due = std::min(due, evacuation_.NextDue());
     }

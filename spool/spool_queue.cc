@@ -104,6 +104,7 @@ void Spool::Impl::ApplyOwnRule(RuleVerb verb, DomainId domain, MessageRef cut) {
   ASSERT(!IsOrder(verb));
   Rule rule;
   rule.verb = verb;
+  rule.epoch = rules_.BehindLast();
   rule.at = Clock();
   rule.domains.emplace_back(index_.Name(domain));
   commit_.QueueOutcome(EntryOf(cut, OutcomeCode::kOwnRule), EncodeRule(rule));
@@ -194,6 +195,7 @@ std::optional<uint64_t> Spool::Impl::ApplyToMessage(const Rule& rule, MessageRef
   Rule stamped;
   stamped.verb = rule.verb;
   stamped.keeps_age = rule.keeps_age;
+  stamped.epoch = rules_.BehindLast();
   stamped.at = Clock();
   commit_.QueueOutcome(EntryOf(message, OutcomeCode::kMark), EncodeRule(stamped));
   rules_.ApplyToMessage(stamped, message);

@@ -9,8 +9,14 @@
 
 namespace backstay {
 
-TailScan::TailScan(Io& io, const Catalog& catalog, TailScanEvents& events, uint64_t window_bytes)
-    : io_(io), catalog_(catalog), events_(events), window_bytes_(window_bytes), reader_(io, *this) {
+TailScan::TailScan(Io& io, Fd directory, const Catalog& catalog, TailScanEvents& events,
+                   uint64_t window_bytes)
+    : io_(io),
+      directory_(directory),
+      catalog_(catalog),
+      events_(events),
+      window_bytes_(window_bytes),
+      reader_(io, *this) {
   ASSERT(window_bytes_ % kBlockBytes == 0 && window_bytes_ > kDataStart);
 }
 
@@ -39,12 +45,16 @@ void TailScan::Next() {
   io_.SyncData(&sync_, last_written_);
 }
 
+void TailScan::Read(SegmentSink& sink) {
+  reader_.StartDirect(directory_, entry().number, entry().file, sink);
+}
+
 void TailScan::Halve() {
   if (first_unused_ - last_used_ > 1) {
     const uint64_t from = (last_used_ + first_unused_) / 2 * window_bytes_;
     const uint64_t to = std::min(from + window_bytes_, catalog_.ReadableEnd(entry()));
     probe_.emplace(SegmentKey(*entry().header), from, to);
-    return reader_.Start(entry().file, *probe_);
+    return Read(*probe_);
   }
   // The batch with the last record may have begun in the window before.
   Scan(last_used_ < 2 ? kDataStart : (last_used_ - 1) * window_bytes_);
@@ -64,7 +74,7 @@ void TailScan::Scan(uint64_t from) {
   scan_->EndBehindGap(window_bytes_);
   scan_from_ = from;
   commits_ = 0;
-  reader_.Start(entry().file, *scan_);
+  Read(*scan_);
 }
 
 void TailScan::OnSegmentRead() {
@@ -111,11 +121,21 @@ void TailScan::OnBrokenBatch(ByteRange range, BatchFlaw flaw) {
   broken_at_ = broken_at_.value_or(range.from);
 }
 
+// What was read may not be there: from now on a reading around the cache shows what is.
 void TailScan::OnSynced(const IoResult& result) {
-  if (!result.ok()) {
-    LogError("spool sync of the last segment failed: {}", Describe(result.error()));
+  if (result.ok()) {
+    return events_.OnTailScanned();
   }
-  events_.OnTailScanned();
+  LogError("spool sync of the last segment failed: {}", Describe(result.error()));
+  if (++failed_syncs_ == kReadTries) {
+    return events_.OnTailScanned();
+  }
+  MARK("tail read once more");
+  resumption_ = GroupCommit::Resumption();
+  clock_ = SpoolTime();
+  last_written_ = Fd();
+  commits_ = 0;
+  Start();
 }
 
 }  // namespace backstay

@@ -4,7 +4,8 @@
 // to the first with a valid commit record, in most cases one. Where the log ends in it is found by
 // halving: no batch is larger than a window, so behind a window in which no record begins there is
 // nothing but damage, and Recovery finds that.
-// Judges nothing but the tail, changes nothing on disk.
+// Judges nothing but the tail, changes nothing on disk. Reads around the page cache: what a failed
+// sync of the run before left there may go at any time.
 //
 // Life:  Start, OnTailScanned once.
 // Turn:  one operation at a time.
@@ -33,7 +34,7 @@ class TailScanEvents {
 class TailScan final : private SegmentReaderEvents, private ScanEvents {
  public:
   // `window_bytes`: no batch has more.
-  TailScan(Io& io, const Catalog& catalog, TailScanEvents& events,
+  TailScan(Io& io, Fd directory, const Catalog& catalog, TailScanEvents& events,
            uint64_t window_bytes = kBatchBytesMax);
   TailScan(const TailScan&) = delete;
   TailScan& operator=(const TailScan&) = delete;
@@ -50,6 +51,7 @@ class TailScan final : private SegmentReaderEvents, private ScanEvents {
   void OnBrokenChain(uint64_t) override {}
 
   void Next();
+  void Read(SegmentSink& sink);
   // Window k of the segment that is looked at: from k to k + 1 times window_bytes_.
   void Halve();
   void OnProbed();
@@ -58,6 +60,7 @@ class TailScan final : private SegmentReaderEvents, private ScanEvents {
   void OnSynced(const IoResult& result);
 
   Io& io_;
+  const Fd directory_;
   const Catalog& catalog_;
   TailScanEvents& events_;
   const uint64_t window_bytes_;
@@ -73,6 +76,7 @@ class TailScan final : private SegmentReaderEvents, private ScanEvents {
   GroupCommit::Resumption resumption_;
   SpoolTime clock_;
   Fd last_written_;  // the segment where the log ended
+  int failed_syncs_ = 0;
   Completion<&TailScan::OnSynced> sync_{this};
 };
 

@@ -95,6 +95,36 @@ TEST_F(EvacuationTest, WhatEndsWhileItIsMovedAgainIsGone) {
   EXPECT_GT(MarkCount("ended while it was being moved"), ended);
 }
 
+// The record that it is moved to knows of the debt already, and the reason stands behind it.
+TEST_F(EvacuationTest, WhatFailsWhileItIsMovedKeepsItsReason) {
+  SpoolHarness before(1, Options());
+  before.Start();
+  const MessageRef message = before.SendAndWait(TestContent(1, 28_KiB)).message;
+  GoRound(before, 70);
+  before.Idle(absl::Milliseconds(200));
+  SpoolHarness first(1, Options());
+  StartFrom(before, first);
+  int turns = 0;
+  for (; first.spool->Stats().messages_moved == 0; ++turns) {
+    first.Turn();
+  }
+  for (int early = 0; early < 30; ++early) {
+    SpoolHarness harness(1, Options());
+    StartFrom(before, harness);
+    for (int turn = 0; turn < turns - early; ++turn) {
+      harness.Turn();
+    }
+    harness.Settle(message, 0, SettleKind::kFailed, "550 no");
+    const std::string home = SpoolHarness::SegmentPath(message.segment);
+    EXPECT_TRUE(harness.TurnUntil([&] { return !harness.disk().Exists(home); }));
+    harness.Idle(absl::Seconds(1));
+    harness.Crash(CrashMode::kNothingUnsynced);
+    harness.DeleteCheckpoints();
+    harness.Start();
+    EXPECT_EQ(AsText(harness.spool->FailureOf(message, 0)), "550 no") << early;
+  }
+}
+
 TEST_F(EvacuationTest, EachMovedMessageIsCountedOnce) {
   harness_.Start();
   harness_.SendAndWait(TestContent(1, 17_KiB));
@@ -102,46 +132,6 @@ TEST_F(EvacuationTest, EachMovedMessageIsCountedOnce) {
   GoRound(harness_, 70);
   harness_.Idle(absl::Seconds(5));
   EXPECT_EQ(harness_.spool->Stats().messages_moved, 2U);
-}
-
-// The batch with the end of a moved message was torn: it is known by the record before, and stays
-// known by that when a checkpoint comes to cover what is left of the batch.
-TEST_F(EvacuationTest, ATornCopyIsNotTakenForTheMessage) {
-  for (const uint64_t moves : {1, 2}) {
-    SpoolHarness harness(1, Options());
-    harness.Start();
-    const Sent& large = harness.SendAndWait(TestContent(1, 28_KiB));
-    const MessageRef message = large.message;
-    const std::string content = WholeOf(large);
-    if (moves == 2) {
-      LetItMove(harness, message);
-    }
-    GoRound(harness, 70);
-    ASSERT_TRUE(harness.TurnUntil([&] { return harness.spool->Stats().messages_moved == moves; }));
-    harness.Crash(CrashMode::kNothingUnsynced);
-    const std::string end = content.substr(content.size() - 500);
-    std::string copy;
-    size_t at = std::string::npos;
-    for (const std::string& name : harness.SegmentFiles()) {
-      const std::string path = SpoolHarness::PathOf(name);
-      const size_t found = harness.disk().Contents(path)->rfind(end);
-      copy = found != std::string::npos ? path : copy;
-      at = found != std::string::npos ? found : at;
-    }
-    ASSERT_NE(at, std::string::npos);
-    ASSERT_TRUE(harness.disk().FlipBit(copy, at * 8));
-    harness.Start();
-    ASSERT_EQ(harness.spool->Stats().torn_tails, 1U) << moves;
-    for (int run = 0; run < 2; ++run) {
-      ASSERT_EQ(harness.Live(), std::vector{message});
-      const ReadBack back = harness.Read(message);
-      EXPECT_EQ(back.outcome, ReadOutcome::kOk) << moves << run;
-      EXPECT_TRUE(back.content == content) << moves << run;
-      harness.Idle(absl::Milliseconds(500));  // for a checkpoint, not for a move
-      ASSERT_EQ(harness.spool->Stats().messages_moved, 0U);
-      harness.Restart(CrashMode::kNothingUnsynced);
-    }
-  }
 }
 
 // Delivered about when it is moved: its old parts may be asked for when their file is gone, and the

@@ -212,6 +212,59 @@ TEST_F(FailureTest, SettlesAndNotesOfAFailedBatchAreWrittenAgain) {
   EXPECT_EQ((harness.deferrals[{message, 2}]), "note");
 }
 
+// The pages of a failed sync look as if they were on the disk, until they leave the cache.
+TEST_F(FailureTest, ARestartDoesNotTrustWhatAFailedSyncLeftInTheCache) {
+  SpoolHarness harness;
+  harness.Start();
+  const MessageRef failed = harness.SendAndWait(TestContent(1, 3000)).message;
+  harness.Settle(failed, 0, SettleKind::kFailed, "550 no such user");
+  harness.Idle(absl::Seconds(1));
+  Sent& report = harness.Begin(TestContent(2, 3000), {"@"});
+  report.Report(failed, {0});
+  report.writer.Append(AsBytes(report.content));
+  harness.world.FailDiskOperation(1, IoError::kDevice, true, IoVerb::kSyncData);
+  report.writer.Finish(report);
+  ASSERT_TRUE(harness.TurnUntil([&] { return report.committed == 1; }));
+  ASSERT_EQ(report.result, CommitResult::kFailed);
+  harness.Crash(CrashMode::kAllUnsynced);
+  harness.world.StopFaults();
+  for (int run = 0; run < 3; ++run) {
+    harness.Start();
+    EXPECT_TRUE(harness.spool->IsPending(failed, 0)) << run;
+    EXPECT_TRUE(harness.Live("@").empty()) << run;
+    harness.Idle(absl::Seconds(1));
+    harness.Crash(CrashMode::kNothingUnsynced);
+  }
+}
+
+// What a start finds it makes durable. If that fails it is not there, whatever the cache shows.
+TEST_F(FailureTest, AStartThatCannotMakeTheTailDurableReadsItOnceMore) {
+  int found = 0;
+  for (const bool fails : {false, true}) {
+    SpoolHarness harness;
+    harness.Start();
+    harness.SendAndWait(TestContent(1, 3000));
+    harness.Idle(absl::Seconds(1));
+    const uint64_t syncs = harness.spool->Stats().syncs;
+    Sent& sent = harness.Send(TestContent(2, 3000));
+    ASSERT_TRUE(harness.TurnUntil([&] { return harness.spool->Stats().syncs > syncs; }));
+    ASSERT_EQ(sent.committed, 0);
+    harness.Crash(CrashMode::kAllUnsynced);
+    if (fails) {
+      harness.world.FailDiskOperation(1, IoError::kDevice, true, IoVerb::kSyncData);
+    }
+    harness.Start();
+    harness.world.StopFaults();
+    const std::vector<MessageRef> live = harness.Live();
+    found += live.size() == 2 ? 1 : 0;
+    harness.Idle(absl::Seconds(1));
+    harness.Restart(CrashMode::kNothingUnsynced);
+    EXPECT_EQ(harness.Live(), live) << fails;
+    EXPECT_EQ(harness.spool->Stats().damaged_records, 0U);
+  }
+  EXPECT_EQ(found, 1);
+}
+
 TEST_F(FailureTest, RepeatedFailureClosesIntakeKeepsReadingAndHeals) {
   SpoolHarness harness;
   harness.Start();

@@ -88,6 +88,19 @@ class RestartTest : public testing::Test {
     return Picture(copy);
   }
 
+  // From here on a start opens no segment any more, but checkpoints.
+  uint64_t OperationsOfTheCatalog(SpoolHarness& original) {
+    for (uint64_t operations = 1;; ++operations) {
+      SpoolHarness copy(2, options);
+      copy.disk().CopyFrom(original.disk());
+      copy.world.FailDiskOperation(operations, IoError::kNoDescriptors, true, IoVerb::kOpen);
+      copy.Start();
+      if (copy.ready_status.ok()) {
+        return operations;
+      }
+    }
+  }
+
   // Where the footer of a segment begins; 0: it has none.
   uint64_t FooterAt(SpoolHarness& harness, const std::string& path) const {
     const std::string file = *harness.disk().Contents(path);
@@ -184,6 +197,47 @@ TEST_F(RestartTest, ADamagedCheckpointLeavesTheOneBefore) {
   harness.Start();
   EXPECT_EQ(MarkCount("segment known by its footer"), known);
   EXPECT_EQ(Picture(harness), scanned);
+}
+
+// It is there, and without it mail that was settled long ago would come back.
+TEST_F(RestartTest, ACheckpointThatCannotBeOpenedIsWaitedFor) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::string scanned = PictureOfAScan(harness);
+  const uint64_t known = MarkCount("segment known by its footer");
+  harness.world.FailDiskOperation(OperationsOfTheCatalog(harness), IoError::kNoDescriptors, true,
+                                  IoVerb::kOpen);
+  harness.Start();
+  EXPECT_FALSE(harness.is_ready);
+  harness.world.StopFaults();
+  ASSERT_TRUE(harness.TurnUntil([&] { return harness.is_ready; }));
+  EXPECT_GT(MarkCount("segment known by its footer"), known);
+  EXPECT_EQ(Picture(harness), scanned);
+}
+
+TEST_F(RestartTest, AShardThatWaitsForACheckpointCloses) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  harness.world.FailDiskOperation(OperationsOfTheCatalog(harness), IoError::kNoDescriptors, true,
+                                  IoVerb::kOpen);
+  harness.Start();
+  EXPECT_TRUE(harness.CloseAndWait());
+}
+
+// They may be good, and the next start may read them.
+TEST_F(RestartTest, NoCheckpointIsWrittenOverOnesThatTheDeviceDidNotGive) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::vector<std::string> paths = harness.CheckpointPaths();
+  harness.world.FailDiskOperation(OperationsOfTheCatalog(harness), IoError::kDevice, true,
+                                  IoVerb::kOpen);
+  harness.Start();
+  harness.world.StopFaults();
+  harness.Idle(absl::Seconds(30));
+  EXPECT_EQ(harness.CheckpointPaths(), paths);
 }
 
 // Damage found behind a damaged footer: bits of the checkpoint would name other recipients.

@@ -146,7 +146,9 @@ class RuleBookTest : public testing::Test {
   // To one message that is in every domain.
   void ApplyToMessage(const Rule& rule, uint32_t place) {
     story += fmt::format(" verb={} message={}", static_cast<int>(rule.verb), place);
-    book.ApplyToMessage(rule, Place(place));
+    Rule said = rule;
+    said.epoch = book.BehindLast();
+    book.ApplyToMessage(said, Place(place));
     for (auto& of : models) {
       // The spool lets a release through when it is held in some domain; then it counts in all.
       if (rule.verb == RuleVerb::kRelease) {

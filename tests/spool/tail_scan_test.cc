@@ -100,7 +100,7 @@ class TailScanTest : public testing::Test, private CatalogEvents, private TailSc
     is_done_ = false;
     catalog.Start();
     TurnUntilDone(*io);
-    TailScan tail(*io, catalog, tail_events, window);
+    TailScan tail(*io, directory, catalog, tail_events, window);
     is_done_ = false;
     tail.Start();
     TurnUntilDone(*io);

@@ -68,7 +68,8 @@ std::optional<Checkpoint> ShardFiles::ReadCheckpoint() {
   is_read_ = false;
   checkpoints_.Read(catalog_.checkpoints());
   while (!is_read_) {
-    io_.Turn(Instant::Max());
+    checkpoints_.StepRead(false);
+    io_.Turn(checkpoints_.NextDue());
   }
   return std::move(checkpoint_);
 }
