@@ -24,11 +24,19 @@ std::string CommandOf(AdminVerb verb) {
   }
 }
 
+// A stop has no mail to speak for, so a slip in a name would not be seen in the count.
+bool IsOfDomains(const AdminRequest& request) {
+  return request.verb == AdminVerb::kStop || request.verb == AdminVerb::kStart;
+}
+
 }  // namespace
 
-// Only the shards' common configuration is wanted, so one of them is asked.
+// Of destinations the shards' common configuration tells, so one of them is asked.
 RuleJob::RuleJob(AdminShared& shared, const AdminRequest& request, std::string who)
-    : shared_(shared), request_(request), who_(std::move(who)), survey_(shared.desk, 1) {}
+    : shared_(shared),
+      request_(request),
+      who_(std::move(who)),
+      survey_(shared.desk, IsOfDomains(request) ? shared.desk.shards() : 1) {}
 
 bool RuleJob::Step(std::string& out) {
   for (Phase before = Phase::kEnded; before != phase_ && phase_ != Phase::kEnded;) {
@@ -70,7 +78,7 @@ void RuleJob::Advance() {
 }
 
 void RuleJob::Name() {
-  if (!request_.destinations.empty()) {
+  if (!request_.destinations.empty() || IsOfDomains(request_)) {
     switch (survey_.Step()) {
       case DomainSurvey::Progress::kWaiting:
         return;
@@ -82,6 +90,13 @@ void RuleJob::Name() {
     if (const std::optional<std::string> unknown = survey_.NameDomains(request_);
         unknown.has_value()) {
       return End(AdminResult::kUnknown, *unknown);
+    }
+    for (const std::string& domain : request_.domains) {
+      if (IsOfDomains(request_) && !survey_.rows().contains(domain)) {
+        return End(
+            AdminResult::kUnknown,
+            fmt::format("{} is not configured, and no mail for it is queued", Escaped(domain)));
+      }
     }
   }
   ASSERT(request_.is_all == request_.domains.empty());  // no domains would be a rule for all

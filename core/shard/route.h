@@ -117,6 +117,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   }
   void OnProbeFailed(bool is_soft, std::string_view reason) override;
   const PrimaryHost* VerifierHost() override;
+  bool HasHost(const SocketAddress& address) const override;
   const std::string& VerifierHostname() override { return hostname_; }
   void OnVerifierGreeted() override;
   void OnVerifierFailed(const OutboundConnection& connection) override;
@@ -128,7 +129,6 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void Trip(DomainId domain, const Outcome& outcome);
   absl::Duration HoldOff(DomainId domain) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
-  bool HasHost(const SocketAddress& address) const;
   void UseHosts(const std::vector<PrimaryHost>& hosts);
   void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
   void OnChainLost();

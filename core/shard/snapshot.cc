@@ -212,6 +212,11 @@ absl::Status Snapshot::CanReplace(const Snapshot& running) const {
   if (config.smtp.listen != old.smtp.listen || config.smtp.shards != old.smtp.shards) {
     return absl::FailedPreconditionError("smtp.listen and smtp.shards need a restart");
   }
+  if (config.spool.segment_bytes != old.spool.segment_bytes ||
+      config.spool.reserve_bytes != old.spool.reserve_bytes || config.node_id != old.node_id) {
+    return absl::FailedPreconditionError(
+        "spool.segment_size, spool.reserve and server.node_id need a restart");
+  }
   if (config.admin.socket != old.admin.socket) {
     return absl::FailedPreconditionError("admin.socket needs a restart");
   }

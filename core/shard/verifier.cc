@@ -58,7 +58,7 @@ void Verifier::Continue() {
     return;
   }
   while (connection_->ready() && !waiting_.empty()) {
-    if (connection_->session().exhausted()) {
+    if (connection_->session().exhausted() || !home_.HasHost(connection_->address())) {
       MARK("questions_go_on_elsewhere");
       connection_->Quit();  // behind it the next connection
       return;

@@ -36,6 +36,8 @@ class VerifierHome {
  public:
   // Null: there is none to connect to now.
   virtual const PrimaryHost* VerifierHost() = 0;
+  // It is still one of the primary's.
+  virtual bool HasHost(const SocketAddress& address) const = 0;
   virtual const std::string& VerifierHostname() = 0;
   virtual void OnVerifierGreeted() = 0;
   // It never got so far.

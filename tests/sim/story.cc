@@ -355,7 +355,8 @@ void Story::Liveness() {
   const bool ended =
       Expect(Drive([&] { return ClientsDone(); }, absl::Hours(1) + Slack()), "clients are done") &&
       Expect(Drive([&] { return serving() && IsEmptied(); }, kDrainMax), "the spool is empty") &&
-      Expect(Drive([&] { return serving() && daemon_->quiet(); }, kQuietMax + Slack()),
+      // Once more: it may have crashed meanwhile, and have work again.
+      Expect(Drive([&] { return serving() && IsEmptied() && daemon_->quiet(); }, kDrainMax),
              "the daemon is quiet");
   crash_events_ = world_.events();
   if (ended) {

@@ -118,7 +118,8 @@ void SpoolHarness::Start() {
   is_ready = false;
   spool = std::make_unique<Spool>(*io, directory, options, *this);
   spool->Recover();
-  TurnUntil([this] { return is_ready; });
+  // A disk may take a minute for each step.
+  TurnUntil([this] { return is_ready; }, absl::Minutes(10));
 }
 
 void SpoolHarness::Crash(CrashMode mode) {

@@ -112,6 +112,13 @@ class Orders(Control):
         self.sink.wait_for(len(com) + 1, 20)
         harness.wait_until(lambda: sum(self.queued().values()) == 0, 10, "an empty queue")
 
+    def test_a_slip_in_a_domains_name_is_told(self):
+        self.daemon_.start()
+        for verb in ("hold", "release"):
+            done = self.verb("primary", verb, "exmaple.com", expect=1)
+            self.assertIn(b"exmaple.com is not configured", done.stderr)
+            self.verb("primary", verb, "example.com")
+
     def test_delete_by_destination_counts_first_and_asks(self):
         self.daemon_.start()
         com, net = self.fill()

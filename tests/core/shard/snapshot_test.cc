@@ -65,5 +65,22 @@ TEST(Snapshot, ClientsLeaveDescriptorsForTheRest) {
   EXPECT_EQ((*snapshot)->AdmissionLimitsOf(2).connections_max, 25u);
 }
 
+// Nobody may believe that a larger reserve is in force when it is not.
+TEST(Snapshot, WhatIsReadOnceAtAStartNeedsARestart) {
+  const std::string config =
+      "[admin]\nlisten = \"\"\n[[domain]]\nname = \"a.example\"\nprimary = [\"192.0.2.1\"]\n";
+  const auto running = ParseSnapshot(config, "f");
+  ASSERT_TRUE(running.ok()) << running.status();
+  EXPECT_TRUE((*running)->CanReplace(**running).ok());
+  for (const char* change : {"[spool]\nreserve = \"2GiB\"\n", "[spool]\nsegment_size = \"64MiB\"\n",
+                             "[server]\nnode_id = 7\n"}) {
+    const auto next = ParseSnapshot(change + config, "f");
+    ASSERT_TRUE(next.ok()) << next.status();
+    EXPECT_NE((*next)->CanReplace(**running).message().find("need a restart"),
+              std::string_view::npos)
+        << change;
+  }
+}
+
 }  // namespace
 }  // namespace backstay

@@ -58,9 +58,14 @@ class AskingRoute final : public Actor, private VerifierHome {
   }
 
   std::vector<std::unique_ptr<Question>> questions;
+  bool has_moved = false;  // since the last connection
 
  private:
-  const PrimaryHost* VerifierHost() override { return &primary_; }
+  const PrimaryHost* VerifierHost() override {
+    has_moved = false;
+    return &primary_;
+  }
+  bool HasHost(const SocketAddress&) const override { return !has_moved; }
   const std::string& VerifierHostname() override { return hostname_; }
   void OnVerifierGreeted() override {}
   void OnVerifierFailed(const OutboundConnection&) override { ADD_FAILURE(); }
@@ -131,6 +136,15 @@ class VerifierTest : public testing::Test {
 TEST_F(VerifierTest, QuestionsThatComeTogetherAreOneTransaction) {
   AskAndWait(30);
   EXPECT_EQ(Transactions(), std::vector<size_t>({30}));
+}
+
+TEST_F(VerifierTest, QuestionsGoToThePrimarysNewPlace) {
+  AskAndWait(3);
+  AskAndWait(3);
+  EXPECT_EQ(primary_.connections_total(), 1u);
+  route_.has_moved = true;
+  AskAndWait(3);
+  EXPECT_EQ(primary_.connections_total(), 2u);
 }
 
 TEST_F(VerifierTest, AskForNoMoreRecipientsThanThePrimaryTakes) {
