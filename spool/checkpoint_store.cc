@@ -90,7 +90,10 @@ void CheckpointStore::StepRead(bool is_given_up) {
 
 // Its file stays: the next start may read it.
 void CheckpointStore::PassOverUnread(IoError error) {
-  LogError("spool shard={} file={} not read: {}", identity_.shard, name_, Describe(error));
+  LogError(
+      "spool shard={} file={} not read: {}; without an older one no room is given back until a "
+      "start can read it, or it is removed (settled mail may then go out once more)",
+      identity_.shard, name_, Describe(error));
   has_unread_ = true;
   ReadNext();
 }

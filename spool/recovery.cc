@@ -191,7 +191,7 @@ bool Recovery::StartReading() {
   ScanEvents& scan_events = *this;
   ++result_.segments_scanned;
   scan_ = std::make_unique<SegmentScan>(segment_->key, end, last_commit_crc_, scan_events);
-  if (trust_end.has_value() || cover_.Covers(entry.number)) {
+  if (trust_end.has_value()) {  // opened around the cache
     reader_.Start(entry.file, *scan_);
   } else {
     reader_.StartDirect(directory_, entry.number, entry.file, *scan_);

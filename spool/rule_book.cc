@@ -121,7 +121,7 @@ std::vector<Rule> RuleBook::Stops(NameOf name_of) const {
   }
   for (const auto& [domain, marks] : of_domain_) {
     const auto [kind, mark] = NewestStop({nullptr, &marks, nullptr});
-    if (mark->order() > all->order() && (kind != Kind::kStart || all_kind != Kind::kStart)) {
+    if (mark->order() > all->order()) {
       add(kind, *mark).domains.emplace_back(name_of(domain));
     }
   }

@@ -144,7 +144,8 @@ class RuleBook {
   static std::pair<Kind, const Mark*> NewestStop(const Voices& voices);
   MessageRef InForceBefore(Kind kind, DomainId domain) const;
   uint64_t LastBefore(const Rule& rule) const {
-    return rule.epoch > 0 ? rule.epoch - 1 : last_.epoch;
+    // An order that was lost is given anew with its epoch, and is newer than the mark.
+    return rule.epoch > 0 ? std::min(rule.epoch - 1, last_.epoch) : last_.epoch;
   }
   static Mark& At(Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
   static const Mark& At(const Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }

@@ -24,9 +24,9 @@ std::string CommandOf(AdminVerb verb) {
   }
 }
 
-// A stop has no mail to speak for, so a slip in a name would not be seen in the count.
-bool IsOfDomains(const AdminRequest& request) {
-  return request.verb == AdminVerb::kStop || request.verb == AdminVerb::kStart;
+// It has no mail to speak for, so a slip in a name would not be seen in the count.
+bool IsStop(const AdminRequest& request) {
+  return request.verb == AdminVerb::kStop;
 }
 
 }  // namespace
@@ -36,7 +36,7 @@ RuleJob::RuleJob(AdminShared& shared, const AdminRequest& request, std::string w
     : shared_(shared),
       request_(request),
       who_(std::move(who)),
-      survey_(shared.desk, IsOfDomains(request) ? shared.desk.shards() : 1) {}
+      survey_(shared.desk, IsStop(request) ? shared.desk.shards() : 1) {}
 
 bool RuleJob::Step(std::string& out) {
   for (Phase before = Phase::kEnded; before != phase_ && phase_ != Phase::kEnded;) {
@@ -78,7 +78,10 @@ void RuleJob::Advance() {
 }
 
 void RuleJob::Name() {
-  if (!request_.destinations.empty() || IsOfDomains(request_)) {
+  if (IsStop(request_) && !shared_.desk.ready()) {
+    return;  // what is queued is not known yet
+  }
+  if (!request_.destinations.empty() || IsStop(request_)) {
     switch (survey_.Step()) {
       case DomainSurvey::Progress::kWaiting:
         return;
@@ -92,7 +95,7 @@ void RuleJob::Name() {
       return End(AdminResult::kUnknown, *unknown);
     }
     for (const std::string& domain : request_.domains) {
-      if (IsOfDomains(request_) && !survey_.rows().contains(domain)) {
+      if (IsStop(request_) && !survey_.rows().contains(domain)) {
         return End(
             AdminResult::kUnknown,
             fmt::format("{} is not configured, and no mail for it is queued", Escaped(domain)));

@@ -111,6 +111,8 @@ bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
     if (before != State::kDown || event == Event::kProbeFailed) {
       ScheduleProbe(now, random);
     }
+  } else if (state_ == State::kHeld) {
+    was_held_down_ = before == State::kDown || (before == State::kHeld && was_held_down_);
   } else if (before == State::kDown) {
     ramp_.Restart(has_canaries_ ? Ramp::kCanaries : 0);
   }
@@ -151,7 +153,9 @@ void Destination::OnDelivered(Instant now) {
 
 void Destination::Release() {
   if (state_ == State::kHeld) {
-    state_ = State::kUp;
+    // An outage is over when a probe says so, here and on the other shards.
+    state_ = was_held_down_ ? State::kDown : State::kUp;
+    next_probe_ = Instant();
   }
 }
 

@@ -95,7 +95,8 @@ class Destination {
   bool has_canaries_ = true;
   Ramp ramp_;
   bool was_down_ = false;
-  Instant last_down_;  // the last moment of the last outage
+  bool was_held_down_ = false;  // it was down when it turned out to be ourselves
+  Instant last_down_;           // the last moment of the last outage
   Instant last_good_;
   Instant down_since_;
   Instant not_up_since_;

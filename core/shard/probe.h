@@ -36,7 +36,7 @@ class ProbeEvents {
 
 class Probe : private OutboundEvents {
  public:
-  static constexpr size_t kTriesMax = 20;
+  static constexpr size_t kTriesMax = 10;
 
   Probe(const OutboundParts& parts, ProbeEvents& events);
 

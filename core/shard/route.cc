@@ -18,6 +18,8 @@ namespace {
 // client asks.
 constexpr absl::Duration kLookEvery = absl::Seconds(10);
 constexpr absl::Duration kFresh = absl::Seconds(2);
+// The list is in the order of trying: another host has the mail no longer than it must.
+constexpr absl::Duration kFirstAgainAfter = absl::Minutes(5);
 // Deliveries of one connection whose settles are not synced yet: those that gather while others are
 // written, on a primary that takes each within a fraction of a millisecond.
 constexpr size_t kSettlesPerConnection = 4;
@@ -141,12 +143,9 @@ void Route::StartDeliveries() {
   const auto staying = static_cast<size_t>(
       std::count_if(deliveries_.begin(), deliveries_.end(),
                     [](const auto& delivery) { return !delivery->stopping(); }));
-  if (waiting == 0 && staying < destination_.window() && queue_.HasWork(now) &&
+  if (waiting == 0 && staying < destination_.window() &&
+      deliveries_.size() < 2 * destination_.connections_max() && queue_.HasWork(now) &&
       parts_.io.Now() >= pause_until_) {
-    if (address_ != 0 && parts_.io.Now() >= first_again_at_) {
-      MARK("first_host_again");
-      address_ = 0;
-    }
     DeliveryHome& home = *this;
     deliveries_.push_back(std::make_unique<Delivery>(outbound_, parts_.spool, hostname_,
                                                      parts_.log.NextConnection(), home));
@@ -155,16 +154,30 @@ void Route::StartDeliveries() {
 }
 
 bool Route::IsProbeDue() const {
+  const Instant now = parts_.io.Now();
   if (destination_.state() == DestinationState::kDown) {
-    return parts_.io.Now() >= destination_.next_probe();
+    return is_home_ && now >= destination_.next_probe();
   }
-  return destination_.may_deliver() &&
-         (is_doubted_ || (is_gated_ && parts_.io.Now() >= next_look_));
+  return destination_.may_deliver() && now >= NextLook();
+}
+
+// While it is up: for a gated domain, for another shard that cannot get through, or because the
+// first of the list may be back.
+Instant Route::NextLook() const {
+  Instant next = address_ != 0 ? first_again_at_ : Instant::Max();
+  if (is_home_ && is_gated_) {
+    next = std::min(next, next_look_);
+  }
+  if (is_home_ && is_doubted_) {
+    next = std::min(next, doubt_from_);
+  }
+  return next;
 }
 
 void Route::StartProbeIfDue() {
-  if (is_home_ && !probe_.running() && IsProbeDue()) {
+  if (!probe_.running() && IsProbeDue()) {
     next_look_ = parts_.io.Now() + kLookEvery;
+    first_again_at_ = parts_.io.Now() + kFirstAgainAfter;
     probe_.Start(hosts_, hostname_);
   }
 }
@@ -230,8 +243,8 @@ void Route::SetAlarm() {
   }
   if (is_home_ && destination_.state() == DestinationState::kDown && !probe_.running()) {
     next = destination_.next_probe();
-  } else if (is_home_ && is_gated_ && destination_.may_deliver() && !probe_.running()) {
-    next = next_look_;
+  } else if (destination_.may_deliver() && !probe_.running()) {
+    next = NextLook();
   } else if (!is_home_ && destination_.state() == DestinationState::kDown) {
     next = tell_home_at_;
   }

@@ -141,6 +141,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void TellHomeAgain();
   void CameUp();
   bool IsProbeDue() const;
+  Instant NextLook() const;
   void StartProbeIfDue();
   void StartDeliveries();
   void BuryFinished();
@@ -156,6 +157,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   bool is_home_ = false;
   bool is_gated_ = false;
   bool is_doubted_ = false;  // another shard cannot get through
+  Instant doubt_from_;       // it is looked into from then on
   bool retired_ = false;
   bool stopping_ = false;
   Destination destination_;

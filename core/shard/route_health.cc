@@ -20,8 +20,7 @@ constexpr absl::Duration kUnchainedFor = absl::Minutes(10);
 constexpr uint32_t kUnchainedMax = 7;  // doublings
 // Each is a pass through all that waits.
 constexpr absl::Duration kGoNowEvery = absl::Seconds(10);
-// The list is in the order of trying: another host has the mail no longer than it must.
-constexpr absl::Duration kFirstAgainAfter = absl::Minutes(5);
+constexpr absl::Duration kDoubtAgainAfter = absl::Seconds(1);
 // While it is down the home route tells of every probe, and those are seconds apart.
 constexpr absl::Duration kSilenceMax = absl::Minutes(1);
 
@@ -97,7 +96,6 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
     return;  // the host is well; its next connection does without
   }
   address_ = (address_ + 1) % hosts_.size();
-  first_again_at_ = parts_.io.Now() + kFirstAgainAfter;
   if (++addresses_failed_ < hosts_.size()) {
     return;
   }
@@ -120,7 +118,8 @@ void Route::Feed(DestinationEvent event, std::string_view reason) {
   if (destination_.Feed(event, parts_.io.Now(), parts_.io.random())) {
     if (destination_.state() == DestinationState::kDown) {
       WentDown(reason);
-    } else if (before == DestinationState::kDown) {
+    } else if (before == DestinationState::kDown &&
+               destination_.state() != DestinationState::kHeld) {
       CameUp();
     }
   }
@@ -220,7 +219,6 @@ void Route::CameUp() {
 
 void Route::OnProbeAnswered(size_t host) {
   address_ = host;
-  first_again_at_ = parts_.io.Now() + kFirstAgainAfter;
   addresses_failed_ = 0;
   if (std::exchange(is_doubted_, false) && destination_.may_deliver()) {
     MARK("doubted_and_well");
@@ -233,26 +231,34 @@ void Route::OnProbeAnswered(size_t host) {
 }
 
 void Route::OnProbeFailed(bool is_soft, std::string_view reason) {
-  is_doubted_ = false;
   if (is_soft && destination_.may_deliver()) {
+    doubt_from_ = parts_.io.Now() + kDoubtAgainAfter;
     return Feed(DestinationEvent::kTrouble, reason);
   }
+  is_doubted_ = false;
   Feed(DestinationEvent::kProbeFailed, reason);
-  Broadcast(ShardMessage::Kind::kProbeFailed, reason);
+  if (is_home_) {
+    Broadcast(ShardMessage::Kind::kProbeFailed, reason);
+  }
 }
 
 // A message that was begun is over.
 void Route::OnEnded(const Attempt& attempt, MessageFate fate, absl::Duration took) {
   const bool had_canaries = destination_.in_canaries();
+  const Instant paused_before = destination_.paused_until();
   destination_.OnEnd(attempt.era, fate, took, parts_.io.Now());
+  if (destination_.in_canaries() && destination_.paused_until() > paused_before) {
+    last_failure_ = parts_.spool.Clock();  // all canaries were deferred: they speak for the rest
+  }
   if (is_home_ && had_canaries && !destination_.in_canaries()) {
     Broadcast(ShardMessage::Kind::kCanariesPassed, "");
   }
 }
 
 void Route::OnNothingLeft() {
-  if (std::any_of(deliveries_.begin(), deliveries_.end(),
-                  [](const auto& delivery) { return delivery->attempting(); })) {
+  if (std::any_of(deliveries_.begin(), deliveries_.end(), [](const auto& delivery) {
+        return delivery->attempting() && !delivery->stopping();
+      })) {
     return;
   }
   const bool had_canaries = destination_.in_canaries();
@@ -283,6 +289,7 @@ void Route::OnShardMessage(const ShardMessage& message) {
       if (destination_.state() == DestinationState::kDown) {
         Broadcast(ShardMessage::Kind::kDestinationDown, last_reason_);
       } else {
+        doubt_from_ = is_doubted_ ? doubt_from_ : parts_.io.Now();
         is_doubted_ = true;
         home_.WantDispatch(*this);
       }

