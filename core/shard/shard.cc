@@ -38,8 +38,13 @@ SpoolOptions OptionsOf(const ShardSetup& setup) {
   options.shard = static_cast<uint16_t>(setup.index);
   options.segment_bytes = setup.snapshot.config.spool.segment_bytes;
   // Every shard looks at the free space of one disk, and needs room for a segment of settles.
-  options.reserve_bytes = std::max<uint64_t>(setup.snapshot.config.spool.reserve_bytes,
-                                             2 * options.segment_bytes * setup.post.shards());
+  const uint64_t wanted = setup.snapshot.config.spool.reserve_bytes;
+  options.reserve_bytes =
+      std::max<uint64_t>(wanted, 2 * options.segment_bytes * setup.post.shards());
+  if (options.reserve_bytes > wanted && setup.index == 0) {
+    LogInfo("spool reserve raised from {} to {} bytes: two segments of {} for each of {} shards",
+            wanted, options.reserve_bytes, options.segment_bytes, setup.post.shards());
+  }
   // The budgets of memory are the process's: each shard has its share, and never too little to
   // work.
   const size_t shards = setup.post.shards();

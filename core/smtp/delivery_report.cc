@@ -47,17 +47,21 @@ std::string_view SubjectOf(ReportAction action) {
   UNREACHABLE();
 }
 
-// RFC 3464 s2.3.4; a reply without an enhanced code tells its class only.
+// RFC 3464 s2.3.4: of the last real reply, also where that was temporary and the time is over. Who
+// keeps a list must not take an outage for an address that does not exist. A reply without an
+// enhanced code tells its class only.
 std::string StatusOf(const ReportedRecipient& told) {
   if (told.action == ReportAction::kRelayed) {
     return "2.0.0";
   }
-  const char kind = told.action == ReportAction::kFailed ? '5' : '4';
-  if (!told.enhanced.empty()) {
-    // Given up after a temporary refusal: the subject and detail say why (RFC 3463).
-    return kind + std::string(told.enhanced.substr(1));
+  if (told.code == 0 && told.enhanced.empty()) {
+    return "4.4.1";
   }
-  return told.code == 0 ? std::string(1, kind) + ".4.1" : std::string(1, kind) + ".0.0";
+  // What is only late may have been refused, and that is in doubt.
+  const bool is_final = told.action == ReportAction::kFailed &&
+                        (told.enhanced.empty() ? told.code >= 500 : told.enhanced[0] == '5');
+  return (is_final ? "5" : "4") +
+         std::string(told.enhanced.empty() ? ".0.0" : told.enhanced.substr(1));
 }
 
 std::string ReplyOf(const ReportedRecipient& told) {

@@ -115,11 +115,17 @@ TEST_F(DeliveryReportTest, ADelaySaysHowLongItIsTriedOn) {
   EXPECT_TRUE(Has(text, "    primary down\r\n"));
 }
 
-TEST_F(DeliveryReportTest, WhatWasGivenUpAfterA4xxHasAPermanentStatus) {
+TEST_F(DeliveryReportTest, WhatWasGivenUpHasTheStatusOfTheLastReply) {
   ReportedRecipient& told = Tell();
   told.code = 450;
   told.enhanced = "4.2.1";
-  EXPECT_TRUE(Has(Build(), "Status: 5.2.1\r\n"));
+  EXPECT_TRUE(Has(Build(), "Action: failed\r\nStatus: 4.2.1\r\n"));
+  told.enhanced = "";
+  EXPECT_TRUE(Has(Build(), "Status: 4.0.0\r\n"));
+  told.code = 554;
+  EXPECT_TRUE(Has(Build(), "Status: 5.0.0\r\n"));
+  told.code = 0;
+  EXPECT_TRUE(Has(Build(), "Status: 4.4.1\r\n"));
 }
 
 TEST_F(DeliveryReportTest, LongHeadersAreCutAtALine) {
