@@ -5,19 +5,12 @@
 #include <bit>
 
 #include "core/base/check.h"
+#include "core/base/random.h"
 
 namespace backstay {
 namespace {
 
 constexpr size_t kPlacesPerConnection = 2;
-
-// SplitMix64: every bit of the key changes half of the result.
-uint64_t Mix(uint64_t value) {
-  value += 0x9e3779b97f4a7c15;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-  return value ^ (value >> 31);
-}
 
 }  // namespace
 
@@ -28,9 +21,8 @@ ClientCensus::ClientCensus(size_t connections_max, uint64_t seed)
 
 std::array<ClientCensus::Count*, ClientCensus::kRows> ClientCensus::PlacesOf(
     const ClientKey& client) {
-  const uint64_t first = Mix(client.prefix ^ Mix(seed_ + (client.is_v6 ? 1 : 0)));
-  return {&counts_[first & (row_size_ - 1)],
-          &counts_[row_size_ + (Mix(first ^ seed_) & (row_size_ - 1))]};
+  Random places(client.prefix ^ (seed_ + (client.is_v6 ? 1 : 0)));
+  return {&counts_[places.Below(row_size_)], &counts_[row_size_ + places.Below(row_size_)]};
 }
 
 // Two that come at the same moment for the last place may both be refused.

@@ -86,6 +86,10 @@ std::string FailureText(const OutboundConnection& connection) {
   return text;
 }
 
+std::string FailureThere(const OutboundConnection& connection) {
+  return fmt::format("{}: {}", connection.address().ToString(), FailureText(connection));
+}
+
 bool IsSoftFailure(const OutboundConnection& connection) {
   const Failure failure = connection.session().failure();
   return connection.connect_error() == IoError::kNone &&

@@ -116,7 +116,7 @@ void Probe::OnOutboundClosed(OutboundConnection& connection) {
     EndRound();
     return events_.OnProbeMetOurselves(connection);
   }
-  reason_ = fmt::format("{}: {}", connection.address().ToString(), FailureText(connection));
+  reason_ = FailureThere(connection);
   NextHost(IsSoftFailure(connection));
 }
 

@@ -5,7 +5,7 @@
 // away); the round goes on without it, and the next one asks beside it. Whatever answers first
 // counts, also between rounds.
 //
-// Life:  Start() begins a round; ProbeEvents::OnProbeOver ends it. Then it may be started again.
+// Life:  Start() begins a round; one of the ProbeEvents ends it. Then it may be started again.
 // Owns:  at most kTriesMax connections.
 // Turn:  events come from Io::Turn or the timer wheel.
 // See:   DESIGN 6 "Down".

@@ -161,8 +161,7 @@ void ReportLane::OnVisitOver(Visit& visit) {
     OnRefused(stranger, connection);
   } else if (!is_orderly && visit.delivery.was_attempting() && ++stranger.broken >= kBrokenMax) {
     MARK("stranger_breaks_off");
-    TurnAway(stranger, Stranger::State::kAway,
-             fmt::format("{}: {}", connection.address().ToString(), FailureText(connection)));
+    TurnAway(stranger, Stranger::State::kAway, FailureThere(connection));
   }
   Advance(stranger);
 }
@@ -184,8 +183,7 @@ void ReportLane::OnRefused(Stranger& stranger, const OutboundConnection& connect
   }
   stranger.host = (stranger.host + 1) % stranger.hosts.size();
   if (++stranger.refused >= stranger.hosts.size()) {
-    TurnAway(stranger, Stranger::State::kAway,
-             fmt::format("{}: {}", connection.address().ToString(), FailureText(connection)));
+    TurnAway(stranger, Stranger::State::kAway, FailureThere(connection));
   }
 }
 

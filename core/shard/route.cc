@@ -47,7 +47,7 @@ void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname, size
   destination_.SetConnectionsMax(connections_max, /*has_canaries=*/is_home);
   // What was held as ourselves may be another by our new name.
   destination_.Release();
-  UseHosts(found_);
+  UseFound();
   home_.WantDispatch(*this);
 }
 
@@ -55,15 +55,15 @@ void Route::UsePrimaries(const FoundPrimaries& found) {
   standing_ = found.standing;
   standing_reason_ = found.reason;
   found_ = found.hosts;
-  UseHosts(found_);
+  UseFound();
   home_.WantDispatch(*this);
 }
 
-void Route::UseHosts(const std::vector<PrimaryHost>& hosts) {
-  if (hosts_ == hosts) {
+void Route::UseFound() {
+  if (hosts_ == found_) {
     return;
   }
-  hosts_ = hosts;
+  hosts_ = found_;
   address_ = 0;
   addresses_failed_ = 0;
   probe_.Stop();  // of places that are not its any more
@@ -231,8 +231,7 @@ void Route::OnVerifierGreeted() {
 }
 
 void Route::OnVerifierFailed(const OutboundConnection& connection) {
-  OnNotGreeted(connection,
-               fmt::format("{}: {}", connection.address().ToString(), FailureText(connection)));
+  OnNotGreeted(connection, FailureThere(connection));
 }
 
 void Route::SetAlarm() {

@@ -129,7 +129,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void Trip(DomainId domain, const Outcome& outcome);
   absl::Duration HoldOff(DomainId domain) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
-  void UseHosts(const std::vector<PrimaryHost>& hosts);
+  void UseFound();
   void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
   void OnChainLost();
   size_t SettlesMax() const;

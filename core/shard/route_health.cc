@@ -37,8 +37,7 @@ void Route::OnDeliveryClosed(Delivery& delivery) {
     return;  // we ended it: that says nothing about the primary
   }
   const OutboundConnection& connection = delivery.connection();
-  const std::string reason =
-      fmt::format("{}: {}", connection.address().ToString(), FailureText(connection));
+  const std::string reason = FailureThere(connection);
   if (!connection.greeted()) {
     OnNotGreeted(connection, reason);
     return;
