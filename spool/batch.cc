@@ -118,20 +118,20 @@ void Batch::NoteMoved(MessageRef home, uint32_t payload_bytes, uint32_t payload_
 void Batch::NoteReport(const ReportOf& report_of) {
   Message& message = messages_.back();
   message.reported = report_of.message;
-  message.first_reported = static_cast<uint32_t>(reported_.size());
-  message.reported_count = static_cast<uint32_t>(report_of.recipients.size());
-  reported_.insert(reported_.end(), report_of.recipients.begin(), report_of.recipients.end());
+  message.first_debt = static_cast<uint32_t>(debts_.size());
+  message.debts = static_cast<uint32_t>(report_of.debts.size());
+  debts_.insert(debts_.end(), report_of.debts.begin(), report_of.debts.end());
 }
 
-std::span<const uint32_t> Batch::Reported(const Message& message) const {
-  return std::span(reported_).subspan(message.first_reported, message.reported_count);
+std::span<const Debt> Batch::Debts(const Message& message) const {
+  return std::span(debts_).subspan(message.first_debt, message.debts);
 }
 
 void Batch::SettleReported(MessageRef message, std::vector<RecipientState>& states) const {
   for (const Message& report : messages_) {
-    if (report.reported_count > 0 && report.reported == message) {
-      for (const uint32_t recipient : Reported(report)) {
-        states[recipient] = RecipientState::kSettled;
+    if (report.debts > 0 && report.reported == message) {
+      for (const Debt& debt : Debts(report)) {
+        states[debt.recipient()] = RecipientState::kSettled;
       }
     }
   }
@@ -181,7 +181,7 @@ void Batch::Reset() {
   messages_.clear();
   recipients_.clear();
   parts_.clear();
-  reported_.clear();
+  debts_.clear();
   ASSERT(outcomes_.empty());
 }
 

@@ -54,8 +54,9 @@ class Batch {
     uint32_t payload_crc = 0;
 
     MessageRef reported;  // of a report: what it is about
-    uint32_t first_reported = 0;
-    uint32_t reported_count = 0;
+    uint32_t first_debt = 0;
+    uint32_t debts = 0;
+    bool is_ours = false;
 
     bool is_moved() const { return home.segment != 0; }
   };
@@ -88,6 +89,8 @@ class Batch {
                   uint64_t payload_bytes);
   // That message was moved to here.
   void NoteMoved(MessageRef home, uint32_t payload_bytes, uint32_t payload_crc);
+  // That message was made here.
+  void NoteOurs() { messages_.back().is_ours = true; }
   // That message ends the debts of another.
   void NoteReport(const ReportOf& report_of);
   // Appends the commit record and zeros up to the next block.
@@ -109,7 +112,7 @@ class Batch {
   std::span<const DomainId> Recipients(const Message& message) const;
   std::span<const PartEntry> Parts(const Message& message) const;
   MovedMessage Moved(const Message& message) const;
-  std::span<const uint32_t> Reported(const Message& message) const;
+  std::span<const Debt> Debts(const Message& message) const;
   // Debts of this message that a report in the batch ends: settled, as far as a reader of the log
   // will know behind it.
   void SettleReported(MessageRef message, std::vector<RecipientState>& states) const;
@@ -131,7 +134,7 @@ class Batch {
   std::vector<Message> messages_;
   std::vector<DomainId> recipients_;
   std::vector<PartEntry> parts_;
-  std::vector<uint32_t> reported_;
+  std::vector<Debt> debts_;
   OutcomeQueue outcomes_;  // what the outcome records of this batch hold
 };
 

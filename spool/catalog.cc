@@ -302,4 +302,13 @@ bool Catalog::IsTorn(uint32_t segment, uint64_t at) const {
   return IsKnownTorn(segment, at) || (tail_.has_value() && IsIn(*tail_, segment, at));
 }
 
+std::optional<WallTime> Catalog::Created() const {
+  for (const CatalogEntry& entry : entries_) {
+    if (entry.header.has_value()) {
+      return WallTime::FromNanoseconds(entry.header->created_wall);
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace backstay

@@ -78,6 +78,8 @@ class Catalog final : public RangeReadEvents {
   const std::vector<uint32_t>& spares() const { return spares_; }
   // Of all names seen, used or not: numbers are never given twice.
   uint32_t highest_number() const { return highest_number_; }
+  // When the oldest segment was begun, if there is one.
+  std::optional<WallTime> Created() const;
   uint64_t damage() const { return damage_; }
   // What is in the directory and not in entries().
   const std::vector<LeftAloneFile>& left_alone() const { return left_alone_; }

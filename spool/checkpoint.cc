@@ -59,6 +59,35 @@ bool TakeNote(Bytes& left, NoteMap& notes) {
   return true;
 }
 
+void PutAccounts(std::vector<uint8_t>& out, const AccountState& state) {
+  PutItem(out, CheckpointAccounts{state.since.nanoseconds(), state.domains.size()});
+  for (const auto& [name, account] : state.domains) {
+    PutItem(out, CheckpointAccount{account.accepted, account.generated, account.delivered,
+                                   account.bounced, account.discarded, account.quarantined});
+    PutText(out, name);
+  }
+}
+
+std::optional<AccountState> TakeAccounts(Bytes left) {
+  const auto fixed = TakeItem<CheckpointAccounts>(left);
+  if (!fixed.has_value()) {
+    return std::nullopt;
+  }
+  AccountState state;
+  state.since = WallTime::FromNanoseconds(fixed->since);
+  for (uint64_t i = 0; i < fixed->domains; ++i) {
+    const auto counts = TakeItem<CheckpointAccount>(left);
+    const auto name = counts.has_value() ? TakeText(left) : std::nullopt;
+    if (!name.has_value()) {
+      return std::nullopt;
+    }
+    state.domains.push_back({std::string(*name),
+                             {counts->accepted, counts->generated, counts->delivered,
+                              counts->bounced, counts->discarded, counts->quarantined}});
+  }
+  return left.empty() ? std::optional(std::move(state)) : std::nullopt;
+}
+
 // Words behind the last that is not zero are not written.
 uint32_t UsedWords(const Bits& bits) {
   size_t used = bits.words().size();
@@ -110,7 +139,12 @@ std::vector<uint8_t> Checkpoint::Encode(const Identity& identity) const {
     PutItems(out, std::span<const char>(note));
   }
   PutItems(out, std::span(rules));
+  const size_t accounts_at = out.size();
+  if (accounts.has_value()) {
+    PutAccounts(out, *accounts);
+  }
   CheckpointHeader header;
+  header.account_bytes = static_cast<uint32_t>(out.size() - accounts_at);
   header.rule_bytes = static_cast<uint32_t>(rules.size());
   header.node = identity.node;
   header.shard = identity.shard;
@@ -167,10 +201,17 @@ std::optional<Checkpoint> Checkpoint::Decode(Bytes bytes, const Identity& identi
       return std::nullopt;
     }
   }
-  if (left.size() != header.rule_bytes) {
+  if (left.size() != uint64_t{header.rule_bytes} + header.account_bytes) {
     return std::nullopt;
   }
-  checkpoint.rules.assign(left.begin(), left.end());
+  const Bytes rules = left.first(header.rule_bytes);
+  checkpoint.rules.assign(rules.begin(), rules.end());
+  if (header.account_bytes > 0) {
+    checkpoint.accounts = TakeAccounts(left.subspan(header.rule_bytes));
+    if (!checkpoint.accounts.has_value()) {
+      return std::nullopt;
+    }
+  }
   return checkpoint;
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/base/bytes.h"
+#include "spool/account_book.h"
 #include "spool/bits.h"
 #include "spool/format.h"
 #include "spool/spool.h"
@@ -52,6 +53,8 @@ struct Checkpoint {
   std::vector<MovedState> moved;
   NoteMap notes;
   std::vector<uint8_t> rules;  // of RuleBook::Encode
+  // Of messages whose home is in a segment up to `covers`. Nothing: of a version without them.
+  std::optional<AccountState> accounts;
 
   const SegmentState* Find(uint32_t number) const;
   const MovedState* FindMoved(MessageRef home) const;

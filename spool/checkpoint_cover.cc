@@ -61,6 +61,20 @@ std::optional<RuleBook> CheckpointCover::Begin(const Catalog& catalog, Index& in
   return rules;
 }
 
+void CheckpointCover::LoadAccounts(const Catalog& catalog, WallTime now, Index& index) const {
+  AccountBook& book = index.accounts();
+  if (!checkpoint_.has_value()) {
+    return book.Restart(catalog.highest_number(), 0, catalog.Created().value_or(now));
+  }
+  if (LacksAccounts()) {
+    return book.Restart(catalog.highest_number(), checkpoint_->covers, now);
+  }
+  book.Restart(catalog.highest_number(), checkpoint_->covers, checkpoint_->accounts->since);
+  for (const auto& [name, account] : checkpoint_->accounts->domains) {
+    book.Load(index.Intern(name), account);
+  }
+}
+
 void CheckpointCover::FindMissing(const Catalog& catalog) {
   if (!checkpoint_.has_value() || catalog.entries().empty()) {
     return;

@@ -35,6 +35,11 @@ class CheckpointCover {
   // Once, before the segments are read. Returns every rule that was in force when it was taken;
   // nothing: the checkpoint does not fit to the files.
   std::optional<RuleBook> Begin(const Catalog& catalog, Index& index);
+  // Behind Begin: the accounts of what it covers. A checkpoint without any is of an older version.
+  void LoadAccounts(const Catalog& catalog, WallTime now, Index& index) const;
+  bool LacksAccounts() const {
+    return checkpoint_.has_value() && !checkpoint_->accounts.has_value();
+  }
   // Marks who is owed in a segment whose messages are known, and pins their parts.
   bool Apply(Segment& segment, Index& index) const;
   NoteMap TakeNotes() {

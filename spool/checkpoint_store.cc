@@ -190,6 +190,7 @@ void CheckpointStore::Advance(const IoResult& result) {
       if (!result.ok()) {
         return Failed("sync directory", result.error());
       }
+      is_failing_ = false;
       return UnlinkUnwanted();
     case Step::kUnlinked:
       return UnlinkUnwanted();  // one that stays is met again at the next start
@@ -226,6 +227,7 @@ void CheckpointStore::Failed(const char* what, IoError error) {
   }
   bytes_ = std::vector<uint8_t>();
   failed_ = true;
+  is_failing_ = true;
   unwanted_.push_back(numbers_.back());
   numbers_.pop_back();
   UnlinkUnwanted();

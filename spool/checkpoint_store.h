@@ -51,6 +51,8 @@ class CheckpointStore : private RangeReadEvents {
   void Write(const Checkpoint& checkpoint);
   // The last one could not be written; said once.
   bool TakeFailed() { return std::exchange(failed_, false); }
+  // And no other one since.
+  bool is_failing() const { return is_failing_; }
   uint32_t next_number() const { return last_number_ + 1; }
   // Of the newest one that is on the disk; 0: there is none, or it is being written.
   uint32_t newest_number() const { return numbers_.empty() || busy() ? 0 : numbers_.back(); }
@@ -102,6 +104,7 @@ class CheckpointStore : private RangeReadEvents {
   std::vector<uint8_t> bytes_;
   size_t written_ = 0;
   bool failed_ = false;
+  bool is_failing_ = false;
   RangeRead read_;
   Completion<&CheckpointStore::Advance> op_{this};
 };

@@ -11,9 +11,9 @@
 
 namespace backstay {
 
-constexpr uint32_t kFormatVersion = 6;
+constexpr uint32_t kFormatVersion = 7;
 constexpr uint32_t kFormatOldest = 1;      // read, never written
-constexpr uint32_t kCheckpointOldest = 4;  // the same layout since
+constexpr uint32_t kCheckpointOldest = 4;  // the same layout since, but for the accounts
 
 // Places are counted in these, so that 24 bits of a queue id reach 1 GiB.
 constexpr size_t kRecordAlignment = 64;
@@ -128,12 +128,14 @@ struct MessageFixed {
   uint32_t home_segment = 0;  // of a moved message: where it was stored first; else 0
   uint32_t home_block = 0;
   uint16_t flags = 0;
-  uint16_t zero = 0;
+  uint16_t origin = 0;  // MessageOrigin
   uint32_t domains = 0;
   uint32_t recipients = 0;
   uint32_t parts = 0;
 };
 static_assert(sizeof(MessageFixed) == 64);
+
+enum class MessageOrigin : uint16_t { kTaken = 0, kOurs = 1 };
 
 // What is known of each recipient of a moved message when its record is written again.
 enum class RecipientState : uint8_t { kLive = 0, kPending = 1, kSettled = 2 };
@@ -244,11 +246,11 @@ struct CheckpointHeader {
   uint32_t segments = 0;
   uint32_t notes = 0;
   uint32_t body_crc = 0;
-  uint64_t bytes = 0;       // of the body: segments, moved messages, notes, rules
-  uint32_t rule_bytes = 0;  // at its end
+  uint64_t bytes = 0;  // of the body: segments, moved messages, notes, rules, accounts
+  uint32_t rule_bytes = 0;
   uint32_t moved = 0;
-  uint32_t zero = 0;
-  uint32_t crc = 0;  // of what stands before it
+  uint32_t account_bytes = 0;  // at its end; 0 before version 7
+  uint32_t crc = 0;            // of what stands before it
 };
 static_assert(sizeof(CheckpointHeader) == 56);
 
@@ -275,6 +277,22 @@ struct CheckpointNote {  // then the note
   uint32_t bytes = 0;
 };
 static_assert(sizeof(CheckpointNote) == 16);
+
+struct CheckpointAccounts {  // then the accounts
+  int64_t since = 0;         // wall clock
+  uint64_t domains = 0;
+};
+static_assert(sizeof(CheckpointAccounts) == 16);
+
+struct CheckpointAccount {  // then the name of the domain
+  uint64_t accepted = 0;
+  uint64_t generated = 0;
+  uint64_t delivered = 0;
+  uint64_t bounced = 0;
+  uint64_t discarded = 0;
+  uint64_t quarantined = 0;
+};
+static_assert(sizeof(CheckpointAccount) == 48);
 
 constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;

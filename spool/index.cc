@@ -100,17 +100,20 @@ std::optional<Index::Place> Index::Find(MessageRef message) const {
   return Place{segment, *number};
 }
 
-void Index::Settle(MessageRef message, uint32_t recipient, SettleKind kind,
+void Index::Settle(MessageRef message, uint32_t recipient, std::optional<Ending> ending,
                    uint64_t outcomes_queued) {
   const std::optional<Place> place = Find(message);
   ASSERT(place.has_value());
   Segment& segment = *place->segment;
   SegmentIndex& index = segment.index;
-  const bool owes_dsn = kind == SettleKind::kFailed;
+  const bool owes_dsn = !ending.has_value();
   const bool was_pending = index.IsPending(place->message, recipient);
   const DomainId domain = index.Domain(place->message, recipient);
   const DomainLoad before = index.LoadOf(domain);
-  recipients_quarantined_ += kind == SettleKind::kQuarantined ? 1 : 0;
+  if (ending.has_value()) {
+    accounts_.End(message.segment, domain, *ending);
+    recipients_quarantined_ += *ending == Ending::kQuarantined ? 1 : 0;
+  }
   if (was_pending) {
     ASSERT(!owes_dsn);
     index.SettlePending(place->message, recipient);

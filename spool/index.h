@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "spool/account_book.h"
 #include "spool/moved_message.h"
 #include "spool/segment_set.h"
 
@@ -30,7 +31,9 @@ class Index {
   // recipient is settled.
   void Add(Segment& segment, uint32_t block, uint32_t arrival_seconds,
            std::span<const DomainId> recipients, std::span<const PartEntry> parts, uint64_t bytes);
-  void Settle(MessageRef message, uint32_t recipient, SettleKind kind, uint64_t outcomes_queued);
+  // Nothing: it has failed, and a DSN is owed.
+  void Settle(MessageRef message, uint32_t recipient, std::optional<Ending> ending,
+              uint64_t outcomes_queued);
   // Recovery knows all of it: from now on it is part of the queue.
   void Publish(Segment& segment);
 
@@ -69,6 +72,9 @@ class Index {
   void Pin(const PartEntry& part);
   void Unpin(const PartEntry& part, uint64_t outcomes_queued);
 
+  AccountBook& accounts() { return accounts_; }
+  const AccountBook& accounts() const { return accounts_; }
+
   uint32_t domains() const { return static_cast<uint32_t>(domains_.size()); }
   uint64_t messages_owed() const { return messages_owed_; }
   uint64_t recipients_live() const { return recipients_live_; }
@@ -98,6 +104,7 @@ class Index {
   const Domain& At(DomainId domain) const { return domains_[static_cast<uint32_t>(domain)]; }
 
   SegmentSet& segments_;
+  AccountBook accounts_;
   std::vector<Domain> domains_;
   absl::flat_hash_map<std::string, DomainId, NameHash, std::equal_to<>> ids_;
   std::vector<DomainId> scratch_;

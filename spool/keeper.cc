@@ -9,6 +9,7 @@ namespace backstay {
 namespace {
 
 const absl::Duration kCheckpointRetry = absl::Seconds(10);
+const absl::Duration kCheckpointPause = absl::Seconds(2);
 
 }  // namespace
 
@@ -28,10 +29,11 @@ void Keeper::Step(const NoteMap& notes, const RuleBook& rules,
   if (!footer_.busy() && !sealed_.empty()) {
     StartFooter();
   }
-  WantAgain();
+  LookAtDue();
   // What could not be read is not known: the checkpoints from before know more.
   if (wants_checkpoint_ && !taken_.has_value() && !busy() && !segments_.has_gap()) {
     wants_checkpoint_ = false;
+    taken_at_ = io_.Now();
     taken_ = Take(notes, rules, leaving);
     outcomes_to_wait_for_ = commit_.outcomes_queued();
   }
@@ -41,13 +43,18 @@ void Keeper::Step(const NoteMap& notes, const RuleBook& rules,
   }
 }
 
-void Keeper::WantAgain() {
-  if (store_.TakeFailed()) {
-    retry_at_ = io_.Now() + kCheckpointRetry;
+void Keeper::WantCheckpointSoon(bool in_haste) {
+  if (!store_.is_failing() && !taken_.has_value() && !busy()) {
+    due_at_ = std::min(due_at_, in_haste ? io_.Now() : taken_at_ + kCheckpointPause);
   }
-  if (io_.Now() >= retry_at_) {
-    MARK("checkpoint tried again");
-    retry_at_ = Instant::Max();
+}
+
+void Keeper::LookAtDue() {
+  if (store_.TakeFailed()) {
+    due_at_ = io_.Now() + kCheckpointRetry;
+  }
+  if (io_.Now() >= due_at_) {
+    due_at_ = Instant::Max();
     wants_checkpoint_ = true;
   }
 }
@@ -92,8 +99,19 @@ void Keeper::TakeMoved(const Segment& segment, std::vector<Checkpoint::MovedStat
   }
 }
 
+AccountState Keeper::TakeAccounts(uint32_t covers) {
+  AccountBook& book = index_.accounts();
+  book.Cover(covers);
+  AccountState state;
+  state.since = book.since();
+  for (const auto& [domain, account] : book.covered()) {
+    state.domains.push_back({std::string(index_.Name(domain)), account});
+  }
+  return state;
+}
+
 Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
-                        const std::optional<Checkpoint::SegmentState>& leaving) const {
+                        const std::optional<Checkpoint::SegmentState>& leaving) {
   Checkpoint checkpoint;
   checkpoint.notes = notes;
   for (Segment* segment = segments_.oldest(); segment != nullptr;
@@ -128,6 +146,7 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
         [&](const Checkpoint::SegmentState& state) { return state.number > leaving->number; });
     checkpoint.segments.insert(at, *leaving);
   }
+  checkpoint.accounts = TakeAccounts(checkpoint.covers);
   return checkpoint;
 }
 

@@ -22,7 +22,7 @@ namespace backstay {
 
 class Keeper {
  public:
-  Keeper(Io& io, SegmentSet& segments, const Index& index, const GroupCommit& commit,
+  Keeper(Io& io, SegmentSet& segments, Index& index, const GroupCommit& commit,
          CheckpointStore& store)
       : io_(io), segments_(segments), index_(index), commit_(commit), store_(store), footer_(io) {}
   Keeper(const Keeper&) = delete;
@@ -33,31 +33,35 @@ class Keeper {
   void OnSealed(uint32_t segment);
   // Recovery is over: the next start need not do it again.
   void WantCheckpoint() { wants_checkpoint_ = true; }
+  // A segment could go. Not more often than it is worth, unless somebody waits for the space.
+  void WantCheckpointSoon(bool in_haste);
   // `leaving`: of Reclaim.
   void Step(const NoteMap& notes, const RuleBook& rules,
             const std::optional<Checkpoint::SegmentState>& leaving);
-  // When a checkpoint that could not be written is tried again.
-  Instant NextDue() const { return retry_at_; }
+  // When one more is taken: the last one failed, or is wanted soon.
+  Instant NextDue() const { return due_at_; }
   bool busy() const { return footer_.busy() || store_.busy(); }
 
  private:
   void StartFooter();
-  void WantAgain();
+  void LookAtDue();
   std::vector<MovedMessage> MovedTo(const Segment& segment) const;
   void TakeMoved(const Segment& segment, std::vector<Checkpoint::MovedState>& moved) const;
   Checkpoint Take(const NoteMap& notes, const RuleBook& rules,
-                  const std::optional<Checkpoint::SegmentState>& leaving) const;
+                  const std::optional<Checkpoint::SegmentState>& leaving);
+  AccountState TakeAccounts(uint32_t covers);
 
   Io& io_;
   SegmentSet& segments_;
-  const Index& index_;
+  Index& index_;
   const GroupCommit& commit_;
   CheckpointStore& store_;
   FooterWriter footer_;
   std::deque<uint32_t> sealed_;  // without a footer so far
   uint32_t last_sealed_ = 0;     // told, and perhaps with a footer
   bool wants_checkpoint_ = false;
-  Instant retry_at_ = Instant::Max();
+  Instant due_at_ = Instant::Max();
+  Instant taken_at_;
   // Taken, and written once the outcomes it knows are in the log: it must not know more than that.
   std::optional<Checkpoint> taken_;
   uint64_t outcomes_to_wait_for_ = 0;

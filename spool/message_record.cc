@@ -41,19 +41,19 @@ bool DecodeStates(Cursor& cursor, DecodedMessage& message) {
   return cursor.ok();
 }
 
-bool DecodeReported(Cursor& cursor, DecodedMessage& message) {
+bool DecodeDebts(Cursor& cursor, DecodedMessage& message) {
   const Bytes count = cursor.Take(sizeof(uint32_t));
   if (!cursor.ok()) {
     return false;
   }
-  const auto recipients = LoadLittle<uint32_t>(count.data());
-  const Bytes table = cursor.Take(sizeof(uint32_t) * uint64_t{recipients});
+  const auto debts = LoadLittle<uint32_t>(count.data());
+  const Bytes table = cursor.Take(sizeof(Debt) * uint64_t{debts});
   if (!cursor.ok()) {
     return false;
   }
-  message.reported.resize(recipients);
+  message.debts.resize(debts);
   if (!table.empty()) {
-    std::memcpy(message.reported.data(), table.data(), table.size());
+    std::memcpy(static_cast<void*>(message.debts.data()), table.data(), table.size());
   }
   return true;
 }
@@ -85,7 +85,7 @@ bool DecodeTables(Cursor& cursor, DecodedMessage& message) {
     }
   }
   return (!message.is_moved() || DecodeStates(cursor, message)) &&
-         (!message.is_report() || DecodeReported(cursor, message));
+         (!message.is_report() || DecodeDebts(cursor, message));
 }
 
 }  // namespace
@@ -97,8 +97,7 @@ uint64_t MetaBytes(const MessageMeta& meta) {
   }
   return bytes + 2 * meta.recipient_domains.size() + sizeof(PartEntry) * meta.parts.size() +
          meta.states.size() +
-         (meta.report_of.has_value() ? sizeof(uint32_t) * (1 + meta.report_of->recipients.size())
-                                     : 0);
+         (meta.report_of.has_value() ? sizeof(uint32_t) + meta.report_of->debts.size_bytes() : 0);
 }
 
 uint64_t MessagePayloadBytes(const MessageMeta& meta) {
@@ -123,6 +122,7 @@ void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload) {
   fixed.reported_segment = reported.segment;
   fixed.reported_block = reported.block;
   fixed.flags = meta.flags;
+  fixed.origin = static_cast<uint16_t>(meta.is_ours ? MessageOrigin::kOurs : MessageOrigin::kTaken);
   fixed.domains = static_cast<uint32_t>(meta.domains.size());
   fixed.recipients = static_cast<uint32_t>(meta.recipient_domains.size());
   fixed.parts = static_cast<uint32_t>(meta.parts.size());
@@ -149,11 +149,11 @@ void EncodeMessageMeta(const MessageMeta& meta, MutableBytes payload) {
     *at++ = static_cast<uint8_t>(state);
   }
   if (meta.report_of.has_value()) {
-    StoreLittle(at, static_cast<uint32_t>(meta.report_of->recipients.size()));
+    StoreLittle(at, static_cast<uint32_t>(meta.report_of->debts.size()));
     at += sizeof(uint32_t);
-    for (const uint32_t recipient : meta.report_of->recipients) {
-      StoreLittle(at, recipient);
-      at += sizeof(uint32_t);
+    for (const Debt& debt : meta.report_of->debts) {
+      std::memcpy(at, &debt, sizeof(debt));
+      at += sizeof(debt);
     }
   }
   ASSERT(at == payload.data() + meta_bytes);
@@ -173,7 +173,7 @@ bool DecodeMessage(Bytes payload, DecodedMessage& message) {
   message.recipient_domains.clear();
   message.parts.clear();
   message.states.clear();
-  message.reported.clear();
+  message.debts.clear();
   Cursor cursor(payload);
   const Bytes fixed = cursor.Take(sizeof(MessageFixed));
   if (!cursor.ok()) {

@@ -31,6 +31,7 @@ struct MessageMeta {
   MessageRef home;
   std::span<const RecipientState> states;
   std::optional<ReportOf> report_of;
+  bool is_ours = false;
 };
 
 uint64_t MetaBytes(const MessageMeta& meta);
@@ -45,7 +46,7 @@ struct DecodedMessage {
   std::vector<uint16_t> recipient_domains;
   std::vector<PartEntry> parts;
   std::vector<RecipientState> states;  // of each recipient, when the message was moved
-  std::vector<uint32_t> reported;      // recipients of reported_message() whose debts end with it
+  std::vector<Debt> debts;             // of reported_message(), that end with it
   Bytes envelope;
   Bytes prefix;
   Bytes content;
@@ -53,6 +54,11 @@ struct DecodedMessage {
   uint64_t AllContentBytes() const;  // prefix and parts included
   bool is_moved() const { return fixed.home_segment != 0; }
   MessageRef home() const { return {fixed.home_segment, fixed.home_block}; }
+  // Reports of versions before 7 are not marked as ours.
+  bool is_ours() const {
+    return fixed.origin == static_cast<uint16_t>(MessageOrigin::kOurs) || is_report();
+  }
+  ReportOf report_of() const { return {reported_message(), debts}; }
   bool is_report() const { return fixed.reported_segment != 0; }
   MessageRef reported_message() const { return {fixed.reported_segment, fixed.reported_block}; }
   uint32_t ArrivalSeconds() const;

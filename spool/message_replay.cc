@@ -22,6 +22,9 @@ MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHead
       index_.Pin(message.parts[i]);
     }
     index_.Add(segment, block, message.ArrivalSeconds(), moved_.recipients, message.parts, bytes);
+    if (!cover_.Covers(place.segment)) {
+      index_.accounts().Take(place.segment, moved_.recipients, message.is_ours());
+    }
     return place;
   }
   moved_.home = message.home();
@@ -36,14 +39,15 @@ MessageRef MessageReplay::Add(Segment& segment, uint32_t block, const RecordHead
 // It was owed a report, and this is the report. What is settled gathers beside the records of the
 // batch and may stand behind the report, or in a later batch that the disk never saw: a recipient
 // that is still live has failed all the same.
-void MessageReplay::EndDebts(MessageRef report, const ReportOf& debts) {
-  if (cover_.Covers(report.segment)) {
+void MessageReplay::EndDebts(MessageRef place, const ReportOf& report) {
+  if (cover_.Covers(place.segment)) {
     return;  // the checkpoint knows
   }
-  for (const uint32_t recipient : debts.recipients) {
-    cover_.NoteEnded(debts.message, recipient);
-    if (index_.IsPending(debts.message, recipient) || index_.IsLive(debts.message, recipient)) {
-      index_.Settle(debts.message, recipient, SettleKind::kDelivered, 0);
+  for (const Debt& debt : report.debts) {
+    const uint32_t recipient = debt.recipient();
+    cover_.NoteEnded(report.message, recipient);
+    if (index_.IsPending(report.message, recipient) || index_.IsLive(report.message, recipient)) {
+      index_.Settle(report.message, recipient, EndingOf(debt), 0);
     }
   }
 }

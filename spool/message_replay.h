@@ -31,7 +31,7 @@ class MessageReplay {
   MessageRef Add(Segment& segment, uint32_t block, const RecordHeader& header,
                  const DecodedMessage& message);
   // The report at this place counts.
-  void EndDebts(MessageRef report, const ReportOf& debts);
+  void EndDebts(MessageRef place, const ReportOf& report);
   // A moved message that a footer names; the checkpoint covers the segment where it lies.
   void AddNamed(const MovedMessage& moved) { AddMoved(moved, {}); }
 

@@ -167,6 +167,7 @@ bool MessageWriter::Impl::AppendMessage() {
     meta.states = description.moved->states;
   }
   meta.report_of = description.report_of;
+  meta.is_ours = description.is_ours;
   const uint64_t payload_bytes = MessagePayloadBytes(meta);
   if (payload_bytes > kPayloadBytesMax || !spool_.commit().gathering().HasRoom(payload_bytes)) {
     MARK("envelope too large for the segment");
@@ -204,6 +205,9 @@ void MessageWriter::Impl::WriteMessage(const MessageDescription& description,
                                 payload_bytes);
   if (meta.home.segment != 0) {
     commit.gathering().NoteMoved(meta.home, static_cast<uint32_t>(payload_bytes), crc);
+  }
+  if (meta.is_ours) {
+    commit.gathering().NoteOurs();
   }
   if (meta.report_of.has_value()) {
     commit.gathering().NoteReport(*meta.report_of);

@@ -25,14 +25,27 @@ bool Reclaim::IsDead(const Segment& segment) const {
          commit_.outcomes_synced() >= segment.outcomes_to_wait_for;
 }
 
-Segment* Reclaim::Candidate() {
+bool Reclaim::MayGo(const Segment& oldest, bool in_haste) {
+  if (!IsDead(oldest) || segments_.has_gap()) {
+    return false;
+  }
+  const uint32_t newest = checkpoints_.newest_number();
+  const bool is_known_dead = oldest.dead_in_checkpoint != 0 && oldest.dead_in_checkpoint <= newest;
+  wants_checkpoint_ = !is_known_dead;
+  if (is_known_dead || !in_haste || !checkpoints_.is_failing()) {
+    return is_known_dead;
+  }
+  MARK("segment gone without a checkpoint");
+  return oldest.orders_in_checkpoint <= newest;
+}
+
+Segment* Reclaim::Candidate(bool in_haste) {
+  wants_checkpoint_ = false;
   while (segments_.oldest() != nullptr && IsForgotten(*segments_.oldest())) {
     segments_.Remove(segments_.oldest()->number());
   }
   Segment* oldest = segments_.oldest();
-  const bool has_new_orders =
-      oldest != nullptr && oldest->orders_in_checkpoint > checkpoints_.newest_number();
-  if (oldest != nullptr && !has_new_orders && IsDead(*oldest) && !segments_.has_gap()) {
+  if (oldest != nullptr && MayGo(*oldest, in_haste)) {
     return oldest;
   }
   if (Segment* younger = YoungerCandidate(); younger != nullptr) {
@@ -105,7 +118,7 @@ void Reclaim::Step(bool in_haste) {
     }
     return Begone();
   }
-  Segment* segment = Candidate();
+  Segment* segment = Candidate(in_haste);
   if (segment == nullptr) {
     return;
   }

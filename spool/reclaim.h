@@ -1,14 +1,15 @@
 // spool/reclaim.h -- gives dead segments back, the oldest first, one at a time: a few become
 // spares, the others are unlinked and then shrink away.
 //
-// The oldest one goes when the newest checkpoint knows the orders in it: a stop is for all that
-// comes. A younger segment holds the settles of older ones: without them a restart would meet
-// messages that were delivered long ago. So a segment that is not the oldest goes only when both
-// checkpoints that are kept know it dead: what its settles say is in them. (A segment whose file
-// went before its messages counts as an older one.) When recovery could not read all, nothing goes:
-// it may be readable at the next start. An abandoned segment with nothing good in it holds no
-// settles and goes at once, or each failure would cost a segment of disk space for as long as old
-// mail waits.
+// The oldest one goes when the newest checkpoint knows it dead: the accounts of its messages are in
+// there, and the orders in it: a stop is for all that comes. (If somebody waits for space and no
+// checkpoint can be written, it goes all the same once one knows the orders.) A younger segment
+// holds the settles of older ones: without them a restart would meet messages that were delivered
+// long ago. So a segment that is not the oldest goes only when both checkpoints that are kept know
+// it dead: what its settles say is in them. (A segment whose file went before its messages counts
+// as an older one.) When recovery could not read all, nothing goes: it may be readable at the next
+// start. An abandoned segment with nothing good in it holds no settles and goes at once, or each
+// failure would cost a segment of disk space for as long as old mail waits.
 //
 // Errors: after a failed unlink or directory sync nothing more is unlinked until a later try
 //         succeeds: an unlink that is not durable could undo itself after the next one was.
@@ -48,6 +49,8 @@ class Reclaim {
   // Starts what there is to do. `in_haste`: somebody waits for the space.
   void Step(bool in_haste);
   Instant NextDue() const { return shrinker_.NextDue(); }
+  // The oldest one waits for a checkpoint.
+  bool wants_checkpoint() const { return wants_checkpoint_; }
   // Out of the set, and perhaps there again after a crash: a checkpoint must know it dead.
   const std::optional<Checkpoint::SegmentState>& leaving() const { return leaving_; }
   // Spares of an earlier run: what became of their last change of name is not known.
@@ -60,7 +63,8 @@ class Reclaim {
  private:
   enum class Phase : uint8_t { kIdle, kRenaming, kOpening, kUnlinking, kSyncing };
 
-  Segment* Candidate();
+  Segment* Candidate(bool in_haste);
+  bool MayGo(const Segment& oldest, bool in_haste);
   bool TellsOfOlder(const Segment& segment);
   Segment* YoungerCandidate();
   // Its file goes. What was moved out of it stays known.
@@ -97,6 +101,7 @@ class Reclaim {
   std::vector<uint32_t> discarded_;
   std::optional<Checkpoint::SegmentState> leaving_;
   Instant retry_at_;
+  bool wants_checkpoint_ = false;
   uint32_t looked_at_checkpoint_ = 0;  // nothing younger could go when this one was the older
   Completion<&Reclaim::OnRenamed> rename_{this};
   Completion<&Reclaim::OnOpened> open_{this};

@@ -62,6 +62,7 @@ void Recovery::Start(std::optional<Checkpoint> checkpoint) {
   if (rules.has_value()) {
     replay_.rules() = *std::move(rules);
     replay_.notes() = cover_.TakeNotes();
+    cover_.LoadAccounts(catalog_, io_.WallNow(), index_);
   }
   NextSegment();
 }
@@ -344,10 +345,10 @@ void Recovery::AddMessage(const RecordHeader& header, uint32_t block, Bytes payl
     return;
   }
   if (HasParts()) {
-    return messages_.EndDebts(home, {message_.reported_message(), message_.reported});
+    return messages_.EndDebts(home, message_.report_of());
   }
   doubtful_.push_back(
-      {home, message_.fixed.recipients, message_.reported_message(), message_.reported});
+      {home, message_.fixed.recipients, message_.reported_message(), message_.debts});
 }
 
 void Recovery::OnCommit(const CommitPayload&, bool continues) {
@@ -408,7 +409,7 @@ void Recovery::DropDoubtful() {
   for (const DoubtfulMessage& doubtful : doubtful_) {
     if (!IsInTail(doubtful.message)) {
       // Acknowledged: reading it will say that it is damaged.
-      messages_.EndDebts(doubtful.message, {doubtful.reported_message, doubtful.reported});
+      messages_.EndDebts(doubtful.message, {doubtful.reported_message, doubtful.debts});
       continue;
     }
     MARK("torn message dropped");
@@ -451,6 +452,7 @@ void Recovery::EndReading() {
   replay_.DropStale();
   for (const uint32_t segment : cover_.Lost()) {
     LogError("spool shard={} segment={:08x} missing: mail in it was owed", shard_, segment);
+    result_.has_lost = true;
     ++result_.damaged;
   }
   quarantine_.Start();

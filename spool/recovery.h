@@ -48,6 +48,7 @@ class Recovery final : private FooterReaderEvents,
     uint64_t damaged = 0;
     uint64_t torn = 0;
     uint64_t segments_scanned = 0;  // the others were known by their footers
+    bool has_lost = false;          // segments with mail that is owed
   };
 
   Recovery(Io& io, Fd directory, uint16_t shard, Catalog& catalog, SegmentSet& segments,
@@ -67,6 +68,8 @@ class Recovery final : private FooterReaderEvents,
   const Result& result() const { return result_; }
   // Notes of live recipients and rules in force.
   Replay& replay() { return replay_; }
+  // Its checkpoint is of a version that kept none.
+  bool LacksAccounts() const { return cover_.LacksAccounts(); }
 
  private:
   struct BrokenRange {
@@ -78,7 +81,7 @@ class Recovery final : private FooterReaderEvents,
     MessageRef message;
     uint32_t recipients;
     MessageRef reported_message;
-    std::vector<uint32_t> reported;  // debts of that one which end with it if it is kept
+    std::vector<Debt> debts;  // of that one, that end with it if it is kept
   };
 
   void OnSegmentRead() override;

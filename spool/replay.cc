@@ -44,7 +44,7 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
     default:
       return false;
   }
-  index_.Settle(message, entry.recipient, static_cast<SettleKind>(code), 0);
+  index_.Settle(message, entry.recipient, EndingOf(static_cast<SettleKind>(code)), 0);
   if (code == OutcomeCode::kFailed) {
     note();
   } else {
@@ -83,7 +83,7 @@ bool Replay::ApplyOwnRule(MessageRef cut, Bytes detail) {
 }
 
 void Replay::Discard(MessageRef message, uint32_t recipient) {
-  index_.Settle(message, recipient, SettleKind::kDiscarded, 0);
+  index_.Settle(message, recipient, Ending::kDiscarded, 0);
   notes_.erase({message, recipient});
 }
 

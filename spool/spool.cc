@@ -72,6 +72,15 @@ bool Spool::IsPending(MessageRef message, uint32_t recipient) const {
 Bytes Spool::FailureOf(MessageRef message, uint32_t recipient) const {
   return impl_->NoteOf(message, recipient);
 }
+Account Spool::AccountOf(DomainId domain) const {
+  return impl_->index().accounts().Of(domain);
+}
+Account Spool::AccountOfAll() const {
+  return impl_->index().accounts().OfAll();
+}
+WallTime Spool::AccountsSince() const {
+  return impl_->index().accounts().since();
+}
 bool Spool::IsOwed(MessageRef message) const {
   return impl_->index().IsOwed(message);
 }

@@ -25,6 +25,8 @@
 #include "core/base/list.h"
 #include "core/base/units.h"
 #include "io/io.h"
+#include "spool/debt.h"
+#include "spool/domain_account.h"
 #include "spool/queue_id.h"
 #include "spool/rule.h"
 
@@ -90,7 +92,7 @@ struct MovedFrom {
 // A message that is the report of a failure: with it the debts end, in one record.
 struct ReportOf {
   MessageRef message;
-  std::span<const uint32_t> recipients;  // dsn pending
+  std::span<const Debt> debts;  // recipients that are dsn pending
 };
 
 // What the owner of a finished message tells the spool when its record is built.
@@ -103,6 +105,7 @@ struct MessageDescription {
   uint16_t flags = 0;  // opaque, see MessageFlags of core/shard
   std::optional<MovedFrom> moved = std::nullopt;
   std::optional<ReportOf> report_of = std::nullopt;
+  bool is_ours = false;  // a report, made here: generated, not accepted
 };
 
 // A message on its way into the log; embedded in the transaction that received it.
@@ -166,17 +169,18 @@ struct SpoolStats {
   uint64_t recipients_live = 0;
   uint64_t recipients_dsn_pending = 0;
   uint64_t recipients_quarantined = 0;
-  uint64_t messages_appended = 0;    // since start, synced
-  uint64_t batches = 0;              // since start
-  uint64_t bytes_written = 0;        // since start
-  uint64_t syncs = 0;                // since start, SyncData calls for batches
-  uint64_t segments = 0;             // files now
-  uint64_t deletions_open = 0;       // rules that were not carried out to their end
-  uint64_t messages_moved = 0;       // since start, out of mostly dead segments
-  uint64_t spares = 0;               // files that were segments and will be again
-  uint64_t segments_abandoned = 0;   // since start
-  uint64_t damaged_records = 0;      // found by recovery or reading
-  uint64_t torn_tails = 0;           // found by recovery
+  uint64_t messages_appended = 0;       // since start, synced
+  uint64_t batches = 0;                 // since start
+  uint64_t bytes_written = 0;           // since start
+  uint64_t syncs = 0;                   // since start, SyncData calls for batches
+  uint64_t segments = 0;                // files now
+  uint64_t deletions_open = 0;          // rules that were not carried out to their end
+  uint64_t messages_moved = 0;          // since start, out of mostly dead segments
+  uint64_t spares = 0;                  // files that were segments and will be again
+  uint64_t segments_abandoned = 0;      // since start
+  uint64_t damaged_records = 0;         // found by recovery or reading
+  uint64_t torn_tails = 0;              // found by recovery
+  uint64_t recipients_unaccounted = 0;  // found by recovery: taken and lost, or never taken
   uint64_t segments_unreadable = 0;  // the device did not give them to recovery: their mail waits
   uint64_t staged_bytes = 0;         // memory of content that is not yet in the log
 };
@@ -231,7 +235,12 @@ class Spool {
   bool IsPending(MessageRef message, uint32_t recipient) const;  // a DSN is owed
   // The detail of the settle that made it so.
   Bytes FailureOf(MessageRef message, uint32_t recipient) const;
-  bool IsOwed(MessageRef message) const;          // a recipient is live or dsn pending
+  bool IsOwed(MessageRef message) const;  // a recipient is live or dsn pending
+  // What became of the recipients of a domain, and of all, since accounts are kept. Right when the
+  // queue is ready, whatever was in between; what a start finds missing is quarantined.
+  Account AccountOf(DomainId domain) const;
+  Account AccountOfAll() const;
+  WallTime AccountsSince() const;
   uint32_t Recipients(MessageRef message) const;  // settled ones included
   DomainId DomainOf(MessageRef message, uint32_t recipient) const;
   QueueId Id(MessageRef message) const;

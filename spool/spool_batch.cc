@@ -17,6 +17,7 @@ void Spool::Impl::OnBatchStored(Batch& batch) {
     }
     index_.Add(segment, message.block, message.arrival_seconds, batch.Recipients(message),
                batch.Parts(message), message.bytes);
+    index_.accounts().Take(segment.number(), batch.Recipients(message), message.is_ours);
     ++messages_appended_;
     EndDebts(batch, message);
   }
@@ -36,10 +37,10 @@ void Spool::Impl::OnBatchStored(Batch& batch) {
 }
 
 void Spool::Impl::EndDebts(Batch& batch, const Batch::Message& message) {
-  for (const uint32_t recipient : batch.Reported(message)) {
-    if (index_.IsPending(message.reported, recipient)) {
-      index_.Settle(message.reported, recipient, SettleKind::kDelivered, commit_.outcomes_queued());
-      notes_.erase({message.reported, recipient});
+  for (const Debt& debt : batch.Debts(message)) {
+    if (index_.IsPending(message.reported, debt.recipient())) {
+      index_.Settle(message.reported, debt.recipient(), EndingOf(debt), commit_.outcomes_queued());
+      notes_.erase({message.reported, debt.recipient()});
     }
   }
 }

@@ -35,24 +35,6 @@ SpoolOptions Checked(SpoolOptions options) {
   return options;
 }
 
-// Also those whose notes are lost: the message is owed a report all the same.
-void AddDebts(const Segment& segment, std::vector<MessageRef>& debts) {
-  const SegmentIndex& index = segment.index;
-  if (index.pending_recipients() == 0) {
-    return;
-  }
-  for (auto message = index.NextOwed(0); message.has_value();
-       message = index.NextOwed(*message + 1)) {
-    bool is_pending = false;
-    for (uint32_t i = 0; i < index.Recipients(*message) && !is_pending; ++i) {
-      is_pending = index.IsPending(*message, i);
-    }
-    if (is_pending) {
-      debts.push_back({segment.number(), index.Block(*message)});
-    }
-  }
-}
-
 }  // namespace
 
 Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents& events)
@@ -76,129 +58,6 @@ Spool::Impl::Impl(Io& io, Fd directory, const SpoolOptions& options, SpoolEvents
       evacuation_(io, *this, segments_, index_, commit_, options_) {}
 
 Spool::Impl::~Impl() = default;
-
-// ---- start ----
-
-void Spool::Impl::Recover() {
-  ASSERT(phase_ == Phase::kNew);
-  phase_ = Phase::kRecovering;
-  const Catalog::Identity identity{options_.node, options_.shard};
-  CatalogEvents& catalog_events = *this;
-  catalog_ = std::make_unique<Catalog>(io_, directory_, identity, catalog_events);
-  catalog_->Start();
-}
-
-void Spool::Impl::OnCatalogRead(const absl::Status& status) {
-  if (!status.ok()) {
-    phase_ = close_when_ready_ ? Phase::kClosed : Phase::kFailed;
-    return events_.OnSpoolReady(status);
-  }
-  TailScanEvents& tail_events = *this;
-  tail_ = std::make_unique<TailScan>(io_, directory_, *catalog_, tail_events);
-  tail_->Start();
-}
-
-// The log can go on; what it holds is read while new mail comes.
-void Spool::Impl::OnTailScanned() {
-  commit_.Resume(tail_->resumption());
-  if (tail_->resumption().torn.has_value()) {
-    catalog_->NoteTail(*tail_->resumption().torn);
-  }
-  roll_.set_next_number(catalog_->highest_number() + 1);
-  reclaim_.Discard(catalog_->spares());
-  run_start_ = {catalog_->highest_number() + 1, 0};
-  clock_base_ = tail_->clock();
-  clock_started_ = io_.Now();
-  phase_ = Phase::kStarting;
-  roll_.Start();
-  StartRecovery();
-  recovery_->AddSegments();
-  checkpoints_.Read(catalog_->checkpoints());
-}
-
-void Spool::Impl::OnCheckpointRead(std::optional<Checkpoint> checkpoint) {
-  if (!checkpoint.has_value() && checkpoints_.has_unread()) {
-    segments_.NoteGap();  // what it knows of settled mail is to be there for the next start
-  }
-  recovery_->Start(std::move(checkpoint));
-}
-
-void Spool::Impl::OnRecovered() {
-  has_recovered_ = true;
-}
-
-void Spool::Impl::EndRecovery() {
-  if (!recovery_->is_misfit()) {
-    return PublishRecovered();
-  }
-  has_recovered_ = false;
-  const bool is_aborted = recovery_->is_aborted();
-  StartRecovery();
-  if (is_aborted) {
-    recovery_->Abort();
-  }
-  checkpoints_.ReadOlder();
-}
-
-void Spool::Impl::StartRecovery() {
-  RecoveryEvents& recovery_events = *this;
-  recovery_ = std::make_unique<Recovery>(io_, directory_, options_.shard, *catalog_, segments_,
-                                         index_, recovery_events);
-}
-
-// The first segment is there, or could not be had: the queue may be worked on in both cases.
-void Spool::Impl::BecomeReady() {
-  phase_ = Phase::kReady;
-  space_.Check(commit_.RoomBytes(), 0);
-  events_.OnSpoolReady(absl::OkStatus());
-  if (close_when_ready_) {
-    Close();
-  }
-}
-
-void Spool::Impl::PublishRecovered() {
-  const std::unique_ptr<Recovery> recovery = std::move(recovery_);
-  damaged_records_ += recovery->result().damaged;
-  torn_tails_ += recovery->result().torn;
-  if (recovery->is_aborted()) {
-    return;
-  }
-  absl::btree_map<DomainId, MessageRef> oldest;
-  std::vector<MessageRef> debts;
-  for (Segment* segment = segments_.oldest(); segment != nullptr;
-       segment = segments_.FindFrom(segment->number() + 1)) {
-    if (!segment->is_published) {
-      index_.Publish(*segment);
-      AddDebts(*segment, debts);
-      segment->index.ForEachDomain([&](DomainId domain, uint32_t live) {
-        if (live > 0) {
-          oldest.try_emplace(domain, *index_.NextLive(domain, MessageRef{segment->number(), 0}));
-        }
-      });
-    }
-  }
-  catalog_.reset();
-  tail_.reset();
-  for (const auto& [domain, message] : oldest) {
-    events_.OnLiveMessage(domain, message);
-  }
-  for (const auto& [key, note] : recovery->replay().notes()) {
-    const DomainId domain = index_.DomainOf(key.first, key.second);
-    if (index_.IsLive(key.first, key.second)) {
-      events_.OnRecoveredDeferral(key.first, key.second, domain, AsBytes(note));
-    }
-  }
-  for (const MessageRef message : debts) {
-    events_.OnRecoveredFailure(message);
-  }
-  LogInfo("spool shard={} queue complete: messages={} recipients={} segments={} scanned={}",
-          options_.shard, index_.messages_owed(), index_.recipients_live(), segments_.size(),
-          recovery->result().segments_scanned);
-  notes_.merge(recovery->replay().notes());
-  rules_ = std::move(recovery->replay().rules());
-  keeper_.WantCheckpoint();
-  events_.OnQueueReady();
-}
 
 // ---- the turn ----
 
@@ -372,6 +231,7 @@ SpoolStats Spool::Impl::Stats() const {
   stats.segments_abandoned = commit_.segments_abandoned();
   stats.damaged_records = damaged_records_ + read_damage_.count();
   stats.torn_tails = torn_tails_;
+  stats.recipients_unaccounted = recipients_unaccounted_;
   stats.segments_unreadable = segments_.unreadable();
   stats.staged_bytes = staging_.bytes();
   return stats;
@@ -386,6 +246,9 @@ void Spool::Impl::ReclaimStep() {
     keeper_.Step(notes_, rules_, reclaim_.leaving());
     const bool in_haste = IntakeState() == CommitResult::kNoSpace;
     reclaim_.Step(in_haste);
+    if (reclaim_.wants_checkpoint()) {
+      keeper_.WantCheckpointSoon(in_haste);
+    }
     if (!segments_.has_gap()) {
       evacuation_.Step(in_haste);
     }

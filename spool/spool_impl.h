@@ -122,6 +122,7 @@ class Spool::Impl final : private CommitEvents,
   void StartRecovery();
   void EndRecovery();
   void PublishRecovered();
+  void BalanceAccounts(bool is_first, bool has_lost);
   void PrepareSegment();
   void OpenPrepared();
   bool IsForSettlesOnly(uint64_t payload_bytes) const;
@@ -178,6 +179,7 @@ class Spool::Impl final : private CommitEvents,
   uint64_t messages_appended_ = 0;
   uint64_t damaged_records_ = 0;  // found by recovery
   uint64_t torn_tails_ = 0;
+  uint64_t recipients_unaccounted_ = 0;
 };
 
 }  // namespace backstay

@@ -33,7 +33,7 @@ void Spool::Impl::Settle(MessageRef message, std::span<const RecipientSettle> ou
     commit_.QueueOutcome(
         EntryOf(message, static_cast<OutcomeCode>(outcome.kind), outcome.recipient),
         outcome.detail);
-    index_.Settle(message, outcome.recipient, outcome.kind, commit_.outcomes_queued());
+    index_.Settle(message, outcome.recipient, EndingOf(outcome.kind), commit_.outcomes_queued());
     if (outcome.kind == SettleKind::kFailed) {
       notes_[{message, outcome.recipient}] = std::string(AsText(outcome.detail));
     } else {

@@ -52,7 +52,7 @@ bool Sweep::StepSegment(Segment& segment, const Deletion& deletion, uint32_t& bu
       const bool is_meant =
           !deletion.domain.has_value() || index.Domain(*next, recipient) == *deletion.domain;
       if (is_owed && is_meant) {
-        index_.Settle(message, recipient, SettleKind::kDiscarded, outcomes_queued);
+        index_.Settle(message, recipient, Ending::kDiscarded, outcomes_queued);
         gone(message, recipient);
       }
     }

@@ -95,6 +95,7 @@ void Merge(const DomainRows& of_shard, DomainRows& all) {
     sum.state = std::max(sum.state, row.state);
     sum.queued += row.queued;
     sum.held += row.held;
+    sum.account += row.account;
     sum.oldest = std::max(sum.oldest, row.oldest);
     if (row.expires.has_value()) {
       sum.expires = std::min(sum.expires.value_or(*row.expires), *row.expires);
@@ -110,6 +111,8 @@ std::optional<MessageRef> DomainReport::Next(const ShardView& view) {
   totals_ = {.spool = view.spool.Stats(),
              .routes = view.routes.totals(),
              .counters = view.counters,
+             .account = view.spool.AccountOfAll(),
+             .accounts_since = view.spool.AccountsSince(),
              .started = view.started,
              .now = view.io.Now(),
              .is_queue_ready = view.is_queue_ready};
@@ -162,6 +165,7 @@ void DomainReport::Add(const ShardView& view, const std::string& name, const Dom
       row.addresses.push_back(host.address.ToString());
     }
   }
+  row.account = view.spool.AccountOf(domain);
   row.queued = view.spool.LiveRecipients(domain);
   if (row.queued == 0) {
     return;

@@ -24,6 +24,7 @@ struct DomainRow {
   uint64_t held = 0;    // of those, by the operator's rule
   absl::Duration oldest = absl::ZeroDuration();
   std::optional<WallTime> expires;  // when the first of it is given up; nothing: never by age
+  Account account;
   Outages outages;
 };
 
@@ -33,6 +34,8 @@ struct ShardTotals {
   SpoolStats spool;
   RouteCounters routes;
   ShardCounters counters;
+  Account account;  // of all domains
+  WallTime accounts_since;
   Instant started;
   Instant now;
   bool is_queue_ready = false;

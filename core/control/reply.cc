@@ -50,6 +50,14 @@ OrderedJson OldestOf(const DomainRow& row) {
   return row.queued > 0 ? OrderedJson(absl::ToInt64Seconds(row.oldest)) : OrderedJson(nullptr);
 }
 
+// accepted + generated = delivered + bounced + discarded + quarantined + queued.
+OrderedJson LedgerOf(const Account& account) {
+  return {{"accepted", account.accepted},   {"generated", account.generated},
+          {"delivered", account.delivered}, {"bounced", account.bounced},
+          {"discarded", account.discarded}, {"quarantined", account.quarantined},
+          {"queued", account.owed()}};
+}
+
 // To a tenth.
 double PerSecond(uint64_t count, absl::Duration time) {
   const int64_t milliseconds = absl::ToInt64Milliseconds(time);
@@ -102,6 +110,8 @@ std::string DaemonLine(const DaemonRow& row) {
                {"deferred", totals.routes.deferred},
                {"failed", totals.routes.failed},
                {"discarded", totals.routes.discarded},
+               {"ledger", LedgerOf(totals.account)},
+               {"ledger_since", IsoTime(totals.accounts_since)},
                {"rate_seconds", absl::ToInt64Seconds(row.sampled)},
                {"accepted_per_second", PerSecond(row.taken, row.sampled)},
                {"delivered_per_second", PerSecond(row.handed_on, row.sampled)}});
@@ -123,7 +133,8 @@ std::string DomainLine(std::string_view name, const DomainRow& row) {
                {"held", row.held},
                {"primary", row.destination},
                {"outages", std::move(outages)},
-               {"expires", IsoTime(row.expires)}});
+               {"expires", IsoTime(row.expires)},
+               {"ledger", LedgerOf(row.account)}});
 }
 
 std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t domains) {

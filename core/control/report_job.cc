@@ -26,6 +26,8 @@ void Add(const ShardTotals& more, ShardTotals& sum) {
   sum.routes.deferred += more.routes.deferred;
   sum.routes.failed += more.routes.failed;
   sum.routes.discarded += more.routes.discarded;
+  sum.account += more.account;
+  sum.accounts_since = std::min(sum.accounts_since, more.accounts_since);
   sum.is_queue_ready = sum.is_queue_ready && more.is_queue_ready;
 }
 

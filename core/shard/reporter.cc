@@ -318,8 +318,13 @@ MessageDescription Reporter::Describe(const QueueId& id) {
   description.recipient_domains = {&kFirst, 1};
   description.arrival_wall = now;
   description.flags = own_flags_;
+  description.is_ours = true;
   if (!late_.has_value()) {
-    description.report_of = ReportOf{message_, recipients_};
+    debts_.clear();
+    for (const uint32_t recipient : recipients_) {
+      debts_.emplace_back(recipient);
+    }
+    description.report_of = ReportOf{message_, debts_};
   }
   return description;
 }

@@ -124,6 +124,7 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   WallTime arrival_;
   Envelope envelope_;                 // of the message
   std::vector<uint32_t> recipients_;  // whose debts end with it
+  std::vector<Debt> debts_;
   std::string headers_;
   bool headers_end_ = false;
   Envelope own_envelope_;

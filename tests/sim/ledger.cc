@@ -323,6 +323,9 @@ void Ledger::CheckEnd(const Rest& rest) {
           [](const Recipient& recipient) { return recipient.told.contains("failed"); }));
     }
   }
+  if (damages_ == 0) {
+    CheckAccount(rest);
+  }
   if (damages_ > 0 && lost > damages_) {
     Violation(fmt::format("{} messages lost to {} damaged places", lost, damages_));
   }
@@ -338,6 +341,34 @@ void Ledger::CheckEnd(const Rest& rest) {
   if (damages_ == 0 && rest.recipients_quarantined != 0) {
     Violation(fmt::format("{} recipients are quarantined, but nothing on disk was damaged",
                           rest.recipients_quarantined));
+  }
+}
+
+void Ledger::OnUnaccounted(uint64_t recipients) {
+  if (damages_ == 0 && recipients > 0) {
+    Violation(fmt::format("{} recipients are not accounted for", recipients));
+  }
+}
+
+void Ledger::CheckAccount(const Rest& rest) {
+  uint64_t acknowledged = 0;
+  uint64_t sent = 0;
+  for (const Entry& entry : messages_) {
+    const auto taken = static_cast<uint64_t>(
+        std::count_if(entry.recipients.begin(), entry.recipients.end(),
+                      [](const Recipient& recipient) { return recipient.code == 250; }));
+    acknowledged += entry.final_code == 250 ? taken : 0;
+    sent += entry.end_of_data_sent ? entry.recipients.size() : 0;
+  }
+  const Account& account = rest.account;
+  const uint64_t owed = rest.recipients_live + rest.recipients_dsn_pending;
+  if (account.owed() != owed || account.accepted < acknowledged || account.accepted > sent ||
+      account.bounced > account.generated) {
+    Violation(fmt::format(
+        "the accounts are wrong: accepted {} generated {} delivered {} bounced {} discarded {} "
+        "quarantined {}; owed {}, acknowledged {}, sent {}",
+        account.accepted, account.generated, account.delivered, account.bounced, account.discarded,
+        account.quarantined, owed, acknowledged, sent));
   }
 }
 

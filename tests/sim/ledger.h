@@ -11,6 +11,7 @@
 //  came in;
 //  * delivered again only if the reply was lost, or a crash came before the settle was safe, or the
 //    other one was under way before and the network was slow;
+//  * the spool's own accounts know all that was taken, whatever crashed in between;
 //  * nothing is lost to damage beyond one message for each damaged place;
 //  * a failure is told once, to the sender of the message, never to <>, nor to who takes no mail; a
 //    delay once, and once more for each crash. Told twice is two reports: the same one may come
@@ -25,6 +26,7 @@
 #include <vector>
 
 #include "io/sim/world.h"
+#include "spool/domain_account.h"
 #include "tests/sim/message.h"
 
 namespace backstay {
@@ -70,8 +72,13 @@ class Ledger {
     uint64_t recipients_live = 0;
     uint64_t recipients_dsn_pending = 0;
     uint64_t recipients_quarantined = 0;
+    // As the spool counts them.
+    // As the spool counts them, over all its runs.
+    Account account;
   };
   void CheckEnd(const Rest& rest);
+  // A start found so many more or fewer recipients than its accounts said.
+  void OnUnaccounted(uint64_t recipients);
   // Everything but the debts of the spool, for a story with a filter of its own.
   const std::vector<std::string>& violations() const { return violations_; }
 
@@ -88,6 +95,7 @@ class Ledger {
   std::string Summary() const;
 
  private:
+  void CheckAccount(const Rest& rest);
   struct Recipient {
     int code = 0;  // of RCPT; 0: no reply seen
     bool rejected = false;

@@ -31,8 +31,12 @@ class LedgerTest : public ::testing::Test {
   }
   void Store() { ledger_.OnFinalReply(number_, 250, kStored); }
   void Reject() { ledger_.OnRejected("gone1@d0.example"); }
-  size_t Violations(uint64_t live = 0, uint64_t pending = 1, uint64_t quarantined = 0) {
-    ledger_.CheckEnd({live, pending, quarantined});
+  size_t Violations(uint64_t live = 0, uint64_t pending = 1, uint64_t quarantined = 0,
+                    uint64_t accepted = 2) {
+    Account account;
+    account.accepted = accepted;
+    account.delivered = accepted - live - pending;
+    ledger_.CheckEnd({live, pending, quarantined, account});
     return ledger_.violations().size();
   }
 
@@ -80,6 +84,27 @@ TEST_F(LedgerTest, QuarantineWithoutDamageIsSeen) {
   Deliver();
   Reject();
   EXPECT_EQ(Violations(0, 1, 1), 1U);
+}
+
+TEST_F(LedgerTest, AccountsThatLackWhatWasTakenAreSeen) {
+  Store();
+  Deliver();
+  Reject();
+  EXPECT_EQ(Violations(0, 1, 0, 1), 1U);
+}
+
+TEST_F(LedgerTest, AccountsThatKnowMoreThanWasSentAreSeen) {
+  Store();
+  Deliver();
+  Reject();
+  EXPECT_EQ(Violations(0, 1, 0, 3), 1U);
+}
+
+TEST_F(LedgerTest, WhatAStartCannotAccountForIsSeen) {
+  ledger_.OnUnaccounted(0);
+  EXPECT_EQ(ledger_.violations().size(), 0U);
+  ledger_.OnUnaccounted(1);
+  EXPECT_EQ(ledger_.violations().size(), 1U);
 }
 
 TEST_F(LedgerTest, ChangedContentIsSeen) {

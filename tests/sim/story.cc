@@ -199,6 +199,7 @@ void Story::ArmCrash() {
 
 void Story::CrashDaemon(CrashMode mode) {
   ledger_.OnCrash();
+  ledger_.OnUnaccounted(daemon_->stats().recipients_unaccounted);
   daemon_->Crash(mode);
   restart_at_ =
       world_.Now() + absl::Milliseconds(static_cast<int64_t>(random_.Below(
@@ -209,7 +210,9 @@ void Story::StopDaemon() {
   if (!daemon_->running()) {
     return;
   }
+  const uint64_t unaccounted = daemon_->stats().recipients_unaccounted;
   if (daemon_->Stop(absl::Minutes(2) + Slack())) {
+    ledger_.OnUnaccounted(unaccounted);
     if (DiskFails() || plan_.disk_bytes > 0) {
       ledger_.OnCrash();  // the last settles may have found no device or no room to take them
     }
@@ -364,9 +367,10 @@ void Story::Liveness() {
     CheckRestart();
   }
   const SpoolStats stats = daemon_->stats();
+  ledger_.OnUnaccounted(stats.recipients_unaccounted);
   if (ended) {
-    ledger_.CheckEnd(
-        {stats.recipients_live, stats.recipients_dsn_pending, stats.recipients_quarantined});
+    ledger_.CheckEnd({stats.recipients_live, stats.recipients_dsn_pending,
+                      stats.recipients_quarantined, daemon_->account()});
   }
   if (!failures().empty()) {
     state_ = DescribeState();

@@ -47,7 +47,7 @@ TEST_F(EvacuationTest, AReportUnderWayEndsTheDebtOfWhatIsMoved) {
     StartFrom(harness_, harness);
     harness.Idle(moved_after - early);
     Sent& sent = harness.Begin(TestContent(2, 500), {"@sender.example"});
-    sent.Report(failed, {0});
+    sent.Report(failed, {Debt(0)});
     sent.writer.Append(AsBytes(sent.content));
     sent.writer.Finish(sent);
     LetItMove(harness, failed);

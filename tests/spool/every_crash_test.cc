@@ -204,6 +204,7 @@ class Workload {
     ASSERT_TRUE(left.TurnUntil([&] { return left.spool->Stats().deletions_open == 0; }));
     CheckRules(left);
     EXPECT_EQ(left.spool->Stats().damaged_records, 0u);
+    CheckAccounts(left);
     std::set<std::pair<MessageRef, uint32_t>> may_be_settled;
     const uint64_t decided = harness_.spool->SettlesDecided();
     for (const Settled& settled : settled_) {
@@ -232,6 +233,24 @@ class Workload {
       // Also of messages that were not acknowledged: whole, as sent, under one Received line.
       EXPECT_TRUE(begun_.contains(back.content.substr(back.content.find("\r\n") + 2)));
     }
+  }
+
+  // Of what was acknowledged nothing is missing, and nothing is counted twice, although segments
+  // are gone and what is left of them lies in checkpoints.
+  void CheckAccounts(SpoolHarness& left) {
+    EXPECT_EQ(left.spool->Stats().recipients_unaccounted, 0u);
+    const Account account = left.spool->AccountOfAll();
+    uint64_t acknowledged = 0;
+    uint64_t begun = 0;
+    for (const std::unique_ptr<Sent>& sent : harness_.sent) {
+      begun += sent->recipient_domains.size();
+      acknowledged += sent->committed == 1 ? sent->recipient_domains.size() : 0;
+    }
+    EXPECT_GE(account.taken(), acknowledged);
+    EXPECT_LE(account.taken(), begun);
+    const SpoolStats stats = left.spool->Stats();
+    EXPECT_EQ(account.owed(), stats.recipients_live + stats.recipients_dsn_pending);
+    EXPECT_EQ(account.quarantined, 0u);
   }
 
   void CheckRules(SpoolHarness& left) {

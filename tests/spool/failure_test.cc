@@ -220,7 +220,7 @@ TEST_F(FailureTest, ARestartDoesNotTrustWhatAFailedSyncLeftInTheCache) {
   harness.Settle(failed, 0, SettleKind::kFailed, "550 no such user");
   harness.Idle(absl::Seconds(1));
   Sent& report = harness.Begin(TestContent(2, 3000), {"@"});
-  report.Report(failed, {0});
+  report.Report(failed, {Debt(0)});
   report.writer.Append(AsBytes(report.content));
   harness.world.FailDiskOperation(1, IoError::kDevice, true, IoVerb::kSyncData);
   report.writer.Finish(report);

@@ -138,6 +138,9 @@ Checkpoint TwoSegments() {
   checkpoint.notes[{MessageRef{9, 80}, 0}] = "";
   checkpoint.moved = {{{2, 64}, {RecipientState::kLive}},
                       {{7, 64}, {RecipientState::kSettled, RecipientState::kPending}}};
+  checkpoint.rules = {1, 2, 3};
+  checkpoint.accounts = {WallTime::FromNanoseconds(17),
+                         {{"a.example", {1, 2, 3, 4, 5, 6}}, {"b.example", {}}}};
   return checkpoint;
 }
 
@@ -161,6 +164,21 @@ TEST(Checkpoint, ComesBackAsItWas) {
   EXPECT_EQ(back->FindMoved({2, 64})->states, checkpoint.moved[0].states);
   EXPECT_EQ(back->FindMoved({7, 64})->states, checkpoint.moved[1].states);
   EXPECT_EQ(back->FindMoved({7, 65}), nullptr);
+  EXPECT_EQ(back->rules, checkpoint.rules);
+  ASSERT_TRUE(back->accounts.has_value());
+  EXPECT_EQ(back->accounts->since, checkpoint.accounts->since);
+  ASSERT_EQ(back->accounts->domains.size(), 2u);
+  EXPECT_EQ(back->accounts->domains[0].name, "a.example");
+  EXPECT_EQ(back->accounts->domains[0].account, checkpoint.accounts->domains[0].account);
+}
+
+TEST(Checkpoint, OfAnOlderVersionHasNoAccounts) {
+  Checkpoint checkpoint = TwoSegments();
+  checkpoint.accounts.reset();
+  const auto back = Checkpoint::Decode(checkpoint.Encode(kIdentity), kIdentity);
+  ASSERT_TRUE(back.has_value());
+  EXPECT_FALSE(back->accounts.has_value());
+  EXPECT_EQ(back->rules, checkpoint.rules);
 }
 
 TEST(Checkpoint, OfAnotherShardOrNodeIsNone) {

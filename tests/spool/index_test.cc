@@ -34,8 +34,9 @@ class IndexTest : public testing::Test {
     index.Add(*segments.Find(segment), block, block, recipients, parts, 1000 + block);
     return {segment, block};
   }
-  void Settle(MessageRef message, uint32_t recipient, SettleKind kind = SettleKind::kDelivered) {
-    index.Settle(message, recipient, kind, ++outcomes);
+  void Settle(MessageRef message, uint32_t recipient,
+              std::optional<Ending> ending = Ending::kDelivered) {
+    index.Settle(message, recipient, ending, ++outcomes);
   }
   std::vector<MessageRef> Walk(const char* domain) {
     std::vector<MessageRef> found;
@@ -78,7 +79,7 @@ TEST_F(IndexTest, AMessageIsSkippedWhenTheDomainIsSettled) {
   const MessageRef message = Add(1, 64, {"a", "b", "a"});
   Settle(message, 0);
   EXPECT_EQ(Walk("a").size(), 1u);
-  Settle(message, 2, SettleKind::kFailed);
+  Settle(message, 2, std::nullopt);
   EXPECT_EQ(Walk("a").size(), 0u);
   EXPECT_EQ(Walk("b").size(), 1u);
   EXPECT_FALSE(index.IsLive(message, 2));
@@ -89,10 +90,10 @@ TEST_F(IndexTest, ASegmentIsHeldUntilTheLastRecipientAndDebt) {
   Segment& segment = AddSegment(1);
   const MessageRef message = Add(1, 64, {"a", "b"});
   Settle(message, 0);
-  Settle(message, 1, SettleKind::kFailed);
+  Settle(message, 1, std::nullopt);
   EXPECT_TRUE(segment.is_held());
   EXPECT_EQ(index.messages_owed(), 1u);
-  Settle(message, 1, SettleKind::kDiscarded);
+  Settle(message, 1, Ending::kDiscarded);
   EXPECT_FALSE(segment.is_held());
   EXPECT_EQ(index.messages_owed(), 0u);
   EXPECT_EQ(segment.outcomes_to_wait_for, 3u);
@@ -113,7 +114,7 @@ TEST_F(IndexTest, PartsHoldTheirSegmentWhileARecipientLives) {
 
 TEST_F(IndexTest, QuarantinedIsCounted) {
   AddSegment(1);
-  Settle(Add(1, 64, {"a"}), 0, SettleKind::kQuarantined);
+  Settle(Add(1, 64, {"a"}), 0, Ending::kQuarantined);
   EXPECT_EQ(index.recipients_quarantined(), 1u);
   EXPECT_EQ(index.recipients_live(), 0u);
 }
@@ -205,7 +206,7 @@ TEST_F(IndexTest, KnowsWhatEachDomainHasWaiting) {
   EXPECT_EQ(load("b").bytes, 1064u);
   Settle(one, 0);
   EXPECT_EQ(load("a").messages, 3u);
-  Settle(one, 1, SettleKind::kFailed);
+  Settle(one, 1, std::nullopt);
   EXPECT_EQ(load("a").messages, 2u);
   EXPECT_EQ(load("a").bytes, (1064u + 1128) / 2 + 1064);
   EXPECT_EQ(load("b").messages, 1u);

@@ -66,7 +66,7 @@ TEST_F(ReclaimCrashTest, ASpareThatIsASegmentTooStaysWhole) {
   SpoolOptions options = SpoolHarness::SmallOptions();
   options.segment_bytes = 3_MiB;
   int both = 0;
-  for (uint64_t seed = 1; seed <= 16; ++seed) {
+  for (uint64_t seed = 1; seed <= 32; ++seed) {
     SpoolHarness harness(seed, options);
     harness.Start();
     for (const MessageRef message : FillUpTo(harness, 2, 300_KiB)) {

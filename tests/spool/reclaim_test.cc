@@ -105,22 +105,29 @@ void FillAndSettle(SpoolHarness& harness) {
   }
 }
 
+// Of the files that were there those from `first` on.
+bool IsEndOf(const std::vector<std::string>& left, const std::vector<std::string>& before) {
+  return left.size() <= before.size() && std::equal(left.rbegin(), left.rend(), before.rbegin());
+}
+
 TEST(Reclaim, AFailedUnlinkOrDirectorySyncStopsTheNextOne) {
   // Two are renamed, with a sync of the directory for each; then files are opened and unlinked.
-  struct Case {
-    uint64_t operation;
-    size_t gone;
-  };
-  for (const auto [operation, gone] : {Case{2, 1}, Case{4, 2}, Case{6, 2}, Case{7, 3}}) {
-    SpoolHarness harness;
-    harness.Start();
-    FillAndSettle(harness);
-    const size_t before = harness.SegmentFiles().size();
-    harness.world.FailDiskOperation(operation, IoError::kDevice, false);
-    harness.Idle(absl::Seconds(5));
-    EXPECT_EQ(harness.SegmentFiles().size(), before - gone) << operation;
-    harness.Idle(absl::Seconds(30));
-    EXPECT_EQ(harness.SegmentFiles().size(), 2u);
+  // Checkpoints are written before and meanwhile, and their files go in the same directory.
+  for (const IoVerb verb : {IoVerb::kUnlink, IoVerb::kSyncDirectory}) {
+    int stopped = 0;
+    for (uint64_t operation = 1; operation <= 12; ++operation) {
+      SpoolHarness harness;
+      harness.Start();
+      FillAndSettle(harness);
+      const std::vector<std::string> before = harness.SegmentFiles();
+      harness.world.FailDiskOperation(operation, IoError::kDevice, false, verb);
+      harness.Idle(absl::Seconds(5));
+      EXPECT_TRUE(IsEndOf(harness.SegmentFiles(), before)) << operation;
+      stopped += harness.SegmentFiles().size() > 2 ? 1 : 0;
+      harness.Idle(absl::Seconds(30));
+      EXPECT_EQ(harness.SegmentFiles().size(), 2u);
+    }
+    EXPECT_GT(stopped, 0);
   }
 }
 
@@ -128,7 +135,8 @@ TEST(Reclaim, AFileThatCannotBeOpenedGoesAtOnce) {
   SpoolHarness harness;
   harness.Start();
   FillAndSettle(harness);
-  harness.world.FailDiskOperation(1, IoError::kNoDescriptors, true, IoVerb::kOpen);
+  // The first one is that of the checkpoint.
+  harness.world.FailDiskOperation(2, IoError::kNoDescriptors, true, IoVerb::kOpen);
   harness.Idle(absl::Seconds(5));
   EXPECT_GT(harness.world.faults_injected(IoVerb::kOpen), 0u);
   EXPECT_EQ(harness.SegmentFiles().size(), 2u);
@@ -138,7 +146,7 @@ TEST(Reclaim, AFailedRenameCostsTheFile) {
   SpoolHarness harness;
   harness.Start();
   FillAndSettle(harness);
-  harness.world.FailDiskOperation(1, IoError::kDevice, false);
+  harness.world.FailDiskOperation(1, IoError::kDevice, false, IoVerb::kRename);
   harness.Idle(absl::Seconds(5));
   EXPECT_EQ(harness.SegmentFiles().size(), 2u);
   EXPECT_EQ(harness.spool->Stats().spares, SparePool::kSparesMax);
@@ -197,6 +205,28 @@ TEST(Reclaim, PartsStayUntilTheSettleOfTheirMessageIsSynced) {
     harness.Settle(large.message, 0);
     CrashAndReadAll(harness, event);
   }
+}
+
+// In haste it goes without the checkpoint that cannot be written.
+TEST(Reclaim, AFullDiskWithoutRoomForACheckpointGetsItsSpaceBack) {
+  SpoolHarness harness;
+  harness.Start();
+  const std::vector<MessageRef> messages = Fill(harness, 40);
+  harness.Idle(absl::Seconds(1));
+  harness.disk().set_capacity_bytes(harness.disk().used_bytes());
+  harness.world.FailDiskOperation(1, IoError::kNoSpace, true, IoVerb::kRename);  // no spares
+  for (const MessageRef message : messages) {
+    harness.Settle(message, 0);
+  }
+  const uint64_t without = MarkCount("segment gone without a checkpoint");
+  harness.Idle(absl::Seconds(20));
+  EXPECT_GT(MarkCount("segment gone without a checkpoint"), without);
+  EXPECT_LE(harness.SegmentFiles().size(), 2u);
+  harness.Crash(CrashMode::kAllUnsynced);
+  harness.Start();
+  EXPECT_EQ(harness.spool->Stats().damaged_records, 0u);
+  const Account account = harness.spool->AccountOfAll();
+  EXPECT_EQ(account.delivered, account.accepted);
 }
 
 // What is given up without an outcome waits for nothing, and others still do.

@@ -16,7 +16,7 @@ class ReportTest : public testing::Test {
 
   Sent& SendReport(size_t bytes = 500) {
     Sent& sent = harness_.Begin(TestContent(2, bytes), {"@sender.example"});
-    sent.Report(failed_, {1});
+    sent.Report(failed_, {Debt(1)});
     sent.writer.Append(AsBytes(sent.content));
     sent.writer.Finish(sent);
     return sent;
@@ -122,7 +122,7 @@ TEST_F(ReportTest, ACrashAtAnyMomentLeavesTheDebtOrTheReport) {
       harness.disk().CopyFrom(harness_.disk());
       harness.Start();
       Sent& sent = harness.Begin(TestContent(2, 500), {"@sender.example"});
-      sent.Report(failed_, {1});
+      sent.Report(failed_, {Debt(1)});
       sent.writer.Append(AsBytes(sent.content));
       sent.writer.Finish(sent);
       harness.world.CrashAfterEvent(event);

@@ -60,7 +60,8 @@ TEST_F(SpoolDirectoryTest, ASecondDaemonIsTurnedAway) {
 }
 
 TEST_F(SpoolDirectoryTest, ANewerFormatIsNotTouched) {
-  const std::string newer = "backstay spool 7\nsomething else\n";
+  const std::string newer =
+      "backstay spool " + std::to_string(kFormatVersion + 1) + "\nsomething else\n";
   host.disk().Put("/spool/VERSION", AsBytes(newer));
   const auto opened = Open();
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kUnimplemented);
@@ -75,7 +76,7 @@ TEST_F(SpoolDirectoryTest, AnOlderFormatIsTakenOver) {
   auto opened = Open();
   ASSERT_TRUE(opened.ok());
   EXPECT_EQ(opened->node(), 7);
-  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 6\nnode 7\n");
+  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 7\nnode 7\n");
   opened->Close(*io);
 }
 
@@ -113,7 +114,7 @@ TEST_F(SpoolDirectoryTest, ALostVersionComesBackFromASegment) {
   auto opened = Open(1);
   ASSERT_TRUE(opened.ok());
   EXPECT_EQ(opened->node(), 99);
-  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 6\nnode 99\n");
+  EXPECT_EQ(host.disk().DurableContents("/spool/VERSION"), "backstay spool 7\nnode 99\n");
   opened->Close(*io);
 }
 
@@ -170,7 +171,7 @@ TEST_F(SpoolDirectoryTest, ACrashAnywhereDuringTheFirstStartLeavesAUsableSpool) 
 TEST(VersionFile, Table) {
   EXPECT_EQ(VersionFile::Parse("backstay spool 1\nnode 4711\n")->node, 4711);
   EXPECT_EQ(VersionFile::Parse((VersionFile{1, 3}).ToText())->node, 3);
-  EXPECT_EQ(VersionFile::Parse("backstay spool 7\n")->format, 7u);
+  EXPECT_EQ(VersionFile::Parse("backstay spool 8\n")->format, 8u);
   for (const char* text : {"", "backstay spool ", "backstay spool x\n", "backstay spool 1\nnode 1",
                            "backstay spool 1\nnode 70000\n", "backstay spool 1\nnode 1\nmore\n"}) {
     EXPECT_FALSE(VersionFile::Parse(text).has_value()) << text;

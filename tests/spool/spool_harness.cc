@@ -80,7 +80,8 @@ MessageDescription Sent::Describe(const QueueId& queue_id) {
                                  WallTime::FromNanoseconds(77),
                                  5};
   if (reported.has_value()) {
-    description.report_of = ReportOf{*reported, reported_recipients};
+    description.report_of = ReportOf{*reported, debts};
+    description.is_ours = true;
   }
   return description;
 }

@@ -28,9 +28,9 @@ class Sent : public MessageSource {
   Sent(Spool& spool, std::string content, std::vector<std::string> recipients);
   MessageDescription Describe(const QueueId& id) override;
   // Before it is sent: with it the debts of another message end.
-  void Report(MessageRef about, std::vector<uint32_t> pending) {
+  void Report(MessageRef about, std::vector<Debt> pending) {
     reported = about;
-    reported_recipients = std::move(pending);
+    debts = std::move(pending);
   }
   void OnCommitted(CommitResult result, MessageRef message) override;
 
@@ -42,7 +42,7 @@ class Sent : public MessageSource {
   std::vector<std::string_view> domain_views;
   std::vector<uint16_t> recipient_domains;
   std::optional<MessageRef> reported;
-  std::vector<uint32_t> reported_recipients;
+  std::vector<Debt> debts;
   QueueId id;
   int described = 0;
   int committed = 0;

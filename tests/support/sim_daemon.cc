@@ -268,6 +268,15 @@ SpoolStats SimDaemon::stats() const {
     sum.damaged_records += stats.damaged_records;
     sum.torn_tails += stats.torn_tails;
     sum.segments_unreadable += stats.segments_unreadable;
+    sum.recipients_unaccounted += stats.recipients_unaccounted;
+  }
+  return sum;
+}
+
+Account SimDaemon::account() const {
+  Account sum;
+  for (const std::unique_ptr<Runner>& runner : runners_) {
+    sum += runner->shard().spool().AccountOfAll();
   }
   return sum;
 }

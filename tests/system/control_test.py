@@ -246,7 +246,9 @@ class Reports(Control):
         self.assertEqual(self.domains()["example.com"], {
             "domain": "example.com", "state": "up", "reason": "", "queued": 0, "oldest": None,
             "held": 0, "primary": f"127.0.0.1:{self.sink.port}", "outages": [],
-            "expires": None})
+            "expires": None,
+            "ledger": {"accepted": 0, "generated": 0, "delivered": 0, "bounced": 0,
+                       "discarded": 0, "quarantined": 0, "queued": 0}})
         com, net = self.fill()
         self.wait_down()
         row = self.domains()["example.com"]
@@ -268,6 +270,41 @@ class Reports(Control):
             done = self.verb(*arguments)
             self.assertIn(words, done.stdout)
             self.assertEqual(done.stderr, b"")
+
+    def test_the_ledger_balances_over_restarts(self):
+        def ledger(**counts):
+            names = ("accepted", "generated", "delivered", "bounced", "discarded", "quarantined",
+                     "queued")
+            return {name: counts.get(name, 0) for name in names}
+
+        self.daemon_.settings["retry"] = {"bounce_after": "0"}
+        self.daemon_.write_config()
+        self.sink.script = lambda verb, argument, _: (
+            b"550 5.1.1 no" if verb == "RCPT" and "a0@" in str(argument) else None)
+        self.daemon_.start()
+        com, net = self.fill()
+        self.verb("queue", "delete", "--yes", net[0], net[1])
+        self.sink.up()
+        harness.wait_until(lambda: self.queued()["example.com"] == 0, 20, "the mail is handed on")
+        time.sleep(1)
+        for _ in range(3):
+            rows = self.domains()
+            (daemon, *_rest) = self.rows("status")
+            self.assertEqual(rows["example.com"]["ledger"],
+                             ledger(accepted=len(com), delivered=len(com) - 1, bounced=1))
+            self.assertEqual(rows["example.net"]["ledger"],
+                             ledger(accepted=len(net), discarded=2, queued=2))
+            # The report for a0's sender waits for a place to go.
+            self.assertEqual(daemon["ledger"], ledger(
+                accepted=len(com) + len(net), generated=1, delivered=len(com) - 1, bounced=1,
+                discarded=2, queued=3))
+            self.assertLess(daemon["ledger_since"], time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                                                                  time.gmtime(time.time() + 1)))
+            self.restart_after_kill()
+        shown = self.verb("primary", "show", "example.com").stdout
+        self.assertIn(b"ledger   6 accepted + 0 generated = 5 delivered + 1 bounced + ", shown)
+        self.assertIn(b"10 accepted + 1 generated = 5 delivered + 1 bounced + 2 discarded + "
+                      b"0 quarantined + 3 queued", self.verb("status").stdout)
 
     def test_lists_are_whole_limited_and_tell_each_message_once(self):
         self.daemon_.start()

@@ -265,9 +265,9 @@ class Starting(harness.SystemTest):
         path = os.path.join(self.backstay.spool, "VERSION")
         with open(path, encoding="ascii") as file:
             text = file.read()
-        self.assertIn("backstay spool 6\n", text)
+        version = int(re.match(r"backstay spool (\d+)\n", text)[1])
         with open(path, "w", encoding="ascii") as file:
-            file.write(text.replace("spool 6\n", "spool 7\n"))
+            file.write(text.replace(f"spool {version}\n", f"spool {version + 1}\n"))
         before = picture(self.backstay.spool)
         self.assert_ends(self.backstay.run(), 76, self.backstay.spool)
         self.assertEqual(picture(self.backstay.spool), before)

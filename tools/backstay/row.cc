@@ -50,6 +50,11 @@ bool Row::Has(std::string_view name) const {
   return value != nullptr && !value->is_null();
 }
 
+Row Row::Member(std::string_view name) const {
+  const nlohmann::json* value = members_->Find(name);
+  return Row(std::unique_ptr<Members>(new Members{value != nullptr ? *value : nlohmann::json()}));
+}
+
 std::vector<Row> Row::Rows(std::string_view name) const {
   std::vector<Row> rows;
   const nlohmann::json* value = members_->Find(name);

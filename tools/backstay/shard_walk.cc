@@ -274,9 +274,9 @@ void ShardWalk::AddMessage(const RecordHeader& header, uint32_t block, Bytes pay
                            message_.fixed.recipients,
                            *missing,
                            message_.reported_message(),
-                           message_.reported});
+                           message_.debts});
   } else {
-    messages_.EndDebts(home, {message_.reported_message(), message_.reported});
+    messages_.EndDebts(home, message_.report_of());
   }
 }
 
@@ -337,7 +337,7 @@ bool ShardWalk::IsOwed(const MissingPart& missing) const {
 void ShardWalk::JudgeMessages() {
   for (const MissingPart& missing : incomplete_) {
     if (!IsInTail(missing.place)) {
-      messages_.EndDebts(missing.place, {missing.reported_message, missing.reported});
+      messages_.EndDebts(missing.place, {missing.reported_message, missing.debts});
     }
   }
   for (const MissingPart& missing : incomplete_) {

@@ -63,7 +63,7 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
     uint32_t recipients;
     PartEntry part;
     MessageRef reported_message;
-    std::vector<uint32_t> reported;  // debts of that one which end with it if it counts
+    std::vector<Debt> debts;  // of that one, that end with it if it counts
   };
 
   void OnRecord(const RecordHeader& header, uint32_t block, Bytes payload) override;

@@ -18,6 +18,17 @@ std::string OldestOf(const Row& row) {
   return row.Has("oldest") ? ReadableAge(row.Number("oldest")) : "-";
 }
 
+// Recipients, over restarts; both sides are equal.
+std::string LedgerOf(const Row& row) {
+  const Row ledger = row.Member("ledger");
+  const auto number = [&](std::string_view name) { return GroupedNumber(ledger.Number(name)); };
+  return fmt::format(
+      "{} accepted + {} generated = {} delivered + {} bounced + {} discarded + {} quarantined + {} "
+      "queued",
+      number("accepted"), number("generated"), number("delivered"), number("bounced"),
+      number("discarded"), number("quarantined"), number("queued"));
+}
+
 void PrintDaemon(const Row& row) {
   PrintLine(fmt::format("up {}, {} shards{}", ReadableAge(row.Number("uptime")),
                         row.Number("shards"),
@@ -34,6 +45,7 @@ void PrintDaemon(const Row& row) {
   PrintLine(fmt::format("in the last {} {:.1f} accepted and {:.1f} delivered a second",
                         ReadableAge(row.Number("rate_seconds")), row.Rate("accepted_per_second"),
                         row.Rate("delivered_per_second")));
+  PrintLine(fmt::format("ledger since {}: {}", row.Text("ledger_since"), LedgerOf(row)));
 }
 
 }  // namespace
@@ -97,6 +109,7 @@ int ShowPrimary(const std::string& endpoint, const std::string& domain, bool is_
     PrintLine(fmt::format("queued   {} recipients, the oldest {}",
                           GroupedNumber(row.Number("queued")), OldestOf(row)));
     PrintLine(fmt::format("held     {}", GroupedNumber(row.Number("held"))));
+    PrintLine(fmt::format("ledger   {}", LedgerOf(row)));
     if (row.Has("expires")) {
       PrintLine(fmt::format("expires  from {} on", row.Text("expires")));
     }

@@ -28,7 +28,7 @@ void DecodePayloads(Bytes bytes) {
       meta.states = message.states;
     }
     if (message.is_report()) {
-      meta.report_of = ReportOf{message.reported_message(), message.reported};
+      meta.report_of = message.report_of();
     }
     ASSERT(MessagePayloadBytes(meta) == bytes.size());
     ASSERT(MetaBytes(meta) == message.fixed.meta_bytes);
