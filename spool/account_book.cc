@@ -58,7 +58,8 @@ void AccountBook::Restart(uint32_t last, uint32_t covers, WallTime since) {
 }
 
 int64_t AccountBook::Balance(DomainId domain, uint64_t owed, Ending missing) {
-  const auto gap = static_cast<int64_t>(Of(domain).owed() - owed);
+  const Account account = Of(domain);
+  const auto gap = static_cast<int64_t>(account.taken() - account.ended() - owed);
   if (gap > 0) {
     base_[domain].End(missing, static_cast<uint64_t>(gap));
   } else if (gap < 0) {

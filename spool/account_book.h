@@ -78,8 +78,8 @@ class AccountBook {
   void Restart(uint32_t last, uint32_t covers, WallTime since);
   // What that checkpoint has.
   void Load(DomainId domain, const Account& account) { base_[domain] += account; }
-  // It has ended: so many are owed. Returns how many more should have been (now counted as
-  // `missing`), or less than zero: so many more were found (now accepted).
+  // It has ended: of this domain so many are owed. Returns how many more should have been (now
+  // counted as `missing`), or less than zero: so many more were found (now accepted).
   int64_t Balance(DomainId domain, uint64_t owed, Ending missing);
 
  private:

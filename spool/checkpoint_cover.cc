@@ -84,8 +84,11 @@ void CheckpointCover::FindMissing(const Catalog& catalog) {
   };
   for (const Checkpoint::SegmentState& state : checkpoint_->segments) {
     const uint64_t owed = state.live.Count() + state.pending.Count();
+    const CatalogEntry* entry = catalog.Find(state.number);
     if (owed > 0 && is_missing(state.number)) {
       missing_[state.number].owed = owed;
+    } else if (owed > 0 && (entry == nullptr || !entry->header.has_value())) {
+      has_unusable_ = true;
     }
   }
   for (const Checkpoint::MovedState& moved : checkpoint_->moved) {
@@ -97,37 +100,71 @@ void CheckpointCover::FindMissing(const Catalog& catalog) {
   }
 }
 
-void CheckpointCover::NoteSettle(const OutcomeEntry& entry) {
+// A segment whose file goes is dead for the newest checkpoint: what is owed of it lies elsewhere.
+bool CheckpointCover::KnewOnlyMoved(uint32_t segment) const {
+  if (!Covers(segment)) {
+    return false;
+  }
+  const Checkpoint::SegmentState* state = checkpoint_->Find(segment);
+  if (state == nullptr) {
+    return true;
+  }
+  uint64_t owed = state->live.Count() + state->pending.Count();
+  for (const Checkpoint::MovedState& moved : checkpoint_->moved) {
+    if (moved.home.segment == segment) {
+      owed -= static_cast<uint64_t>(
+          std::count_if(moved.states.begin(), moved.states.end(), IsOwedState));
+    }
+  }
+  return owed == 0;
+}
+
+void CheckpointCover::NoteOutcome(const OutcomeEntry& entry, Bytes detail) {
   switch (static_cast<OutcomeCode>(entry.code)) {
     case OutcomeCode::kDeferred:
     case OutcomeCode::kMark:
     case OutcomeCode::kOwnRule:
       return;
     case OutcomeCode::kRule:
-      // It may have been a deletion of just those who were owed.
-      missing_.erase(missing_.begin(), missing_.upper_bound(entry.segment));
+      // A deletion may have been of just those who were owed.
+      if (const auto rule = DecodeRule(detail);
+          rule.has_value() && rule->verb == RuleVerb::kDelete) {
+        missing_.erase(missing_.begin(), missing_.upper_bound(entry.segment));
+      }
       return;
     case OutcomeCode::kDelivered:
     case OutcomeCode::kFailed:
     case OutcomeCode::kDiscarded:
     case OutcomeCode::kQuarantined:
-      return NoteEnded({entry.segment, entry.block}, entry.recipient);
+      return NoteEnded({entry.segment, entry.block}, entry.recipient,
+                       backstay::EndingOf(static_cast<SettleKind>(entry.code)));
   }
 }
 
 void CheckpointCover::NoteMoved(MessageRef home, const std::vector<RecipientState>& states) {
   for (uint32_t i = 0; i < states.size(); ++i) {
     if (IsOwedState(states[i])) {
-      NoteEnded(home, i);
+      NoteEnded(home, i, std::nullopt);
     }
   }
 }
 
-void CheckpointCover::NoteEnded(MessageRef message, uint32_t recipient) {
+void CheckpointCover::NoteEnded(MessageRef message, uint32_t recipient,
+                                std::optional<Ending> ending) {
   const auto found = missing_.find(message.segment);
   if (found != missing_.end()) {
-    found->second.known.insert({message.block, recipient});
+    std::optional<Ending>& known = found->second.known[{message.block, recipient}];
+    known = ending.has_value() ? ending : known;
   }
+}
+
+std::optional<Ending> CheckpointCover::EndingOf(MessageRef message, uint32_t recipient) const {
+  const auto found = missing_.find(message.segment);
+  if (found == missing_.end()) {
+    return std::nullopt;
+  }
+  const auto known = found->second.known.find({message.block, recipient});
+  return known != found->second.known.end() ? known->second : std::nullopt;
 }
 
 std::vector<uint32_t> CheckpointCover::Lost() const {

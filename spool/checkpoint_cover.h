@@ -8,7 +8,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -53,14 +52,21 @@ class CheckpointCover {
     return moved != nullptr ? &moved->states : nullptr;
   }
 
+  // It knows nothing of this segment but what of it was moved.
+  bool KnewOnlyMoved(uint32_t segment) const;
+
   // Told behind what is covered.
-  void NoteSettle(const OutcomeEntry& entry);
+  void NoteOutcome(const OutcomeEntry& entry, Bytes detail);
   // A moved message was found, with these recipients.
   void NoteMoved(MessageRef home, const std::vector<RecipientState>& states);
-  // This recipient is not looked for there any more.
-  void NoteEnded(MessageRef message, uint32_t recipient);
+  // This recipient is not looked for there any more. Nothing: it is owed a report, or was moved.
+  void NoteEnded(MessageRef message, uint32_t recipient, std::optional<Ending> ending);
+  // What was noted of one whose message was not known.
+  std::optional<Ending> EndingOf(MessageRef message, uint32_t recipient) const;
   // Of those that are missing: not all who were owed have been settled since, or were moved.
   std::vector<uint32_t> Lost() const;
+  // Mail was owed in a segment whose file is there and cannot be used.
+  bool has_unusable() const { return has_unusable_; }
 
  private:
   // Every file that it covers is the one that it knew: outcomes in another would be missed.
@@ -69,12 +75,14 @@ class CheckpointCover {
   void FindMissing(const Catalog& catalog);
 
   struct Missing {
-    uint64_t owed = 0;                              // recipients
-    std::set<std::pair<uint32_t, uint32_t>> known;  // block and recipient: settled, or moved
+    uint64_t owed = 0;  // recipients
+    // Block and recipient: settled, or moved.
+    std::map<std::pair<uint32_t, uint32_t>, std::optional<Ending>> known;
   };
 
   std::optional<Checkpoint> checkpoint_;
   std::map<uint32_t, Missing> missing_;
+  bool has_unusable_ = false;
 };
 
 }  // namespace backstay

@@ -137,6 +137,7 @@ void CheckpointStore::ReadOlder() {
 void CheckpointStore::Write(const Checkpoint& checkpoint) {
   ASSERT(step_ == Step::kIdle);
   bytes_ = checkpoint.Encode(identity_);
+  last_bytes_ = bytes_.size();
   written_ = 0;
   numbers_.push_back(++last_number_);
   name_ = NameOfCheckpoint(last_number_);
@@ -228,6 +229,7 @@ void CheckpointStore::Failed(const char* what, IoError error) {
   bytes_ = std::vector<uint8_t>();
   failed_ = true;
   is_failing_ = true;
+  ++failures_;
   unwanted_.push_back(numbers_.back());
   numbers_.pop_back();
   UnlinkUnwanted();

@@ -53,6 +53,8 @@ class CheckpointStore : private RangeReadEvents {
   bool TakeFailed() { return std::exchange(failed_, false); }
   // And no other one since.
   bool is_failing() const { return is_failing_; }
+  uint64_t failures() const { return failures_; }  // to write one
+  size_t bytes() const { return last_bytes_; }     // of the last one
   uint32_t next_number() const { return last_number_ + 1; }
   // Of the newest one that is on the disk; 0: there is none, or it is being written.
   uint32_t newest_number() const { return numbers_.empty() || busy() ? 0 : numbers_.back(); }
@@ -105,6 +107,8 @@ class CheckpointStore : private RangeReadEvents {
   size_t written_ = 0;
   bool failed_ = false;
   bool is_failing_ = false;
+  uint64_t failures_ = 0;
+  size_t last_bytes_ = 0;
   RangeRead read_;
   Completion<&CheckpointStore::Advance> op_{this};
 };

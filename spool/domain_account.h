@@ -28,8 +28,9 @@ struct Account {
 
   uint64_t taken() const { return accepted + generated; }
   uint64_t ended() const { return delivered + bounced + discarded + quarantined; }
-  // Live, or a report of it is.
-  uint64_t owed() const { return taken() - ended(); }
+  // Live, or a report of it is. While a start still reads, what is known may be less than what has
+  // ended.
+  uint64_t owed() const { return taken() > ended() ? taken() - ended() : 0; }
 
   void End(Ending ending, uint64_t recipients = 1) {
     switch (ending) {

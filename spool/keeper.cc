@@ -10,6 +10,8 @@ namespace {
 
 const absl::Duration kCheckpointRetry = absl::Seconds(10);
 const absl::Duration kCheckpointPause = absl::Seconds(2);
+// And so much longer for each byte of the last one: taking one holds up the shard.
+constexpr size_t kCheckpointBytesPerMillisecond = 4096;
 
 }  // namespace
 
@@ -43,10 +45,13 @@ void Keeper::Step(const NoteMap& notes, const RuleBook& rules,
   }
 }
 
-void Keeper::WantCheckpointSoon(bool in_haste) {
-  if (!store_.is_failing() && !taken_.has_value() && !busy()) {
-    due_at_ = std::min(due_at_, in_haste ? io_.Now() : taken_at_ + kCheckpointPause);
+void Keeper::WantCheckpointSoon(bool in_haste, bool has_room) {
+  if (taken_.has_value() || busy() || (store_.is_failing() && !has_room)) {
+    return;
   }
+  const absl::Duration pause =
+      kCheckpointPause + absl::Milliseconds(store_.bytes() / kCheckpointBytesPerMillisecond);
+  due_at_ = std::min(due_at_, in_haste ? io_.Now() : taken_at_ + pause);
 }
 
 void Keeper::LookAtDue() {
@@ -125,6 +130,11 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
   // what lies behind the last batch may go and its number be given again.
   const uint32_t end =
       std::min(commit_.FirstUntold().value_or(UINT32_MAX), commit_.last_stored_segment() + 1);
+  // What is older than all that there is has gone, and no file of it comes back but the one that is
+  // leaving.
+  if (Segment* oldest = segments_.oldest(); oldest != nullptr) {
+    checkpoint.covers = std::min(oldest->number(), end) - 1;
+  }
   for (Segment* segment = segments_.oldest();
        segment != nullptr && segment->number() < end && !commit_.Uses(*segment);
        segment = segments_.FindFrom(segment->number() + 1)) {

@@ -34,7 +34,8 @@ class Keeper {
   // Recovery is over: the next start need not do it again.
   void WantCheckpoint() { wants_checkpoint_ = true; }
   // A segment could go. Not more often than it is worth, unless somebody waits for the space.
-  void WantCheckpointSoon(bool in_haste);
+  // `has_room`: though the last one could not be written.
+  void WantCheckpointSoon(bool in_haste, bool has_room);
   // `leaving`: of Reclaim.
   void Step(const NoteMap& notes, const RuleBook& rules,
             const std::optional<Checkpoint::SegmentState>& leaving);

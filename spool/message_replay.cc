@@ -45,7 +45,7 @@ void MessageReplay::EndDebts(MessageRef place, const ReportOf& report) {
   }
   for (const Debt& debt : report.debts) {
     const uint32_t recipient = debt.recipient();
-    cover_.NoteEnded(report.message, recipient);
+    cover_.NoteEnded(report.message, recipient, EndingOf(debt));
     if (index_.IsPending(report.message, recipient) || index_.IsLive(report.message, recipient)) {
       index_.Settle(report.message, recipient, EndingOf(debt), 0);
     }
@@ -63,14 +63,33 @@ void MessageReplay::AddMoved(const MovedMessage& moved, const std::vector<Recipi
     }
     return;
   }
-  const std::vector<RecipientState>* known = is_covered ? cover_.MovedStates(moved.home) : &states;
-  if (known == nullptr || known->size() != moved.recipients.size()) {
+  const std::vector<RecipientState>* then = cover_.MovedStates(moved.home);
+  if (then == nullptr && (is_covered || cover_.KnewOnlyMoved(moved.home.segment))) {
     return;  // settled before the checkpoint
+  }
+  const std::vector<RecipientState>* known = is_covered ? then : &states;
+  if (known->size() != moved.recipients.size()) {
+    return;
+  }
+  if (then != nullptr && !is_covered) {
+    CountEnded(moved, *then, states);
   }
   MARK("moved message known by its new record");
   cover_.NoteMoved(moved.home, *known);
   Segment* home = segments_.Find(moved.home.segment);
   index_.AddMoved(home != nullptr ? *home : GoneSegment(moved.home.segment), moved, *known);
+}
+
+// Between the checkpoint and the record: by outcomes that were met before the message was known, or
+// by a deletion that was not carried out to its end.
+void MessageReplay::CountEnded(const MovedMessage& moved, const std::vector<RecipientState>& then,
+                               const std::vector<RecipientState>& now) {
+  for (uint32_t i = 0; i < now.size() && i < then.size(); ++i) {
+    if (then[i] != RecipientState::kSettled && now[i] == RecipientState::kSettled) {
+      index_.accounts().End(moved.home.segment, moved.recipients[i],
+                            cover_.EndingOf(moved.home, i).value_or(Ending::kDiscarded));
+    }
+  }
 }
 
 // What is not covered may not have reached the disk: the record that is known is as good, and its

@@ -22,6 +22,7 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   uint64_t content_bytes() const { return content_bytes_; }
   void Finish(MessageSource& source);
   void Abandon();
+  bool Withdraw();
 
   bool Pump(bool force) override;
   bool is_finishing() const override { return source_ != nullptr && !waiting(); }
@@ -102,6 +103,14 @@ void MessageWriter::Impl::Abandon() {
   source_ = nullptr;
   GiveBackClaim();
   DropAll();
+}
+
+bool MessageWriter::Impl::Withdraw() {
+  if (waiting()) {
+    return false;
+  }
+  Abandon();
+  return true;
 }
 
 bool MessageWriter::Impl::Pump(bool force) {
@@ -300,6 +309,9 @@ void MessageWriter::Finish(MessageSource& source) {
 }
 void MessageWriter::Abandon() {
   impl_->Abandon();
+}
+bool MessageWriter::Withdraw() {
+  return impl_->Withdraw();
 }
 
 }  // namespace backstay

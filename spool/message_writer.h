@@ -31,6 +31,8 @@ class MessageWriter {
   // Drops what is staged; parts already in the log are dead. After Finish: the source is not told
   // any more; a record already appended is still committed and delivered.
   void Abandon();
+  // The same behind Finish, but false, and nothing has changed, if the record was appended.
+  bool Withdraw();
 
  private:
   class Impl;

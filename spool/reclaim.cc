@@ -32,15 +32,31 @@ bool Reclaim::MayGo(const Segment& oldest, bool in_haste) {
   const uint32_t newest = checkpoints_.newest_number();
   const bool is_known_dead = oldest.dead_in_checkpoint != 0 && oldest.dead_in_checkpoint <= newest;
   wants_checkpoint_ = !is_known_dead;
-  if (is_known_dead || !in_haste || !checkpoints_.is_failing()) {
+  // One is not written, either, while what it knows finds no room in the log.
+  const bool has_failed = checkpoints_.is_failing() && !has_made_room();
+  const bool is_known_well = oldest.orders_in_checkpoint <= newest;
+  if (is_known_dead || !in_haste || !is_known_well || !(has_failed || commit_.wants_segment())) {
     return is_known_dead;
   }
   MARK("segment gone without a checkpoint");
-  return oldest.orders_in_checkpoint <= newest;
+  failures_met_ = checkpoints_.failures();
+  return true;
+}
+
+// A dead one that both checkpoints do not know: on a full disk nothing else makes new ones.
+bool Reclaim::HasUnknownDead() {
+  const uint32_t older = checkpoints_.older_number();
+  for (Segment* segment = segments_.oldest(); segment != nullptr;
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    const bool is_known = segment->dead_in_checkpoint != 0 && segment->dead_in_checkpoint <= older;
+    if (!is_known && IsDead(*segment) && segment->number() < commit_.last_stored_segment()) {
+      return true;
+    }
+  }
+  return false;
 }
 
 Segment* Reclaim::Candidate(bool in_haste) {
-  wants_checkpoint_ = false;
   while (segments_.oldest() != nullptr && IsForgotten(*segments_.oldest())) {
     segments_.Remove(segments_.oldest()->number());
   }
@@ -50,6 +66,9 @@ Segment* Reclaim::Candidate(bool in_haste) {
   }
   if (Segment* younger = YoungerCandidate(); younger != nullptr) {
     return younger;
+  }
+  if (in_haste && !segments_.has_gap()) {
+    wants_checkpoint_ = HasUnknownDead();
   }
   if (!may_have_empty_) {
     return nullptr;
@@ -97,6 +116,7 @@ Segment* Reclaim::YoungerCandidate() {
 }
 
 void Reclaim::Step(bool in_haste) {
+  wants_checkpoint_ = false;
   shrinker_.Step(in_haste);
   if (phase_ != Phase::kIdle || shrinker_.active() || io_.Now() < retry_at_) {
     return;

@@ -49,8 +49,10 @@ class Reclaim {
   // Starts what there is to do. `in_haste`: somebody waits for the space.
   void Step(bool in_haste);
   Instant NextDue() const { return shrinker_.NextDue(); }
-  // The oldest one waits for a checkpoint.
+  // A dead one waits for a checkpoint.
   bool wants_checkpoint() const { return wants_checkpoint_; }
+  // A segment has gone without one since the last one could not be written: there is room now.
+  bool has_made_room() const { return failures_met_ == checkpoints_.failures(); }
   // Out of the set, and perhaps there again after a crash: a checkpoint must know it dead.
   const std::optional<Checkpoint::SegmentState>& leaving() const { return leaving_; }
   // Spares of an earlier run: what became of their last change of name is not known.
@@ -65,6 +67,7 @@ class Reclaim {
 
   Segment* Candidate(bool in_haste);
   bool MayGo(const Segment& oldest, bool in_haste);
+  bool HasUnknownDead();
   bool TellsOfOlder(const Segment& segment);
   Segment* YoungerCandidate();
   // Its file goes. What was moved out of it stays known.
@@ -102,6 +105,7 @@ class Reclaim {
   std::optional<Checkpoint::SegmentState> leaving_;
   Instant retry_at_;
   bool wants_checkpoint_ = false;
+  uint64_t failures_met_ = 0;          // of checkpoints, when a segment went without one
   uint32_t looked_at_checkpoint_ = 0;  // nothing younger could go when this one was the older
   Completion<&Reclaim::OnRenamed> rename_{this};
   Completion<&Reclaim::OnOpened> open_{this};

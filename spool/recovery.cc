@@ -308,7 +308,7 @@ void Recovery::OnRecord(const RecordHeader& header, uint32_t block, Bytes payloa
         return;  // the checkpoint knows, and knows later ones too
       }
       if (!ForEachOutcome(payload, [this](const OutcomeEntry& entry, Bytes detail) {
-            cover_.NoteSettle(entry);
+            cover_.NoteOutcome(entry, detail);
             if (entry.code == static_cast<uint8_t>(OutcomeCode::kRule)) {
               segment_->orders_in_checkpoint = Segment::kNotTaken;
             }
@@ -455,6 +455,7 @@ void Recovery::EndReading() {
     result_.has_lost = true;
     ++result_.damaged;
   }
+  result_.has_lost |= cover_.has_unusable();
   quarantine_.Start();
 }
 

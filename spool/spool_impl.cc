@@ -247,7 +247,7 @@ void Spool::Impl::ReclaimStep() {
     const bool in_haste = IntakeState() == CommitResult::kNoSpace;
     reclaim_.Step(in_haste);
     if (reclaim_.wants_checkpoint()) {
-      keeper_.WantCheckpointSoon(in_haste);
+      keeper_.WantCheckpointSoon(in_haste, reclaim_.has_made_room());
     }
     if (!segments_.has_gap()) {
       evacuation_.Step(in_haste);

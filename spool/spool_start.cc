@@ -164,7 +164,7 @@ void Spool::Impl::PublishRecovered() {
 // or none could be written on a full disk. `is_first`: before this start no accounts were kept, and
 // what is there is what they begin with.
 void Spool::Impl::BalanceAccounts(bool is_first, bool has_lost) {
-  if (segments_.has_gap()) {
+  if (segments_.has_gap() && !is_first) {
     return;  // not lost, as far as one can tell: the next start may read it
   }
   absl::flat_hash_map<DomainId, uint64_t> pending;

@@ -27,7 +27,11 @@ void Add(const ShardTotals& more, ShardTotals& sum) {
   sum.routes.failed += more.routes.failed;
   sum.routes.discarded += more.routes.discarded;
   sum.account += more.account;
-  sum.accounts_since = std::min(sum.accounts_since, more.accounts_since);
+  if (more.accounts_since != WallTime() && sum.accounts_since != WallTime()) {
+    sum.accounts_since = std::min(sum.accounts_since, more.accounts_since);
+  } else {  // one of them still reads its checkpoint
+    sum.accounts_since = std::max(sum.accounts_since, more.accounts_since);
+  }
   sum.is_queue_ready = sum.is_queue_ready && more.is_queue_ready;
 }
 

@@ -1,4 +1,4 @@
-// core/queue/idle_watch.cc -- four lines, each in order.
+// core/queue/idle_watch.cc -- a line for each patience, each in order.
 #include "core/queue/idle_watch.h"
 
 #include <algorithm>

@@ -23,6 +23,7 @@ enum class Patience : uint8_t {
   kIdle,        // its next command, or content at a pace
   kGoodbye,     // to hang up
   kHandshake,   // the end of its TLS handshake
+  kCommit,      // nothing: it waits for our disk
   kProxyHeader  // a proxy, to say whom it speaks for; the last
 };
 inline constexpr size_t kPatiences = static_cast<size_t>(Patience::kProxyHeader) + 1;

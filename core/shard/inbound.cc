@@ -21,6 +21,10 @@ constexpr uint32_t kContentBytesMin = 32 * 1024;
 // From the 220 to the end of the handshake: a few round trips, however bad the line is.
 constexpr absl::Duration kHandshakeMax = absl::Seconds(30);
 
+// A client waits ten minutes for the reply to its message (RFC 5321 4.5.3.2.6). Who is told in time
+// that it is not stored sends it elsewhere, or again, and knows that it has to.
+constexpr absl::Duration kCommitMax = absl::Minutes(5);
+
 constexpr absl::Duration kPauseAfterError = absl::Seconds(1);
 
 // A proxy has its header ready when it connects.
@@ -37,7 +41,7 @@ SocketAddress ToSocketAddress(const NumericAddress& address, uint16_t port) {
 }  // namespace
 
 IdleWatch::Limits InboundParts::Limits(absl::Duration idle) {
-  return {idle, kGoodbyeMax, kHandshakeMax, kProxyHeaderMax};
+  return {idle, kGoodbyeMax, kHandshakeMax, kCommitMax, kProxyHeaderMax};
 }
 
 InboundConnection::InboundConnection(InboundParts& parts)
@@ -419,11 +423,13 @@ void InboundConnection::ShutDown(bool now_too) {
 }
 
 void InboundConnection::OnSilence() {
-  // The commit has its own end, and a congested spool is our fault, not the client's.
+  // A verdict has its own end, and a congested spool is our fault, not the client's.
   if (!closing_ && conversation_ != nullptr &&
-      (conversation_->session.awaiting_finish() || conversation_->session.awaiting_rcpt() ||
-       conversation_->uncongested.linked())) {
+      (conversation_->session.awaiting_rcpt() || conversation_->uncongested.linked())) {
     return;
+  }
+  if (!closing_ && conversation_ != nullptr && conversation_->session.awaiting_finish()) {
+    return GiveUpCommit();
   }
   if (closing_ || stream_.queued_bytes() > 0) {
     MARK("client_does_not_read");

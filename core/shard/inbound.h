@@ -164,8 +164,14 @@ class InboundConnection final : public Watched,
   void Pump();
   void SayGoodbye();
   void StartTls();
+  void GiveUpCommit();
   void Watch(Patience patience) { parts_.watch.Watch(*this, patience, parts_.io.Now()); }
-  void Progress() { parts_.watch.Progress(*this, parts_.io.Now()); }
+  // While our disk is waited for nothing that the client does is one.
+  void Progress() {
+    if (patience() != Patience::kCommit) {
+      parts_.watch.Progress(*this, parts_.io.Now());
+    }
+  }
   void Close();
   void DropTransaction();
   std::string_view TlsProtocol() const;

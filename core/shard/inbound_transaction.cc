@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/base/mark.h"
 #include "core/shard/inbound.h"
 
 namespace backstay {
@@ -120,7 +121,15 @@ void InboundConnection::OnEndOfData(bool has_dot_lines) {
   client.tls = TlsProtocol();
   client.connection = number_;
   conversation_->in_message = false;  // whole, whether the client waits for our reply or not
+  Watch(Patience::kCommit);
   conversation_->transaction->Finish(client, has_dot_lines);
+}
+
+// The disk may take it yet. The client has heard that it has not.
+void InboundConnection::GiveUpCommit() {
+  MARK("commit_given_up");
+  conversation_->transaction->Refuse();
+  OnTransactionStored(CommitResult::kFailed, "");
 }
 
 void InboundConnection::OnReset() {
@@ -149,7 +158,7 @@ void InboundConnection::OnTransactionStored(CommitResult result, std::string_vie
       break;
   }
   conversation_->transaction = nullptr;
-  Progress();
+  Watch(Patience::kIdle);
   if (!closing_) {
     stream_.Resume();  // replies to what stood behind the end of data leave in the same piece
   }

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/base/log.h"
+#include "core/base/mark.h"
 #include "core/shard/message_flags.h"
 #include "core/smtp/address.h"
 #include "core/smtp/trace_fields.h"
@@ -19,7 +21,7 @@ constexpr uint64_t kUnannouncedBytes = 64_KiB;
 }  // namespace
 
 Transaction::Transaction(Io& io, Spool& spool, TransactionHome& home)
-    : io_(io), home_(home), writer_(spool) {}
+    : io_(io), spool_(spool), home_(home), writer_(spool) {}
 
 void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path,
                         const MailParams& params) {
@@ -79,6 +81,15 @@ void Transaction::Finish(const Client& client, bool has_dot_lines) {
   envelope_.client_port = client.port;
   envelope_.client_extended = client.extended;
   writer_.Finish(*this);
+}
+
+void Transaction::Refuse() {
+  ASSERT(finished_);
+  owner_ = nullptr;
+  if (writer_.Withdraw()) {
+    return Reset();
+  }
+  is_refused_ = true;
 }
 
 void Transaction::Abandon() {
@@ -149,15 +160,27 @@ void Transaction::CollectDomains() {
   }
 }
 
-void Transaction::OnCommitted(CommitResult result, MessageRef) {
+void Transaction::OnCommitted(CommitResult result, MessageRef message) {
   TransactionOwner* owner = std::exchange(owner_, nullptr);
-  if (result == CommitResult::kStored) {
+  if (result == CommitResult::kStored && is_refused_) {
+    Discard(message);
+  } else if (result == CommitResult::kStored) {
     LogQueued();
   }
   if (owner != nullptr) {
     owner->OnTransactionStored(result, std::string_view(id_.data(), id_.size()));
   }
   Reset();
+}
+
+void Transaction::Discard(MessageRef message) {
+  MARK("stored_too_late");
+  LogWarning("{} was stored after its client was told 451: discarded",
+             std::string_view(id_.data(), id_.size()));
+  for (uint32_t i = 0; i < envelope_.recipients.size(); ++i) {
+    const RecipientSettle settle{i, SettleKind::kDiscarded, {}};
+    spool_.Settle(message, {&settle, 1});
+  }
 }
 
 // Also for a client that has gone since: its message is stored.
@@ -179,6 +202,7 @@ void Transaction::LogQueued() {
 
 void Transaction::Reset() {
   finished_ = false;
+  is_refused_ = false;
   envelope_.Clear();
   home_.OnTransactionFree(*this);
 }

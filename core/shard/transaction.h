@@ -82,6 +82,9 @@ class Transaction final : private MessageSource {
   void Append(Bytes content);
   // `client` is copied.
   void Finish(const Client& client, bool has_dot_lines);
+  // Behind Finish: the owner is told nothing any more, and what the disk may take yet is discarded,
+  // because the client sends it again (reliability row 170).
+  void Refuse();
   // The owner is told nothing any more. Gives the transaction back, now or after its commit.
   void Abandon();
 
@@ -90,13 +93,16 @@ class Transaction final : private MessageSource {
   void OnCommitted(CommitResult result, MessageRef message) override;
   void CollectDomains();
   void LogQueued();
+  void Discard(MessageRef message);
   void Reset();
 
   Io& io_;
+  Spool& spool_;
   TransactionHome& home_;
   TransactionOwner* owner_ = nullptr;
   MessageWriter writer_;
   bool finished_ = false;
+  bool is_refused_ = false;
   bool has_dot_lines_ = false;
   std::string_view tls_;
   uint64_t connection_ = 0;

@@ -1,7 +1,9 @@
 // core/shard/verifier.h -- asks a primary whom it takes: MAIL FROM:<>, RCPT, no DATA.
 //
 // Questions that come together go in one transaction. What the primary says of the null
-// reverse-path is no verdict on anybody, nor is a 4xx, nor a refusal for reasons of policy.
+// reverse-path is no verdict on anybody, nor is a 4xx, nor a refusal for reasons of policy. What is
+// refused here does not feed the breaker, as DESIGN 7 has it: strangers choose what is asked, and
+// whoever tries twenty names that do not exist would stop the mail of a domain.
 //
 // Life:     Ask() connects when it must; an idle connection says QUIT by itself. Each question is
 //           answered once, in a later turn, unless it unlinks itself.

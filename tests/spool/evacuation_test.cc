@@ -88,8 +88,11 @@ TEST_F(EvacuationTest, WhatEndsWhileItIsMovedAgainIsGone) {
       }
       harness.Idle(absl::Seconds(2));
       EXPECT_TRUE(harness.Live().empty()) << early;
+      const Account account = harness.spool->AccountOfAll();
       harness.Restart(CrashMode::kNothingUnsynced);
       EXPECT_TRUE(harness.Live().empty()) << early;
+      EXPECT_EQ(harness.spool->Stats().recipients_unaccounted, 0U) << early;
+      EXPECT_EQ(harness.spool->AccountOfAll(), account) << early;
     }
   }
   EXPECT_GT(MarkCount("ended while it was being moved"), ended);
@@ -122,6 +125,28 @@ TEST_F(EvacuationTest, WhatFailsWhileItIsMovedKeepsItsReason) {
     harness.DeleteCheckpoints();
     harness.Start();
     EXPECT_EQ(AsText(harness.spool->FailureOf(message, 0)), "550 no") << early;
+  }
+}
+
+// A checkpoint that does not cover its new record knows that it ended.
+TEST_F(EvacuationTest, WhatEndsBehindItsMoveIsAccountedForOnce) {
+  harness_.Start();
+  const MessageRef message = harness_.SendAndWait(TestContent(1, 5_KiB)).message;
+  LetItMove(harness_, message);
+  for (const bool is_settled : {false, true}) {
+    if (is_settled) {
+      harness_.Settle(message, 0);
+    }
+    // Segments go, and each wants a checkpoint, while the open one has the record.
+    for (int round = 0; round < 3; ++round) {
+      harness_.Settle(harness_.SendAndWait(TestContent(9, 12_KiB)).message, 0);
+      harness_.Idle(absl::Seconds(3));
+      const Account account = harness_.spool->AccountOfAll();
+      harness_.Restart(round == 0 ? CrashMode::kNothingUnsynced : CrashMode::kAllUnsynced);
+      EXPECT_EQ(harness_.spool->AccountOfAll(), account) << round;
+      EXPECT_EQ(harness_.spool->Stats().recipients_unaccounted, 0U) << round;
+      EXPECT_EQ(account.owed(), is_settled ? 0U : 1U);
+    }
   }
 }
 

@@ -67,6 +67,16 @@ void ShardFiles::OnCheckpointRead(std::optional<Checkpoint> checkpoint) {
 std::optional<Checkpoint> ShardFiles::ReadCheckpoint() {
   is_read_ = false;
   checkpoints_.Read(catalog_.checkpoints());
+  return TakeCheckpoint();
+}
+
+std::optional<Checkpoint> ShardFiles::ReadOlderCheckpoint() {
+  is_read_ = false;
+  checkpoints_.ReadOlder();
+  return TakeCheckpoint();
+}
+
+std::optional<Checkpoint> ShardFiles::TakeCheckpoint() {
   while (!is_read_) {
     checkpoints_.StepRead(false);
     io_.Turn(checkpoints_.NextDue());

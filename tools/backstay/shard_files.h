@@ -38,6 +38,8 @@ class ShardFiles final : private CatalogEvents,
   const std::vector<CatalogEntry>& entries() const { return catalog_.entries(); }
   // The newest whole one.
   std::optional<Checkpoint> ReadCheckpoint();
+  // That one does not fit: the one before it.
+  std::optional<Checkpoint> ReadOlderCheckpoint();
   // Nothing: there is no such segment.
   const CatalogEntry* Find(uint32_t segment) const;
   // Where data ends: the second header, the end of a short file, or the end of trust.
@@ -51,6 +53,7 @@ class ShardFiles final : private CatalogEvents,
  private:
   void OnCatalogRead(const absl::Status& status) override;
   void OnCheckpointRead(std::optional<Checkpoint> checkpoint) override;
+  std::optional<Checkpoint> TakeCheckpoint();
   void OnSegmentRead() override { is_read_ = true; }
   void ReopenAroundCache(CatalogEntry& entry);
 

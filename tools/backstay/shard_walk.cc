@@ -77,10 +77,11 @@ void ShardWalk::Run() {
 void ShardWalk::UseCheckpoint() {
   cover_ = CheckpointCover(files_.ReadCheckpoint());
   std::optional<RuleBook> rules = cover_.Begin(files_.catalog(), index_);
-  if (!rules.has_value()) {
-    cover_ = CheckpointCover(std::nullopt);
+  while (!rules.has_value()) {  // without one it begins with no rules
+    cover_ = CheckpointCover(files_.ReadOlderCheckpoint());
+    rules = cover_.Begin(files_.catalog(), index_);
   }
-  replay_.rules() = std::move(rules).value_or(RuleBook());
+  replay_.rules() = *std::move(rules);
 }
 
 void ShardWalk::TellLeftAlone() {
@@ -232,7 +233,7 @@ void ShardWalk::OnRecord(const RecordHeader& header, uint32_t block, Bytes paylo
             if (cover_.Covers(segment_->number())) {
               return;  // the checkpoint knows, and knows later ones too
             }
-            cover_.NoteSettle(entry);
+            cover_.NoteOutcome(entry, detail);
             if (!replay_.Apply(entry, detail)) {
               Tell(FindingKind::kDamaged, segment_->number(), range,
                    fmt::format("outcome of kind {} that cannot be", entry.code));

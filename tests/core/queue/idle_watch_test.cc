@@ -11,7 +11,7 @@ namespace backstay {
 namespace {
 
 constexpr IdleWatch::Limits kLimits = {absl::Minutes(5), absl::Seconds(2), absl::Seconds(30),
-                                       absl::Seconds(5)};
+                                       absl::Minutes(5), absl::Seconds(5)};
 
 class Guest final : public Watched {
  public:

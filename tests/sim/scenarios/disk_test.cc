@@ -180,5 +180,36 @@ TEST(DiskScenario, FlippedBitInOneMessageCostsThatOneOnly) {
   EXPECT_EQ(scenario.primary.messages(), 9U);
 }
 
+// A client that is told in time sends it again; what the disk takes after all would come twice.
+TEST(DiskScenario, ASyncThatHangsIsGivenUpBeforeTheClientDoes) {
+  size_t refused = 0;
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    Scenario::Options options;
+    options.seed = seed;
+    Scenario scenario(options);
+    scenario.PrimaryDown();
+    FaultPlan slow = FaultPlan::None();
+    slow.slow_sync = 1'000'000;
+    slow.slow_sync_max = absl::Minutes(12);
+    scenario.world.SetPlan(slow);
+    const Instant begun = scenario.world.Now();
+    const int code = scenario.Send({"a@sender.example", {scenario.Recipient("user1")}, "x\r\n"});
+    const absl::Duration waited = scenario.world.Now() - begun;
+    EXPECT_EQ(code, waited < absl::Minutes(5) ? 250 : 451);
+    EXPECT_LT(waited, absl::Minutes(5) + absl::Seconds(10));
+    scenario.world.SetPlan(FaultPlan::None());
+    scenario.RunFor(absl::Minutes(15));
+    scenario.PrimaryUp();
+    EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
+    EXPECT_EQ(scenario.primary.messages(), code == 250 ? 1u : 0u);
+    EXPECT_EQ(scenario.daemon.account().discarded, code == 250 ? 0u : 1u);
+    EXPECT_EQ(scenario.SendOne().empty(), false);  // the disk is well again
+    EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
+    refused += code == 451 ? 1 : 0;
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_LT(refused, 8u);
+}
+
 }  // namespace
 }  // namespace backstay

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/log.h"
+#include "core/base/mark.h"
 #include "tests/spool/spool_harness.h"
 #include "tools/backstay/finding.h"
 #include "tools/backstay/message_file.h"
@@ -278,6 +279,29 @@ TEST_F(ShardWalkTest, NothingOnTheDiskChanges) {
   const std::vector<DirectoryEntry> entries =
       *reader.io->List(*reader.io->OpenDirectory(kShard, false));
   EXPECT_EQ(entries.size(), harness.disk().List(kShard).size());
+}
+
+// As a start does.
+TEST_F(ShardWalkTest, ACheckpointThatDoesNotFitGivesWayToTheOneBefore) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  const SpoolStats stats = harness.spool->Stats();
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::vector<std::string> paths = harness.CheckpointPaths();
+  ASSERT_EQ(paths.size(), 2u);
+  const Checkpoint::Identity identity{4711, 2};
+  auto newest = Checkpoint::Decode(AsBytes(*harness.disk().Contents(paths[1])), identity);
+  ASSERT_TRUE(newest.has_value() && !newest->segments.empty());
+  ++newest->segments.front().generation;
+  harness.disk().Put(paths[1], newest->Encode(identity));
+  const uint64_t tried = MarkCount("older checkpoint tried");
+  const uint64_t misfits = MarkCount("checkpoint does not fit");
+  Reader reader(harness);
+  reader.Walk();
+  EXPECT_EQ(MarkCount("older checkpoint tried"), tried + 1);
+  EXPECT_EQ(MarkCount("checkpoint does not fit"), misfits + 1);
+  EXPECT_TRUE(reader.findings.empty());
+  EXPECT_EQ(reader.walk->index().recipients_live(), stats.recipients_live);
 }
 
 }  // namespace
