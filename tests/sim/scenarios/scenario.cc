@@ -62,8 +62,8 @@ Scenario::Scenario(const Options& options)
 Scenario::~Scenario() {
   if (daemon.running()) {
     const SpoolStats stats = daemon.stats();
-    ledger.CheckEnd(
-        {stats.recipients_live, stats.recipients_dsn_pending, stats.recipients_quarantined});
+    ledger.CheckEnd({stats.recipients_live, stats.recipients_dsn_pending,
+                     stats.recipients_quarantined, daemon.account()});
   }
   for (const std::string& violation : ledger.violations()) {
     ADD_FAILURE() << violation;
