@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import os
+import re
 import resource
 import signal
 import socket
