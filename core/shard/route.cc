@@ -96,6 +96,7 @@ void Route::StartDomain(DomainId domain, bool accepts_refusals) {
   breakers_[domain].Disarm(accepts_refusals);
   destination_.Release();
   RestartDomain(domain);
+  queue_.PutRefusedLast(domain);
 }
 
 // ---- starting what may start ----

@@ -83,6 +83,12 @@ void RouteQueue::RestartDomain(DomainId domain) {
   }
 }
 
+void RouteQueue::PutRefusedLast(DomainId domain) {
+  if (HasDomain(domain)) {
+    cursors_[domain].puts_refused_last = true;
+  }
+}
+
 void RouteQueue::StartPass(bool recovery) {
   recovery_pass_ = recovery;
   limbo_due_ = SpoolTime::Max();
@@ -114,6 +120,37 @@ void RouteQueue::CollectDue(SpoolTime now) {
   }
 }
 
+// Nobody of the domain is live there but whom the primary has refused.
+bool RouteQueue::IsRefused(DomainId domain, MessageRef message) const {
+  for (uint32_t recipient = 0; recipient < spool_.Recipients(message); ++recipient) {
+    if (!spool_.IsLive(message, recipient) || spool_.DomainOf(message, recipient) != domain) {
+      continue;
+    }
+    const Deferral* deferral = deferrals_.Find({message.segment, message.block, recipient});
+    if (deferral == nullptr || deferral->refused_since == SpoolTime()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::optional<MessageRef> RouteQueue::NextOfBacklog(DomainId domain, Cursor& cursor) {
+  std::optional<MessageRef> next = spool_.NextDeliverable(domain, cursor.after);
+  while (next.has_value() && cursor.puts_refused_last && IsRefused(domain, *next)) {
+    MARK("refused_mail_passed_over");
+    cursor.refused.push_back(*next);
+    cursor.after = next;
+    next = spool_.NextDeliverable(domain, cursor.after);
+  }
+  return next;
+}
+
+void RouteQueue::MeetRefused(Cursor& cursor) {
+  cursor.puts_refused_last = false;
+  due_.insert(due_.end(), cursor.refused.begin(), cursor.refused.end());
+  cursor.refused.clear();
+}
+
 // The next of the domain: of what arrived since, or of the backlog, by turns.
 std::optional<RouteQueue::Found> RouteQueue::Advance(DomainId domain, Cursor& cursor) {
   cursor.fresh_turn = !cursor.fresh_turn;
@@ -126,7 +163,7 @@ std::optional<RouteQueue::Found> RouteQueue::Advance(DomainId domain, Cursor& cu
       return Found{*fresh, /*is_backlog=*/false};
     }
   }
-  std::optional<MessageRef> next = spool_.NextDeliverable(domain, cursor.after);
+  std::optional<MessageRef> next = NextOfBacklog(domain, cursor);
   if (cursor.fresh_from.has_value() && (!next.has_value() || *next >= *cursor.fresh_from)) {
     // The backlog is done; what went out beside it is not met again.
     cursor.after = cursor.fresh_after.value_or(JustBefore(*cursor.fresh_from));
@@ -137,6 +174,7 @@ std::optional<RouteQueue::Found> RouteQueue::Advance(DomainId domain, Cursor& cu
   }
   if (!next.has_value()) {
     cursor.is_backlog = false;
+    MeetRefused(cursor);
     return std::nullopt;
   }
   cursor.after = next;
@@ -200,7 +238,7 @@ bool RouteQueue::HasWork(SpoolTime now) {
   if (FirstFreeAgain() != again_.end() || FirstFreeDue() != due_.end()) {
     return true;
   }
-  return Peek();
+  return Peek() || FirstFreeDue() != due_.end();  // the end of a pass adds to them
 }
 
 std::optional<Attempt> RouteQueue::Take(SpoolTime now) {
@@ -218,14 +256,17 @@ std::optional<Attempt> RouteQueue::Take(SpoolTime now) {
 
 Attempt RouteQueue::TakeFirst() {
   Attempt attempt;
-  const auto due = FirstFreeDue();
   if (const auto again = FirstFreeAgain(); again != again_.end()) {
     attempt = *again;
     again_.erase(again);
-  } else if (due != due_.end() && (since_limbo_ + 1 >= kLimboShare || !Peek())) {
+    return attempt;
+  }
+  const bool has_other = Peek();  // which may add to those that are due
+  const auto due = FirstFreeDue();
+  if (due != due_.end() && (since_limbo_ + 1 >= kLimboShare || !has_other)) {
     since_limbo_ = 0;
-    attempt.message = *FirstFreeDue();  // Peek() may have added to them
-    due_.erase(FirstFreeDue());
+    attempt.message = *due;
+    due_.erase(due);
   } else {
     ++since_limbo_;
     const Found found = *std::exchange(peeked_, std::nullopt);

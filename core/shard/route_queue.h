@@ -39,6 +39,8 @@ class RouteQueue {
   void Restart();
   // The same for one domain, by rule: its deferrals are void where the spool says so.
   void RestartDomain(DomainId domain);
+  // In the pass that goes on now messages that the primary has only refused come after all others.
+  void PutRefusedLast(DomainId domain);
 
   bool HasWork(SpoolTime now);
   std::optional<Attempt> Take(SpoolTime now);
@@ -77,12 +79,15 @@ class RouteQueue {
     std::optional<MessageRef> fresh_from;
     std::optional<MessageRef> fresh_after;
     bool fresh_turn = false;
+    bool puts_refused_last = false;
+    std::vector<MessageRef> refused;  // passed over in this pass
 
     void Rewind() {
       is_backlog = true;
       after.reset();
       fresh_from.reset();
       fresh_after.reset();
+      refused.clear();
     }
   };
   struct Found {
@@ -95,6 +100,9 @@ class RouteQueue {
   std::deque<MessageRef>::iterator FirstFreeDue();
   std::deque<Attempt>::iterator FirstFreeAgain();
   std::optional<Found> Advance(DomainId domain, Cursor& cursor);
+  std::optional<MessageRef> NextOfBacklog(DomainId domain, Cursor& cursor);
+  bool IsRefused(DomainId domain, MessageRef message) const;
+  void MeetRefused(Cursor& cursor);
   std::optional<Found> NextByCursor();
   bool Peek();
   // HasWork() has found something.

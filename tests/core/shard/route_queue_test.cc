@@ -151,5 +151,34 @@ TEST_F(RouteQueueTest, WhatWasFoundAndIsOverIsNotHandedOut) {
   EXPECT_FALSE(Take().has_value());
 }
 
+// After a breaker: those that made it trip may be refused again.
+TEST_F(RouteQueueTest, WhatWasRefusedComesLastAfterARelease) {
+  const MessageRef refused = Send();
+  const MessageRef deferred = Send();
+  const MessageRef other = Send();
+  const DomainId domain = harness_.spool->Intern("a.example");
+  Deferral deferral;
+  deferral.next_try = harness_.spool->Clock() + absl::Hours(1);
+  ASSERT_TRUE(queue_->deferrals().Insert({deferred.segment, deferred.block, 0}, deferral));
+  deferral.refused_since = harness_.spool->Clock();
+  ASSERT_TRUE(queue_->deferrals().Insert({refused.segment, refused.block, 0}, deferral));
+  for (const bool is_released : {false, true}) {
+    queue_->RestartDomain(domain);
+    if (is_released) {
+      queue_->PutRefusedLast(domain);
+    }
+    std::vector<MessageRef> taken;
+    while (const std::optional<Attempt> attempt = Take()) {
+      taken.push_back(attempt->message);
+      queue_->Release(attempt->message);
+    }
+    EXPECT_EQ(taken, is_released ? (std::vector{deferred, other, refused})
+                                 : (std::vector{refused, deferred, other}));
+  }
+  const MessageRef more = Send();
+  EXPECT_EQ(Take()->message, more);
+  EXPECT_FALSE(Take().has_value());
+}
+
 }  // namespace
 }  // namespace backstay
