@@ -133,7 +133,9 @@ class CongestionWaiter : public ListNode {
 
 enum class SettleKind : uint8_t {
   kDelivered = 1,
-  kFailed = 2,      // a DSN is owed: the recipient stays, as "held (dsn pending)", until it is made
+  // A report is owed, perhaps of a delivery: the recipient stays, as "held (dsn pending)", until it
+  // is made.
+  kFailed = 2,
   kDiscarded = 3,   // by a written rule: null reverse-path
   kQuarantined = 4  // its content is damaged
 };

@@ -8,6 +8,7 @@
 namespace backstay {
 namespace {
 
+constexpr uint8_t kNoteOfRelayed = 5;  // otherwise as the next
 constexpr uint8_t kNoteVersion = 4;
 constexpr uint8_t kNoteWithoutRemote = 3;
 constexpr uint8_t kNoteOldest = 2;  // without refused_since as well
@@ -26,7 +27,7 @@ std::string EncodeDeferralNote(const Deferral& deferral) {
   const std::string_view text = std::string_view(deferral.text).substr(0, kNoteTextBytesMax);
   std::string note;
   note.reserve(kNoteHeaderBytes + text.size());
-  Append(note, kNoteVersion);
+  Append(note, deferral.is_relayed ? kNoteOfRelayed : kNoteVersion);
   Append(note, deferral.next_try.nanoseconds());
   Append(note, deferral.last_try.nanoseconds());
   Append(note, deferral.first_own.nanoseconds());
@@ -42,7 +43,7 @@ std::string EncodeDeferralNote(const Deferral& deferral) {
 }
 
 std::optional<Deferral> DecodeDeferralNote(Bytes note) {
-  if (note.size() < kNoteHeaderBytes || note[0] < kNoteOldest || note[0] > kNoteVersion) {
+  if (note.size() < kNoteHeaderBytes || note[0] < kNoteOldest || note[0] > kNoteOfRelayed) {
     return std::nullopt;
   }
   const auto text_bytes = LoadLittle<uint16_t>(note.data() + 31);
@@ -70,6 +71,7 @@ std::optional<Deferral> DecodeDeferralNote(Bytes note) {
   if (note[0] > kNoteWithoutRemote) {
     deferral.remote = std::string(AsText(note.subspan(remote_at + 1)));
   }
+  deferral.is_relayed = note[0] == kNoteOfRelayed;
   return deferral;
 }
 

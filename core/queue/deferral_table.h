@@ -31,9 +31,11 @@ struct Deferral {
   uint16_t code = 0;   // of the last reply
   std::string text;    // of the last reply, enhanced code included; cleaned
   std::string remote;  // the primary that gave it: a host name, or "[192.0.2.10]"; empty: unknown
+  // It was taken by that primary, which sends no reports: what is owed is that its sender is told.
+  bool is_relayed = false;
 };
 
-// The note that the spool keeps for a deferral (opaque to it).
+// The note that the spool keeps for a deferral or for a report that is owed (opaque to it).
 std::string EncodeDeferralNote(const Deferral& deferral);
 std::optional<Deferral> DecodeDeferralNote(Bytes note);
 

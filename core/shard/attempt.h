@@ -31,6 +31,7 @@ struct AttemptReport {
   // Recipients from there on did not fit this transaction.
   std::optional<uint32_t> more_from = std::nullopt;
   bool is_chained = false;  // its commands left behind another's end of data
+  bool offers_dsn = false;  // the primary, to this session: it tells senders of successes
   SpoolTime arrival;
   const SocketAddress& relay;
   std::string_view relay_name = {};  // as configured or found in the DNS

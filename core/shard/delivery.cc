@@ -229,6 +229,7 @@ void Delivery::EndAttempt(const std::vector<Outcome>& outcomes) {
                              .outcomes = outcomes,
                              .more_from = current_->more_from(),
                              .is_chained = std::exchange(is_chained_, false),
+                             .offers_dsn = connection_.session().extensions().dsn,
                              .arrival = current_->arrival(),
                              .relay = connection_.address(),
                              .relay_name = connection_.host_name(),

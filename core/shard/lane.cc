@@ -32,6 +32,14 @@ std::string RemoteOf(const AttemptReport& report) {
                   : fmt::format("[{}]", report.relay.AddressLiteral());
 }
 
+// RFC 3461 s5.2.2: who offers DSN was told what the sender wants, and sees to it; else nobody
+// behind us will.
+bool IsRelayed(const AttemptReport& report, size_t position) {
+  const Recipient& recipient = report.envelope.recipients[report.recipients[position]];
+  return report.outcomes[position].kind == Outcome::Kind::kDelivered && !report.offers_dsn &&
+         (recipient.notify & Notify::kSuccess) != 0;
+}
+
 }  // namespace
 
 void Lane::AddDomain(DomainId domain) {
@@ -169,43 +177,56 @@ bool Lane::IsStillLive(MessageRef message, uint32_t recipient) const {
 // A report that fails has nobody to be told of it: discarded by that rule.
 void Lane::Settle(const Attempt& attempt, const AttemptReport& report, size_t position) {
   const uint32_t recipient = report.recipients[position];
-  const Outcome& outcome = report.outcomes[position];
+  const bool is_taken = report.outcomes[position].kind == Outcome::Kind::kDelivered;
+  const bool has_sender = !report.envelope.reverse_path.empty();
   queue_.deferrals().Erase({attempt.message.segment, attempt.message.block, recipient});
   RecipientSettle settle;
   settle.recipient = recipient;
-  std::string note;
   EventKind event = EventKind::kDelivered;
   const bool is_live = IsStillLive(attempt.message, recipient);
-  if (outcome.kind == Outcome::Kind::kDelivered) {
+  if (is_taken) {
     ++counters_.delivered;
-  } else if (report.envelope.reverse_path.empty()) {
+  } else if (has_sender) {
+    event = EventKind::kFailed;
+    ++counters_.failed;
+  } else {
     event = EventKind::kDiscarded;
     settle.kind = SettleKind::kDiscarded;
     ++counters_.discarded;
-  } else {
-    event = EventKind::kFailed;
-    settle.kind = SettleKind::kFailed;
-    Deferral last;
-    last.code = static_cast<uint16_t>(outcome.code);
-    last.text = AnswerText(outcome);
-    last.last_try = parts_.spool.Clock();
-    last.remote = outcome.code != 0 ? RemoteOf(report) : "";
-    note = EncodeDeferralNote(last);
-    settle.detail = AsBytes(note);
-    ++counters_.failed;
   }
   Log(event, attempt, report, position);
   if (!is_live) {
     return;
   }
+  std::string note;
+  const bool is_relayed = has_sender && IsRelayed(report, position);
+  if (event == EventKind::kFailed || is_relayed) {
+    settle.kind = SettleKind::kFailed;  // a report is owed
+    note = DebtNote(report, position, is_relayed);
+    settle.detail = AsBytes(note);
+  }
   parts_.spool.Settle(attempt.message, {&settle, 1});
-  if (settle.kind == SettleKind::kFailed) {
+  if (event == EventKind::kFailed) {
     parts_.reporter.OnFailed(attempt.message);
+  } else if (is_relayed) {
+    parts_.reporter.OnRelayed(attempt.message);
   }
   LogIfRemoved(parts_.log, parts_.spool, attempt.message);
-  if (settle.kind == SettleKind::kDelivered) {
+  if (is_taken) {
     settles_.push_back(parts_.spool.SettlesQueued());
   }
+}
+
+// What the report will say of it.
+std::string Lane::DebtNote(const AttemptReport& report, size_t position, bool is_relayed) const {
+  const Outcome& outcome = report.outcomes[position];
+  Deferral last;
+  last.code = static_cast<uint16_t>(outcome.code);
+  last.text = AnswerText(outcome);
+  last.last_try = parts_.spool.Clock();
+  last.remote = outcome.code != 0 ? RemoteOf(report) : "";
+  last.is_relayed = is_relayed;
+  return EncodeDeferralNote(last);
 }
 
 void Lane::Log(EventKind kind, const Attempt& attempt, const AttemptReport& report,

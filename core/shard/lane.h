@@ -47,7 +47,7 @@ struct ShardParts {
 };
 
 struct RouteCounters {
-  uint64_t delivered = 0;  // recipients
+  uint64_t delivered = 0;  // recipients, also those of whom a report is owed
   uint64_t deferred = 0;
   uint64_t failed = 0;
   uint64_t discarded = 0;
@@ -134,6 +134,7 @@ class Lane : public ListNode {
 
  private:
   bool IsStillLive(MessageRef message, uint32_t recipient) const;
+  std::string DebtNote(const AttemptReport& report, size_t position, bool is_relayed) const;
   void Log(EventKind kind, const Attempt& attempt, const AttemptReport& report, size_t position);
 
   void TellHeirs(MessageRef message);

@@ -23,6 +23,8 @@ constexpr absl::Duration kReadAgain = absl::Minutes(10);
 // for itself, so that one sender with many does not keep the others from being told.
 constexpr size_t kOwingMax = 2'000;
 constexpr size_t kBookedMax = 65'536;
+// What was relayed takes no place that a failure may need.
+constexpr size_t kBookedForRelayedMax = kBookedMax / 2;
 // What is read of a message for its header section.
 constexpr size_t kHeaderBytesMax = 64 * 1024;
 
@@ -49,6 +51,29 @@ Reporter::Reporter(Io& io, Spool& spool, const Snapshot*& snapshot, size_t shard
       reader_(spool, *this),
       writer_(spool) {}
 
+// A failure that left no note is one all the same.
+Deferral Reporter::DebtOf(MessageRef message, uint32_t recipient) const {
+  return DecodeDeferralNote(spool_.FailureOf(message, recipient)).value_or(Deferral());
+}
+
+bool Reporter::OwesFailure(MessageRef message) const {
+  bool has_failed = false;
+  for (uint32_t i = 0; i < spool_.Recipients(message) && !has_failed; ++i) {
+    has_failed = spool_.IsPending(message, i) && !DebtOf(message, i).is_relayed;
+  }
+  return has_failed;
+}
+
+void Reporter::OnQueueReady() {
+  for (const MessageRef message : std::exchange(owing_, {})) {
+    OwesFailure(message) ? OnFailed(message) : OnRelayed(message);
+  }
+}
+
+bool Reporter::MayTellRelayed() const {
+  return !relayed_.empty() && booked_.size() < kBookedForRelayedMax;
+}
+
 bool Reporter::IsFull() const {
   return owing_.size() >= kOwingMax || booked_.size() >= kBookedMax;
 }
@@ -60,7 +85,7 @@ void Reporter::Step() {
   TakeNext();
 }
 
-// What has its place in a sender's budget, then what has failed, then what is late.
+// What has its place in a sender's budget, then what has failed, what was relayed, what is late.
 void Reporter::TakeNext() {
   is_booked_ = !booked_.empty() && booked_.begin()->first <= io_.Now();
   if (is_booked_) {
@@ -69,6 +94,10 @@ void Reporter::TakeNext() {
   } else if (!owing_.empty()) {
     message_ = *owing_.begin();
     owing_.erase(owing_.begin());
+    relayed_.erase(message_);  // one report tells of both
+  } else if (MayTellRelayed()) {
+    message_ = *relayed_.begin();
+    relayed_.erase(relayed_.begin());
   } else {
     late_ = late_source_->NextLate();
     if (!late_.has_value()) {
@@ -95,7 +124,7 @@ Instant Reporter::NextDue() const {
     return Instant::Max();
   }
   Instant next = Instant::Max();
-  if (!owing_.empty() || is_late_wanted_) {
+  if (!owing_.empty() || MayTellRelayed() || is_late_wanted_) {
     next = io_.Now();
   } else if (!booked_.empty()) {
     next = booked_.begin()->first;
@@ -117,7 +146,7 @@ void Reporter::TryLater() {
   } else if (is_booked_) {
     booked_.insert({io_.Now(), message_});
   } else {
-    owing_.insert(message_);
+    OwesFailure(message_) ? OnFailed(message_) : OnRelayed(message_);
   }
   wait_until_ = io_.Now() + kTryAgain;
   End();
@@ -158,7 +187,7 @@ void Reporter::OnHead(ReadOutcome outcome) {
   arrival_ = reader_.head().arrival_wall;
   recipients_.clear();
   headers_end_ = false;
-  late_.has_value() ? OnLateHead() : OnFailedHead();
+  late_.has_value() ? OnLateHead() : OnOwedHead();
 }
 
 void Reporter::OnLateHead() {
@@ -182,7 +211,7 @@ void Reporter::OnLateHead() {
   reader_.NextContent();
 }
 
-void Reporter::OnFailedHead() {
+void Reporter::OnOwedHead() {
   SettleDebts(SettleKind::kDiscarded, /*only_unwanted=*/!envelope_.reverse_path.empty());
   for (uint32_t i = 0; i < envelope_.recipients.size(); ++i) {
     if (spool_.IsPending(message_, i)) {
@@ -214,14 +243,19 @@ uint64_t Reporter::Sender() const {
   return std::hash<std::string_view>()(envelope_.reverse_path);
 }
 
-// By a rule: nobody asked to be told, or there is nobody.
+// By a rule: nobody asked to be told, or there is nobody. What was relayed is owed to those who
+// asked only, and is delivered whatever becomes of its report.
 void Reporter::SettleDebts(SettleKind kind, bool only_unwanted) {
   for (uint32_t i = 0; i < spool_.Recipients(message_); ++i) {
-    const bool is_wanted = only_unwanted && WantsFailures(envelope_.recipients[i]);
-    if (spool_.IsPending(message_, i) && !is_wanted) {
-      const RecipientSettle settle{i, kind, Bytes()};
-      spool_.Settle(message_, {&settle, 1});
+    if (!spool_.IsPending(message_, i)) {
+      continue;
     }
+    const bool is_relayed = DebtOf(message_, i).is_relayed;
+    if (only_unwanted && (is_relayed || WantsFailures(envelope_.recipients[i]))) {
+      continue;
+    }
+    const RecipientSettle settle{i, is_relayed ? SettleKind::kDelivered : kind, Bytes()};
+    spool_.Settle(message_, {&settle, 1});
   }
 }
 
@@ -246,8 +280,24 @@ void Reporter::OnContent(ReadOutcome outcome, Bytes content) {
 
 // ---- the report ----
 
+// What was settled while the header was read is told of by nobody: a deletion, say.
+void Reporter::DropSettled() {
+  std::erase_if(recipients_, [this](uint32_t recipient) {
+    return late_.has_value() ? !spool_.IsLive(message_, recipient)
+                             : !spool_.IsPending(message_, recipient);
+  });
+}
+
 void Reporter::Build() {
   reader_.Close();
+  DropSettled();
+  if (recipients_.empty()) {
+    MARK("settled_before_its_report");
+    if (late_.has_value()) {
+      late_source_->OnTold(*late_, /*is_stored=*/false);
+    }
+    return End();
+  }
   const auto id = spool_.Id(message_).ToText();
   DeliveryReport report;
   report.hostname = snapshot_->hostname;
@@ -260,13 +310,14 @@ void Reporter::Build() {
   if (late_.has_value() && late_->end < SpoolTime::Max()) {
     report.retried_until = report.now + (late_->end - spool_.Clock());
   }
-  std::vector<Deferral> last(recipients_.size());  // what the report's views point into
-  for (size_t i = 0; i < recipients_.size(); ++i) {
-    last[i] = DecodeDeferralNote(spool_.FailureOf(message_, recipients_[i])).value_or(Deferral());
-    if (late_.has_value() && last[i].text.empty()) {
-      last[i].text = late_->reason;
+  last_.clear();
+  last_.reserve(recipients_.size());  // the report's views point into it
+  for (const uint32_t recipient : recipients_) {
+    last_.push_back(DebtOf(message_, recipient));
+    if (late_.has_value() && last_.back().text.empty()) {
+      last_.back().text = late_->reason;
     }
-    report.recipients.push_back(Tell(recipients_[i], last[i]));
+    report.recipients.push_back(Tell(recipient, last_.back()));
   }
   const std::string text = BuildReport(report);
   own_flags_ = static_cast<uint16_t>(MessageFlags::kNullReversePath |
@@ -274,8 +325,8 @@ void Reporter::Build() {
   own_envelope_.Clear();
   own_envelope_.AddRecipient().address = envelope_.reverse_path;
   own_envelope_.body = IsAscii(text) ? BodyType::k7Bit : BodyType::k8BitMime;
-  own_envelope_.smtputf8 =
-      envelope_.smtputf8 && !(IsAscii(text) && IsAscii(envelope_.reverse_path));
+  // UTF-8 in the parts is content of 8 bits; only in the envelope and the header it needs more.
+  own_envelope_.smtputf8 = !IsAscii(envelope_.reverse_path);
   phase_ = Phase::kStoring;
   writer_.Append(AsBytes(text));
   writer_.Finish(*this);
@@ -284,7 +335,9 @@ void Reporter::Build() {
 ReportedRecipient Reporter::Tell(uint32_t recipient, const Deferral& last) const {
   ReportedRecipient told;
   told.recipient = &envelope_.recipients[recipient];
-  told.action = late_.has_value() ? ReportAction::kDelayed : ReportAction::kFailed;
+  told.action = late_.has_value() ? ReportAction::kDelayed
+                : last.is_relayed ? ReportAction::kRelayed
+                                  : ReportAction::kFailed;
   told.code = last.code;
   told.enhanced = LeadingEnhancedCode(last.text);
   told.text = Trimmed(std::string_view(last.text).substr(told.enhanced.size()));
@@ -321,8 +374,8 @@ MessageDescription Reporter::Describe(const QueueId& id) {
   description.is_ours = true;
   if (!late_.has_value()) {
     debts_.clear();
-    for (const uint32_t recipient : recipients_) {
-      debts_.emplace_back(recipient);
+    for (size_t i = 0; i < recipients_.size(); ++i) {
+      debts_.emplace_back(recipients_[i], /*was_delivered=*/last_[i].is_relayed);
     }
     description.report_of = ReportOf{message_, debts_};
   }

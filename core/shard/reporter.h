@@ -1,12 +1,13 @@
-// core/shard/reporter.h -- tells senders what failed: one report a message, stored like any other
-// mail.
+// core/shard/reporter.h -- tells senders what failed, and what was relayed to a primary that tells
+// them nothing: one report a message, stored like any other mail.
 //
-// A failed recipient stays "held (dsn pending)" until its report is on disk; the record of the
-// report ends the debt, so no crash loses a report or makes a second one. What nobody wants to hear
-// of (NOTIFY) is discarded by that rule. A report over budget (core/queue/report_budget.h) waits
-// for its turn, and expiry waits with it.
+// A recipient of whom a report is owed stays "held (dsn pending)" until it is on disk; the record
+// of the report ends the debt, so no crash loses a report or makes a second one. A failure that
+// nobody wants to hear of (NOTIFY) is discarded by that rule. A report over budget
+// (core/queue/report_budget.h) waits for its turn, and expiry waits with those of failures.
 //
-// What is late is told of when nothing has failed (core/shard/late_watch.h).
+// What was relayed is told of when nothing has failed; what is late (core/shard/late_watch.h), when
+// nothing else is owed.
 //
 // Owns:  the list of messages with debts; one report under way.
 // Turn:  Step() comes once a turn and begins the next report. Nothing waits.
@@ -70,6 +71,10 @@ class Reporter : private MessageReaderEvents, private MessageSource {
 
   // Some recipient of it has failed.
   void OnFailed(MessageRef message) { owing_.insert(message); }
+  // Or was relayed (RFC 3461 s5.2.2), and its sender asked to be told.
+  void OnRelayed(MessageRef message) { relayed_.insert(message); }
+  // What a start has found and told of as failed: its notes, which are there now, say which it is.
+  void OnQueueReady();
   void UseLateMail(LateMailSource& source) { late_source_ = &source; }
   // The source may have some. Failures are told first.
   void OnLateMail() { is_late_wanted_ = true; }
@@ -79,7 +84,7 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   // When Step() is wanted although nothing happens.
   Instant NextDue() const;
   uint64_t reports() const { return reports_; }  // stored since start
-  // So much is owed already that nothing more should be given up.
+  // So many failures are to be told of already that nothing more should be given up.
   bool IsFull() const;
 
  private:
@@ -90,14 +95,18 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   MessageDescription Describe(const QueueId& id) override;
   void OnCommitted(CommitResult result, MessageRef message) override;
   void SettleDebts(SettleKind kind, bool only_unwanted);
+  void DropSettled();
   void Build();
   void End();
   void TryLater();
   void ReadLater();
   bool IsInBudget();
   uint64_t Sender() const;  // as the budget knows him
+  bool OwesFailure(MessageRef message) const;
+  Deferral DebtOf(MessageRef message, uint32_t recipient) const;
+  bool MayTellRelayed() const;
   void TakeNext();
-  void OnFailedHead();
+  void OnOwedHead();
   void OnLateHead();
   ReportedRecipient Tell(uint32_t recipient, const Deferral& last) const;
 
@@ -106,6 +115,8 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   const Snapshot*& snapshot_;  // the shard's, in force
   ReportBudget budget_;
   absl::btree_set<MessageRef> owing_;
+  // Nothing of them has failed, or they are in owing_ as well.
+  absl::btree_set<MessageRef> relayed_;
   // Those that have a place in their sender's budget, and when it is; one of them may be in owing_
   // again, if more of it failed meanwhile.
   absl::btree_set<std::pair<Instant, MessageRef>> booked_;
@@ -118,13 +129,14 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   bool is_late_wanted_ = false;
 
   // The report under way.
-  std::optional<LateMail> late_;  // nothing: of a failure
+  std::optional<LateMail> late_;  // nothing: of what is owed
   MessageRef message_;
   bool is_booked_ = false;
   WallTime arrival_;
   Envelope envelope_;                 // of the message
   std::vector<uint32_t> recipients_;  // whose debts end with it
   std::vector<Debt> debts_;
+  std::vector<Deferral> last_;  // parallel: what became of each
   std::string headers_;
   bool headers_end_ = false;
   Envelope own_envelope_;

@@ -214,6 +214,7 @@ void Shard::OnSpoolReady(const absl::Status& status) {
 void Shard::OnQueueReady() {
   queue_ready_ = true;
   rule_clerk_.OnQueueReady();
+  reporter_.OnQueueReady();
   if (!draining_) {
     expiry_.Start();
     late_watch_.Start();

@@ -2,11 +2,13 @@
 #include "core/smtp/delivery_report.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/base/check.h"
 #include "core/base/text.h"
 #include "core/smtp/ascii.h"
 #include "core/smtp/trace_fields.h"
+#include "core/smtp/utf8.h"
 #include "core/smtp/xtext.h"
 
 namespace backstay {
@@ -52,7 +54,7 @@ std::string_view SubjectOf(ReportAction action) {
 // enhanced code tells its class only.
 std::string StatusOf(const ReportedRecipient& told) {
   if (told.action == ReportAction::kRelayed) {
-    return "2.0.0";
+    return told.enhanced.starts_with('2') ? std::string(told.enhanced) : "2.0.0";
   }
   if (told.code == 0 && told.enhanced.empty()) {
     return "4.4.1";
@@ -77,12 +79,32 @@ std::string ReplyOf(const ReportedRecipient& told) {
 }
 
 // Only what a header field may hold; a report must not be bent by what a client sent.
-std::string Clean(std::string_view text) {
+std::string Clean(std::string_view text, bool utf8) {
+  const bool takes_8bit = utf8 && IsUtf8(text);
   std::string clean(text);
   std::replace_if(
-      clean.begin(), clean.end(), [](char c) { return static_cast<uint8_t>(c) < ' ' || c == 0x7f; },
+      clean.begin(), clean.end(),
+      [takes_8bit](char c) {
+        return !IsPrintable(c) && !(takes_8bit && static_cast<uint8_t>(c) >= 0x80);
+      },
       '?');
   return clean;
+}
+
+// What a group of recipients has in common.
+std::array<std::string_view, 2> WordsOf(ReportAction action) {
+  switch (action) {
+    case ReportAction::kFailed:
+      return {"Your message could not be delivered to the recipients below. It will not be tried",
+              "again; if it matters, please reach them in another way or send it once more."};
+    case ReportAction::kDelayed:
+      return {"Your message has not been delivered to the recipients below so far. You need not",
+              "send it again: it is tried on."};
+    case ReportAction::kRelayed:
+      return {"Your message was handed to the mail server of the recipients below. You will hear",
+              "of it again only if that server sends it back."};
+  }
+  UNREACHABLE();
 }
 
 class Builder {
@@ -91,9 +113,11 @@ class Builder {
       : report_(report), worst_(WorstOf(report)), boundary_("=_") {
     boundary_.append(report.queue_id).append("_");
     AppendNumber(boundary_, static_cast<uint64_t>(report.now.nanoseconds()));
-    is_utf8_ = !IsAscii(report.envelope->reverse_path) ||
-               std::any_of(report.recipients.begin(), report.recipients.end(),
-                           [](const auto& told) { return !IsAscii(told.recipient->address); });
+    is_utf8_ =
+        !IsAscii(report.envelope->reverse_path) ||
+        std::any_of(report.recipients.begin(), report.recipients.end(), [](const auto& told) {
+          return !IsAscii(told.recipient->address) || !IsAscii(told.recipient->original_recipient);
+        });
   }
 
   std::string Build() {
@@ -107,6 +131,7 @@ class Builder {
 
  private:
   void Line(std::string_view text = "") { out_.append(text).append("\r\n"); }
+  std::string Clean(std::string_view text) const { return backstay::Clean(text, is_utf8_); }
   void Field(std::string_view name, std::string_view value) {
     out_.append(name).append(": ").append(Clean(value)).append("\r\n");
   }
@@ -115,14 +140,20 @@ class Builder {
     AppendDate(time, date);
     Field(name, date);
   }
-  void BeginPart(std::string_view type) {
+  // RFC 2045 s6.1: without a word about it a part has 7 bits.
+  void BeginPart(std::string_view type, bool is_8bit) {
     Line();
     out_.append("--").append(boundary_).append("\r\n");
     Field("Content-Type", type);
+    if (is_8bit) {
+      Field("Content-Transfer-Encoding", "8bit");
+    }
+    Line();
   }
 
   void AddHeader();
   void AddWords();
+  size_t AddGroup(ReportAction action, size_t room);
   void AddRecipientWords(const ReportedRecipient& told);
   void AddFields();
   void AddRecipientFields(const ReportedRecipient& told);
@@ -153,27 +184,13 @@ void Builder::AddHeader() {
 }
 
 void Builder::AddWords() {
-  BeginPart(is_utf8_ ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii");
-  Line();
+  BeginPart(is_utf8_ ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii", is_utf8_);
   Line("This is the mail system at " + std::string(report_.hostname) + ".");
   Line("It keeps mail for its recipients' mail server while that cannot be reached.");
-  Line();
-  switch (worst_) {
-    case ReportAction::kFailed:
-      Line("Your message could not be delivered to the recipients below. It will not be tried");
-      Line("again; if it matters, please reach them in another way or send it once more.");
-      break;
-    case ReportAction::kDelayed:
-      Line("Your message has not been delivered to the recipients below so far. You need not");
-      Line("send it again: it is tried on.");
-      break;
-    case ReportAction::kRelayed:
-      Line("Your message was handed on to the recipients' mail server, which sends no reports.");
-      break;
-  }
-  const size_t in_words = std::min(report_.recipients.size(), kRecipientsInWords);
-  for (size_t i = 0; i < in_words; ++i) {
-    AddRecipientWords(report_.recipients[i]);
+  size_t in_words = 0;
+  for (const ReportAction action :
+       {ReportAction::kFailed, ReportAction::kDelayed, ReportAction::kRelayed}) {
+    in_words += AddGroup(action, kRecipientsInWords - in_words);
   }
   if (in_words < report_.recipients.size()) {
     std::string rest = "... and ";
@@ -183,11 +200,29 @@ void Builder::AddWords() {
   }
 }
 
+// Of whom there is something to say, `room` at most; returns how many.
+size_t Builder::AddGroup(ReportAction action, size_t room) {
+  size_t count = 0;
+  for (const ReportedRecipient& told : report_.recipients) {
+    if (told.action != action || count == room) {
+      continue;
+    }
+    if (count++ == 0) {
+      Line();
+      for (const std::string_view line : WordsOf(action)) {
+        Line(line);
+      }
+    }
+    AddRecipientWords(told);
+  }
+  return count;
+}
+
 void Builder::AddRecipientWords(const ReportedRecipient& told) {
   Line();
   Line("<" + Clean(told.recipient->address) + ">:");
   if (told.action == ReportAction::kRelayed) {
-    Line("    taken by " + Clean(told.remote));
+    Line("    handed to " + Clean(told.remote) + ", which does not send delivery notifications");
   } else if (!told.remote.empty() && told.code != 0) {
     Line("    host " + Clean(told.remote) + " said:");
     Line("    " + Clean(ReplyOf(told)));
@@ -198,8 +233,7 @@ void Builder::AddRecipientWords(const ReportedRecipient& told) {
 
 void Builder::AddFields() {
   const Envelope& envelope = *report_.envelope;
-  BeginPart(is_utf8_ ? "message/global-delivery-status" : "message/delivery-status");
-  Line();
+  BeginPart(is_utf8_ ? "message/global-delivery-status" : "message/delivery-status", is_utf8_);
   if (!envelope.envelope_id.empty()) {
     Field("Original-Envelope-Id", DecodeXtext(envelope.envelope_id).value_or(""));
   }
@@ -245,11 +279,9 @@ void Builder::AddRecipientFields(const ReportedRecipient& told) {
 void Builder::AddOriginal() {
   constexpr std::string_view kCut = "X-Cut-Off: the rest of the header is left away\r\n";
   const bool is_8bit = !IsAscii(AsText(report_.headers));
-  BeginPart(is_8bit && is_utf8_ ? "message/global-headers" : "text/rfc822-headers");
-  if (is_8bit) {
-    Field("Content-Transfer-Encoding", "8bit");
-  }
-  Line();
+  // RFC 6533 s5. Bytes that were sent without SMTPUTF8 are no text that anybody knows.
+  const bool is_global = is_8bit && report_.envelope->smtputf8 && IsUtf8(AsText(report_.headers));
+  BeginPart(is_global ? "message/global-headers" : "text/rfc822-headers", is_8bit);
   std::string_view headers = AsText(report_.headers);
   const size_t used = out_.size() + boundary_.size() + 8 + kCut.size();
   const size_t room = used < kReportBytesMax ? kReportBytesMax - used : 0;

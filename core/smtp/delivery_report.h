@@ -4,6 +4,7 @@
 // section of the message. Its own reverse-path is null, so nobody reports on it.
 //
 // Pure: bytes out. What is told must be clean already: printable, one line (core/smtp/outcome.h).
+// One report may tell of several fates; each has its own words, the gravest stands in the subject.
 // Units:  the header section is cut where the report would be larger than kReportBytesMax, and that
 //         is said. Only the fields of very many recipients make one larger.
 // See:    RFC 3464, RFC 3461 s6, RFC 3834 (Auto-Submitted), RFC 6533 (addresses in UTF-8).
@@ -26,14 +27,14 @@ constexpr size_t kReportBytesMax = 50'000;
 enum class ReportAction : uint8_t {
   kFailed,
   kDelayed,  // and it is tried on
-  kRelayed   // to a host that does not report: RFC 3461 s6.2.2
+  kRelayed   // to a host that sends no reports: RFC 3461 s5.2.2
 };
 
 struct ReportedRecipient {
   const Recipient* recipient = nullptr;
   ReportAction action = ReportAction::kFailed;
   int code = 0;               // of the last reply; 0: there was none
-  std::string_view enhanced;  // "5.1.1"; empty: none
+  std::string_view enhanced;  // "5.1.1"; empty: none; kRelayed: counts if it begins with 2
   std::string_view text;      // of that reply, or why there is none
   std::string_view remote;    // host that said it; empty: nobody was reached
   std::optional<WallTime> last_attempt;

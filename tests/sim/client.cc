@@ -8,6 +8,15 @@
 #include <utility>
 
 namespace backstay {
+namespace {
+
+std::string RcptCommand(std::string_view recipient) {
+  const std::string_view notify = NotifyOf(recipient);
+  return fmt::format("RCPT TO:<{}>{}{}\r\n", recipient, notify.empty() ? "" : " NOTIFY=", notify);
+}
+
+}  // namespace
+
 SimClient::SimClient(World& world, Host& host, const Setup& setup, Random random, Ledger& ledger)
     : world_(world),
       host_(host),
@@ -253,7 +262,7 @@ void SimClient::StartMessage(size_t number) {
   }
   expected_.push_back({Kind::kMail, number});
   for (size_t index = 0; index < message.recipients.size(); ++index) {
-    text += fmt::format("RCPT TO:<{}>\r\n", message.recipients[index]);
+    text += RcptCommand(message.recipients[index]);
     expected_.push_back({Kind::kRcpt, number, index});
   }
   text += "DATA\r\n";
@@ -268,8 +277,7 @@ void SimClient::NextCommand(size_t number, size_t recipient) {
     return;  // until the daemon has enough
   }
   if (recipient < message.recipients.size()) {
-    Command({Kind::kRcpt, number, recipient},
-            fmt::format("RCPT TO:<{}>\r\n", message.recipients[recipient]));
+    Command({Kind::kRcpt, number, recipient}, RcptCommand(message.recipients[recipient]));
   } else if (accepted_recipients_ == 0 || Draw(setup_.manners.reset)) {
     Command({Kind::kReset}, "RSET\r\n");
   } else {

@@ -167,11 +167,32 @@ void Ledger::OnReport(std::string_view reverse_path, std::string_view to,
 
 void Ledger::CheckTold(std::string_view address, const Recipient& recipient) {
   for (const auto& [action, times] : recipient.told) {
-    const bool is_right = action == "failed"    ? times == 1 && recipient.rejected
+    const bool is_relayed = recipient.deliveries.size() > recipient.passed_on;
+    const bool is_right = action == "failed"
+                              ? times == 1 && recipient.rejected && WantsFailure(address)
+                          : action == "relayed" ? times == 1 && is_relayed && WantsSuccess(address)
                           : action == "delayed" ? times <= 1 + crashes_.size()
                                                 : false;
     if (!is_right) {
       Violation(fmt::format("<{}>: the sender was told {} times \"{}\"", address, times, action));
+    }
+  }
+}
+
+// Where a recipient came twice, with DSN and without, the reply that was seen decides. No story has
+// such a one.
+bool Ledger::IsOwedReport(std::string_view address, const Recipient& recipient) {
+  if (recipient.deleted) {
+    return false;
+  }
+  const bool is_relayed = !recipient.deliveries.empty() && recipient.passed_on == 0;
+  return (recipient.rejected && WantsFailure(address)) || (is_relayed && WantsSuccess(address));
+}
+
+void Ledger::OnPassedOn(const std::vector<std::string>& recipients) {
+  for (const std::string& address : recipients) {
+    if (const auto place = places_.find(address); place != places_.end()) {
+      ++messages_[place->second.message].recipients[place->second.recipient].passed_on;
     }
   }
 }
@@ -315,12 +336,11 @@ void Ledger::CheckEnd(const Rest& rest) {
     const Entry& entry = messages_[number];
     lost += CheckMessage(number, entry) ? 0 : 1;
     if (!entry.message.reverse_path.empty() && !IsUntellable(entry.message.reverse_path)) {
-      owed += static_cast<uint64_t>(std::count_if(
-          entry.recipients.begin(), entry.recipients.end(),
-          [](const Recipient& recipient) { return recipient.rejected && !recipient.deleted; }));
-      told += static_cast<uint64_t>(std::count_if(
-          entry.recipients.begin(), entry.recipients.end(),
-          [](const Recipient& recipient) { return recipient.told.contains("failed"); }));
+      for (size_t index = 0; index < entry.recipients.size(); ++index) {
+        const Recipient& recipient = entry.recipients[index];
+        owed += IsOwedReport(entry.message.recipients[index], recipient) ? 1 : 0;
+        told += recipient.told.contains("failed") || recipient.told.contains("relayed") ? 1 : 0;
+      }
     }
   }
   if (damages_ == 0) {
@@ -334,8 +354,8 @@ void Ledger::CheckEnd(const Rest& rest) {
   }
   if (damages_ == 0 && rest.recipients_dsn_pending + told != owed) {
     Violation(
-        fmt::format("{} recipients were rejected for good with a sender to tell, {} were told, {} "
-                    "are held as dsn pending",
+        fmt::format("of {} recipients a sender is to be told, of {} he was, {} are held as dsn "
+                    "pending",
                     owed, told, rest.recipients_dsn_pending));
   }
   if (damages_ == 0 && rest.recipients_quarantined != 0) {

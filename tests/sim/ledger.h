@@ -13,9 +13,11 @@
 //    other one was under way before and the network was slow;
 //  * the spool's own accounts know all that was taken, whatever crashed in between;
 //  * nothing is lost to damage beyond one message for each damaged place;
-//  * a failure is told once, to the sender of the message, never to <>, nor to who takes no mail; a
-//    delay once, and once more for each crash. Told twice is two reports: the same one may come
-//    twice, as any mail.
+//  * a failure is told once, to the sender of the message, never to <>, nor to who takes no mail,
+//    nor to who does not want to hear of it (NotifyOf); a delay once, and once more for each crash.
+//    Told twice is two reports: the same one may come twice, as any mail;
+//  * whoever wants to hear of a success is told once that it was relayed, if the primary that took
+//    it does not offer DSN. It never counts as a failure.
 #pragma once
 
 #include <cstdint>
@@ -55,6 +57,8 @@ class Ledger {
                      const std::vector<std::string>& recipients, std::string_view content);
   // The daemon has seen the 250 of this delivery: it went on behind it.
   void OnConfirmed(size_t delivery) { deliveries_[delivery].confirmed = true; }
+  // A delivery to a primary that offers DSN.
+  void OnPassedOn(const std::vector<std::string>& recipients);
   void OnRejected(std::string_view recipient);  // for good
   void OnDeleted(std::string_view recipient);   // by the operator: nobody is told
 
@@ -100,6 +104,7 @@ class Ledger {
     int code = 0;  // of RCPT; 0: no reply seen
     bool rejected = false;
     bool deleted = false;
+    size_t passed_on = 0;  // of the deliveries
     std::vector<size_t> deliveries;
     std::map<std::string, size_t, std::less<>> told;  // by Action: reports
   };
@@ -125,6 +130,7 @@ class Ledger {
   bool IsUntellable(std::string_view reverse_path) const;
   void OnReport(std::string_view reverse_path, std::string_view to, std::string_view content);
   void CheckTold(std::string_view address, const Recipient& recipient);
+  static bool IsOwedReport(std::string_view address, const Recipient& recipient);
   void CheckDelivery(const Entry& entry, const Recipient& recipient, std::string_view address,
                      std::string_view reverse_path);
   void CheckContent(size_t number, Entry& entry, std::string_view content);

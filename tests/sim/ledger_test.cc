@@ -52,6 +52,81 @@ TEST_F(LedgerTest, DeliveredAndRefusedIsRight) {
   EXPECT_EQ(Violations(), 0U);
 }
 
+// ---- what a sender is told ----
+
+class LedgerOfAskers : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    number_ = ledger_.Offer({"a@sender.example", {asking_, only_}, "x\r\n"});
+    ledger_.OnRecipientReply(number_, 0, 250);
+    ledger_.OnRecipientReply(number_, 1, 250);
+    ledger_.OnEndOfDataSent(number_);
+    ledger_.OnFinalReply(number_, 250, kStored);
+  }
+  void Take(std::string recipient) {
+    ledger_.OnDelivered(
+        world_.Now(), "a@sender.example", {std::move(recipient)},
+        std::string("Received: from c by mx id ") + std::string(kId) + ";\r\nx\r\n");
+  }
+  void Report(std::string_view recipient, std::string_view action) {
+    const std::string number = std::to_string(++reports_);
+    ledger_.OnDelivered(world_.Now(), "", {"a@sender.example"},
+                        "\r\nMessage-ID: <" + number +
+                            ">\r\nContent-Type: multipart/report;\r\nFinal-Recipient: rfc822; " +
+                            std::string(recipient) + "\r\nAction: " + std::string(action) + "\r\n");
+  }
+  size_t Violations(uint64_t pending) {
+    ledger_.CheckEnd({0, pending, 0});
+    return ledger_.violations().size();
+  }
+
+  const std::string asking_ = "asks1@d0.example";
+  const std::string only_ = "goneonly1@d0.example";
+  World world_{1};
+  Ledger ledger_{world_};
+  size_t number_ = 0;
+  int reports_ = 0;
+};
+
+TEST_F(LedgerOfAskers, WhatWasRelayedIsOwedOrTold) {
+  Take(asking_);
+  ledger_.OnRejected(only_);
+  EXPECT_EQ(Violations(1), 0U);
+  Report(asking_, "relayed");
+  EXPECT_EQ(Violations(0), 0U);
+}
+
+TEST_F(LedgerOfAskers, AMissingReportOfSuccessIsSeen) {
+  Take(asking_);
+  ledger_.OnRejected(only_);
+  EXPECT_EQ(Violations(0), 1U);
+}
+
+TEST_F(LedgerOfAskers, AReportBesideThatOfThePrimaryIsSeen) {
+  Take(asking_);
+  ledger_.OnPassedOn({asking_});
+  ledger_.OnRejected(only_);
+  EXPECT_EQ(Violations(0), 0U);
+  Report(asking_, "relayed");
+  EXPECT_GE(Violations(0), 1U);
+}
+
+TEST_F(LedgerOfAskers, ADeliveryThatIsToldAsAFailureIsSeen) {
+  Take(asking_);
+  ledger_.OnRejected(only_);
+  Report(asking_, "failed");
+  EXPECT_EQ(Violations(0), 1U);
+}
+
+TEST_F(LedgerOfAskers, AFailureThatNobodyWantsToHearOfIsSeen) {
+  Take(asking_);
+  Report(asking_, "relayed");
+  ledger_.OnRejected(only_);
+  EXPECT_EQ(Violations(0), 0U);
+  Report(only_, "failed");
+  EXPECT_GE(Violations(0), 1U);
+}
+
 TEST_F(LedgerTest, UnansweredMayBeDeliveredOrNot) {
   EXPECT_EQ(Violations(0, 0), 0U);
   Deliver();

@@ -76,6 +76,23 @@ Fate FateOf(std::string_view recipient) {
   return recipient.starts_with("gone") ? Fate::kUnknown : Fate::kTaken;
 }
 
+std::string_view NotifyOf(std::string_view recipient) {
+  const std::string_view local_part = recipient.substr(0, recipient.rfind('@'));
+  const auto has = [&](std::string_view word) {
+    return local_part.find(word) != std::string_view::npos;
+  };
+  return has("asks") ? "SUCCESS,FAILURE" : has("only") ? "SUCCESS" : has("never") ? "NEVER" : "";
+}
+
+bool WantsSuccess(std::string_view recipient) {
+  return NotifyOf(recipient).find("SUCCESS") != std::string_view::npos;
+}
+
+bool WantsFailure(std::string_view recipient) {
+  return NotifyOf(recipient).empty() ||
+         NotifyOf(recipient).find("FAILURE") != std::string_view::npos;
+}
+
 bool IsRefusedSender(std::string_view reverse_path) {
   return reverse_path.starts_with("spam");
 }
@@ -92,7 +109,8 @@ Message DrawMessage(Random& random, const MessageShape& shape, uint64_t number) 
     const std::string_view domain =
         random.Chance(1, 25) ? kForeignDomain
                              : std::string_view(shape.domains[random.Below(shape.domains.size())]);
-    message.recipients.push_back(fmt::format("{}{}.{}@{}", kind, number, index, domain));
+    const std::string_view wish = (number + index) % 8 == 5 ? "asks" : "";
+    message.recipients.push_back(fmt::format("{}{}{}.{}@{}", kind, wish, number, index, domain));
   }
   message.content = DrawContent(random, shape, number);
   return message;

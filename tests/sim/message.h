@@ -26,6 +26,11 @@ enum class Fate : uint8_t {
   kForeign,  // domain we do not back up: the daemon refuses it
 };
 Fate FateOf(std::string_view recipient);
+// What its sender wants to be told, for NOTIFY; empty: he does not say. Local parts that hold
+// "asks": successes and failures; "only": successes; "never": nothing.
+std::string_view NotifyOf(std::string_view recipient);
+bool WantsSuccess(std::string_view recipient);
+bool WantsFailure(std::string_view recipient);
 // Reverse-paths "spam...": 554 at the end of data, always.
 bool IsRefusedSender(std::string_view reverse_path);
 

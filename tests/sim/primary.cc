@@ -110,6 +110,7 @@ std::string PrimaryManners::ToString() const {
   add("slow", slow);
   text += pipelining ? "" : " no PIPELINING";
   text += eight_bit ? "" : " no 8BITMIME";
+  text += dsn ? " DSN" : "";
   return text.empty() ? "healthy" : text.substr(1);
 }
 

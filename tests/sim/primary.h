@@ -38,6 +38,7 @@ struct PrimaryManners {
   absl::Duration slow_max = absl::Seconds(2);
   bool pipelining = true;
   bool eight_bit = true;  // 8BITMIME
+  bool dsn = false;       // then it tells senders of successes itself
 
   std::string ToString() const;
 };

@@ -246,14 +246,15 @@ void PrimaryConnection::OnCommand(std::string_view line) {
 void PrimaryConnection::OnEhlo(bool extended) {
   const PrimaryManners& manners = primary_.manners_;
   ResetTransaction();
+  told_dsn_ = extended && manners.dsn;
   if (!extended) {
     Reply("250 primary.example\r\n");
     return;
   }
   told_pipelining_ = manners.pipelining;
-  Reply(fmt::format("250-primary.example\r\n{}{}250 ENHANCEDSTATUSCODES\r\n",
+  Reply(fmt::format("250-primary.example\r\n{}{}{}250 ENHANCEDSTATUSCODES\r\n",
                     manners.pipelining ? "250-PIPELINING\r\n" : "",
-                    manners.eight_bit ? "250-8BITMIME\r\n" : ""));
+                    manners.eight_bit ? "250-8BITMIME\r\n" : "", told_dsn_ ? "250-DSN\r\n" : ""));
 }
 
 void PrimaryConnection::OnMail(std::string_view line) {
@@ -291,6 +292,14 @@ void PrimaryConnection::OnRcpt(std::string_view line) {
     return;
   }
   const std::string recipient(PathIn(line));
+  if (line.find(" NOTIFY=") != std::string_view::npos && !told_dsn_) {
+    primary_.ledger_.Violation(
+        fmt::format("NOTIFY to a primary that does not offer DSN: {}", line));
+  }
+  if (told_dsn_ && !NotifyOf(recipient).empty() &&
+      !line.ends_with(fmt::format(" NOTIFY={}", NotifyOf(recipient)))) {
+    primary_.ledger_.Violation(fmt::format("a wish was not passed on: {}", line));
+  }
   if (primary_.poison_.contains(recipient)) {
     quit_ = true;
     socket_.Send("421 4.3.0 primary.example gives up\r\n");
@@ -356,6 +365,9 @@ void PrimaryConnection::OnContent(std::string content) {
   }
   const size_t delivery =
       primary_.ledger_.OnDelivered(connected_at_, reverse_path_, recipients_, content);
+  if (told_dsn_) {
+    primary_.ledger_.OnPassedOn(recipients_);
+  }
   ++primary_.messages_;
   ResetTransaction();
   if (Draw(manners.lost_reply)) {

@@ -49,6 +49,7 @@ class PrimaryConnection : private PeerEvents {
   bool in_content_ = false;
   bool quit_ = false;
   bool told_pipelining_ = false;
+  bool told_dsn_ = false;
   std::optional<size_t> content_cut_at_;  // cut when so much has arrived
   bool has_sender_ = false;
   std::string reverse_path_;

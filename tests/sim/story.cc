@@ -106,13 +106,13 @@ void Story::SetStage() {
   daemon_ = std::make_unique<SimDaemon>(world_, host_, plan_.Config(plan_.domains.size()));
 }
 
-// The small story: one recipient, several in two domains with one that does not exist, a null
-// reverse-path, and one large enough for parts.
+// The small story: one recipient, several in two domains with one that does not exist and one that
+// is to be told of, a null reverse-path, and one large enough for parts.
 void Story::OfferFixedMessages() {
   SimClient& client = *clients_[0];
   client.Enqueue({"a@sender.example", {"user0@d0.example"}, "Subject: one\r\n\r\n.\r\n"});
   client.Enqueue({"a@sender.example",
-                  {"user1@d0.example", "gone1@d0.example", "user1@d1.example"},
+                  {"asks1@d0.example", "gone1@d0.example", "user1@d1.example"},
                   "Subject: two\r\n\r\nhello\r\n"});
   client.Enqueue({"", {"gone2@d1.example"}, ""});
   std::string large = "Subject: large\r\n\r\n";

@@ -3,6 +3,8 @@
 import email
 import email.policy
 import email.utils
+import json
+import subprocess
 import unittest
 
 import harness
@@ -41,6 +43,13 @@ class Reports(harness.SystemTest):
             client.send(content + b".\r\n")
             self.assertEqual(client.reply()[:3], b"250")
 
+    def status(self, *names):
+        done = subprocess.run(
+            [harness.binary("backstay"), "--endpoint", self.daemon_.settings["admin"]["socket"],
+             "status", "--json"], capture_output=True, text=True, timeout=20, check=True)
+        row = json.loads(done.stdout.splitlines()[0])
+        return [row[name] for name in names or row]
+
     def report(self, number, seconds=20):
         """(the whole, its fields for all, its fields for each recipient)"""
         harness.wait_until(lambda: len(self.smart_host.messages) > number, seconds,
@@ -78,6 +87,40 @@ class Reports(harness.SystemTest):
         self.assertTrue(fields["Last-Attempt-Date"])
         self.assertEqual(len(self.sink.messages), 1)
         self.assertEqual(len(self.smart_host.messages), 1)
+
+    def test_what_was_relayed_is_told_as_such_with_the_headers_only(self):
+        self.send(b"<s@sender.test> RET=FULL ENVID=QQ2",
+                  [b"<fine@example.com> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Fine@example.net",
+                   b"<quiet@example.com>", b"<never@example.com> NOTIFY=NEVER"])
+        taken, common, each = self.report(0)
+        self.assertEqual(taken.recipients, ["s@sender.test"])
+        self.assertEqual(common["Original-Envelope-Id"], "QQ2")
+        self.assertEqual(len(each), 1)
+        self.assertEqual(
+            [each[0][name] for name in ("Original-Recipient", "Final-Recipient", "Action",
+                                        "Status", "Remote-MTA", "Diagnostic-Code")],
+            ["rfc822; Fine@example.net", "rfc822; fine@example.com", "relayed", "2.0.0",
+             "dns; [127.0.0.1]", "smtp; 250 2.0.0 taken"])
+        whole = email.message_from_bytes(taken.content, policy=email.policy.default)
+        words = whole.get_payload()[0].get_content()
+        self.assertIn("handed to [127.0.0.1], which does not send delivery notifications", words)
+        self.assertNotIn("could not be delivered", words)
+        self.assertNotIn(b"\r\nwords\r\n", taken.content)
+        # With a failure beside it: one report of both.
+        self.send(b"<s@sender.test>", [b"<fine@example.com> NOTIFY=SUCCESS", b"<gone@example.com>"])
+        _, _, each = self.report(1)
+        self.assertEqual([fields["Action"] for fields in each], ["relayed", "failed"])
+        # Four recipients were delivered, and two reports.
+        harness.wait_until(lambda: self.status("delivered", "failed", "dsn_pending") == [6, 1, 0],
+                           10, self.status)
+
+    def test_a_primary_that_offers_dsn_tells_senders_itself(self):
+        self.sink.extensions += (b"DSN",)
+        self.send(b"<s@sender.test>", [b"<fine@example.com> NOTIFY=SUCCESS"])
+        harness.wait_until(lambda: len(self.sink.messages) == 1, 20, self.daemon_.log)
+        self.send(b"<s@sender.test>", [b"<gone@example.com> NOTIFY=FAILURE"])
+        _, _, each = self.report(0)  # of the second message, and no other
+        self.assertEqual([fields["Action"] for fields in each], ["failed"])
 
     def test_what_is_late_is_told_once_and_not_to_those_who_do_not_want_it(self):
         self.send(b"<s@sender.test>", [b"<soft1@example.com>"])

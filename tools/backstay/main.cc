@@ -65,8 +65,8 @@ void AddList(CLI::App& spool, ListOptions& options) {
   verb->add_option("--domain", options.domain, "with a recipient in this domain")->type_name("D");
   verb->add_flag("--all", options.with_settled, "also those that are wholly settled");
   verb->footer(
-      "A recipient is live (to be delivered), dsn-pending (failed, its report is owed) or "
-      "settled.\n"
+      "A recipient is live (to be delivered), dsn-pending (a report on it is owed to the sender) "
+      "or settled.\n"
       "Exit codes: 0; 64 usage; 73 cannot be opened or read; 76 newer format.");
 }
 

@@ -155,6 +155,21 @@ TEST(DeferralNote, DecodesToWhatWasEncoded) {
   EXPECT_EQ(decoded->text, Sample().text);
   EXPECT_EQ(decoded->refused_since, Sample().refused_since);
   EXPECT_EQ(decoded->remote, Sample().remote);
+  EXPECT_FALSE(decoded->is_relayed);
+}
+
+// By a version of its own, so that the others are as they were.
+TEST(DeferralNote, OneOfARelayedRecipientSaysSo) {
+  Deferral relayed = Sample();
+  relayed.is_relayed = true;
+  std::string note = EncodeDeferralNote(relayed);
+  EXPECT_EQ(note[0], 5);
+  const std::optional<Deferral> decoded = DecodeDeferralNote(AsBytes(note));
+  ASSERT_TRUE(decoded.has_value());
+  EXPECT_TRUE(decoded->is_relayed);
+  EXPECT_EQ(decoded->remote, Sample().remote);
+  note[0] = 4;
+  EXPECT_EQ(note, EncodeDeferralNote(Sample()));
 }
 
 // The layout is on disk: it may not change without a new version.
@@ -214,7 +229,8 @@ TEST(DeferralNote, NoOtherLengthOrVersionDecodes) {
   for (int version = 0; version < 256; ++version) {
     std::string other = note;
     other[0] = static_cast<char>(version);
-    EXPECT_EQ(DecodeDeferralNote(AsBytes(other)).has_value(), version == 4) << version;
+    EXPECT_EQ(DecodeDeferralNote(AsBytes(other)).has_value(), version == 4 || version == 5)
+        << version;
   }
 }
 

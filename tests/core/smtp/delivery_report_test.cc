@@ -92,14 +92,43 @@ TEST_F(DeliveryReportTest, GivesBackWhatTheSenderAskedFor) {
   EXPECT_TRUE(Has(text, "\r\nOriginal-Recipient: rfc822; old@a@example.com\r\n"));
 }
 
+// Each fate has its words and its recipients; the gravest comes first.
 TEST_F(DeliveryReportTest, MergesRecipientsAndSaysTheWorstFirst) {
   Add("b@example.com");
+  Add("c@example.com");
   Tell(ReportAction::kRelayed);
   Tell();
+  Tell(ReportAction::kRelayed);
   const std::string text = Build();
   EXPECT_TRUE(Has(text, "Subject: Undelivered mail"));
   EXPECT_TRUE(Has(text, "Action: relayed\r\nStatus: 2.0.0\r\n"));
   EXPECT_TRUE(Has(text, "Action: failed\r\nStatus: 5.1.1\r\n"));
+  const size_t failed = text.find("could not be delivered to the recipients below");
+  const size_t relayed = text.find("was handed to the mail server of the recipients below");
+  EXPECT_LT(failed, text.find("<b@example.com>:"));
+  EXPECT_LT(text.find("<b@example.com>:"), relayed);
+  EXPECT_LT(relayed, text.find("<a@example.com>:"));
+  EXPECT_LT(text.find("<a@example.com>:"), text.find("<c@example.com>:"));
+}
+
+TEST_F(DeliveryReportTest, WhatWasRelayedIsToldAsNoFailure) {
+  ReportedRecipient& told = Tell(ReportAction::kRelayed);
+  told.code = 250;
+  told.enhanced = "2.6.0";
+  told.text = "queued as 17";
+  const std::string text = Build();
+  EXPECT_TRUE(Has(text, "\r\nSubject: Mail was handed on: no further report will come\r\n"));
+  EXPECT_TRUE(Has(text,
+                  "<a@example.com>:\r\n    handed to mx1.example.com, which does not send "
+                  "delivery notifications\r\n"));
+  EXPECT_TRUE(Has(text,
+                  "Action: relayed\r\nStatus: 2.6.0\r\nRemote-MTA: dns; mx1.example.com\r\n"
+                  "Diagnostic-Code: smtp; 250 2.6.0 queued as 17\r\nLast-Attempt-Date: "))
+      << text;
+  EXPECT_FALSE(Has(text, "could not be delivered"));
+  EXPECT_FALSE(Has(text, "Action: failed"));
+  told.enhanced = "";
+  EXPECT_TRUE(Has(Build(), "Action: relayed\r\nStatus: 2.0.0\r\n"));
 }
 
 TEST_F(DeliveryReportTest, ADelaySaysHowLongItIsTriedOn) {
@@ -168,6 +197,46 @@ TEST_F(DeliveryReportTest, AddressesInUtf8HaveTheirOwnTypes) {
   EXPECT_TRUE(Has(text, "Content-Type: message/global-delivery-status\r\n"));
   EXPECT_TRUE(Has(text, "Final-Recipient: utf-8; j\xc3\xb6rg@example.com\r\n"));
   EXPECT_TRUE(Has(text, "Content-Transfer-Encoding: 8bit\r\n"));
+}
+
+// RFC 2045 s6.1: what is not said has 7 bits.
+TEST_F(DeliveryReportTest, EachPartThatIsNotAsciiSaysSo) {
+  envelope_.recipients[0].original_recipient = "utf-8;j\xc3\xb6rg@example.com";
+  Tell();
+  const std::string text = Build();
+  EXPECT_TRUE(Has(text,
+                  "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
+                  "\r\nThis is the mail system"));
+  EXPECT_TRUE(Has(text,
+                  "Content-Type: message/global-delivery-status\r\n"
+                  "Content-Transfer-Encoding: 8bit\r\n\r\nReporting-MTA"));
+  EXPECT_TRUE(Has(text, "Original-Recipient: utf-8; j\xc3\xb6rg@example.com\r\n"));
+  EXPECT_TRUE(Has(text, "Content-Type: text/rfc822-headers\r\n\r\nReceived: from a"));
+}
+
+TEST_F(DeliveryReportTest, AHeaderInUtf8HasItsOwnTypeIfItWasSentAsOne) {
+  report_.headers = AsBytes("Subject: gr\xc3\xbc\xc3\x9f\r\n");
+  Tell();
+  constexpr std::string_view kAsBytes =
+      "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: gr";
+  EXPECT_TRUE(Has(Build(), kAsBytes));
+  envelope_.smtputf8 = true;
+  EXPECT_TRUE(Has(Build(),
+                  "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n"
+                  "\r\nSubject: gr"));
+  report_.headers = AsBytes("Subject: gr\xfc\xdf\r\n");
+  EXPECT_TRUE(Has(Build(), kAsBytes));
+}
+
+// A client calls itself what it likes; fields are ASCII, or UTF-8 and nothing else.
+TEST_F(DeliveryReportTest, BytesOfNoAlphabetAreNotPassedOn) {
+  envelope_.client_helo = "caf\xc3\xa9";
+  Tell();
+  EXPECT_TRUE(Has(Build(), "Received-From-MTA: dns; caf??\r\n"));
+  envelope_.recipients[0].address = "j\xc3\xb6rg@example.com";
+  EXPECT_TRUE(Has(Build(), "Received-From-MTA: dns; caf\xc3\xa9\r\n"));
+  envelope_.client_helo = "caf\xe9";
+  EXPECT_TRUE(Has(Build(), "Received-From-MTA: dns; caf?\r\n"));
 }
 
 }  // namespace

@@ -87,9 +87,7 @@ void Check(const std::string& text, const DeliveryReport& report) {
     ASSERT(Count(text, begin + "\r\n") == 3);
     ASSERT(Count(text, begin + "--\r\n") == 1);
     // One group of fields for each recipient, and no field that a stranger has added.
-    const size_t fields = text.find("delivery-status\r\n\r\nReporting-MTA") == std::string::npos
-                              ? text.find("delivery-status\r\n\r\nOriginal-Envelope-Id")
-                              : text.find("delivery-status\r\n\r\nReporting-MTA");
+    const size_t fields = text.find("\r\nContent-Type: message/");
     ASSERT(fields != std::string::npos);
     const size_t fields_end = text.find(begin, fields);
     const std::string_view part = std::string_view(text).substr(fields, fields_end - fields);
