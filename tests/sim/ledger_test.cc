@@ -76,7 +76,8 @@ class LedgerOfAskers : public ::testing::Test {
                             std::string(recipient) + "\r\nAction: " + std::string(action) + "\r\n");
   }
   size_t Violations(uint64_t pending) {
-    ledger_.CheckEnd({0, pending, 0});
+    const Account account{.accepted = 2, .delivered = 2 - pending};
+    ledger_.CheckEnd({0, pending, 0, account});
     return ledger_.violations().size();
   }
 

@@ -69,6 +69,7 @@ TEST(Relayed, WhoAskedIsToldOnceAndItIsADelivery) {
   EXPECT_EQ(scenario.daemon.route_counters().failed, 0U);
   const Account account = scenario.daemon.account();
   EXPECT_EQ(account, (Account{.accepted = 2, .generated = 1, .delivered = 3}));
+  scenario.RunFor(absl::Seconds(1));  // its last settle is in the log
   scenario.Crash(CrashMode::kAllUnsynced);
   scenario.Restart();
   EXPECT_EQ(scenario.daemon.account(), account);
