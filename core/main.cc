@@ -26,12 +26,16 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
+#include "core/base/status_macros.h"
 #include "core/control/admin_server.h"
+#include "core/control/endpoint.h"
 #include "core/notify.h"
+#include "core/privileges.h"
 #include "core/shard/engine.h"
 #include "core/shard/snapshot.h"
 #include "io/tls/context.h"
 #include "io/tls/library_guard.h"
+#include "io/uring/file_system.h"
 #include "io/uring/probe.h"
 #include "io/uring/uring_io.h"
 #include "spool/spool_directory.h"
@@ -155,30 +159,41 @@ absl::Status KeepsCertificate(const TlsContext* next, const TlsContext* running)
                : absl::OkStatus();
 }
 
-void Reload(Engine& engine, AdminServer& admin, const std::string& path, bool is_forced) {
-  NotifyServiceManager("RELOADING=1");
-  admin.OnReloadBegins(is_forced);
-  absl::StatusOr<std::unique_ptr<const Snapshot>> next = LoadSnapshot(path, ThisMachine());
-  if (next.ok()) {
-    absl::Status fits = next.value()->CanReplace(engine.snapshot());
-    fits.Update(KeepsCertificate((*next)->tls.get(), engine.snapshot().tls.get()));
-    fits.Update(KeepsCertificate((*next)->client_tls.get(), engine.snapshot().client_tls.get()));
-    if (fits.ok() && !is_forced) {
-      fits = engine.KeepsMail(**next);
-    }
-    if (!fits.ok()) {
-      next = fits;
-    }
+// What lives while mail is taken.
+struct Daemon {
+  Engine& engine;
+  AdminServer& admin;
+  Privileges& privileges;
+  const std::string& config_path;
+};
+
+absl::StatusOr<std::unique_ptr<const Snapshot>> NextSnapshot(Daemon& daemon, bool is_forced) {
+  ASSIGN_OR_RETURN(std::unique_ptr<const Snapshot> next,
+                   LoadSnapshot(daemon.config_path, ThisMachine()));
+  const Snapshot& running = daemon.engine.snapshot();
+  RETURN_IF_ERROR(next->CanReplace(running));
+  RETURN_IF_ERROR(KeepsCertificate(next->tls.get(), running.tls.get()));
+  RETURN_IF_ERROR(KeepsCertificate(next->client_tls.get(), running.client_tls.get()));
+  if (!is_forced) {
+    RETURN_IF_ERROR(daemon.engine.KeepsMail(*next));
   }
+  return next;
+}
+
+void Reload(Daemon& daemon, bool is_forced) {
+  NotifyServiceManager("RELOADING=1");
+  daemon.admin.OnReloadBegins(is_forced);
+  absl::StatusOr<std::unique_ptr<const Snapshot>> next = NextSnapshot(daemon, is_forced);
   if (next.ok()) {
-    engine.Reload(std::move(next).value());
-    LogInfo("configuration reloaded from {}", path);
-    WarnOfCertificates(engine.snapshot());
-    admin.OnReload(is_forced, "");
+    daemon.engine.Reload(std::move(next).value());
+    LogInfo("configuration reloaded from {}", daemon.config_path);
+    WarnOfCertificates(daemon.engine.snapshot());
+    daemon.admin.OnReload(is_forced, "");
   } else {
-    const std::string refusal(next.status().message());
+    const std::string refusal =
+        std::string(next.status().message()) + daemon.privileges.ExplainRefusal(next.status());
     LogError("reload refused, the old configuration stays: {}", refusal);
-    admin.OnReload(is_forced, refusal);
+    daemon.admin.OnReload(is_forced, refusal);
   }
   NotifyServiceManager("READY=1");
 }
@@ -189,19 +204,18 @@ int ForcedReloadSignal() {
 }
 
 // Until it is told to stop. SIGTERM or SIGINT once: drain; twice: now. SIGHUP: reload.
-void WaitForSignals(Engine& engine, AdminServer& admin, const sigset_t& signals,
-                    const std::string& config_path) {
+void WaitForSignals(Daemon& daemon, const sigset_t& signals) {
   for (;;) {
     int signal = 0;
     sigwait(&signals, &signal);
     if (signal == SIGHUP || signal == ForcedReloadSignal()) {
-      Reload(engine, admin, config_path, signal == ForcedReloadSignal());
+      Reload(daemon, signal == ForcedReloadSignal());
       continue;
     }
     LogInfo(
         "stopping: no new connections, at most 5 s for open data; a second signal ends at once");
     NotifyServiceManager("STOPPING=1");
-    engine.Stop();
+    daemon.engine.Stop();
     return;
   }
 }
@@ -223,72 +237,110 @@ void AskReload(bool is_forced) {
   (void)kill(getpid(), is_forced ? ForcedReloadSignal() : SIGHUP);
 }
 
-// Mail goes in and out without it.
-void OpenAdmin(AdminServer& admin, const std::string& path) {
-  const absl::Status opened = admin.Open(path);
-  if (!opened.ok()) {
-    LogWarning("admin: {}; the operator's command cannot ask this daemon",
-               std::string(opened.message()));
-  }
-}
-
 // The admin thread begins when the shards take mail, and ends before they do: what it posts wakes
 // them.
-void ServeUntilStopped(Engine& engine, AdminServer& admin, const sigset_t& signals,
-                       const std::string& config_path) {
-  std::thread thread([&admin] { admin.Run(); });
-  WaitForSignals(engine, admin, signals, config_path);
-  admin.Stop();
+void ServeUntilStopped(Daemon& daemon, const sigset_t& signals) {
+  std::thread thread([&daemon] { daemon.admin.Run(); });
+  WaitForSignals(daemon, signals);
+  daemon.admin.Stop();
   thread.join();
-  Drain(engine, signals);
+  Drain(daemon.engine, signals);
 }
 
-int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const sigset_t& signals) {
-  const absl::Status kernel = ProbeKernel();
-  if (!kernel.ok()) {
-    return Fail(kExitKernel, kernel);
+// Nothing: go on. Otherwise the exit code.
+std::optional<int> CheckMachine(const Snapshot& snapshot) {
+  for (const absl::Status& lack : {ProbeKernel(), CheckOneCryptoLibrary()}) {
+    if (!lack.ok()) {
+      return Fail(kExitKernel, lack);
+    }
   }
-  const absl::Status crypto = CheckOneCryptoLibrary();
-  if (!crypto.ok()) {
-    return Fail(kExitKernel, crypto);
-  }
-  if (snapshot->connections_max < snapshot->config.smtp.connections_max) {
+  if (snapshot.connections_max < snapshot.config.smtp.connections_max) {
     LogWarning(
         "{} files may be open here: at most {} connections are taken, not {} as "
         "smtp.max_connections says; raise LimitNOFILE (systemd) or ulimit -n",
-        FilesMax(), snapshot->connections_max, snapshot->config.smtp.connections_max);
+        FilesMax(), snapshot.connections_max, snapshot.config.smtp.connections_max);
+  }
+  return std::nullopt;
+}
+
+// The spool is locked and open; nobody is answered yet.
+int Run(Daemon& daemon, Io& io, const sigset_t& signals) {
+  Engine& engine = daemon.engine;
+  absl::Status started = engine.Listen(io);
+  if (started.ok()) {
+    const absl::Status given_up = daemon.privileges.GiveUpPorts();
+    if (!given_up.ok()) {
+      return Fail(kExitKernel, given_up);
+    }
+    started = engine.Start(io);
+  }
+  if (!started.ok()) {
+    return Fail(StartExitCode(engine.failed_at(), started), started);
+  }
+  const Config& config = engine.snapshot().config;
+  LogInfo("backstayd serves {} domains with {} shards, spool {}", config.domains.size(),
+          engine.post().shards(), config.spool.directory);
+  NotifyServiceManager("READY=1");
+  ServeUntilStopped(daemon, signals);
+  return 0;
+}
+
+int FailSpool(const std::string& directory, const absl::Status& status) {
+  return Fail(SpoolExitCode(status),
+              absl::Status(status.code(),
+                           fmt::format("spool {}: {}", directory, std::string(status.message()))));
+}
+
+int Serve(const Flags& flags, std::unique_ptr<const Snapshot> snapshot, const sigset_t& signals) {
+  const Config& config = snapshot->config;
+  Privileges privileges(config, flags.config);
+  // Who asks early waits a little. Mail goes in and out without it.
+  absl::StatusOr<std::unique_ptr<Endpoint>> endpoint =
+      Endpoint::Open(config.admin.socket, privileges.socket_owner());
+  const absl::Status dropped = privileges.Drop();
+  if (!dropped.ok()) {
+    return Fail(kExitKernel, dropped);
+  }
+  if (const std::optional<int> lacks = CheckMachine(*snapshot); lacks.has_value()) {
+    return *lacks;
+  }
+  const absl::Status ours = privileges.CheckSpool();
+  if (!ours.ok()) {
+    return Fail(kExitSpool, ours);
   }
   absl::StatusOr<std::unique_ptr<Io>> io = MakeIo();
   if (!io.ok()) {
     return Fail(kExitKernel, io.status());
   }
-  const Config& config = snapshot->config;
   absl::StatusOr<SpoolDirectory> spool = SpoolDirectory::Open(
       **io, {.path = config.spool.directory, .shards = ShardsOf(config), .node = config.node_id});
   if (!spool.ok()) {
-    const std::string text =
-        fmt::format("spool {}: {}", config.spool.directory, std::string(spool.status().message()));
-    return Fail(SpoolExitCode(spool.status()), absl::Status(spool.status().code(), text));
+    return FailSpool(config.spool.directory, spool.status());
   }
-  for (const std::string& line : spool->warnings()) {
-    LogWarning("{}", line);
+  if (const auto verdict = JudgeFileSystem(config.spool.directory); !verdict.text.empty()) {
+    LogWarning("spool: {}", verdict.text);
+  }
+  for (const std::vector<std::string>& lines : {spool->warnings(), privileges.Warnings()}) {
+    for (const std::string& line : lines) {
+      LogWarning("{}", line);
+    }
   }
   WarnOfCertificates(*snapshot);
   Engine engine(&MakeIo, std::move(snapshot), *spool);
   AdminServer admin(engine.post(), {.ask_reload = &AskReload, .now = &MonotonicNow});
-  OpenAdmin(admin, engine.snapshot().config.admin.socket);  // who asks early waits a little
-  const absl::Status started = engine.Start(**io);
-  if (!started.ok()) {
-    return Fail(StartExitCode(engine.failed_at(), started), started);
+  if (endpoint.ok()) {
+    admin.Use(std::move(endpoint).value());
+  } else {
+    LogWarning("admin: {}; the operator's command cannot ask this daemon",
+               std::string(endpoint.status().message()));
   }
-  LogInfo("backstayd serves {} domains with {} shards, spool {}",
-          engine.snapshot().config.domains.size(), spool->shard_directories().size(),
-          engine.snapshot().config.spool.directory);
-  NotifyServiceManager("READY=1");
-  ServeUntilStopped(engine, admin, signals, flags.config);
-  spool->Close(**io);
-  LogInfo("stopped");
-  return 0;
+  Daemon daemon{engine, admin, privileges, flags.config};
+  const int exit_code = Run(daemon, **io, signals);
+  if (exit_code == 0) {
+    spool->Close(**io);
+    LogInfo("stopped");
+  }
+  return exit_code;
 }
 
 constexpr const char* kUsage =

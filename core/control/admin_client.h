@@ -28,6 +28,8 @@ class AdminClient {
   // A shard or the main thread may have answered, and does not wake poll().
   bool is_working() const;
   bool is_over() const;  // may be destroyed
+  // Nobody reads any more; what was begun goes on.
+  bool is_gone() const { return is_gone_; }
   // Nothing is being done for it, or it does not read what was.
   bool is_silent() const { return job_ == nullptr || (!is_working() && job_->is_free()); }
   // When it last gave a sign of life.

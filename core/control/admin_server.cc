@@ -49,13 +49,8 @@ AdminServer::~AdminServer() {
   close(pipe_write_);
 }
 
-absl::Status AdminServer::Open(const std::string& path) {
-  absl::StatusOr<std::unique_ptr<Endpoint>> endpoint = Endpoint::Open(path);
-  if (!endpoint.ok()) {
-    return endpoint.status();
-  }
-  endpoint_ = std::move(endpoint).value();
-  return absl::OkStatus();
+void AdminServer::Use(std::unique_ptr<Endpoint> endpoint) {
+  endpoint_ = std::move(endpoint);
 }
 
 void AdminServer::Run() {
@@ -74,15 +69,18 @@ void AdminServer::Run() {
 }
 
 int AdminServer::WaitMilliseconds() const {
-  const bool is_working = std::any_of(clients_.begin(), clients_.end(),
-                                      [](const auto& client) { return client->is_working(); });
+  const bool is_working = std::any_of(clients_.begin(), clients_.end(), [](const auto& client) {
+    return client->is_working() && !client->is_gone();
+  });
   if (is_working) {
     return kWorkingMilliseconds;
   }
   if (world_.now() < accepts_again_) {
     return static_cast<int>(absl::ToInt64Milliseconds(kAcceptAgain));
   }
-  return desk_.ready() ? kIdleMilliseconds : kDeskMilliseconds;
+  const bool has_left = std::any_of(clients_.begin(), clients_.end(),
+                                    [](const auto& client) { return client->is_gone(); });
+  return desk_.ready() && !has_left ? kIdleMilliseconds : kDeskMilliseconds;
 }
 
 void AdminServer::Wait() {
@@ -126,13 +124,20 @@ void AdminServer::Accept() {
     }
     auto client = std::make_unique<AdminClient>(shared_, *socket, endpoint_->PeerOf(*socket));
     client->set_seen(world_.now());
-    if (clients_.size() < kClientsMax || MakeRoom()) {
+    if (HasRoom()) {
       clients_.push_back(std::move(client));
       continue;
     }
     client->Refuse(AdminResult::kBusy, "too many clients");
     client->OnWritable();  // whether it arrives is the client's affair
   }
+}
+
+// Who is gone takes nobody's place, whatever is still under way for him.
+bool AdminServer::HasRoom() {
+  const auto gone = static_cast<size_t>(std::count_if(
+      clients_.begin(), clients_.end(), [](const auto& client) { return client->is_gone(); }));
+  return gone < kLeftMax && (clients_.size() - gone < kClientsMax || MakeRoom());
 }
 
 // The one that has been silent for longest goes, if that is long.

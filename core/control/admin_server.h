@@ -1,8 +1,9 @@
 // core/control/admin_server.h -- the admin thread: completes the rules, then answers the operator.
 //
-// Life:    Open() when the shards run, Run() on its own thread until Stop(). Destroyed when the
-//          shards have ended: until then a question of it may be with one of them.
-// Owns:    the endpoint, its clients (at most kClientsMax; who is silent makes room), the desk.
+// Life:    Run() on its own thread when the shards run, until Stop(). Destroyed when these have
+//          ended: until then a question of it may be with one of them.
+// Owns:    the endpoint, its clients (at most kClientsMax; who is silent makes room), what is still
+//          under way for those that left (at most kLeftMax), the desk.
 // Threads: Run() on one thread; Stop() and OnReload...() from the main thread, through a pipe.
 // Turn:    plain poll(): this is no shard. What shards answer does not wake it, so while something
 //          is under way it looks every millisecond, and otherwise never.
@@ -13,7 +14,6 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "core/control/admin_client.h"
 #include "core/control/endpoint.h"
 #include "core/control/job.h"
@@ -24,6 +24,9 @@ namespace backstay {
 class AdminServer : private ReloadHome {
  public:
   static constexpr size_t kClientsMax = 16;
+  // A shard whose disk does not answer keeps what it was asked, and it was asked by many when every
+  // script gives up after a while and tries again.
+  static constexpr size_t kLeftMax = 64;
 
   // Both are called on the admin thread. Behind `ask_reload` the main thread says OnReloadBegins(),
   // then OnReload().
@@ -36,8 +39,8 @@ class AdminServer : private ReloadHome {
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
 
-  // Not OK: nobody can ask, and the rules are completed all the same.
-  absl::Status Open(const std::string& path);
+  // Before Run(). Without one nobody can ask, and the rules are completed all the same.
+  void Use(std::unique_ptr<Endpoint> endpoint);
   void Run();
   void Stop();
   void OnReloadBegins(bool is_forced);
@@ -49,6 +52,7 @@ class AdminServer : private ReloadHome {
   void Wait();
   void ReadPipe();
   void Accept();
+  bool HasRoom();
   bool MakeRoom();
   void Tell(char kind, std::string_view text);
   int WaitMilliseconds() const;

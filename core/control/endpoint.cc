@@ -10,19 +10,20 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "io/account.h"
 
 namespace backstay {
 namespace {
 
 constexpr std::string_view kGroup = "backstay";
 constexpr int kBacklog = 128;  // beyond it connect() waits, or says EAGAIN
-constexpr size_t kGroupFileBytesMax = size_t{1024} * 1024;
 constexpr size_t kGroupsOfPeerMax = 1024;
 
 absl::Status Failed(const std::string& path, std::string_view what) {
@@ -39,21 +40,6 @@ sockaddr_un AddressOf(const std::string& path) {
 
 int NewSocket() {
   return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-}
-
-std::string ReadGroupFile() {
-  std::string text;
-  const int file = open("/etc/group", O_RDONLY | O_CLOEXEC);
-  char piece[4096];
-  ssize_t bytes = 0;
-  while (file >= 0 && text.size() < kGroupFileBytesMax &&
-         (bytes = read(file, piece, sizeof(piece))) > 0) {
-    text.append(piece, static_cast<size_t>(bytes));
-  }
-  if (file >= 0) {
-    close(file);
-  }
-  return text;
 }
 
 // Removes what nobody answers at.
@@ -87,56 +73,47 @@ void MakeFolderOf(const std::string& path) {
 
 }  // namespace
 
-std::optional<gid_t> GroupInFile(std::string_view file, std::string_view name) {
-  while (!file.empty()) {
-    const std::string_view line = file.substr(0, file.find('\n'));
-    file.remove_prefix(std::min(line.size() + 1, file.size()));
-    // name:password:number:members
-    const size_t password = line.find(':');
-    if (password == std::string_view::npos || line.substr(0, password) != name) {
-      continue;
-    }
-    const size_t number = line.find(':', password + 1);
-    gid_t group = 0;
-    const char* end = line.data() + line.size();
-    if (number != std::string_view::npos &&
-        std::from_chars(line.data() + number + 1, end, group).ec == std::errc()) {
-      return group;
-    }
-  }
-  return std::nullopt;
-}
-
-absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Open(const std::string& path,
+                                                         std::optional<uid_t> owner) {
   MakeFolderOf(path);
   RETURN_IF_ERROR(ClearPath(path));
   const int socket = NewSocket();
   if (socket < 0) {
     return Failed(path, "no socket");
   }
-  std::unique_ptr<Endpoint> endpoint(
-      new Endpoint(path, socket, GroupInFile(ReadGroupFile(), kGroup)));
-  RETURN_IF_ERROR(endpoint->Publish());
+  std::unique_ptr<Endpoint> endpoint(new Endpoint(path, socket, FindGroup(kGroup)));
+  RETURN_IF_ERROR(endpoint->Publish(owner));
   return endpoint;
 }
 
-// Nobody gets in before listen(), so the mode that bind() gives does no harm.
-absl::Status Endpoint::Publish() {
+// Nobody gets in before listen(), so the mode that bind() gives does no harm. The name is looked up
+// once: whoever may write to the folder could put a link in its place, and we may be root.
+absl::Status Endpoint::Publish(std::optional<uid_t> owner) {
   const sockaddr_un address = AddressOf(path_);
   if (bind(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     return Failed(path_, "cannot be made");
   }
+  const int file = open(path_.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (file < 0) {
+    return Failed(path_, "cannot be looked at");
+  }
+  const absl::Cleanup closer = [file] { close(file); };
   struct stat status {};
-  if (lstat(path_.c_str(), &status) != 0) {
+  if (fstat(file, &status) != 0 || !S_ISSOCK(status.st_mode)) {
     return Failed(path_, "cannot be looked at");
   }
   inode_ = status.st_ino;
   // Who is not root may give it to a group of his own only; then it stays with the daemon's.
-  if (group_.has_value() && lchown(path_.c_str(), static_cast<uid_t>(-1), *group_) != 0 &&
+  constexpr auto kAsItIs = static_cast<uid_t>(-1);
+  static_assert(std::is_same_v<uid_t, gid_t>);
+  if ((owner.has_value() || group_.has_value()) &&
+      fchownat(file, "", owner.value_or(kAsItIs), group_.value_or(kAsItIs), AT_EMPTY_PATH) != 0 &&
       errno != EPERM) {
-    return Failed(path_, "cannot be given to its group");
+    return Failed(path_, "cannot be given to its owner and group");
   }
-  if (chmod(path_.c_str(), 0660) != 0 || listen(socket_, kBacklog) != 0) {
+  // There is no fchmod() for such a descriptor.
+  const std::string name = fmt::format("/proc/self/fd/{}", file);
+  if (chmod(name.c_str(), 0660) != 0 || listen(socket_, kBacklog) != 0) {
     return Failed(path_, "cannot be opened to its group");
   }
   return absl::OkStatus();

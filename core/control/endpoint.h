@@ -24,7 +24,9 @@ struct AdminPeer {
 
 class Endpoint {
  public:
-  static absl::StatusOr<std::unique_ptr<Endpoint>> Open(const std::string& path);
+  // `owner`: whose it is to be, if not ours; for root, who will be that user.
+  static absl::StatusOr<std::unique_ptr<Endpoint>> Open(const std::string& path,
+                                                        std::optional<uid_t> owner = std::nullopt);
   ~Endpoint();
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
@@ -40,7 +42,7 @@ class Endpoint {
  private:
   Endpoint(std::string path, int socket, std::optional<gid_t> group)
       : path_(std::move(path)), socket_(socket), group_(group) {}
-  absl::Status Publish();
+  absl::Status Publish(std::optional<uid_t> owner);
 
   const std::string path_;
   const int socket_;
@@ -48,9 +50,5 @@ class Endpoint {
   const std::optional<gid_t> group_;
   ino_t inode_ = 0;  // of path_, while it is ours
 };
-
-// From the text of /etc/group. Names are not looked up by the C library: a plug-in of it may bring
-// a second TLS library into the process.
-std::optional<gid_t> GroupInFile(std::string_view file, std::string_view name);
 
 }  // namespace backstay

@@ -74,7 +74,7 @@ bool ListJob::Step(std::string& out) {
     report_ =
         request_.id.has_value()
             ? std::make_unique<MessageReport>(MessageRef{request_.id->segment, request_.id->block})
-            : std::make_unique<MessageReport>(request_.domains);
+            : std::make_unique<MessageReport>(request_.domains, request_.older);
   }
   shared_.desk.Ask(shard_, *report_);
   return false;

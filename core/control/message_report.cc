@@ -8,8 +8,8 @@ namespace {
 
 // One message is read a turn; so many rows wait in memory for their reader.
 constexpr size_t kMessagesMax = 64;
-// Look-ups in one turn, when there are many domains without mail.
-constexpr size_t kDomainsMax = 4096;
+// Look-ups in one turn, when there are many domains without mail, or much mail that is too young.
+constexpr size_t kLookUpsMax = 4096;
 
 }  // namespace
 
@@ -28,7 +28,7 @@ std::optional<MessageRef> MessageReport::Next(const ShardView& view) {
   if (only_.has_value()) {
     return messages_read_ == 0 && IsLiveAnywhere(view.spool, *only_) ? only_ : std::nullopt;
   }
-  for (size_t looked_at = 0; looked_at < kDomainsMax; ++looked_at) {
+  for (size_t looked_at = 0; looked_at < kLookUpsMax; ++looked_at) {
     const std::optional<DomainId> domain = Domain(view);
     if (!domain.has_value()) {
       return std::nullopt;
@@ -40,7 +40,10 @@ std::optional<MessageRef> MessageReport::Next(const ShardView& view) {
     const std::optional<MessageRef> next = view.spool.NextLive(*domain, after_);
     if (next.has_value()) {
       after_ = next;
-      return next;
+      if (view.spool.Clock() - view.spool.Arrival(*next) >= older_) {
+        return next;
+      }
+      continue;
     }
     ++domain_;
     after_.reset();

@@ -13,8 +13,9 @@ namespace backstay {
 
 class MessageReport final : public ShardQuestion {
  public:
-  // Of these domains; none: of all.
-  explicit MessageReport(std::vector<std::string> domains) : wanted_(std::move(domains)) {}
+  // Of these domains (none: of all), what waits at least for `older` by the spool clock.
+  MessageReport(std::vector<std::string> domains, absl::Duration older)
+      : wanted_(std::move(domains)), older_(older) {}
   // This one, if it waits.
   explicit MessageReport(MessageRef only) : only_(only) {}
 
@@ -37,6 +38,7 @@ class MessageReport final : public ShardQuestion {
   bool IsTold(const ShardView& view, MessageRef message, const MessageHead& head) const;
 
   const std::vector<std::string> wanted_;
+  const absl::Duration older_;
   const std::optional<MessageRef> only_;
   std::vector<MessageRow> rows_;
   size_t messages_read_ = 0;

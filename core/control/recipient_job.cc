@@ -2,7 +2,9 @@
 #include "core/control/recipient_job.h"
 
 #include <algorithm>
+#include <string_view>
 
+#include "absl/container/btree_set.h"
 #include "core/base/check.h"
 #include "core/base/log.h"
 
@@ -31,7 +33,9 @@ void Add(const RecipientCounts& more, RecipientCounts& sum) {
 
 std::optional<MessageRef> RecipientInquiry::Next(const ShardView& view) {
   is_loaded_ = view.recipients.is_loaded();
-  if (request_.verb != AdminVerb::kRecipients) {
+  if (request_.is_dry_run) {
+    CountChange(view);
+  } else if (request_.verb != AdminVerb::kRecipients) {
     Change(view);
   } else if (!request_.addresses.empty()) {
     Find(view);
@@ -54,6 +58,25 @@ void RecipientInquiry::Change(const ShardView& view) {
   for (const std::string& domain : request_.domains) {
     changed_ += view.recipients.ForgetDomain(domain);
   }
+}
+
+// What a kForget would change. A slice a turn when it is about domains.
+void RecipientInquiry::CountChange(const ShardView& view) {
+  if (request_.domains.empty()) {
+    const absl::btree_set<std::string_view> once(request_.addresses.begin(),
+                                                 request_.addresses.end());
+    for (const std::string_view address : once) {
+      changed_ += view.recipients.Find(address).has_value() ? 1 : 0;
+    }
+    return;
+  }
+  absl::btree_set<uint16_t> tags;
+  for (const std::string& domain : request_.domains) {
+    tags.insert(view.recipients.TagOf(domain));
+  }
+  view.recipients.Visit(
+      slice_, [&](AddressKey key, Knowledge) { changed_ += tags.contains(TagOf(key)) ? 1 : 0; });
+  has_more_ = ++slice_ < RecipientStore::kSlices;
 }
 
 void RecipientInquiry::Find(const ShardView& view) {
@@ -94,7 +117,7 @@ RecipientJob::RecipientJob(AdminShared& shared, const AdminRequest& request, con
   for (size_t shard = 0; shard < shared.desk.shards(); ++shard) {
     parts_.emplace_back(request_);
   }
-  if (request.verb != AdminVerb::kRecipients) {
+  if (request.verb != AdminVerb::kRecipients && !request.is_dry_run) {
     LogInfo("admin: {}: {} {} addresses, {} domains", who, NameOf(request.verb),
             request.addresses.size(), request.domains.size());
   }

@@ -30,6 +30,7 @@ class RecipientInquiry final : public ShardQuestion {
 
  private:
   void Change(const ShardView& view);
+  void CountChange(const ShardView& view);
   void Find(const ShardView& view);
   void CountSlice(const ShardView& view);
 

@@ -11,6 +11,7 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/status_macros.h"
+#include "core/shard/config_values.h"
 #include "core/smtp/address.h"
 
 namespace backstay {
@@ -132,6 +133,15 @@ absl::Status TakeIds(const Json& value, AdminRequest& request) {
   return absl::OkStatus();
 }
 
+absl::Status TakeOlder(const Json& value, AdminRequest& request) {
+  const auto older = ParseDuration(value.is_string() ? value.get<std::string>() : "");
+  if (!older.ok()) {
+    return Refused(fmt::format("older: {}", std::string(older.status().message())));
+  }
+  request.older = *older;
+  return absl::OkStatus();
+}
+
 absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest& request) {
   if (name == "verb") {
     return TakeVerb(value, request);
@@ -166,6 +176,9 @@ absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest
   if (name == "ids") {
     return TakeIds(value, request);
   }
+  if (name == "older") {
+    return TakeOlder(value, request);
+  }
   if (name == "limit" && value.is_number_unsigned()) {
     request.messages_max = value.get<uint64_t>();
     return absl::OkStatus();
@@ -196,16 +209,24 @@ absl::Status CheckSense(const AdminRequest& request) {
   if (request.is_forced && request.verb != AdminVerb::kReload) {
     return Refused("force belongs to reload");
   }
+  if (request.older != absl::ZeroDuration() && request.verb != AdminVerb::kList) {
+    return Refused("older belongs to list");
+  }
+  if (request.is_dry_run && !RuleOf(request.verb).has_value() &&
+      request.verb != AdminVerb::kForget) {
+    return Refused(fmt::format("dry_run does not belong to {}", NameOf(request.verb)));
+  }
   const bool is_about_recipients = request.verb == AdminVerb::kRecipients ||
                                    request.verb == AdminVerb::kImport ||
                                    request.verb == AdminVerb::kForget;
   if (!is_about_recipients && !request.addresses.empty()) {
     return Refused("addresses belong to recipients, import and forget");
   }
-  const bool has_object = !request.addresses.empty() ||
-                          (request.verb == AdminVerb::kForget && !request.domains.empty());
-  if (is_about_recipients && request.verb != AdminVerb::kRecipients && !has_object) {
+  if (request.verb == AdminVerb::kImport && request.addresses.empty()) {
     return Refused("addresses are wanted");
+  }
+  if (request.verb == AdminVerb::kForget && request.addresses.empty() == request.domains.empty()) {
+    return Refused("either addresses or domains are wanted");
   }
   if (request.verb == AdminVerb::kShow && !request.id.has_value()) {
     return Refused("show wants an id");

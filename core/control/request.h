@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "core/base/units.h"
 #include "spool/queue_id.h"
 #include "spool/rule.h"
@@ -46,8 +47,9 @@ struct AdminRequest {
   bool keeps_age = false;                 // kReset
   bool accepts_refusals = false;          // kStart
   bool is_forced = false;                 // kReload: also if it gives up mail that waits
-  bool is_dry_run = false;                // of the rules: only count
+  bool is_dry_run = false;                // of the rules and kForget: only count
   uint64_t messages_max = UINT64_MAX;     // kList
+  absl::Duration older;                   // kList: what waits at least so long, by the spool clock
   std::optional<QueueId> id;              // kShow
   std::vector<QueueId> ids;               // of the rules: these messages alone
   std::vector<std::string> addresses;     // kRecipients, kImport, kForget

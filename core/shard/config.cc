@@ -13,7 +13,8 @@
 #include "core/shard/config_domain.h"
 #include "core/shard/config_section.h"
 #include "core/shard/config_values.h"
-#include "io/text_file.h"
+#include "io/account.h"
+#include "io/file/text_file.h"
 
 namespace backstay {
 namespace {
@@ -74,6 +75,11 @@ absl::StatusOr<std::string> ParseMailbox(std::string_view text) {
   return std::string(text);
 }
 
+absl::StatusOr<std::optional<Account>> ParseUser(std::string_view text) {
+  ASSIGN_OR_RETURN(Account account, FindAccount(std::string(text)));
+  return std::optional(std::move(account));
+}
+
 absl::StatusOr<std::string> ParseSocketPath(std::string_view text) {
   if (text.size() > kSocketPathBytesMax) {
     return absl::InvalidArgumentError(fmt::format("a socket's path may have {} bytes, this has {}",
@@ -104,9 +110,7 @@ absl::StatusOr<DsnConfig> ParseDsnRoute(std::string_view text) {
 void ReadTop(ConfigSection& top, Config& config) {
   top.Read("hostname", "a host name in quotes", &ParseDomainName, config.hostname);
   top.Read("postmaster", "a mail address in quotes", &ParseMailbox, config.postmaster);
-  if (top.Read("user", "a user name in quotes", &ParsePath, config.user)) {
-    top.NotYet("user");
-  }
+  top.Read("user", "a user name in quotes", &ParseUser, config.user);
   ConfigSection server = top.Section("server");
   server.ReadNumber("node_id", {0, 65535}, config.node_id);
   server.ReportUnknownKeys();

@@ -22,6 +22,7 @@
 #include "core/dns/host_port.h"
 #include "core/queue/retry_policy.h"
 #include "core/shard/network.h"
+#include "io/account.h"
 #include "io/socket_address.h"
 #include "io/tls/certificate.h"
 
@@ -111,10 +112,10 @@ struct AdminConfig {
 };
 
 struct Config {
-  std::string hostname;    // empty: not configured, the daemon takes the machine's own name
-  std::string postmaster;  // empty: postmaster of the first domain
-  std::string user;        // empty: stay who we are
-  uint16_t node_id = 0;    // 0: derived
+  std::string hostname;         // empty: not configured, the daemon takes the machine's own name
+  std::string postmaster;       // empty: postmaster of the first domain
+  std::optional<Account> user;  // whom a start by root becomes; nothing: stay who we are
+  uint16_t node_id = 0;         // 0: derived
   SmtpConfig smtp;
   TlsConfig tls;
   SpoolConfig spool;
@@ -130,7 +131,7 @@ struct Config {
 // `file_name` only stands in messages.
 absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view file_name);
 
-// Reads `path` and parses it. kNotFound or kUnavailable when it cannot be read.
+// Reads `path` and parses it. kNotFound, kPermissionDenied or kUnavailable when it cannot be read.
 absl::StatusOr<Config> LoadConfig(const std::string& path);
 
 }  // namespace backstay

@@ -61,25 +61,30 @@ Engine::~Engine() {
 
 absl::Status Engine::Listen(Io& io) {
   for (size_t index = 0; index < spool_.intake_shards(); ++index) {
-    ASSIGN_OR_RETURN(std::vector<Fd> sockets,
-                     OpenListeners(io, snapshot_->config.smtp.listen, index));
-    listeners_.push_back(std::move(sockets));
+    absl::StatusOr<std::vector<Fd>> sockets =
+        OpenListeners(io, snapshot_->config.smtp.listen, index);
+    if (!sockets.ok()) {
+      CloseListeners(io);
+      return sockets.status();
+    }
+    listeners_.push_back(*std::move(sockets));
   }
   // Those of an earlier run with more shards take nothing new: they are empty one day.
   listeners_.resize(post_.shards());
   return absl::OkStatus();
 }
 
-absl::Status Engine::Start(Io& io) {
-  absl::Status listening = Listen(io);
-  if (!listening.ok()) {
-    for (const std::vector<Fd>& sockets : listeners_) {
-      for (const Fd socket : sockets) {
-        io.Close(socket);
-      }
+void Engine::CloseListeners(Io& io) {
+  for (const std::vector<Fd>& sockets : listeners_) {
+    for (const Fd socket : sockets) {
+      io.Close(socket);
     }
-    return listening;
   }
+  listeners_.clear();
+}
+
+absl::Status Engine::Start(Io& io) {
+  ASSERT(listeners_.size() == post_.shards());
   // They stay over a reload, so that clients need no full handshake behind one.
   ticket_keys_.emplace(NewTicketSecret(), io.Now());
   census_.emplace(snapshot_->connections_max, io.random().Next());

@@ -3,8 +3,7 @@
 // Owns:    the threads and what lives on them, the current snapshot.
 // Threads: every method from the main thread. One of the few files with threads and atomics (STYLE
 //          23).
-// Errors:  Start fails as a whole: a shard that cannot make its ring, listen or recover ends the
-//          others.
+// Errors:  Start fails as a whole: a shard that cannot make its ring or recover ends the others.
 #pragma once
 
 #include <atomic>
@@ -36,10 +35,12 @@ class Engine {
 
   // What a start has to do, in this order.
   enum class Step : uint8_t { kListen, kMakeIo, kOpenSpool };
-  // Listens on every address for every shard (with `io`, the main thread's), then runs them.
-  // Returns when every shard takes mail, or with the first error, everything stopped again.
+  // Listens on every address for every shard, with `io`, the main thread's; nobody is answered yet.
+  absl::Status Listen(Io& io);
+  // Behind Listen(): runs the shards. Returns when every one takes mail, or with the first error,
+  // everything stopped again.
   absl::Status Start(Io& io);
-  Step failed_at() const { return failed_at_; }  // of a Start() that failed
+  Step failed_at() const { return failed_at_; }  // of a Listen() or Start() that failed
   // Not OK: with `next` mail that waits would be given up at once; how much.
   absl::Status KeepsMail(const Snapshot& next);
   // Every shard uses `snapshot` when this returns.
@@ -61,7 +62,7 @@ class Engine {
   void RunShard(size_t index);
   absl::Status ServeShard(size_t index);
   void PostAndWait(ShardMessage message);
-  absl::Status Listen(Io& io);
+  void CloseListeners(Io& io);
   void OpenRecipients(Io& io);
   void OpenPrimaries(Io& io);
 

@@ -11,7 +11,7 @@
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "core/base/units.h"
-#include "io/text_file.h"
+#include "io/file/text_file.h"
 
 namespace backstay {
 namespace {
@@ -216,6 +216,10 @@ absl::Status Snapshot::CanReplace(const Snapshot& running) const {
       config.spool.reserve_bytes != old.spool.reserve_bytes || config.node_id != old.node_id) {
     return absl::FailedPreconditionError(
         "spool.segment_size, spool.reserve and server.node_id need a restart");
+  }
+  const auto user_of = [](const Config& one) { return one.user ? one.user->name : ""; };
+  if (user_of(config) != user_of(old)) {
+    return absl::FailedPreconditionError("user needs a restart");
   }
   if (config.admin.socket != old.admin.socket) {
     return absl::FailedPreconditionError("admin.socket needs a restart");

@@ -15,31 +15,36 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "core/base/units.h"
+#include "io/file/text_file.h"
 
 namespace backstay {
 namespace {
 
 // A public chain has two to four; a file with more is a trust store by mistake.
 constexpr size_t kChainMax = 10;
+constexpr size_t kPemBytesMax = 1_MiB;  // a hundred times what they have
 
 using Chain = std::vector<bssl::UniquePtr<X509>>;
 
-absl::StatusOr<bssl::UniquePtr<BIO>> OpenPem(const std::string& path) {
-  bssl::UniquePtr<BIO> file(BIO_new_file(path.c_str(), "r"));
-  if (file == nullptr) {
-    const int error = errno;
-    ERR_clear_error();
-    return absl::NotFoundError(
-        fmt::format("{}: {}; give the path of a PEM file that the daemon may read", path,
-                    std::strerror(error)));
+absl::StatusOr<std::string> ReadPem(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadTextFile(path, kPemBytesMax);
+  if (!text.ok()) {
+    return absl::Status(text.status().code(),
+                        fmt::format("{}; give the path of a PEM file that the daemon may read",
+                                    std::string(text.status().message())));
   }
-  return file;
+  return text;
+}
+
+bssl::UniquePtr<BIO> ReaderOf(const std::string& pem) {
+  bssl::UniquePtr<BIO> reader(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  ASSERT(reader != nullptr);
+  return reader;
 }
 
 // The end of a PEM file is reported as an error like any other.
@@ -49,7 +54,8 @@ bool AtEndOfPem() {
 }
 
 absl::StatusOr<Chain> ReadChain(const std::string& path) {
-  ASSIGN_OR_RETURN(const bssl::UniquePtr<BIO> file, OpenPem(path));
+  ASSIGN_OR_RETURN(const std::string pem, ReadPem(path));
+  const bssl::UniquePtr<BIO> file = ReaderOf(pem);
   Chain chain;
   while (chain.size() <= kChainMax) {
     bssl::UniquePtr<X509> certificate(PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr));
@@ -82,10 +88,11 @@ int NoPassphrase(char*, int, int, void*) {
 }
 
 absl::StatusOr<bssl::UniquePtr<EVP_PKEY>> ReadKey(const std::string& path) {
-  ASSIGN_OR_RETURN(const bssl::UniquePtr<BIO> file, OpenPem(path));
+  ASSIGN_OR_RETURN(std::string pem, ReadPem(path));
   bssl::UniquePtr<EVP_PKEY> key(
-      PEM_read_bio_PrivateKey(file.get(), nullptr, &NoPassphrase, nullptr));
+      PEM_read_bio_PrivateKey(ReaderOf(pem).get(), nullptr, &NoPassphrase, nullptr));
   ERR_clear_error();
+  OPENSSL_cleanse(pem.data(), pem.size());
   if (key == nullptr) {
     return absl::InvalidArgumentError(
         fmt::format("{}: no private key in it that can be read; it must be PEM, whole, and without "

@@ -24,8 +24,11 @@ std::string Environment(const char* name) {
   return value != nullptr ? value : "";
 }
 
+// A pipe would be waited for.
 bool LoadFile(SSL_CTX* context, const std::string& file) {
-  const bool loaded = SSL_CTX_load_verify_locations(context, file.c_str(), nullptr) == 1;
+  std::error_code error;
+  const bool loaded = std::filesystem::is_regular_file(file, error) &&
+                      SSL_CTX_load_verify_locations(context, file.c_str(), nullptr) == 1;
   ERR_clear_error();
   return loaded;
 }
@@ -35,9 +38,7 @@ void LoadDirectory(SSL_CTX* context, const std::string& directory) {
   std::error_code error;
   for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
-    if (entry->is_regular_file(error)) {
-      LoadFile(context, entry->path().string());
-    }
+    LoadFile(context, entry->path().string());
   }
 }
 

@@ -161,6 +161,31 @@ class Orders(Control):
                       expect=64)
         self.assertEqual(sum(self.queued().values()), len(com))
 
+    def test_no_sender_is_a_sender_too(self):
+        self.daemon_.start()
+        com, net = self.fill()
+        for number, sender in enumerate(("", "<>")):
+            reports = [send(self.daemon_.port, [b"r@example.com"], sender=b"") for _ in range(2)]
+            self.assertEqual(self.order("hold", "--domain", "example.com", "--sender", sender), 2)
+            self.assertEqual(self.order("delete", "--domain", "example.com", "--sender", sender), 2)
+            self.verb("queue", "delete", "--domain", "example.com", "--sender", sender, "--yes",
+                      expect=1)
+            self.verb("queue", "show", reports[number], expect=1)
+        self.verb("queue", "delete", "--domain", "example.com", "--state", "", "--yes", expect=1)
+        self.assertEqual(self.queued()["example.com"], len(com))
+        self.assertEqual(self.queued()["example.net"], len(net))
+
+    def test_a_release_may_be_counted(self):
+        self.daemon_.start()
+        com, _ = self.fill()
+        for verb, flags in (("hold", ()), ("release", ()), ("release", ("--accept-refusals",))):
+            (row,) = self.rows("primary", verb, *flags, "--dry-run", "example.com")
+            self.assertEqual(row, {"verb": verb, "recipients": len(com), "dry_run": True})
+            self.assertEqual(self.domains()["example.com"]["held"], 0)
+        self.assertIn(b"--yes", self.verb("primary", "release", "--accept-refusals", "example.com",
+                                          expect=64).stderr)
+        self.assertNotIn("primary release", self.daemon_.log())
+
     def test_bounce_owes_a_report_and_reset_begins_anew(self):
         self.sink.script = lambda verb, argument, _: \
             b"450 4.2.2 mailbox full" if verb == "RCPT" and "a0@" in argument else None
@@ -197,7 +222,12 @@ class Orders(Control):
         self.verb("queue", "delete", com[1], "--yes", expect=1)
         self.verb("queue", "delete", "--sender", "nobody@load.test", "--yes", expect=1)
         self.verb("queue", "delete", "--older", "1h", "--yes", expect=1)
-        self.verb("queue", "delete", "--older", "soon", "--yes", expect=64)
+        self.verb("queue", "delete", "--older", "5d", "--yes", expect=1)
+        for wrong in ("soon", "1h30m", ""):
+            done = self.verb("queue", "delete", "--older", wrong, "--yes", expect=64)
+            self.assertIn(b"is not a duration", done.stderr)
+            self.verb("queue", "list", "--older", wrong, expect=64)
+        self.assertEqual(self.rows("queue", "list", "--older", "1h"), [])
         self.verb("queue", "delete", "no-id", "--yes", expect=64)
         self.restart_after_kill()
         self.assertEqual(self.state(com[0])[0], "held")

@@ -79,7 +79,7 @@ class Recipients(harness.SystemTest):
         self.known.add("late@example.com")
         wire.send_message(self.backstay.port, b"\r\nx\r\n", recipient=b"late@example.com")
         self.sink.wait_for(1, 10)
-        self.verb("forget", "late@example.com")
+        self.verb("forget", "late@example.com", "--yes")
         wire.send_message(self.backstay.port, b"\r\nx\r\n", recipient=b"late@example.com")
         self.sink.wait_for(2, 10)
         harness.wait_until(lambda: self.states("late@example.com") ==
@@ -97,10 +97,21 @@ class Recipients(harness.SystemTest):
                                                   self.verb("list", "--json").splitlines())}
         self.assertEqual(rows["example.com"]["known"], 20000)
         self.assertLess(rows[""]["bytes"], 20000 * 16 + 64 * 2048)
-        self.assertEqual(self.verb("forget", "user7@example.com"), "forgotten: 1\n")
+        self.assert_forgets_when_sure("1", "user7@example.com", "nobody@example.com")
         self.assertEqual(self.states("user7@example.com"), {"user7@example.com": "unknown"})
-        self.assertEqual(self.verb("forget", "--domain", "example.com"), "forgotten: 19,999\n")
+        self.assert_forgets_when_sure("19,999", "--domain", "example.com")
         self.assertIn("0 known", self.verb("list"))
+
+    def assert_forgets_when_sure(self, count, *what):
+        before = self.verb("list")
+        with self.assertRaises(subprocess.CalledProcessError) as refused:  # there is no terminal
+            self.verb("forget", *what)
+        self.assertEqual(refused.exception.returncode, 64)
+        self.assertIn(f"forget {count} recipients? Say --yes", refused.exception.stderr)
+        self.assertEqual(self.verb("forget", *what, "--dry-run"),
+                         f"would forget: {count} recipients\n")
+        self.assertEqual(self.verb("list"), before)
+        self.assertEqual(self.verb("forget", *what, "--yes"), f"forget: {count} recipients\n")
 
     def test_a_half_written_file_of_recipients_changes_nothing(self):
         path = os.path.join(self.directory, "recipients")

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -182,6 +183,13 @@ class Reload(harness.SystemTest):
         os.mkfifo(domain["recipients"][5:])
         self.backstay.write_config()
         self.hang_up(lambda log: "reload refused" in log and "is no regular file" in log)
+        domain["recipients"] = "any"
+        for path in (os.path.join(self.backstay.directory, "users"), self.backstay.directory):
+            self.backstay.settings["tls"] = {"certificate": path, "private_key": path}
+            self.backstay.write_config()
+            self.hang_up(lambda log, path=path:
+                         f"reload refused, the old configuration stays: {path}: is no regular "
+                         "file; give the path of a PEM file" in log)
         os.unlink(self.backstay.config_path)
         os.mkfifo(self.backstay.config_path)
         self.hang_up(lambda log: "reload refused" in log and "is no regular file" in log)
@@ -362,6 +370,19 @@ class Starting(harness.SystemTest):
             self.assertEqual(self.backstay.stop(), 0)
             self.assertEqual(f"chmod o= {self.backstay.spool}" in self.backstay.log(), warned)
             self.assertEqual(os.stat(self.backstay.spool).st_mode & 0o777, mode)
+
+    def test_spool_in_memory_is_warned_of(self):
+        self.backstay.start()
+        self.assertEqual(self.backstay.stop(), 0)
+        self.assertNotIn("is in memory", self.backstay.log())
+        in_memory = f"/dev/shm/backstay-spool-{os.getpid()}"
+        self.addCleanup(shutil.rmtree, in_memory)
+        self.backstay.settings["spool"] = {"directory": in_memory, "segment_size": "1MiB",
+                                           "reserve": "1MiB"}
+        self.backstay.write_config()
+        self.backstay.start()
+        self.assertIn(f"spool: {in_memory} is in memory (tmpfs): no sync makes anything safe",
+                      self.backstay.log())
 
     def test_file_size_limit_below_a_segment_is_survived(self):
         self.backstay.limits = ["prlimit", "--fsize=65536"]

@@ -25,6 +25,21 @@ constexpr OrderText kOrders[] = {
      "What is held stays. Until reports are made the mail stays in the spool as dsn-pending."},
     {"delete", "gone, and nobody is told", "This cannot be undone."}};
 
+constexpr const char* kOlder = "messages that wait longer: 5d, 36h, 90m";
+
+// That it was said counts, empty or not: an optional<> of CLI11's own takes "" for nothing.
+CLI::Option* AddText(CLI::App& verb, const char* name, std::optional<std::string>& target,
+                     const char* promise) {
+  return verb.add_option_function<std::string>(
+      name, [&target](const std::string& text) { target = text; }, promise);
+}
+
+void AddConfirmation(CLI::App& verb, Confirmation& how) {
+  verb.add_flag("--dry-run", how.is_dry_run, "only count");
+  verb.add_flag("--yes", how.is_sure, "do not ask");
+  verb.add_flag("--json", how.is_json, "one JSON object");
+}
+
 }  // namespace
 
 DaemonVerbs::DaemonVerbs(CLI::App& app) {
@@ -57,18 +72,15 @@ void DaemonVerbs::AddOrders(CLI::App& queue) {
         ->allow_extra_args(false);
     verb->add_option("QUEUE_ID", order_.ids, "these messages, with all their recipients")
         ->type_name("");
-    verb->add_option("--sender", order_.sender, "messages from this address; <> for none")
+    AddText(*verb, "--sender", order_.sender, "messages from this address; <> for none")
         ->type_name("S");
-    verb->add_option("--older", order_.older, "messages that wait longer: 36h, 90m")
-        ->type_name("T");
-    verb->add_option("--state", order_.state, "messages in this state, as in `queue list`")
+    AddText(*verb, "--older", order_.older, kOlder)->type_name("T");
+    AddText(*verb, "--state", order_.state, "messages in this state, as in `queue list`")
         ->type_name("X");
     if (std::string_view(text.verb) == "reset") {
       verb->add_flag("--keep-age", order_.keeps_age, "the age runs on: expiry is left alone");
     }
-    verb->add_flag("--dry-run", order_.is_dry_run, "only count");
-    verb->add_flag("--yes", order_.is_sure, "do not ask");
-    verb->add_flag("--json", order_.is_json, "one JSON object");
+    AddConfirmation(*verb, order_.how);
     verb->footer(
         std::string(text.footer) +
         "\nIt is done when every shard has it on disk, however much waits. With --sender, --older\n"
@@ -83,6 +95,7 @@ void DaemonVerbs::AddQueue(CLI::App& queue) {
   queue_list_->add_option("--domain", list_.domains, "with a recipient there (repeatable)")
       ->type_name("D")
       ->allow_extra_args(false);
+  AddText(*queue_list_, "--older", list_.older, kOlder)->type_name("T");
   queue_list_->add_option("--limit", list_.messages_max, "at most so many; 0 for all")
       ->type_name("N")
       ->capture_default_str();
@@ -97,8 +110,8 @@ void DaemonVerbs::AddQueue(CLI::App& queue) {
       ->add_option("--destination", order_.destinations, "of this primary: its list or an address")
       ->type_name("P")
       ->allow_extra_args(false);
-  queue_flush_->add_flag("--yes", order_.is_sure, "as the others; it asks nothing");
-  queue_flush_->add_flag("--json", order_.is_json, "one JSON object");
+  queue_flush_->add_flag("--yes", order_.how.is_sure, "as the others; it asks nothing");
+  queue_flush_->add_flag("--json", order_.how.is_json, "one JSON object");
   queue_flush_->footer(std::string("Charged to no schedule; what is held stays held.\n") +
                        kExitCodes);
   queue_show_ = queue.add_subcommand("show", "why a message waits, and until when");
@@ -150,6 +163,9 @@ void DaemonVerbs::AddPrimaries(CLI::App& app) {
       "is tried.");
   primary_release_->add_flag("--accept-refusals", order_.accepts_refusals,
                              "what the primary refuses now is bounced");
+  for (CLI::App* verb : {primary_hold_, primary_release_}) {
+    verb->add_flag("--dry-run", order_.how.is_dry_run, "only count");
+  }
   primary_probe_ = AddPrimaryOrder(
       *primary, "probe", "looks at it now, and tries what waits",
       "Not again within ten seconds. What came of it: `backstay primary show DOMAIN`.");
@@ -159,8 +175,8 @@ CLI::App* DaemonVerbs::AddPrimaryOrder(CLI::App& primary, const char* name, cons
                                        const std::string& footer) {
   CLI::App* verb = primary.add_subcommand(name, promise);
   verb->add_option("DOMAIN", order_.domains, "of the configuration")->required()->type_name("");
-  verb->add_flag("--yes", order_.is_sure, "do not ask");
-  verb->add_flag("--json", order_.is_json, "one JSON object");
+  verb->add_flag("--yes", order_.how.is_sure, "do not ask");
+  verb->add_flag("--json", order_.how.is_json, "one JSON object");
   verb->footer(footer + "\n" + kExitCodes);
   return verb;
 }
@@ -180,7 +196,7 @@ std::optional<int> DaemonVerbs::RunPrimaries() {
                          Way{primary_probe_, "go"}, Way{queue_flush_, "go"}}) {
     if (way.verb->parsed()) {
       order_.verb = way.request;
-      order_.told = way.verb->get_name();
+      order_.how.told = way.verb->get_name();
       // Bounces cannot be undone.
       return order_.accepts_refusals ? Order(endpoint_, order_) : OrderAtOnce(endpoint_, order_);
     }
@@ -208,6 +224,7 @@ void DaemonVerbs::AddRecipients(CLI::App& app) {
   known_forget_->add_option("--domain", recipients_.domains, "all of this domain (repeatable)")
       ->type_name("D")
       ->allow_extra_args(false);
+  AddConfirmation(*known_forget_, recipients_.how);
   known_forget_->footer(kExitCodes);
 }
 
@@ -215,7 +232,7 @@ std::optional<int> DaemonVerbs::Run() {
   for (const CLI::App* verb : orders_) {
     if (verb->parsed()) {
       order_.verb = verb->get_name();
-      order_.told = order_.verb;
+      order_.how.told = order_.verb;
       return Order(endpoint_, order_);
     }
   }

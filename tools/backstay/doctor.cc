@@ -117,7 +117,8 @@ int Doctor(const DoctorOptions& options) {
   }
   report.Add(CheckKernel());
   report.Add(CheckOpenFiles(snapshot, raised));
-  report.Add(CheckSpoolPlace(snapshot.config.spool, snapshot.config.smtp.shards));
+  report.Add(
+      CheckSpoolPlace(snapshot.config.spool, snapshot.config.smtp.shards, snapshot.config.user));
   report.Add(CheckTls(snapshot));
   const std::string& socket = snapshot.config.admin.socket;
   if (Answers(socket)) {

@@ -1,15 +1,12 @@
-// tools/backstay/order.cc -- how many, are you sure, done.
+// tools/backstay/order.cc -- which messages are meant, and the requests that say so.
 #include "tools/backstay/order.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "tools/backstay/daemon_client.h"
 #include "tools/backstay/row.h"
 #include "tools/backstay/text.h"
@@ -73,26 +70,8 @@ DaemonAnswer Give(DaemonClient& daemon, const OrderOptions& options,
   return sum;
 }
 
-void Tell(const OrderOptions& options, uint64_t recipients, bool is_dry_run) {
-  if (!options.is_json) {
-    PrintLine(fmt::format("{}{}: {} recipients", is_dry_run ? "would " : "", options.told,
-                          GroupedNumber(recipients)));
-    return;
-  }
-  JsonObject json;
-  json.Text("verb", options.told).Number("recipients", recipients).Flag("dry_run", is_dry_run);
-  PrintLine(std::move(json).Take());
-}
-
-bool IsConfirmed(const OrderOptions& options, uint64_t recipients) {
-  std::fprintf(stderr, "%s %s recipients? [y/N] ", options.told.c_str(),
-               GroupedNumber(recipients).c_str());
-  const int answer = std::getchar();
-  return answer == 'y' || answer == 'Y';
-}
-
 bool SelectsMessages(const OrderOptions& options) {
-  return !options.sender.empty() || !options.state.empty() || !options.older.empty();
+  return options.sender.has_value() || options.state.has_value() || options.older.has_value();
 }
 
 // The daemon says so, too, but of what a request has; these may not become one.
@@ -101,39 +80,32 @@ bool IsContradiction(const OrderOptions& options) {
   return (options.is_all ? 1 : 0) + (has_names ? 1 : 0) + (options.ids.empty() ? 0 : 1) > 1;
 }
 
-// Reads the queue and keeps the ids of what is meant; says how far it is at a terminal.
+// Reads the queue and keeps the ids of what is meant; says how far it is at a terminal. How old a
+// message is the daemon knows: its clock stands while it is stopped, and ours may be another one.
 int SelectMessages(DaemonClient& daemon, const OrderOptions& options,
                    std::vector<std::string>& ids) {
-  absl::Duration older;
-  if (!options.older.empty() && !absl::ParseDuration(options.older, &older)) {
-    Complain(fmt::format("--older: '{}' is no duration: these are as 36h or 90m",
-                         Printable(options.older)));
-    return kExitUsage;
-  }
-  const absl::Time before = absl::Now() - older;
-  const std::string sender = options.sender == "<>" ? "" : options.sender;
+  const std::optional<std::string> sender = options.sender == "<>" ? "" : options.sender;
   const std::vector<std::string> named = std::exchange(ids, {});
   uint64_t read = 0;
   JsonObject json;
   json.Text("verb", "list")
       .Json("domains", ArrayOf(options.domains))
       .Json("destinations", ArrayOf(options.destinations));
+  if (options.older.has_value()) {
+    json.Text("older", *options.older);
+  }
   const DaemonAnswer answer = daemon.Ask(std::move(json).Take(), [&](std::string_view line) {
     const Row row(line);
     if (++read % kTellEvery == 0 && isatty(STDERR_FILENO) == 1) {
       std::fprintf(stderr, "\r%s messages read, %s chosen ", GroupedNumber(read).c_str(),
                    GroupedNumber(ids.size()).c_str());
     }
-    absl::Time arrival;
-    std::string error;
-    const bool is_old =
-        options.older.empty() ||
-        (absl::ParseTime(absl::RFC3339_sec, row.Text("arrival"), &arrival, &error) &&
-         arrival <= before);
     const bool is_named =
         named.empty() || std::find(named.begin(), named.end(), row.Text("queue_id")) != named.end();
-    if (is_old && is_named && (options.sender.empty() || row.Text("sender") == sender) &&
-        (options.state.empty() || row.Text("state") == options.state)) {
+    // Of one that cannot be read it is not known, which is not none.
+    const bool has_sender = row.Text("state") != "unreadable";
+    if (is_named && (!sender.has_value() || (has_sender && row.Text("sender") == *sender)) &&
+        (!options.state.has_value() || row.Text("state") == *options.state)) {
       ids.push_back(row.Text("queue_id"));
     }
   });
@@ -162,39 +134,14 @@ int Order(const std::string& endpoint, const OrderOptions& options) {
       return kExitFound;
     }
   }
-  const DaemonAnswer counted = Give(daemon, options, ids, /*is_dry_run=*/true);
-  if (counted.exit_code != kExitOk) {
-    return counted.exit_code;
-  }
-  if (options.is_dry_run) {
-    Tell(options, counted.recipients, /*is_dry_run=*/true);
-    return kExitOk;
-  }
-  if (!options.is_sure) {
-    if (isatty(STDIN_FILENO) != 1) {
-      Complain(fmt::format("{} {} recipients? Say --yes: there is no terminal to ask at",
-                           options.told, GroupedNumber(counted.recipients)));
-      return kExitUsage;
-    }
-    if (!IsConfirmed(options, counted.recipients)) {
-      Complain("nothing was done");
-      return kExitFound;
-    }
-  }
-  const DaemonAnswer done = Give(daemon, options, ids, /*is_dry_run=*/false);
-  if (done.exit_code == kExitOk) {
-    Tell(options, done.recipients, /*is_dry_run=*/false);
-  }
-  return done.exit_code;
+  return CountAskDo(options.how,
+                    [&](bool is_dry_run) { return Give(daemon, options, ids, is_dry_run); });
 }
 
 int OrderAtOnce(const std::string& endpoint, const OrderOptions& options) {
   DaemonClient daemon(endpoint);
-  const DaemonAnswer done = Give(daemon, options, {}, options.is_dry_run);
-  if (done.exit_code == kExitOk) {
-    Tell(options, done.recipients, options.is_dry_run);
-  }
-  return done.exit_code;
+  return DoAtOnce(options.how,
+                  [&](bool is_dry_run) { return Give(daemon, options, {}, is_dry_run); });
 }
 
 }  // namespace backstay

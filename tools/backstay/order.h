@@ -4,26 +4,26 @@
 // and then the queue is read first.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "tools/backstay/confirm.h"
 
 namespace backstay {
 
 struct OrderOptions {
   std::string verb;  // of the request
-  std::string told;  // what the operator calls it
   bool is_all = false;
   std::vector<std::string> domains;
   std::vector<std::string> destinations;
   std::vector<std::string> ids;
-  std::string sender;  // "<>": none
-  std::string state;   // as in `queue list`
-  std::string older;   // waits longer than this: "36h"
+  std::optional<std::string> sender;  // "<>" or "": mail without one
+  std::optional<std::string> state;   // as in `queue list`
+  std::optional<std::string> older;   // waits longer than this, as the configuration has it: "5d"
   bool keeps_age = false;
   bool accepts_refusals = false;
-  bool is_dry_run = false;
-  bool is_sure = false;  // --yes
-  bool is_json = false;
+  Confirmation how;
 };
 
 // Counts first, asks at a terminal. Returns the exit code.

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/magic.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -16,12 +15,12 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <set>
 #include <string_view>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "io/uring/file_system.h"
 #include "io/uring/sockets.h"
 #include "tools/backstay/text.h"
 
@@ -58,27 +57,6 @@ std::string Reason() {
 }
 
 // ---- the disk ----
-
-std::optional<Check> CheckKind(const std::string& directory) {
-  struct statfs kind {};
-  if (statfs(directory.c_str(), &kind) != 0) {
-    return Check{"spool", Verdict::kWrong, fmt::format("{}: {}", directory, Reason())};
-  }
-  switch (static_cast<unsigned long>(kind.f_type)) {
-    case TMPFS_MAGIC:
-    case RAMFS_MAGIC:
-      return Check{"spool", Verdict::kWrong,
-                   directory + " is in memory (tmpfs): all mail is lost with the machine"};
-    case NFS_SUPER_MAGIC:
-      return Check{"spool", Verdict::kOdd,
-                   directory + " is on NFS: what a sync promises there is up to the server"};
-    case OVERLAYFS_SUPER_MAGIC:
-      return Check{"spool", Verdict::kOdd,
-                   directory + " is inside a container's image: put it on a volume of its own"};
-    default:
-      return std::nullopt;
-  }
-}
 
 Check CheckRoom(const SpoolConfig& spool, uint16_t shards) {
   struct statfs space {};
@@ -162,7 +140,8 @@ Check CheckPrimary(const SocketAddress& address) {
 
 }  // namespace
 
-std::vector<Check> CheckSpoolPlace(const SpoolConfig& spool, uint16_t shards) {
+std::vector<Check> CheckSpoolPlace(const SpoolConfig& spool, uint16_t shards,
+                                   const std::optional<Account>& user) {
   struct stat found {};
   if (stat(spool.directory.c_str(), &found) != 0 || !S_ISDIR(found.st_mode)) {
     return {
@@ -170,8 +149,16 @@ std::vector<Check> CheckSpoolPlace(const SpoolConfig& spool, uint16_t shards) {
          fmt::format("{} is no directory (yet): the daemon makes it if it may", spool.directory)}};
   }
   std::vector<Check> checks;
-  if (const std::optional<Check> kind = CheckKind(spool.directory); kind.has_value()) {
-    checks.push_back(*kind);
+  const FileSystemVerdict verdict = JudgeFileSystem(spool.directory);
+  if (verdict.kind != FileSystemVerdict::Kind::kStable) {
+    const bool is_lost = verdict.kind == FileSystemVerdict::Kind::kLost;
+    checks.push_back({"spool", is_lost ? Verdict::kWrong : Verdict::kOdd, verdict.text});
+  }
+  if (user.has_value() && user->user != 0 && found.st_uid != user->user) {
+    checks.push_back(
+        {"spool", Verdict::kWrong,
+         fmt::format("{} is not the daemon's, which becomes user {}: `chown -R {}: {}`",
+                     spool.directory, user->name, user->name, spool.directory)});
   }
   if ((found.st_mode & 07) != 0) {
     checks.push_back({"spool", Verdict::kOdd,

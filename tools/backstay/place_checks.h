@@ -5,6 +5,7 @@
 // Turn: blocks, a few seconds for each primary that does not answer.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,9 @@ struct Check {
   std::string text;
 };
 
-std::vector<Check> CheckSpoolPlace(const SpoolConfig& spool, uint16_t shards);
+// `user`: whom a start by root becomes.
+std::vector<Check> CheckSpoolPlace(const SpoolConfig& spool, uint16_t shards,
+                                   const std::optional<Account>& user);
 std::vector<Check> CheckListeners(const std::vector<SocketAddress>& listen);
 // Somebody listens at the path.
 bool Answers(const std::string& socket_path);

@@ -22,6 +22,9 @@ std::string ListRequest(const QueueOptions& options) {
   }
   JsonObject json;
   json.Text("verb", "list").Json("domains", domains + "]");
+  if (options.older.has_value()) {
+    json.Text("older", *options.older);
+  }
   if (options.messages_max > 0) {
     json.Number("limit", options.messages_max);
   }

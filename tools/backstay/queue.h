@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@ namespace backstay {
 
 struct QueueOptions {
   std::vector<std::string> domains;  // none: all
+  std::optional<std::string> older;  // waits longer than this: "5d"
   uint64_t messages_max = 1000;      // 0: no limit
   std::string queue_id;              // of show
   bool is_json = false;

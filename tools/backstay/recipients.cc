@@ -20,10 +20,13 @@ using Json = nlohmann::json;
 // Of JSON in one request; a daemon takes 256 KiB.
 constexpr size_t kRequestBytes = 128 * 1024;
 
-std::string RequestOf(const char* verb, const RecipientOptions& options) {
+std::string RequestOf(const char* verb, const RecipientOptions& options, bool is_dry_run = false) {
   Json request = {{"verb", verb}, {"addresses", options.addresses}};
   if (!options.domains.empty()) {
     request["domains"] = options.domains;
+  }
+  if (is_dry_run) {
+    request["dry_run"] = true;
   }
   return request.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -84,13 +87,12 @@ int ListRecipients(const std::string& endpoint, const RecipientOptions& options)
       .exit_code;
 }
 
-int ForgetRecipients(const std::string& endpoint, const RecipientOptions& options) {
+int ForgetRecipients(const std::string& endpoint, RecipientOptions options) {
   DaemonClient daemon(endpoint);
-  const DaemonAnswer answer = daemon.Ask(RequestOf("forget", options), [](std::string_view) {});
-  if (answer.exit_code == kExitOk) {
-    PrintLine(fmt::format("forgotten: {}", GroupedNumber(answer.recipients)));
-  }
-  return answer.exit_code;
+  options.how.told = "forget";
+  return CountAskDo(options.how, [&](bool is_dry_run) {
+    return daemon.Ask(RequestOf("forget", options, is_dry_run), [](std::string_view) {});
+  });
 }
 
 int ImportRecipients(const std::string& endpoint, const RecipientOptions& options) {

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 #include "core/base/log.h"
 #include "tests/support/certificates.h"
@@ -40,7 +41,7 @@ class AdminServerTest : public testing::Test {
     SetLogSink([](LogLevel, std::string_view) {});
     ahead = 0;
     asked = 0;
-    EXPECT_TRUE(server_.Open(path_).ok());
+    server_.Use(*Endpoint::Open(path_));
     thread_ = std::thread([this] { server_.Run(); });
   }
   ~AdminServerTest() override {
@@ -95,6 +96,28 @@ TEST_F(AdminServerTest, WhoIsSilentForLongMakesRoom) {
   EXPECT_NE(Ask(clients_.back(), "what\n").find("usage"), std::string::npos);
   EXPECT_EQ(Ask(clients_[1], ""), "");
   EXPECT_NE(Ask(clients_[2], "what\n").find("usage"), std::string::npos);
+}
+
+// The only shard answers nothing here, as one whose disk hangs.
+TEST_F(AdminServerTest, WhoIsGoneTakesNobodysPlace) {
+  constexpr std::string_view kRequest = "{\"verb\":\"status\"}\n";
+  for (size_t round = 0; round < AdminServer::kLeftMax / AdminServer::kClientsMax; ++round) {
+    for (size_t count = 0; count < AdminServer::kClientsMax; ++count) {
+      Connect(Socket());
+      ASSERT_EQ(send(clients_.back(), kRequest.data(), kRequest.size(), MSG_NOSIGNAL),
+                static_cast<ssize_t>(kRequest.size()));
+    }
+    absl::SleepFor(absl::Milliseconds(100));  // they are in, and the shard has their questions
+    for (const int client : std::exchange(clients_, {})) {
+      close(client);
+    }
+    if (round == 0) {
+      Connect(Socket());
+      EXPECT_NE(Ask(clients_.back(), "what\n").find("usage"), std::string::npos);
+    }
+  }
+  Connect(Socket());  // what is left behind has a bound, too
+  EXPECT_NE(Ask(clients_.back(), "what\n").find("too many clients"), std::string::npos);
 }
 
 // Who waits in the backlog keeps the socket readable.

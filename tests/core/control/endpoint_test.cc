@@ -62,6 +62,19 @@ TEST_F(EndpointTest, IsForOwnerAndGroupAndGoesWithItsDaemon) {
   EXPECT_EQ(ModeOfPath(), 0u);
 }
 
+TEST_F(EndpointTest, RootMakesItForAnother) {
+  if (getuid() != 0) {
+    GTEST_SKIP() << "only root may give files away";
+  }
+  constexpr uid_t kOther = 65534;
+  const auto endpoint = Endpoint::Open(path_, kOther);
+  ASSERT_TRUE(endpoint.ok()) << endpoint.status();
+  struct stat status {};
+  ASSERT_EQ(lstat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, kOther);
+  EXPECT_EQ(status.st_mode & 0777, 0660u);
+}
+
 TEST_F(EndpointTest, ADeadOnesIsReplacedAndALivingOnesIsNot) {
   ASSERT_EQ(mkdir((folder_.path() + "/run").c_str(), 0700), 0);
   LeaveDeadSocket();
@@ -92,18 +105,6 @@ TEST_F(EndpointTest, AFolderThatIsNotThereIsNamed) {
   ASSERT_FALSE(refused.ok());
   EXPECT_NE(std::string(refused.status().message()).find("/not/there/admin.sock: cannot be made"),
             std::string::npos);
-}
-
-TEST(GroupInFile, FindsWholeNamesOnly) {
-  constexpr std::string_view kFile =
-      "root:x:0:\n\nbackstay2:x:7:\nbroken\nbackstay:x:998:alice,bob\nlast:x:5";
-  EXPECT_EQ(GroupInFile(kFile, "backstay"), 998u);
-  EXPECT_EQ(GroupInFile(kFile, "last"), 5u);
-  EXPECT_EQ(GroupInFile(kFile, "root"), 0u);
-  EXPECT_FALSE(GroupInFile(kFile, "broken").has_value());
-  EXPECT_FALSE(GroupInFile(kFile, "back").has_value());
-  EXPECT_FALSE(GroupInFile("backstay:x:\n", "backstay").has_value());
-  EXPECT_FALSE(GroupInFile("", "backstay").has_value());
 }
 
 }  // namespace

@@ -122,6 +122,32 @@ TEST_F(JobTest, AListTellsEveryMessageOfEveryShardOnce) {
   EXPECT_EQ(Ask(R"({"verb":"list","limit":70})").size(), 70u + 1);
 }
 
+// Neither a clock step nor a stopped daemon makes mail older: its time is counted the same way.
+TEST_F(JobTest, HowLongMailWaitsIsTheSpoolsClockToTell) {
+  const std::string old = Send({"x@a.example"});
+  world_.RunFor(absl::Hours(2));
+  Send({"x@a.example"});
+  AdminShared* shared = &shared_;
+  const auto older = [&](const std::string& time) {
+    return Ask(*shared, R"({"verb":"list","older":")" + time + "\"}");
+  };
+  EXPECT_EQ(older("0").size(), 2u + 1);
+  EXPECT_EQ(older("0s").size(), 2u + 1);
+  ASSERT_EQ(older("90m").size(), 1u + 1);
+  EXPECT_NE(older("90m")[0].find(old), std::string::npos);
+  EXPECT_EQ(older("3h").size(), 1u);
+  world_.StepWallClock(absl::Hours(48));
+  daemon_.Crash(CrashMode::kAllUnsynced);
+  world_.RunFor(absl::Hours(24));
+  ASSERT_TRUE(daemon_.StartAndServe().ok());
+  AdminShared anew{daemon_.desk(), reload_, nullptr, std::nullopt};
+  shared = &anew;
+  EXPECT_EQ(Ask(*shared, R"({"verb":"hold","all":true})")[0],  // when all of it is known
+            R"({"result":"ok","recipients":2})");
+  EXPECT_EQ(older("90m").size(), 1u + 1);
+  EXPECT_EQ(older("3h").size(), 1u);
+}
+
 TEST_F(JobTest, AMessageSaysWhyItWaits) {
   const std::string id = Send({"x@a.example", "y@b.example"});
   const std::string show = "{\"verb\":\"show\",\"id\":\"" + id + "\"}";

@@ -53,6 +53,17 @@ TEST(Request, AListHasALimit) {
   EXPECT_NE(Refusal(R"({"verb":"list","limit":99999999999999999999999})"), "taken");
 }
 
+TEST(Request, AListMayBeOfWhatWaitsForLong) {
+  EXPECT_EQ(ParseRequest(R"({"verb":"list"})")->older, absl::ZeroDuration());
+  EXPECT_EQ(ParseRequest(R"({"verb":"list","older":"5d"})")->older, absl::Hours(5 * 24));
+  EXPECT_EQ(ParseRequest(R"({"verb":"list","older":"90m"})")->older, absl::Minutes(90));
+}
+
+TEST(Request, WhatIsToBeForgottenMayBeCounted) {
+  EXPECT_TRUE(
+      ParseRequest(R"({"verb":"forget","domains":["a.example"],"dry_run":true})")->is_dry_run);
+}
+
 struct Junk {
   std::string line;
   std::string words;
@@ -94,6 +105,15 @@ INSTANTIATE_TEST_SUITE_P(
         Junk{R"({"verb":"stop","domains":["a.example"],"accept_refusals":true})", "belongs to"},
         Junk{R"({"verb":"delete","all":true,"force":true})", "belongs to"},
         Junk{R"({"verb":"reload","force":1})", "force"}, Junk{R"({"verb":"go"})", "either all"},
+        Junk{R"({"verb":"list","older":"soon"})", "older: \"soon\" is not a duration"},
+        Junk{R"({"verb":"list","older":"1h30m"})", "older: "},
+        Junk{R"({"verb":"list","older":5})", "older: "},
+        Junk{R"({"verb":"status","older":"5d"})", "older belongs to list"},
+        Junk{R"({"verb":"go","all":true,"dry_run":true})", "dry_run does not belong to go"},
+        Junk{R"({"verb":"import","addresses":["a@a.example"],"dry_run":true})", "dry_run"},
+        Junk{R"({"verb":"forget"})", "either addresses or domains"},
+        Junk{R"({"verb":"forget","addresses":["a@a.example"],"domains":["a.example"]})", "either"},
+        Junk{R"({"verb":"import"})", "addresses are wanted"},
         Junk{R"({"verb":"show"})", "wants an id"},
         Junk{R"({"verb":"show","id":"AEIOU\u0007"})", "'AEIOU\\x07' is no queue id"}));
 

@@ -65,6 +65,25 @@ TEST(Snapshot, ClientsLeaveDescriptorsForTheRest) {
   EXPECT_EQ((*snapshot)->AdmissionLimitsOf(2).connections_max, 25u);
 }
 
+TEST(Snapshot, TheUserIsOneOfThisMachine) {
+  const auto parse = [](const std::string& line) {
+    return ParseConfig(line + "[[domain]]\nname = \"a.example\"\nprimary = [\"192.0.2.1\"]\n", "f");
+  };
+  EXPECT_FALSE(parse("")->user.has_value());
+  const auto root = parse("user = \"root\"\n");
+  ASSERT_TRUE(root.ok()) << root.status();
+  ASSERT_TRUE(root->user.has_value());
+  EXPECT_EQ(root->user->name, "root");
+  EXPECT_EQ(root->user->user, 0u);
+  EXPECT_TRUE(root->notices.empty());
+  EXPECT_EQ(parse("hostname = \"a.example\"\nuser = \"no-such-user\"\n").status().message(),
+            "f:2:8: there is no user \"no-such-user\" in /etc/passwd");
+  EXPECT_EQ(parse("user = \"\"\n").status().message(),
+            "f:1:8: there is no user \"\" in /etc/passwd");
+  EXPECT_EQ(parse("user = 65534\n").status().message(),
+            "f:1:8: user wants a user name in quotes, not a number");
+}
+
 // Nobody may believe that a larger reserve is in force when it is not.
 TEST(Snapshot, WhatIsReadOnceAtAStartNeedsARestart) {
   const std::string config =
@@ -73,11 +92,10 @@ TEST(Snapshot, WhatIsReadOnceAtAStartNeedsARestart) {
   ASSERT_TRUE(running.ok()) << running.status();
   EXPECT_TRUE((*running)->CanReplace(**running).ok());
   for (const char* change : {"[spool]\nreserve = \"2GiB\"\n", "[spool]\nsegment_size = \"64MiB\"\n",
-                             "[server]\nnode_id = 7\n"}) {
+                             "[server]\nnode_id = 7\n", "user = \"root\"\n"}) {
     const auto next = ParseSnapshot(change + config, "f");
     ASSERT_TRUE(next.ok()) << next.status();
-    EXPECT_NE((*next)->CanReplace(**running).message().find("need a restart"),
-              std::string_view::npos)
+    EXPECT_NE((*next)->CanReplace(**running).message().find("a restart"), std::string_view::npos)
         << change;
   }
 }

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
+#include <sys/stat.h>
 
 #include "tests/support/certificates.h"
 
@@ -108,6 +109,8 @@ TEST(TlsCertificate, UnreadableFilesAreNamedWithAFix) {
     many += pem;
   }
   WriteTextFile(folder.File("many.pem"), many);
+  WriteTextFile(folder.File("large.pem"), std::string(1_MiB + 1, '-'));
+  ASSERT_EQ(mkfifo(folder.File("pipe.pem").c_str(), 0600), 0);
   struct Case {
     TlsFiles files;
     std::string wanted;
@@ -116,6 +119,11 @@ TEST(TlsCertificate, UnreadableFilesAreNamedWithAFix) {
       {{folder.File("none.pem"), key}, "none.pem: No such file or directory; give the path"},
       {{certificate, folder.File("none.pem")},
        "none.pem: No such file or directory; give the path"},
+      {{folder.File("pipe.pem"), key}, "pipe.pem: is no regular file; give the path"},
+      {{certificate, folder.File("pipe.pem")}, "pipe.pem: is no regular file; give the path"},
+      {{folder.path(), key}, folder.path() + ": is no regular file; give the path"},
+      {{certificate, folder.path()}, folder.path() + ": is no regular file; give the path"},
+      {{folder.File("large.pem"), key}, "large.pem: larger than 1 MiB"},
       {{folder.File("empty.pem"), key}, "empty.pem: no certificate in it"},
       {{key, key}, "good-key.pem: no certificate in it"},
       {{folder.File("torn.pem"), key}, "torn.pem: certificate number 2 cannot be read"},

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <sys/stat.h>
 
 #include <optional>
 
@@ -163,6 +164,9 @@ TEST_F(TlsContextTest, OneBadFileRefusesAll) {
   const auto client =
       TlsContext::MakeClient({.certificate = std::nullopt, .trust_file = folder_.File("x")});
   EXPECT_THAT(std::string(client.status().message()), HasSubstr("x: no certificates to trust"));
+  ASSERT_EQ(mkfifo(folder_.File("x").c_str(), 0600), 0);  // nobody writes to it
+  EXPECT_FALSE(
+      TlsContext::MakeClient({.certificate = std::nullopt, .trust_file = folder_.File("x")}).ok());
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-// io/text_file.h -- a whole file as text, for threads that may wait: configuration, lists.
+// io/file/text_file.h -- a whole file as text, for threads that may wait: configuration, lists.
 //
 // Only a regular file, opened without waiting: a named pipe, a terminal or a device would keep its
 // reader for ever, and the one who asks also waits for signals.
-// Errors: absl::Status that names the file; kNotFound: there is none.
+// Errors: absl::Status that names the file; kNotFound: there is none, kPermissionDenied.
 // Turn:   waits for the disk; never on a shard.
 #pragma once
 

@@ -1,5 +1,5 @@
-// io/text_file.cc -- open, look at what it is, read.
-#include "io/text_file.h"
+// io/file/text_file.cc -- open, look at what it is, read.
+#include "io/file/text_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,15 @@ constexpr size_t kPieceBytes = 64_KiB;
 
 absl::Status Failed(const std::string& path) {
   const std::string reason = fmt::format("{}: {}", path, strerrordesc_np(errno));
-  return errno == ENOENT ? absl::NotFoundError(reason) : absl::UnavailableError(reason);
+  switch (errno) {
+    case ENOENT:
+      return absl::NotFoundError(reason);
+    case EACCES:
+    case EPERM:
+      return absl::PermissionDeniedError(reason);
+    default:
+      return absl::UnavailableError(reason);
+  }
 }
 
 }  // namespace

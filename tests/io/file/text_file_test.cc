@@ -1,5 +1,5 @@
-// tests/io/text_file_test.cc -- files are read, and nothing else is waited for.
-#include "io/text_file.h"
+// tests/io/file/text_file_test.cc -- files are read, and nothing else is waited for.
+#include "io/file/text_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
