@@ -7,13 +7,13 @@ namespace backstay {
 
 void AccountBook::Take(uint32_t home_segment, std::span<const DomainId> recipients, bool is_ours) {
   for (const DomainId domain : recipients) {
-    Account& account = At(home_segment, domain);
+    DomainAccount& account = At(home_segment, domain);
     ++(is_ours ? account.generated : account.accepted);
   }
 }
 
-Account AccountBook::Of(DomainId domain) const {
-  Account sum;
+DomainAccount AccountBook::Of(DomainId domain) const {
+  DomainAccount sum;
   const auto add = [&](const Accounts& accounts) {
     if (const auto found = accounts.find(domain); found != accounts.end()) {
       sum += found->second;
@@ -26,8 +26,8 @@ Account AccountBook::Of(DomainId domain) const {
   return sum;
 }
 
-Account AccountBook::OfAll() const {
-  Account sum;
+DomainAccount AccountBook::OfAll() const {
+  DomainAccount sum;
   const auto add = [&](const Accounts& accounts) {
     for (const auto& [domain, account] : accounts) {
       sum += account;
@@ -58,7 +58,7 @@ void AccountBook::Restart(uint32_t last, uint32_t covers, WallTime since) {
 }
 
 int64_t AccountBook::Balance(DomainId domain, uint64_t owed, Ending missing) {
-  const Account account = Of(domain);
+  const DomainAccount account = Of(domain);
   const auto gap = static_cast<int64_t>(account.taken() - account.ended() - owed);
   if (gap > 0) {
     base_[domain].End(missing, static_cast<uint64_t>(gap));

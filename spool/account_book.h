@@ -28,7 +28,7 @@ namespace backstay {
 struct AccountState {
   struct Domain {
     std::string name;
-    Account account;
+    DomainAccount account;
   };
   WallTime since;  // they are kept
   std::vector<Domain> domains;
@@ -56,15 +56,15 @@ inline Ending EndingOf(const Debt& debt) {
 
 class AccountBook {
  public:
-  using Accounts = absl::flat_hash_map<DomainId, Account>;
+  using Accounts = absl::flat_hash_map<DomainId, DomainAccount>;
 
   void Take(uint32_t home_segment, std::span<const DomainId> recipients, bool is_ours);
   void End(uint32_t home_segment, DomainId domain, Ending ending) {
     At(home_segment, domain).End(ending);
   }
 
-  Account Of(DomainId domain) const;
-  Account OfAll() const;
+  DomainAccount Of(DomainId domain) const;
+  DomainAccount OfAll() const;
   WallTime since() const { return since_; }
 
   // A checkpoint is taken: from now on these are of its segments.
@@ -77,13 +77,13 @@ class AccountBook {
   // `last` is forgotten. `covers`: by the checkpoint that it uses.
   void Restart(uint32_t last, uint32_t covers, WallTime since);
   // What that checkpoint has.
-  void Load(DomainId domain, const Account& account) { base_[domain] += account; }
+  void Load(DomainId domain, const DomainAccount& account) { base_[domain] += account; }
   // It has ended: of this domain so many are owed. Returns how many more should have been (now
   // counted as `missing`), or less than zero: so many more were found (now accepted).
   int64_t Balance(DomainId domain, uint64_t owed, Ending missing);
 
  private:
-  Account& At(uint32_t segment, DomainId domain) {
+  DomainAccount& At(uint32_t segment, DomainId domain) {
     return Covers(segment) ? base_[domain] : open_[segment][domain];
   }
 

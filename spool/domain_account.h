@@ -18,7 +18,7 @@ enum class Ending : uint8_t {
   kQuarantined  // its message is damaged or lost
 };
 
-struct Account {
+struct DomainAccount {
   uint64_t accepted = 0;   // from clients
   uint64_t generated = 0;  // reports of ours
   uint64_t delivered = 0;
@@ -50,7 +50,7 @@ struct Account {
     UNREACHABLE();
   }
 
-  Account& operator+=(const Account& more) {
+  DomainAccount& operator+=(const DomainAccount& more) {
     accepted += more.accepted;
     generated += more.generated;
     delivered += more.delivered;
@@ -59,7 +59,7 @@ struct Account {
     quarantined += more.quarantined;
     return *this;
   }
-  friend bool operator==(const Account&, const Account&) = default;
+  friend bool operator==(const DomainAccount&, const DomainAccount&) = default;
 };
 
 }  // namespace backstay

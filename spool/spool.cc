@@ -72,10 +72,10 @@ bool Spool::IsPending(MessageRef message, uint32_t recipient) const {
 Bytes Spool::FailureOf(MessageRef message, uint32_t recipient) const {
   return impl_->NoteOf(message, recipient);
 }
-Account Spool::AccountOf(DomainId domain) const {
+DomainAccount Spool::AccountOf(DomainId domain) const {
   return impl_->index().accounts().Of(domain);
 }
-Account Spool::AccountOfAll() const {
+DomainAccount Spool::AccountOfAll() const {
   return impl_->index().accounts().OfAll();
 }
 WallTime Spool::AccountsSince() const {

@@ -240,8 +240,8 @@ class Spool {
   bool IsOwed(MessageRef message) const;  // a recipient is live or dsn pending
   // What became of the recipients of a domain, and of all, since accounts are kept. Right when the
   // queue is ready, whatever was in between; what a start finds missing is quarantined.
-  Account AccountOf(DomainId domain) const;
-  Account AccountOfAll() const;
+  DomainAccount AccountOf(DomainId domain) const;
+  DomainAccount AccountOfAll() const;
   WallTime AccountsSince() const;
   uint32_t Recipients(MessageRef message) const;  // settled ones included
   DomainId DomainOf(MessageRef message, uint32_t recipient) const;

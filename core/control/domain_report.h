@@ -24,7 +24,7 @@ struct DomainRow {
   uint64_t held = 0;    // of those, by the operator's rule
   absl::Duration oldest = absl::ZeroDuration();
   std::optional<WallTime> expires;  // when the first of it is given up; nothing: never by age
-  Account account;
+  DomainAccount account;
   Outages outages;
 };
 
@@ -34,7 +34,7 @@ struct ShardTotals {
   SpoolStats spool;
   RouteCounters routes;
   ShardCounters counters;
-  Account account;  // of all domains
+  DomainAccount account;  // of all domains
   WallTime accounts_since;
   Instant started;
   Instant now;

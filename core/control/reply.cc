@@ -51,7 +51,7 @@ OrderedJson OldestOf(const DomainRow& row) {
 }
 
 // accepted + generated = delivered + bounced + discarded + quarantined + queued.
-OrderedJson LedgerOf(const Account& account) {
+OrderedJson LedgerOf(const DomainAccount& account) {
   return {{"accepted", account.accepted},   {"generated", account.generated},
           {"delivered", account.delivered}, {"bounced", account.bounced},
           {"discarded", account.discarded}, {"quarantined", account.quarantined},

@@ -78,7 +78,7 @@ class Ledger {
     uint64_t recipients_quarantined = 0;
     // As the spool counts them.
     // As the spool counts them, over all its runs.
-    Account account;
+    DomainAccount account;
   };
   void CheckEnd(const Rest& rest);
   // A start found so many more or fewer recipients than its accounts said.

@@ -33,7 +33,7 @@ class LedgerTest : public ::testing::Test {
   void Reject() { ledger_.OnRejected("gone1@d0.example"); }
   size_t Violations(uint64_t live = 0, uint64_t pending = 1, uint64_t quarantined = 0,
                     uint64_t accepted = 2) {
-    Account account;
+    DomainAccount account;
     account.accepted = accepted;
     account.delivered = accepted - live - pending;
     ledger_.CheckEnd({live, pending, quarantined, account});
@@ -76,7 +76,7 @@ class LedgerOfAskers : public ::testing::Test {
                             std::string(recipient) + "\r\nAction: " + std::string(action) + "\r\n");
   }
   size_t Violations(uint64_t pending) {
-    const Account account{.accepted = 2, .delivered = 2 - pending};
+    const DomainAccount account{.accepted = 2, .delivered = 2 - pending};
     ledger_.CheckEnd({0, pending, 0, account});
     return ledger_.violations().size();
   }

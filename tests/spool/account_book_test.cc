@@ -12,8 +12,8 @@ constexpr auto kA = static_cast<DomainId>(0);
 constexpr auto kB = static_cast<DomainId>(1);
 constexpr std::array kBoth{kA, kB};
 
-Account Counts(uint64_t accepted, uint64_t generated = 0, uint64_t delivered = 0,
-               uint64_t bounced = 0, uint64_t discarded = 0, uint64_t quarantined = 0) {
+DomainAccount Counts(uint64_t accepted, uint64_t generated = 0, uint64_t delivered = 0,
+                     uint64_t bounced = 0, uint64_t discarded = 0, uint64_t quarantined = 0) {
   return {accepted, generated, delivered, bounced, discarded, quarantined};
 }
 
@@ -86,7 +86,7 @@ class AccountsTest : public testing::Test {
   }
   ~AccountsTest() override { SetLogSink(nullptr); }
 
-  Account Of(std::string_view domain) {
+  DomainAccount Of(std::string_view domain) {
     return harness_->spool->AccountOf(harness_->spool->Intern(domain));
   }
   // Some segments of mail, of which the first ones go back.
@@ -144,7 +144,7 @@ TEST_F(AccountsTest, BeginWithTheOldestSegment) {
 
 TEST_F(AccountsTest, ADeletionIsCountedOnce) {
   Work(30);
-  const Account before = Of("b.example");
+  const DomainAccount before = Of("b.example");
   Rule rule;
   rule.verb = RuleVerb::kDelete;
   rule.epoch = 1;
@@ -167,7 +167,7 @@ TEST_F(AccountsTest, AMissingSegmentIsQuarantined) {
   harness_->disk().Delete(lost);
   for (int start = 0; start < 3; ++start) {
     harness_->Start();
-    const Account account = Of("b.example");
+    const DomainAccount account = Of("b.example");
     EXPECT_GT(account.quarantined, 0u);
     EXPECT_EQ(account.owed() + account.quarantined, owed);
     EXPECT_EQ(account.owed(), harness_->Live("b.example").size());

@@ -317,7 +317,7 @@ TEST_F(DamageTest, AnOldestSegmentThatWentBackIsNotMissing) {
   ASSERT_TRUE(harness.disk().Delete(harness.CheckpointPaths().back()));
   harness.Start();
   EXPECT_EQ(harness.spool->Stats().damaged_records, 0u);
-  const Account account = harness.spool->AccountOfAll();
+  const DomainAccount account = harness.spool->AccountOfAll();
   EXPECT_EQ(account.quarantined, 0u);
   EXPECT_GT(account.delivered, 0u);
   EXPECT_EQ(account.owed(), harness.spool->Stats().recipients_live);

@@ -88,7 +88,7 @@ TEST_F(EvacuationTest, WhatEndsWhileItIsMovedAgainIsGone) {
       }
       harness.Idle(absl::Seconds(2));
       EXPECT_TRUE(harness.Live().empty()) << early;
-      const Account account = harness.spool->AccountOfAll();
+      const DomainAccount account = harness.spool->AccountOfAll();
       harness.Restart(CrashMode::kNothingUnsynced);
       EXPECT_TRUE(harness.Live().empty()) << early;
       EXPECT_EQ(harness.spool->Stats().recipients_unaccounted, 0U) << early;
@@ -141,7 +141,7 @@ TEST_F(EvacuationTest, WhatEndsBehindItsMoveIsAccountedForOnce) {
     for (int round = 0; round < 3; ++round) {
       harness_.Settle(harness_.SendAndWait(TestContent(9, 12_KiB)).message, 0);
       harness_.Idle(absl::Seconds(3));
-      const Account account = harness_.spool->AccountOfAll();
+      const DomainAccount account = harness_.spool->AccountOfAll();
       harness_.Restart(round == 0 ? CrashMode::kNothingUnsynced : CrashMode::kAllUnsynced);
       EXPECT_EQ(harness_.spool->AccountOfAll(), account) << round;
       EXPECT_EQ(harness_.spool->Stats().recipients_unaccounted, 0U) << round;

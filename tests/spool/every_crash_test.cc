@@ -245,7 +245,7 @@ class Workload {
   // are gone and what is left of them lies in checkpoints.
   void CheckAccounts(SpoolHarness& left) {
     EXPECT_EQ(left.spool->Stats().recipients_unaccounted, 0u);
-    const Account account = left.spool->AccountOfAll();
+    const DomainAccount account = left.spool->AccountOfAll();
     uint64_t acknowledged = 0;
     uint64_t begun = 0;
     for (const std::unique_ptr<Sent>& sent : harness_.sent) {

@@ -225,7 +225,7 @@ TEST(Reclaim, AFullDiskWithoutRoomForACheckpointGetsItsSpaceBack) {
   harness.Crash(CrashMode::kAllUnsynced);
   harness.Start();
   EXPECT_EQ(harness.spool->Stats().damaged_records, 0u);
-  const Account account = harness.spool->AccountOfAll();
+  const DomainAccount account = harness.spool->AccountOfAll();
   EXPECT_EQ(account.delivered, account.accepted);
 }
 

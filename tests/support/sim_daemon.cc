@@ -273,8 +273,8 @@ SpoolStats SimDaemon::stats() const {
   return sum;
 }
 
-Account SimDaemon::account() const {
-  Account sum;
+DomainAccount SimDaemon::account() const {
+  DomainAccount sum;
   for (const std::unique_ptr<Runner>& runner : runners_) {
     sum += runner->shard().spool().AccountOfAll();
   }

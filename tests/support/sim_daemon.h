@@ -67,7 +67,7 @@ class SimDaemon {
 
   // Sums over the shards of this run.
   SpoolStats stats() const;
-  Account account() const;  // of all domains, over all runs
+  DomainAccount account() const;  // of all domains, over all runs
   ShardCounters counters() const;
   RouteCounters route_counters() const;
   size_t connections() const;  // to primaries, deliveries only

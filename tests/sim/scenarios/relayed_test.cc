@@ -67,8 +67,8 @@ TEST(Relayed, WhoAskedIsToldOnceAndItIsADelivery) {
   EXPECT_EQ(scenario.ledger.reports(), 1U);
   EXPECT_EQ(scenario.daemon.route_counters().delivered, 3U);  // two messages and a report
   EXPECT_EQ(scenario.daemon.route_counters().failed, 0U);
-  const Account account = scenario.daemon.account();
-  EXPECT_EQ(account, (Account{.accepted = 2, .generated = 1, .delivered = 3}));
+  const DomainAccount account = scenario.daemon.account();
+  EXPECT_EQ(account, (DomainAccount{.accepted = 2, .generated = 1, .delivered = 3}));
   scenario.RunFor(absl::Seconds(1));  // its last settle is in the log
   scenario.Crash(CrashMode::kAllUnsynced);
   scenario.Restart();
