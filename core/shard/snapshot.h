@@ -34,6 +34,7 @@ struct DestinationPlan {
 
 struct DomainPlan {
   std::string name;
+  uint64_t key = 0;        // of the name
   size_t destination = 0;  // index into Snapshot::destinations
   RetryPolicy retry;
   uint64_t quota_messages = 0;  // that wait, in the whole spool; 0: no limit

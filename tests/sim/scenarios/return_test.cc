@@ -71,7 +71,7 @@ TEST(ReturnScenario, WhicheverShardHasMailSendsTheCanaries) {
   EXPECT_TRUE(scenario.Drain(absl::Minutes(12)));
 }
 
-TEST(ReturnScenario, OneShardSendsTheCanariesForAll) {
+TEST(ReturnScenario, CanariesOfAllShardsAreFive) {
   Scenario scenario(Shards(2));
   scenario.PrimaryDown();
   for (int connection = 0; connection < 10; ++connection) {
