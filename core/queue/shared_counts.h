@@ -3,7 +3,8 @@
 //
 // The one thing beside the inboxes that all shards touch: made before them, gone behind them.
 //
-// Owns:    counts of clients, of each destination and of each domain with a quota.
+// Owns:    counts of clients, of each destination, of each domain with a quota, of a domain's
+//          answers.
 // Threads: as its parts say: any. Nobody waits for anybody.
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "core/queue/client_census.h"
 #include "core/queue/domain_tally.h"
 #include "core/queue/ramp.h"
+#include "core/queue/shared_answers.h"
 #include "core/queue/shared_places.h"
 #include "core/queue/shared_table.h"
 
@@ -28,11 +30,12 @@ struct SharedDestination {
 struct SharedCounts {
   // `seed`: see ClientCensus.
   SharedCounts(size_t shards, size_t connections_max, uint64_t seed)
-      : clients(connections_max, seed), destinations(shards), domains(shards) {}
+      : clients(connections_max, seed), destinations(shards), domains(shards), answers(shards) {}
 
   ClientCensus clients;
   SharedTable<SharedDestination> destinations;  // by DestinationPlan::key
   SharedTable<DomainTally> domains;             // by DomainPlan::key
+  SharedTable<SharedAnswers> answers;           // of a destination to a domain: by both keys
 };
 
 }  // namespace backstay

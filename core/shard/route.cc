@@ -98,7 +98,7 @@ void Route::RemoveDomain(DomainId domain) {
 }
 
 void Route::StartDomain(DomainId domain, bool accepts_refusals) {
-  breakers_[domain].Disarm(accepts_refusals);
+  BreakerOf(domain).Disarm(accepts_refusals);
   destination_.Release();
   RestartDomain(domain);
 }

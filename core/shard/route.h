@@ -132,6 +132,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void OnVerifierFailed(const OutboundConnection& connection) override;
 
   bool RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome) const;
+  Breaker& BreakerOf(DomainId domain);
   Breaker::Verdict AskBreaker(const AttemptReport& report, size_t position);
   bool IsFinal(const Attempt& attempt, const AttemptReport& report, size_t position,
                Breaker::Verdict verdict) const;

@@ -150,7 +150,7 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config, const Machine& 
     DomainPolicy policy = RelayOf(domain, lists);
     const size_t listed = policy.list.size();
     relay.push_back(std::move(policy));
-    snapshot->domains.push_back({domain.name, HashText(domain.name),
+    snapshot->domains.push_back({domain.name, DomainKey(domain.name),
                                  DestinationIndex(*snapshot, PlanOf(domain)), domain.retry.policy,
                                  domain.quota_messages, domain.quota_bytes,
                                  domain.recipients == DomainConfig::Recipients::kVerify,
@@ -184,6 +184,10 @@ bool LooksHalfWritten(size_t next, size_t running) {
 }
 
 }  // namespace
+
+uint64_t DomainKey(std::string_view name) {
+  return HashText(name);
+}
 
 const DomainPlan* Snapshot::FindDomain(std::string_view name) const {
   const auto found = std::lower_bound(
