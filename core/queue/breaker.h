@@ -2,27 +2,25 @@
 // Pure.
 //
 // A primary that was restored without its users refuses each recipient for good, one after the
-// other, in the same words. That is no verdict on the recipients. One breaker watches one domain.
+// other, in the same words. That is no verdict on the recipients. One breaker watches one domain on
+// one shard; what it judges by is what all shards were told.
 //
-// Owns:   a bit for each of the last 1,000 answers, and the hashes of one run.
-// See:    DESIGN 6 "Breaker".
+// Outlives: the answers outlive it.
+// See:      DESIGN 6 "Breaker".
 #pragma once
 
-#include <bitset>
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <vector>
 
+#include "core/queue/shared_answers.h"
 #include "core/smtp/outcome.h"
 
 namespace backstay {
 
 class Breaker {
  public:
-  static constexpr size_t kRunMax = 20;        // refusals
-  static constexpr size_t kSendersMin = 10;    // of a run at MAIL
-  static constexpr size_t kAnswersMax = 1000;  // that are remembered
+  static constexpr size_t kRunMax = 20;      // refusals
+  static constexpr size_t kSendersMin = 10;  // of a run at MAIL
   // Fewer say nothing of what is usual.
   static constexpr size_t kAnswersMin = 100;
 
@@ -33,8 +31,10 @@ class Breaker {
     kAccepted,  // the operator says so
   };
 
+  explicit Breaker(SharedAnswers& answers) : answers_(answers) {}
+
   void OnTaken();
-  void OnDeferred() { Remember(false); }
+  void OnDeferred() { answers_.Remember(false); }
   // `sender` and `recipient`: hashes of the addresses.
   Verdict OnRefused(const Outcome& outcome, uint64_t sender, uint64_t recipient, bool is_ramping);
 
@@ -45,22 +45,14 @@ class Breaker {
   bool tripped() const { return tripped_; }
 
  private:
-  void Remember(bool is_taken);
-  bool IsMostlyTaken() const { return answers_ >= kAnswersMin && taken_ * 2 > answers_; }
+  bool IsMostlyTaken() const {
+    return answers_.answers() >= kAnswersMin && answers_.taken() * 2 > answers_.answers();
+  }
 
-  std::bitset<kAnswersMax> last_;  // a ring: whether it was taken
-  size_t next_ = 0;
-  size_t answers_ = 0;  // in last_
-  size_t taken_ = 0;    // of those
+  SharedAnswers& answers_;
   bool disarmed_ = false;
   bool accepts_ = false;  // only if disarmed_
   bool tripped_ = false;
-  // The run of refusals: what they have in common, how many, from and for how many different ones.
-  Outcome::Phase phase_ = Outcome::Phase::kConnect;
-  int code_ = 0;
-  std::string enhanced_;
-  size_t refusals_ = 0;
-  std::vector<uint64_t> different_;  // at most kRunMax
 };
 
 }  // namespace backstay

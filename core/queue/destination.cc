@@ -67,14 +67,16 @@ DestinationState Next(DestinationState state, DestinationEvent event, bool quiet
   UNREACHABLE();
 }
 
-void Destination::SetConnectionsMax(size_t connections, bool has_canaries) {
+void Destination::SetConnectionsMax(size_t connections) {
   connections_max_ = connections;
-  has_canaries_ = has_canaries;
   ramp_.SetMax(connections);
 }
 
 void Destination::ResumeDown(Instant since, Instant now) {
   state_ = State::kDown;
+  if (leads_ramp_) {
+    ramp_.Shut();
+  }
   down_since_ = since;
   not_up_since_ = since;
   next_probe_ = now;
@@ -104,6 +106,9 @@ bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
     if (before != State::kDown) {
       down_since_ = now;
       probes_failed_ = 0;
+      if (leads_ramp_) {
+        ramp_.Shut();
+      }
     }
     if (event == Event::kProbeFailed) {
       ++probes_failed_;
@@ -114,24 +119,37 @@ bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
   } else if (state_ == State::kHeld) {
     was_held_down_ = before == State::kDown || (before == State::kHeld && was_held_down_);
   } else if (before == State::kDown) {
-    ramp_.Restart(has_canaries_ ? Ramp::kCanaries : 0);
+    latency_.Restart();
+    if (leads_ramp_) {
+      ramp_.Restart();
+    }
   }
   return state_ != before;
 }
 
 bool Destination::OnEnd(uint32_t era, MessageFate fate, absl::Duration took, Instant now) {
-  ramp_.OnEnd(era, fate, took, now);
-  return ramp_.over() && OnNothingLeft();
+  const bool is_of_now = ramp_.OnEnd(era, fate, now);
+  if (is_of_now && fate == MessageFate::kTaken && latency_.IsSlow(took, ramp_.window())) {
+    ramp_.Halve();
+  }
+  return ramp_.over() && EndRamp();
 }
 
 bool Destination::OnNothingLeft() {
-  const State before = state_;
   if (in_canaries()) {
-    if (ramp_.window() == 0) {
-      return false;  // what comes next waits for the canaries of another shard
+    if (const uint32_t era = ramp_.era(); empty_in_ != era) {
+      empty_in_ = era;
+      ramp_.OnShardEmpty();
     }
-    ramp_.Pass();
+    if (in_canaries()) {
+      return false;  // another shard may have some to send
+    }
   }
+  return EndRamp();
+}
+
+bool Destination::EndRamp() {
+  const State before = state_;
   state_ = Next(state_, Event::kRamped, /*quiet=*/false);
   return state_ != before;
 }

@@ -1,17 +1,23 @@
-// core/queue/destination.h -- the health of one primary list, and how many connections it may get.
-// Pure.
+// core/queue/destination.h -- the health of one primary list as one shard sees it, and how many
+// messages it may get. Pure.
 //
-// Next() is the whole state machine, one row a case. Times are arguments.
+// Next() is the whole state machine, one row a case. Times are arguments. How many messages, and
+// when, is one ramp's for all shards; that of the shard that probes (its leader) begins with the
+// outages of this one.
+//
+// Outlives: the ramp outlives it.
 // See: DESIGN 6 "States", "Down".
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "core/base/random.h"
 #include "core/base/units.h"
+#include "core/queue/latency_watch.h"
 #include "core/queue/ramp.h"
 
 namespace backstay {
@@ -44,8 +50,11 @@ class Destination {
   // Trouble counts as an outage only if nothing succeeded for so long.
   static constexpr absl::Duration kTroubleMin = absl::Seconds(30);
 
-  // `has_canaries`: when it comes back, this shard tries it first.
-  void SetConnectionsMax(size_t connections, bool has_canaries);
+  // `leads_ramp`: of all shards this one says when it was down.
+  Destination(Ramp& ramp, bool leads_ramp) : ramp_(ramp), leads_ramp_(leads_ramp) {}
+
+  // Of all shards.
+  void SetConnectionsMax(size_t connections);
   // As an earlier run left it: down since then, or back since then.
   void ResumeDown(Instant since, Instant now);
   void ResumeUp(Instant since);
@@ -59,13 +68,13 @@ class Destination {
     return may_deliver() && state_ != DestinationState::kSuspect && ramp_.MayFollow();
   }
   bool full() const { return ramp_.full(); }
-  uint32_t OnStart() { return ramp_.OnStart(); }
+  // See Ramp.
+  std::optional<uint32_t> TryStart(Instant now) { return ramp_.TryStart(now); }
+  uint32_t OnFollow() { return ramp_.OnFollow(); }
   bool OnEnd(uint32_t era, MessageFate fate, absl::Duration took, Instant now);
-  // Nothing is left to try, here.
+  // Nothing is left to try, here. While canaries are waited for that is not the end of it, unless
+  // there is nothing on any shard.
   bool OnNothingLeft();
-  // What the shard that sends the canaries says: they passed; or it has none, so send some.
-  void OnCanariesPassed() { ramp_.Pass(); }
-  void OnCanariesWanted(size_t canaries) { ramp_.Send(canaries); }
   // Somebody asked: the next probe, if it is down, does not wait.
   void ProbeNow(Instant now) { next_probe_ = std::min(next_probe_, now); }
   // It is elsewhere now: look again.
@@ -77,8 +86,10 @@ class Destination {
            state_ == DestinationState::kSuspect;
   }
   size_t connections_max() const { return connections_max_; }
+  // Of this shard, if the others have nothing.
   size_t window() const { return state_ == DestinationState::kSuspect ? 1 : ramp_.window(); }
-  bool in_canaries() const { return state_ == DestinationState::kRamping && ramp_.in_canaries(); }
+  size_t window_of_all() const { return ramp_.window(); }
+  bool in_canaries() const { return ramp_.in_canaries(); }
   Instant paused_until() const { return ramp_.paused_until(); }
   Instant next_probe() const { return next_probe_; }      // kDown
   Instant down_since() const { return down_since_; }      // kDown
@@ -88,12 +99,15 @@ class Destination {
   uint64_t probes_failed() const { return probes_failed_; }  // in this outage
 
  private:
+  bool EndRamp();
   void ScheduleProbe(Instant now, Random& random);
 
+  Ramp& ramp_;
+  const bool leads_ramp_;
   DestinationState state_ = DestinationState::kUp;
   size_t connections_max_ = 1;
-  bool has_canaries_ = true;
-  Ramp ramp_;
+  LatencyWatch latency_;
+  std::optional<uint32_t> empty_in_;  // the era in which there was nothing to try, here
   bool was_down_ = false;
   bool was_held_down_ = false;  // it was down when it turned out to be ourselves
   Instant last_down_;           // the last moment of the last outage

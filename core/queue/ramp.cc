@@ -1,117 +1,192 @@
 // core/queue/ramp.cc -- canaries, then additive growth and halving.
 #include "core/queue/ramp.h"
 
+#include <algorithm>
+
 #include "core/base/check.h"
 #include "core/base/mark.h"
 
 namespace backstay {
 namespace {
 
-constexpr size_t kFirstWindow = 2;
 constexpr absl::Duration kPauseMin = absl::Seconds(15);
 constexpr absl::Duration kPauseMax = absl::Minutes(5);
-// Enough for a mean; and slower than this much more than twice the best mean is slow. Without the
-// second part a primary that answers within a millisecond would be slow at two.
-constexpr size_t kSample = 16;
-constexpr absl::Duration kSlack = absl::Milliseconds(100);
 
 }  // namespace
 
+Ramp::Ramp(size_t shards) : shards_(shards) {}
+
 void Ramp::SetMax(size_t messages) {
   ASSERT(messages > 0);
-  max_ = messages;
-  window_ = std::min(window_, max_);
+  ASSERT(messages <= kMessagesMax);
+  max_.Store(messages);
+  state_.Change([&](State& state) {
+    const bool is_narrower = state.window > messages;
+    state.window = std::min<uint64_t>(state.window, messages) & kCountMask;
+    return is_narrower;
+  });
 }
 
-void Ramp::Send(size_t canaries) {
-  ASSERT(canaries <= kCanaries);
-  canaries_ = std::min(canaries, max_);
+size_t Ramp::canaries() const {
+  return std::min(kCanaries, max());
 }
 
-void Ramp::Restart(size_t canaries) {
-  Send(canaries);
-  ++era_;
-  under_way_ = 0;
-  in_canaries_ = true;
-  over_ = false;
-  window_ = std::min(kFirstWindow, max_);
-  taken_ = 0;
-  deferred_ = 0;
-  pause_ = absl::ZeroDuration();
-  paused_until_ = Instant();
-  sampled_ = 0;
-  sum_ = absl::ZeroDuration();
-  fastest_ = absl::InfiniteDuration();
+size_t Ramp::Window(const State& state) const {
+  switch (state.phase) {
+    case Phase::kOpen:
+      return std::min<size_t>(state.window, max());
+    case Phase::kCanaries:
+      return canaries();
+    case Phase::kShut:
+      return 0;
+  }
+  UNREACHABLE();
 }
 
-void Ramp::Pass() {
-  in_canaries_ = false;
-  over_ = over_ || window_ >= max_;
+void Ramp::Shut() {
+  state_.Change([](State& state) {
+    state.phase = Phase::kShut;
+    return true;
+  });
+}
+
+void Ramp::Restart() {
+  pause_.Store(0);
+  paused_until_.Store(Instant());
+  state_.Change([&](State& state) {
+    const uint64_t era = state.era + 1;  // what is under way is of the one before
+    state = State();
+    state.era = era & kEraMask;
+    state.window = std::min(kFirstWindow, max()) & kCountMask;
+    state.phase = Phase::kCanaries;
+    state.over = 0;
+    return true;
+  });
+}
+
+void Ramp::OnShardEmpty() {
+  const uint32_t now = era();
+  uint32_t empty = 0;
+  empty_.Change([&](Empty& all) {
+    all = {now, all.era == now ? all.shards + 1 : 1};
+    empty = all.shards;
+    return true;
+  });
+  if (empty < shards_) {
+    return;
+  }
+  state_.Change([&](State& state) {
+    const bool was_waiting = state.phase == Phase::kCanaries && state.era == now;
+    Open(state);
+    return was_waiting;
+  });
+}
+
+void Ramp::Open(State& state) const {
+  state.phase = Phase::kOpen;
+  if (state.window >= max()) {
+    state.over = 1;
+  }
+}
+
+void Ramp::Halve() {
+  state_.Change([](State& state) {
+    state.window = std::max<uint64_t>(state.window / 2, 1) & kCountMask;
+    state.taken = 0;
+    return true;
+  });
+}
+
+bool Ramp::MayStart(const State& state, Instant now) const {
+  if (state.phase == Phase::kCanaries) {
+    return size_t{state.under_way} + state.deferred < canaries() && now >= paused_until();
+  }
+  return state.under_way < Window(state);
 }
 
 bool Ramp::MayStart(Instant now) const {
-  if (!in_canaries_) {
-    return under_way_ < window_;
-  }
-  return under_way_ + deferred_ < canaries_ && now >= paused_until_;
+  return MayStart(state_.Load(), now);
 }
 
-uint32_t Ramp::OnStart() {
-  ++under_way_;
-  return era_;
+bool Ramp::MayFollow() const {
+  const State state = state_.Load();
+  return state.phase == Phase::kOpen && state.under_way <= Window(state);
 }
 
-void Ramp::OnEnd(uint32_t era, MessageFate fate, absl::Duration took, Instant now) {
-  if (era != era_) {
-    MARK("of_the_time_before_the_outage");
-    return;
-  }
-  ASSERT(under_way_ > 0);
-  --under_way_;
-  if (fate == MessageFate::kTaken) {
-    if (in_canaries_) {
-      Pass();
+bool Ramp::full() const {
+  const State state = state_.Load();
+  return state.under_way >= Window(state);
+}
+
+std::optional<uint32_t> Ramp::TryStart(Instant now) {
+  uint32_t era = 0;
+  const bool is_started = state_.Change([&](State& state) {
+    era = state.era;
+    const bool may_start = MayStart(state, now);
+    ++state.under_way;
+    return may_start;
+  });
+  return is_started ? std::optional(era) : std::nullopt;
+}
+
+uint32_t Ramp::OnFollow() {
+  uint32_t era = 0;
+  state_.Change([&](State& state) {
+    era = state.era;
+    ++state.under_way;
+    return true;
+  });
+  return era;
+}
+
+bool Ramp::OnEnd(uint32_t era, MessageFate fate, Instant now) {
+  const absl::Duration pause_before = absl::Nanoseconds(pause_.Load());
+  const bool counts = state_.Change([&](State& state) {
+    if (state.era != era) {
+      return false;
     }
-    Judge(took);
-    Grow();
-    return;
+    ASSERT(state.under_way > 0);
+    --state.under_way;
+    if (fate == MessageFate::kTaken && state.phase != Phase::kShut) {
+      Open(state);
+      Grow(state);
+    }
+    if (state.phase != Phase::kCanaries) {
+      return true;
+    }
+    // Refused ones are replaced at once: who decides about them is the breaker.
+    if (fate == MessageFate::kDeferred && state.deferred < kCanaries) {
+      ++state.deferred;
+    }
+    if (state.deferred >= canaries() && state.under_way == 0) {
+      Pause(pause_before, now);  // before anybody sees that the round is over
+      state.deferred = 0;
+    }
+    return true;
+  });
+  if (!counts) {
+    MARK("of_the_time_before_the_outage");
   }
-  if (!in_canaries_) {
-    return;
-  }
-  // Refused ones are replaced at once: who decides about them is the breaker.
-  deferred_ += fate == MessageFate::kDeferred ? 1 : 0;
-  if (deferred_ >= canaries_ && under_way_ == 0) {
-    MARK("canaries_all_deferred");
-    pause_ = std::clamp(pause_ * 2, kPauseMin, kPauseMax);
-    paused_until_ = now + pause_;
-    deferred_ = 0;
-  }
+  return counts;
 }
 
-void Ramp::Grow() {
-  if (++taken_ < window_) {
-    return;
-  }
-  taken_ = 0;
-  window_ = std::min(window_ + 1, max_);
-  over_ = over_ || window_ >= max_;
+void Ramp::Pause(absl::Duration before, Instant now) {
+  MARK("canaries_all_deferred");
+  const absl::Duration pause = std::clamp(before * 2, kPauseMin, kPauseMax);
+  pause_.Store(absl::ToInt64Nanoseconds(pause));
+  paused_until_.Store(now + pause);
 }
 
-void Ramp::Judge(absl::Duration took) {
-  sum_ += took;
-  if (++sampled_ < std::max(kSample, window_)) {
+void Ramp::Grow(State& state) const {
+  ++state.taken;
+  if (state.taken < state.window) {
     return;
   }
-  const absl::Duration mean = sum_ / static_cast<int64_t>(sampled_);
-  sampled_ = 0;
-  sum_ = absl::ZeroDuration();
-  if (mean > 2 * fastest_ + kSlack) {
-    MARK("primary_became_slow");
-    Halve();
-    taken_ = 0;
+  state.taken = 0;
+  state.window = std::min<uint64_t>(state.window + 1, max()) & kCountMask;
+  if (state.window >= max()) {
+    state.over = 1;
   }
-  fastest_ = std::min(fastest_, mean);
 }
 
 }  // namespace backstay

@@ -41,6 +41,16 @@ void Delivery::Stop(bool now_too) {
   }
 }
 
+void Delivery::Yield() {
+  yielding_ = true;
+  StopWhenIdle();
+}
+
+void Delivery::LeaveBehind() {
+  left_behind_ = true;
+  StopWhenIdle();
+}
+
 void Delivery::OnOutboundReady(OutboundConnection&) {
   if (!greeted_) {
     greeted_ = true;
@@ -74,12 +84,11 @@ void Delivery::StartNext() {
 
 // What was read ahead and could not be chained.
 void Delivery::TakeOver() {
-  if (!home_.MayBegin()) {
+  if (!home_.Begin(ahead_->attempt())) {
     MARK("read_ahead_in_vain");
     GiveBackAhead();
     return;
   }
-  home_.OnBegun(ahead_->attempt());
   std::swap(current_, ahead_);
   if (current_->is_read()) {
     Begin();
@@ -172,7 +181,7 @@ void Delivery::ChainAhead() {
 
 void Delivery::OnOutboundEnded(OutboundConnection&) {
   EndAttempt(connection_.session().outcomes_before());
-  home_.OnBegun(ahead_->attempt());
+  home_.OnFollowed(ahead_->attempt());
   std::swap(current_, ahead_);
   in_transaction_ = is_chained_ = std::exchange(chained_, false);
   began_ = io_.Now();

@@ -40,10 +40,10 @@ class DeliveryHome {
   virtual std::optional<Attempt> NextAhead() = 0;
   // Whether it may follow the one that is under way, with no look at how that one fares.
   virtual bool MayChain() = 0;
-  // Whether a message may be begun on a connection that is free.
-  virtual bool MayBegin() = 0;
-  // The message that was read ahead is begun.
-  virtual void OnBegun(Attempt& attempt) = 0;
+  // The message that was read ahead is begun on a connection that is free. False: not now.
+  virtual bool Begin(Attempt& attempt) = 0;
+  // It followed another one, which has ended: it is under way.
+  virtual void OnFollowed(Attempt& attempt) = 0;
   // Or it will not be.
   virtual void OnNotBegun(const Attempt& attempt) = 0;
   // Whether this recipient is to be tried now.
@@ -79,6 +79,12 @@ class Delivery final : public ListNode, private OutboundEvents, private Shipment
   // No further attempts; an idle connection says QUIT.
   void StopWhenIdle() { Stop(/*now_too=*/false); }
   bool stopping() const { return stopping_; }
+  // As StopWhenIdle: another shard is to have one instead.
+  void Yield();
+  bool yielding() const { return yielding_; }
+  // As StopWhenIdle, and nobody waits for its end: it may hang.
+  void LeaveBehind();
+  bool left_behind() const { return left_behind_; }
   // The connection ended in the middle of an attempt.
   bool was_attempting() const { return was_attempting_; }
   // A message is being sent or read.
@@ -121,6 +127,8 @@ class Delivery final : public ListNode, private OutboundEvents, private Shipment
   bool chained_ = false;              // the commands of ahead_ have left
   bool greeted_ = false;
   bool stopping_ = false;
+  bool yielding_ = false;     // only if stopping_
+  bool left_behind_ = false;  // only if stopping_
   bool was_attempting_ = false;
   bool closed_ = false;
 };

@@ -87,7 +87,7 @@ absl::Status Engine::Start(Io& io) {
   ASSERT(listeners_.size() == post_.shards());
   // They stay over a reload, so that clients need no full handshake behind one.
   ticket_keys_.emplace(NewTicketSecret(), io.Now());
-  census_.emplace(snapshot_->connections_max, io.random().Next());
+  shared_.emplace(post_.shards(), snapshot_->connections_max, io.random().Next());
   OpenRecipients(io);
   OpenPrimaries(io);
   const size_t shards = post_.shards();
@@ -159,7 +159,7 @@ absl::Status Engine::ServeShard(size_t index) {
                    .intake_shards = spool_.intake_shards(),
                    .node = spool_.node(),
                    .post = post_,
-                   .census = *census_,
+                   .shared = *shared_,
                    .snapshot = *snapshot_,
                    .ticket_keys = *ticket_keys_,
                    .standard_error = kStandardError,

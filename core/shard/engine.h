@@ -70,7 +70,7 @@ class Engine {
   std::unique_ptr<const Snapshot> snapshot_;
   const SpoolDirectory& spool_;
   PostOffice post_;
-  std::optional<ClientCensus> census_;     // made by Start
+  std::optional<SharedCounts> shared_;     // made by Start
   std::optional<TicketKeys> ticket_keys_;  // made by Start
   RecipientFiles recipients_;              // the same
   PrimaryFiles primaries_;                 // the same

@@ -54,8 +54,7 @@ struct ShardMessage {
     kDestinationDown,    // from the home shard: no attempts until kDestinationUp
     kProbeFailed,        // from the home shard: a real failed probe happened now
     kDestinationUp,      // from the home shard
-    kCanariesPassed,     // from the home shard: it takes mail again
-    kCanariesWanted,     // from the home shard: I have none to send, send yours
+    kPlacesChanged,      // a shard waits for a connection, or there is one; canaries passed: look
     kBreakerTripped,     // to the desk: it refuses everybody of the domain in `reason`
     kOutages,            // to the first shard: keep them
     kGoNow,              // somebody who may ask wants its mail now

@@ -18,6 +18,7 @@
 
 #include "core/base/list.h"
 #include "core/queue/retry_policy.h"
+#include "core/queue/shared_counts.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/attempt.h"
 #include "core/shard/event_log.h"
@@ -43,6 +44,7 @@ struct ShardParts {
   EventLog& log;
   RecipientClerk& recipients;
   Reporter& reporter;
+  SharedCounts& shared;
   size_t index;
 };
 

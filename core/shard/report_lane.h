@@ -95,8 +95,8 @@ class ReportLane final : public Lane, private MessageReaderEvents, private Prima
     // One after the other: few are for the same stranger.
     std::optional<Attempt> NextAhead() override { return std::nullopt; }
     bool MayChain() override { return false; }
-    bool MayBegin() override { return true; }
-    void OnBegun(Attempt&) override {}
+    bool Begin(Attempt&) override { return true; }
+    void OnFollowed(Attempt&) override {}
     void OnNotBegun(const Attempt&) override {}
     bool Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) override;
     void OnUnreadable(const Attempt& attempt, ReadOutcome outcome) override;

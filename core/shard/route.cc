@@ -23,6 +23,8 @@ constexpr absl::Duration kFirstAgainAfter = absl::Minutes(5);
 // Deliveries of one connection whose settles are not synced yet: those that gather while others are
 // written, on a primary that takes each within a fraction of a millisecond.
 constexpr size_t kSettlesPerConnection = 4;
+// What other shards have ends mostly with a message to this one; but not always.
+constexpr absl::Duration kLookAgainAfter = absl::Milliseconds(100);
 
 }  // namespace
 
@@ -32,19 +34,21 @@ Route::Route(const ShardParts& parts, RouteHome& home, uint64_t key)
       outbound_{parts.io, parts.wheel, parts.outbox, tls_},
       home_(home),
       key_(key),
+      is_home_(key % parts.post.shards() == parts.index),
+      destination_(parts.shared.destinations.At(key).ramp, is_home_),
+      places_(parts.shared.destinations.At(key).places, parts.index),
       probe_(outbound_, *this),
       verifier_(outbound_, *this) {}
 
 Route::~Route() = default;
 
-void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname, size_t connections_max,
-                    bool is_home) {
+void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname,
+                    size_t connections_max) {
   plan_ = plan;
   hostname_.assign(hostname);
-  is_home_ = is_home;
   retired_ = false;
   address_ = 0;
-  destination_.SetConnectionsMax(connections_max, /*has_canaries=*/is_home);
+  destination_.SetConnectionsMax(connections_max);
   // What was held as ourselves may be another by our new name.
   destination_.Release();
   UseFound();
@@ -72,7 +76,7 @@ void Route::UseFound() {
   for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
     if (!HasHost(delivery->connection().address())) {
       MARK("delivery_to_a_place_of_before");
-      delivery->StopWhenIdle();
+      delivery->LeaveBehind();
     }
   }
 }
@@ -85,6 +89,7 @@ bool Route::HasHost(const SocketAddress& address) const {
 void Route::Retire() {
   retired_ = true;
   probe_.Stop();
+  home_.WantDispatch(*this);
 }
 
 void Route::RemoveDomain(DomainId domain) {
@@ -93,7 +98,7 @@ void Route::RemoveDomain(DomainId domain) {
 }
 
 void Route::StartDomain(DomainId domain, bool accepts_refusals) {
-  breakers_[domain].Disarm(accepts_refusals);
+  BreakerOf(domain).Disarm(accepts_refusals);
   destination_.Release();
   RestartDomain(domain);
   queue_.PutRefusedLast(domain);
@@ -103,11 +108,16 @@ void Route::StartDomain(DomainId domain, bool accepts_refusals) {
 
 void Route::Dispatch() {
   BuryFinished();
+  CountPlaces();
+  is_blocked_ = false;
   if (!retired_ && !stopping_ && !hosts_.empty()) {
     StartProbeIfDue();
     TellHomeAgain();
     StartDeliveries();
+  } else {
+    places_.SetWorking(false);
   }
+  GiveWay();
   SetAlarm();
 }
 
@@ -120,38 +130,30 @@ void Route::BuryFinished() {
 }
 
 void Route::StartDeliveries() {
-  if (!destination_.may_deliver() || !HasRoomForSettles(SettlesMax())) {
+  const SpoolTime now = parts_.spool.Clock();
+  if (!destination_.may_deliver()) {
+    places_.SetWorking(false);
     return;
   }
-  const SpoolTime now = parts_.spool.Clock();
+  if (!HasRoomForSettles(SettlesMax())) {
+    WaitForPlace(false);
+    return;
+  }
   if (!queue_.HasWork(now)) {
+    places_.SetWorking(false);
     OnNothingLeft();
     return;
   }
-  if (!destination_.MayStart(parts_.io.Now())) {
-    return;
-  }
-  size_t waiting = 0;  // connections that have not found their message yet
-  for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
-    if (!queue_.HasWork(now)) {
-      return;
+  places_.SetWorking(true);
+  if (destination_.MayStart(parts_.io.Now())) {
+    for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
+      if (!queue_.HasWork(now)) {
+        break;
+      }
+      delivery->Poke();
     }
-    delivery->Poke();
-    waiting += delivery->attempting() || delivery->stopping() ? 0 : 1;
   }
-  // One unproven connection at a time: each that gets through brings the next, so one message does
-  // not open twenty connections. Those that are on their way out may hang: nobody waits for them.
-  const auto staying = static_cast<size_t>(
-      std::count_if(deliveries_.begin(), deliveries_.end(),
-                    [](const auto& delivery) { return !delivery->stopping(); }));
-  if (waiting == 0 && staying < destination_.window() &&
-      deliveries_.size() < 2 * destination_.connections_max() && queue_.HasWork(now) &&
-      parts_.io.Now() >= pause_until_) {
-    DeliveryHome& home = *this;
-    deliveries_.push_back(std::make_unique<Delivery>(outbound_, parts_.spool, hostname_,
-                                                     parts_.log.NextConnection(), home));
-    deliveries_.back()->Connect(hosts_[address_]);
-  }
+  WaitForPlace(queue_.HasWork(now) && !OpenConnection() && IsKeptWaiting());
 }
 
 bool Route::IsProbeDue() const {
@@ -241,10 +243,13 @@ void Route::SetAlarm() {
     parts_.wheel.Cancel(&alarm_);  // there is nothing to do at any time
     return;
   }
+  if (is_blocked_) {
+    next = parts_.io.Now() + kLookAgainAfter;
+  }
   if (is_home_ && destination_.state() == DestinationState::kDown && !probe_.running()) {
     next = destination_.next_probe();
   } else if (destination_.may_deliver() && !probe_.running()) {
-    next = NextLook();
+    next = std::min(next, NextLook());
   } else if (!is_home_ && destination_.state() == DestinationState::kDown) {
     next = tell_home_at_;
   }
@@ -288,32 +293,46 @@ bool Route::idle() const {
 // What a crash delivers again is bounded by the connections: their settles under way, the message
 // that each sends and the one behind it.
 size_t Route::SettlesMax() const {
-  return kSettlesPerConnection * destination_.connections_max();
+  const size_t share = destination_.connections_max() / parts_.post.shards();
+  return kSettlesPerConnection * std::max<size_t>({places_.held(), share, 1});
 }
 
-bool Route::MayBegin() {
-  return !retired_ && !stopping_ && destination_.MayStart(parts_.io.Now()) &&
-         HasRoomForSettles(SettlesMax());
+bool Route::Begin(Attempt& attempt) {
+  const Instant now = parts_.io.Now();
+  if (!MayBegin(/*is_counted=*/true)) {
+    return false;
+  }
+  const std::optional<uint32_t> era = destination_.TryStart(now);
+  attempt.era = era.value_or(attempt.era);
+  return era.has_value();
 }
 
-void Route::OnBegun(Attempt& attempt) {
-  attempt.era = destination_.OnStart();
+void Route::OnFollowed(Attempt& attempt) {
+  attempt.era = destination_.OnFollow();
 }
 
 std::optional<Attempt> Route::NextAttempt() {
-  if (!MayBegin()) {
+  const Instant now = parts_.io.Now();
+  if (!MayBegin(/*is_counted=*/false) || !queue_.HasWork(parts_.spool.Clock())) {
     return std::nullopt;
   }
-  std::optional<Attempt> attempt = queue_.Take(parts_.spool.Clock());
-  if (attempt.has_value()) {
-    attempt->era = destination_.OnStart();
-    home_.WantDispatch(*this);  // another connection may be worth opening now
+  const std::optional<uint32_t> era = destination_.TryStart(now);
+  if (!era.has_value()) {
+    return std::nullopt;  // another shard was faster
   }
+  std::optional<Attempt> attempt = queue_.Take(parts_.spool.Clock());
+  if (!attempt.has_value()) {
+    destination_.OnEnd(*era, MessageFate::kUntried, absl::ZeroDuration(), now);
+    return std::nullopt;
+  }
+  attempt->era = *era;
+  home_.WantDispatch(*this);  // another connection may be worth opening now
   return attempt;
 }
 
 bool Route::MayChain() {
-  return !retired_ && !stopping_ && parts_.io.Now() >= chains_from_ && destination_.MayFollow();
+  return !retired_ && !stopping_ && parts_.io.Now() >= chains_from_ && destination_.MayFollow() &&
+         MayUse(/*is_counted=*/true);
 }
 
 // While a connection is free, or may be opened, a message need not wait behind another.

@@ -3,7 +3,8 @@
 //
 // Every shard has a route for every destination. One of them is the home route: it alone probes
 // while the destination is down, and tells the others (ShardMessage). The others report what they
-// see.
+// see. How many connections and messages there may be is counted over all of them
+// (SharedDestination); probes and the verifier's one connection of each shard are not counted.
 //
 // Life:     lives as long as the shard; a reload changes its plan, or retires it (no new attempts).
 // Owns:     deliveries, the probe, the queue of positions.
@@ -22,6 +23,7 @@
 #include "core/dns/primary_search.h"
 #include "core/queue/breaker.h"
 #include "core/queue/destination.h"
+#include "core/queue/shard_places.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/delivery.h"
 #include "core/shard/inbox.h"
@@ -56,8 +58,8 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   uint64_t key() const { return key_; }
   // As an earlier run left it, before anything else: what was down is probed first.
   void Resume(const Outages& outages);
-  void UsePlan(const DestinationPlan& plan, std::string_view hostname, size_t connections_max,
-               bool is_home);
+  // `connections_max`: of all shards.
+  void UsePlan(const DestinationPlan& plan, std::string_view hostname, size_t connections_max);
   void UseTls(DeliveryConfig::Tls mode, const TlsContext* context) {
     tls_.UsePlan(mode, context, is_home_);
   }
@@ -98,11 +100,18 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   const std::string& standing_reason() const { return standing_reason_; }
 
  private:
+  // Connections that are not on their way out.
+  struct Load {
+    size_t attempting = 0;
+    size_t resting = 0;
+    size_t connecting = 0;
+  };
+
   std::optional<Attempt> NextAttempt() override;
   std::optional<Attempt> NextAhead() override;
   bool MayChain() override;
-  bool MayBegin() override;
-  void OnBegun(Attempt& attempt) override;
+  bool Begin(Attempt& attempt) override;
+  void OnFollowed(Attempt& attempt) override;
   void OnNotBegun(const Attempt& attempt) override;
   bool Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) override;
   void OnUnreadable(const Attempt& attempt, ReadOutcome outcome) override;
@@ -123,6 +132,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void OnVerifierFailed(const OutboundConnection& connection) override;
 
   bool RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome) const;
+  Breaker& BreakerOf(DomainId domain);
   Breaker::Verdict AskBreaker(const AttemptReport& report, size_t position);
   bool IsFinal(const Attempt& attempt, const AttemptReport& report, size_t position,
                Breaker::Verdict verdict) const;
@@ -132,6 +142,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void UseFound();
   void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
   void OnChainLost();
+  bool MayBegin(bool is_counted);
   size_t SettlesMax() const;
   void OnEnded(const Attempt& attempt, MessageFate fate, absl::Duration took);
   void OnNothingLeft();
@@ -145,6 +156,13 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void StartProbeIfDue();
   void StartDeliveries();
   void BuryFinished();
+  Load CountLoad() const;
+  bool MayUse(bool is_counted) const;
+  void CountPlaces();
+  bool OpenConnection();
+  bool IsKeptWaiting();
+  void WaitForPlace(bool waits);
+  void GiveWay();
   void SetAlarm();
   void Broadcast(ShardMessage::Kind kind, std::string_view reason);
 
@@ -154,13 +172,15 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   const uint64_t key_;
   DestinationPlan plan_;
   std::string hostname_;
-  bool is_home_ = false;
+  const bool is_home_;
   bool is_gated_ = false;
   bool is_doubted_ = false;  // another shard cannot get through
   Instant doubt_from_;       // it is looked into from then on
   bool retired_ = false;
   bool stopping_ = false;
   Destination destination_;
+  ShardPlaces places_;
+  bool is_blocked_ = false;                          // mail waits for what other shards have
   absl::flat_hash_map<DomainId, Breaker> breakers_;  // of domains that had an answer
   Probe probe_;
   Verifier verifier_;

@@ -170,7 +170,7 @@ void Route::Resume(const Outages& outages) {
 
 void Route::WentDown(std::string_view reason) {
   for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
-    delivery->StopWhenIdle();
+    delivery->LeaveBehind();
   }
   if (!is_home_) {
     TellHome(reason);
@@ -222,9 +222,6 @@ void Route::OnProbeAnswered(size_t host) {
   if (std::exchange(is_doubted_, false) && destination_.may_deliver()) {
     MARK("doubted_and_well");
     Broadcast(ShardMessage::Kind::kDestinationUp, "");
-    if (!destination_.in_canaries()) {
-      Broadcast(ShardMessage::Kind::kCanariesPassed, "");
-    }
   }
   Feed(DestinationEvent::kProbeAnswered, "");
 }
@@ -249,8 +246,8 @@ void Route::OnEnded(const Attempt& attempt, MessageFate fate, absl::Duration too
   if (destination_.in_canaries() && destination_.paused_until() > paused_before) {
     last_failure_ = parts_.spool.Clock();  // all canaries were deferred: they speak for the rest
   }
-  if (is_home_ && had_canaries && !destination_.in_canaries()) {
-    Broadcast(ShardMessage::Kind::kCanariesPassed, "");
+  if (had_canaries && !destination_.in_canaries()) {
+    Broadcast(ShardMessage::Kind::kPlacesChanged, "");
   }
 }
 
@@ -262,9 +259,8 @@ void Route::OnNothingLeft() {
   }
   const bool had_canaries = destination_.in_canaries();
   destination_.OnNothingLeft();
-  if (is_home_ && had_canaries && !destination_.in_canaries()) {
-    MARK("canaries_of_other_shards");
-    Broadcast(ShardMessage::Kind::kCanariesWanted, "");
+  if (had_canaries && !destination_.in_canaries()) {
+    Broadcast(ShardMessage::Kind::kPlacesChanged, "");  // nobody waits for canaries any more
   }
   for (auto& [domain, breaker] : breakers_) {
     breaker.OnNothingLeft();
@@ -281,6 +277,10 @@ void Route::Broadcast(ShardMessage::Kind kind, std::string_view reason) {
 }
 
 void Route::OnShardMessage(const ShardMessage& message) {
+  if (message.kind == ShardMessage::Kind::kPlacesChanged) {
+    home_.WantDispatch(*this);
+    return;
+  }
   tell_home_at_ = parts_.io.Now() + kSilenceMax;
   switch (message.kind) {
     case ShardMessage::Kind::kDestinationFailed:
@@ -302,16 +302,6 @@ void Route::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kDestinationUp:
       Feed(DestinationEvent::kProbeAnswered, "");
       return;
-    case ShardMessage::Kind::kCanariesPassed:
-      destination_.OnCanariesPassed();
-      home_.WantDispatch(*this);
-      return;
-    case ShardMessage::Kind::kCanariesWanted:
-      // Shared out, so that together they are as many as one shard's. One each at least.
-      destination_.OnCanariesWanted(
-          std::max<size_t>(Ramp::kCanaries / (parts_.post.shards() - 1), 1));
-      home_.WantDispatch(*this);
-      return;
     case ShardMessage::Kind::kGoNow:
       GoNow(/*ask_others=*/false);
       return;
@@ -319,6 +309,7 @@ void Route::OnShardMessage(const ShardMessage& message) {
       next_look_ = parts_.io.Now();
       home_.WantDispatch(*this);
       return;
+    case ShardMessage::Kind::kPlacesChanged:
     case ShardMessage::Kind::kPrimaries:
     case ShardMessage::Kind::kOutages:
     case ShardMessage::Kind::kStop:

@@ -90,13 +90,18 @@ bool Route::RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome) const 
 
 // ---- refusals ----
 
+Breaker& Route::BreakerOf(DomainId domain) {
+  const uint64_t key = DomainKey(parts_.spool.Name(domain)) ^ key_;
+  return breakers_.try_emplace(domain, parts_.shared.answers.At(key)).first->second;
+}
+
 Breaker::Verdict Route::AskBreaker(const AttemptReport& report, size_t position) {
   const Outcome& outcome = report.outcomes[position];
   const DomainId domain = report.domains[position];
   if (IsReportDomain(parts_.spool.Name(domain))) {
     return Breaker::Verdict::kNone;  // of senders who do not exist a smart host refuses hundreds
   }
-  Breaker& breaker = breakers_[domain];
+  Breaker& breaker = BreakerOf(domain);
   if (outcome.kind == Outcome::Kind::kDelivered) {
     breaker.OnTaken();
   } else if (outcome.kind == Outcome::Kind::kDeferred) {

@@ -36,15 +36,11 @@ Route& RouteTable::RouteWithKey(uint64_t key) {
 void RouteTable::UseSnapshot(const Snapshot& snapshot) {
   snapshot_ = &snapshot;
   std::vector<uint64_t> keys;
-  const size_t shards = parts_.post.shards();
   const size_t maximum = snapshot.config.delivery.connections_per_primary_max;
-  // The primary's limit is shared out; every shard has at least one connection.
-  const size_t share = maximum / shards + (parts_.index < maximum % shards ? 1 : 0);
   for (size_t index = 0; index < snapshot.destinations.size(); ++index) {
     const DestinationPlan& plan = snapshot.destinations[index];
     keys.push_back(plan.key);
-    RouteWithKey(plan.key).UsePlan(plan, snapshot.hostname, std::max<size_t>(share, 1),
-                                   plan.key % shards == parts_.index);
+    RouteWithKey(plan.key).UsePlan(plan, snapshot.hostname, maximum);
     RouteWithKey(plan.key).SetGated(std::any_of(
         snapshot.domains.begin(), snapshot.domains.end(),
         [index](const auto& domain) { return domain.defers && domain.destination == index; }));

@@ -71,12 +71,13 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       event_log_(io, wheel_, setup.standard_error, setup.index, setup.post.shards()),
       intake_shards_(setup.intake_shards),
       door_(io, wheel_, event_log_, setup.listeners,
-            setup.snapshot.AdmissionLimitsOf(setup.intake_shards), setup.census, *this),
+            setup.snapshot.AdmissionLimitsOf(setup.intake_shards), setup.shared.clients, *this),
       recipients_(io, wheel_, setup.post, setup.index, setup.recipients, *this),
       clients_(io, wheel_),
+      quotas_(io, wheel_, spool_, setup.shared.domains, setup.index),
       reporter_(io, spool_, snapshot_, setup.post.shards()),
       routes_({io, wheel_, outbox_, handshakes_, spool_, setup.post, event_log_, recipients_,
-               reporter_, setup.index},
+               reporter_, setup.shared, setup.index},
               setup.primaries, setup.snapshot),
       expiry_(io, wheel_, spool_, routes_, reporter_, event_log_, {setup.post, setup.index}),
       late_watch_(io, wheel_, spool_, routes_, reporter_),
@@ -95,6 +96,7 @@ Shard::~Shard() {
 void Shard::Start() {
   event_log_.UseSnapshot(*snapshot_);
   clients_.UseConfig(snapshot_->config.smtp);
+  quotas_.UseSnapshot(*snapshot_);
   recipients_.Start();
   spool_.Recover();
 }
@@ -164,8 +166,7 @@ void Shard::OnShardMessage(const ShardMessage& message) {
     case ShardMessage::Kind::kDestinationDown:
     case ShardMessage::Kind::kProbeFailed:
     case ShardMessage::Kind::kDestinationUp:
-    case ShardMessage::Kind::kCanariesPassed:
-    case ShardMessage::Kind::kCanariesWanted:
+    case ShardMessage::Kind::kPlacesChanged:
     case ShardMessage::Kind::kGoNow:
     case ShardMessage::Kind::kProbeWanted:
     case ShardMessage::Kind::kPrimaries:
@@ -213,6 +214,7 @@ void Shard::OnSpoolReady(const absl::Status& status) {
 
 void Shard::OnQueueReady() {
   queue_ready_ = true;
+  quotas_.OnQueueReady();
   rule_clerk_.OnQueueReady();
   reporter_.OnQueueReady();
   if (!draining_) {
@@ -227,6 +229,7 @@ void Shard::UseSnapshot(const Snapshot& snapshot) {
   door_.SetLimits(snapshot.AdmissionLimitsOf(intake_shards_));
   idle_watch_.SetLimits(InboundParts::Limits(snapshot.config.smtp.idle_timeout));
   routes_.UseSnapshot(snapshot);
+  quotas_.UseSnapshot(snapshot);
   clients_.UseConfig(snapshot.config.smtp);
   event_log_.UseSnapshot(snapshot);
 }
@@ -378,7 +381,6 @@ Reply Shard::MayReceive() const {
   UNREACHABLE();
 }
 
-// Each shard has its share of a quota, so a domain may be full here a little early.
 Reply Shard::MayQueue(std::string_view domain) {
   const DomainPlan* plan = snapshot_->FindDomain(domain);
   if (plan != nullptr && plan->defers &&
@@ -386,16 +388,7 @@ Reply Shard::MayQueue(std::string_view domain) {
       routes_.RouteOf(*plan)->MustTryPrimary(plan->store_after)) {
     return replies::kTryPrimary;
   }
-  if (plan == nullptr || (plan->quota_messages == 0 && plan->quota_bytes == 0)) {
-    return replies::kRcptOk;
-  }
-  const DomainId id = spool_.Intern(domain);
-  const auto is_full = [this](uint64_t waiting, uint64_t quota) {
-    return quota > 0 && waiting >= std::max<uint64_t>(quota / intake_shards_, 1);
-  };
-  const bool has_room = !is_full(spool_.LiveMessages(id), plan->quota_messages) &&
-                        !is_full(spool_.LiveBytes(id), plan->quota_bytes);
-  return has_room ? replies::kRcptOk : replies::kDomainFull;
+  return plan == nullptr || quotas_.HasRoom(*plan) ? replies::kRcptOk : replies::kDomainFull;
 }
 
 void Shard::OnMessageStored(CommitResult result) {
@@ -451,6 +444,7 @@ ShardView Shard::View() {
 
 void Shard::OnLiveMessage(DomainId domain, MessageRef message) {
   routes_.OnLiveMessage(domain, message);
+  quotas_.OnLiveMessage(domain);
 }
 
 void Shard::OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,

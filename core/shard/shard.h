@@ -29,6 +29,7 @@
 #include "core/shard/late_watch.h"
 #include "core/shard/primary_keeper.h"
 #include "core/shard/question_clerk.h"
+#include "core/shard/quota_clerk.h"
 #include "core/shard/recipient_clerk.h"
 #include "core/shard/reporter.h"
 #include "core/shard/route_table.h"
@@ -49,7 +50,7 @@ struct ShardSetup {
   size_t intake_shards = 1;   // that listen, and share the limits of connections
   uint16_t node = 0;
   PostOffice& post;
-  ClientCensus& census;
+  SharedCounts& shared;
   const Snapshot& snapshot;
   const TicketKeys& ticket_keys;  // copied: the same in every shard
   Fd standard_error = Fd();       // see EventLog
@@ -158,6 +159,7 @@ class Shard : private SpoolEvents,
   Door door_;
   RecipientClerk recipients_;
   ClientClerk clients_;
+  QuotaClerk quotas_;
   Reporter reporter_;
   RouteTable routes_;
   Expiry expiry_;

@@ -150,8 +150,9 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config, const Machine& 
     DomainPolicy policy = RelayOf(domain, lists);
     const size_t listed = policy.list.size();
     relay.push_back(std::move(policy));
-    snapshot->domains.push_back({domain.name, DestinationIndex(*snapshot, PlanOf(domain)),
-                                 domain.retry.policy, domain.quota_messages, domain.quota_bytes,
+    snapshot->domains.push_back({domain.name, DomainKey(domain.name),
+                                 DestinationIndex(*snapshot, PlanOf(domain)), domain.retry.policy,
+                                 domain.quota_messages, domain.quota_bytes,
                                  domain.recipients == DomainConfig::Recipients::kVerify,
                                  domain.when_primary_up == DomainConfig::WhenPrimaryUp::kDefer,
                                  domain.store_after, listed, domain.retry.delay_warning});
@@ -183,6 +184,10 @@ bool LooksHalfWritten(size_t next, size_t running) {
 }
 
 }  // namespace
+
+uint64_t DomainKey(std::string_view name) {
+  return HashText(name);
+}
 
 const DomainPlan* Snapshot::FindDomain(std::string_view name) const {
   const auto found = std::lower_bound(

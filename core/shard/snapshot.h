@@ -32,8 +32,12 @@ struct DestinationPlan {
   std::vector<Network> allowed_networks;  // none: no limit
 };
 
+// The same in every shard and run.
+uint64_t DomainKey(std::string_view name);
+
 struct DomainPlan {
   std::string name;
+  uint64_t key = 0;        // DomainKey(name)
   size_t destination = 0;  // index into Snapshot::destinations
   RetryPolicy retry;
   uint64_t quota_messages = 0;  // that wait, in the whole spool; 0: no limit

@@ -230,7 +230,7 @@ std::string StoryPlan::Config(size_t domain_left_out) const {
       continue;
     }
     const StoryDomain& domain = domains[index];
-    text += fmt::format("[[domain]]\nname = \"{}\"\n", domain.name);
+    text += fmt::format("[[domain]]\nname = \"{}\"\n{}", domain.name, domain_lines);
     if (!allowed_networks.empty()) {
       text += fmt::format("allowed_networks = {}\n", allowed_networks);
     }

@@ -61,6 +61,7 @@ struct StoryPlan {
   std::string smtp;              // lines for [smtp]
   std::string retry;             // lines for [retry]
   std::string allowed_networks;  // of each domain, as TOML; empty: all
+  std::string domain_lines;      // for each [[domain]]
   ReportWay reports = ReportWay::kOff;
   size_t clients = 2;
   size_t messages_per_client = 10;

@@ -89,7 +89,8 @@ absl::Status SimDaemon::Start() {
   directory_ = std::make_unique<SpoolDirectory>(std::move(directory).value());
   const size_t shards = directory_->shard_directories().size();
   post_ = std::make_unique<PostOffice>(shards);
-  census_ = std::make_unique<ClientCensus>(config.smtp.connections_max, world_.random().Next());
+  shared_ =
+      std::make_unique<SharedCounts>(shards, config.smtp.connections_max, world_.random().Next());
   SavedPrimaries saved;
   for (size_t index = 0; index < shards; ++index) {
     std::unique_ptr<Io> io = world_.MakeIo(host_);
@@ -117,7 +118,7 @@ absl::Status SimDaemon::Start() {
                            .intake_shards = post_->shards(),
                            .node = directory_->node(),
                            .post = *post_,
-                           .census = *census_,
+                           .shared = *shared_,
                            .snapshot = *snapshot_,
                            .ticket_keys = TicketKeys(TicketSecret{}, Instant()),
                            .standard_error = Fd(),

@@ -84,7 +84,7 @@ class SimDaemon {
   std::unique_ptr<Io> directory_io_;  // holds the lock and the shard directories
   std::unique_ptr<SpoolDirectory> directory_;
   std::unique_ptr<PostOffice> post_;
-  std::unique_ptr<ClientCensus> census_;
+  std::unique_ptr<SharedCounts> shared_;
   std::unique_ptr<RuleDesk> desk_;
   std::vector<std::unique_ptr<Runner>> runners_;
 };

@@ -38,7 +38,9 @@ class BreakerTest : public ::testing::Test {
     }
   }
 
-  Breaker breaker_;
+  SharedAnswers answers_{2};
+  Breaker breaker_{answers_};
+  Breaker other_{answers_};  // of the same domain, on the other shard
   bool is_ramping_ = true;
   uint64_t next_ = 0;
 };
@@ -62,6 +64,42 @@ TEST_F(BreakerTest, DeferralsBetweenDoNot) {
   Refuse(10);
   breaker_.OnDeferred();
   EXPECT_EQ(Refuse(10), Verdict::kTripped);
+}
+
+// With many shards each has a part of the refusals.
+TEST_F(BreakerTest, RefusalsOfAllShardsAreOneRun) {
+  Refuse(10);
+  for (uint64_t i = 0; i < 9; ++i) {
+    EXPECT_EQ(other_.OnRefused(Refusal(Phase::kRcpt), 100 + i, 100 + i, true), Verdict::kDoubted);
+  }
+  EXPECT_EQ(Refuse(1), Verdict::kTripped);
+  EXPECT_FALSE(other_.tripped());  // it is told, as the operator's order is
+  EXPECT_EQ(other_.OnRefused(Refusal(Phase::kRcpt), 200, 200, true), Verdict::kDoubted);
+}
+
+TEST_F(BreakerTest, WhatOneShardHandsOnEndsTheRunOfAll) {
+  Refuse(19);
+  other_.OnTaken();
+  EXPECT_EQ(Refuse(19), Verdict::kDoubted);
+}
+
+TEST_F(BreakerTest, WhatIsUsualAllShardsKnow) {
+  is_ramping_ = false;
+  for (int i = 0; i < 150; ++i) {
+    other_.OnTaken();
+  }
+  EXPECT_EQ(Refuse(19), Verdict::kDoubted);
+  EXPECT_EQ(Refuse(1), Verdict::kTripped);
+}
+
+// One has tried all of its mail once more; the refusals of the other's are none of its run.
+TEST_F(BreakerTest, ADisarmedOneCountsForNoOther) {
+  Refuse(20);
+  breaker_.Disarm(/*accepts=*/false);
+  other_.Disarm(/*accepts=*/false);
+  other_.OnNothingLeft();
+  Refuse(100);
+  EXPECT_EQ(other_.OnRefused(Refusal(Phase::kRcpt), 500, 500, true), Verdict::kDoubted);
 }
 
 TEST_F(BreakerTest, OtherWordsBeginARunAnew) {

@@ -70,21 +70,24 @@ TEST(Destination, EveryRowOfTheTable) {
 class DestinationTest : public ::testing::Test {
  protected:
   DestinationTest() {
-    destination_.SetConnectionsMax(20, /*has_canaries=*/true);
+    destination_.SetConnectionsMax(20);
     destination_.Feed(Event::kAnswered, AtSecond(1000), random_);
   }
   bool Feed(Event event, Instant now) { return destination_.Feed(event, now, random_); }
 
   // Messages, one after the other.
-  void Take(int messages) {
+  void Take(int messages, absl::Duration took = absl::Milliseconds(5)) {
     for (int i = 0; i < messages; ++i) {
-      const uint32_t era = destination_.OnStart();
-      destination_.OnEnd(era, MessageFate::kTaken, absl::Milliseconds(5), AtSecond(1001));
+      const std::optional<uint32_t> era = destination_.TryStart(AtSecond(1001));
+      ASSERT_TRUE(era.has_value());
+      destination_.OnEnd(*era, MessageFate::kTaken, took, AtSecond(1001));
     }
   }
 
   Random random_{1};
-  Destination destination_;
+  Ramp ramp_{2};
+  Destination destination_{ramp_, /*leads_ramp=*/true};
+  Destination other_{ramp_, /*leads_ramp=*/false};  // of the other shard
 };
 
 TEST_F(DestinationTest, TroubleCountsOnlyAfterThirtySecondsWithoutSuccess) {
@@ -222,23 +225,51 @@ TEST_F(DestinationTest, NothingLeftToTryEndsARamp) {
   EXPECT_FALSE(destination_.OnNothingLeft());
   EXPECT_EQ(destination_.state(), State::kDown);
   Feed(Event::kProbeAnswered, AtSecond(2010));
+  EXPECT_FALSE(destination_.OnNothingLeft());  // the other shard may have some
+  EXPECT_FALSE(destination_.OnNothingLeft());  // and it is asked once
+  EXPECT_FALSE(other_.OnNothingLeft());
   EXPECT_TRUE(destination_.OnNothingLeft());
   EXPECT_EQ(destination_.state(), State::kUp);
   EXPECT_FALSE(destination_.OnNothingLeft());
   EXPECT_TRUE(destination_.MayStart(AtSecond(2010)));
 }
 
-TEST_F(DestinationTest, AShardWithoutCanariesWaitsForThemWhateverItHas) {
-  destination_.SetConnectionsMax(20, /*has_canaries=*/false);
+// One shard says when it was down; what any of them learns counts for all.
+TEST_F(DestinationTest, ShardsHaveOneWindowAndItsCanaries) {
+  Take(300);
+  other_.SetConnectionsMax(20);
+  EXPECT_EQ(other_.window(), 20u);
   Feed(Event::kUnreachable, AtSecond(2000));
+  other_.Feed(Event::kUnreachable, AtSecond(2001), random_);
+  EXPECT_FALSE(other_.MayStart(AtSecond(2001)));
+  other_.Feed(Event::kAnswered, AtSecond(2002), random_);  // a connection of before
+  EXPECT_FALSE(other_.MayStart(AtSecond(2002)));
   Feed(Event::kProbeAnswered, AtSecond(2010));
-  EXPECT_FALSE(destination_.OnNothingLeft());
+  for (size_t canary = 0; canary < Ramp::kCanaries; ++canary) {
+    EXPECT_TRUE((canary % 2 == 0 ? destination_ : other_).TryStart(AtSecond(2010)).has_value());
+  }
   EXPECT_FALSE(destination_.MayStart(AtSecond(2010)));
-  destination_.OnCanariesWanted(2);
+  EXPECT_FALSE(other_.MayStart(AtSecond(2010)));
+  other_.OnEnd(ramp_.era(), MessageFate::kTaken, absl::Milliseconds(5), AtSecond(2010));
+  EXPECT_FALSE(destination_.in_canaries());
   EXPECT_EQ(destination_.window(), 2u);
-  destination_.OnCanariesPassed();
-  EXPECT_TRUE(destination_.MayStart(AtSecond(2010)));
-  EXPECT_TRUE(destination_.OnNothingLeft());
+}
+
+TEST_F(DestinationTest, TroubleOfOneShardIsNoOutageOfAll) {
+  Take(300);
+  other_.Feed(Event::kUnreachable, AtSecond(2000), random_);
+  EXPECT_EQ(destination_.window(), 20u);
+  other_.Feed(Event::kProbeAnswered, AtSecond(2001), random_);
+  EXPECT_FALSE(other_.in_canaries());
+  EXPECT_TRUE(other_.MayStart(AtSecond(2001)));
+  other_.Feed(Event::kTrouble, AtSecond(2002), random_);
+  EXPECT_EQ(destination_.window(), 10u);  // but what it costs is less for all
+}
+
+TEST_F(DestinationTest, APrimaryThatBecomesSlowGetsLess) {
+  Take(300);
+  Take(40, absl::Milliseconds(500));
+  EXPECT_LE(destination_.window(), 11u);
 }
 
 TEST_F(DestinationTest, KnowsWhenItWasLastDown) {
@@ -251,22 +282,24 @@ TEST_F(DestinationTest, KnowsWhenItWasLastDown) {
 }
 
 TEST_F(DestinationTest, ResumesAsItWasLeft) {
-  Destination down;
-  down.SetConnectionsMax(20, /*has_canaries=*/true);
+  Ramp ramp(1);
+  Destination down(ramp, /*leads_ramp=*/true);
+  down.SetConnectionsMax(20);
   down.ResumeDown(AtSecond(500), AtSecond(1000));
   EXPECT_EQ(down.state(), State::kDown);
   EXPECT_EQ(down.next_probe(), AtSecond(1000));
+  EXPECT_FALSE(ramp.MayStart(AtSecond(1000)));
   EXPECT_EQ(down.down_since(), AtSecond(500));
   EXPECT_TRUE(down.Feed(Event::kProbeAnswered, AtSecond(1001), random_));
   EXPECT_TRUE(down.in_canaries());
-  Destination up;
+  Destination up(ramp_, /*leads_ramp=*/true);
   up.ResumeUp(AtSecond(-3600));
   EXPECT_EQ(up.state(), State::kUp);
   EXPECT_TRUE(up.WasDownSince(AtSecond(-86400)));
 }
 
 TEST_F(DestinationTest, AMaximumOfOneIsKept) {
-  destination_.SetConnectionsMax(1, /*has_canaries=*/true);
+  destination_.SetConnectionsMax(1);
   EXPECT_EQ(destination_.window(), 1u);
   Take(2);
   Feed(Event::kUnreachable, AtSecond(2000));

@@ -1,7 +1,11 @@
-// tests/core/queue/ramp_test.cc -- canaries, rounds and pauses, growth and halving.
+// tests/core/queue/ramp_test.cc -- canaries, rounds and pauses, growth and halving; for all shards.
 #include "core/queue/ramp.h"
 
 #include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
 
 #include "core/base/mark.h"
 
@@ -18,34 +22,36 @@ class RampTest : public ::testing::Test {
 
   size_t StartAll() {
     size_t started = 0;
-    while (ramp_.MayStart(now_)) {
-      era_ = ramp_.OnStart();
+    while (const std::optional<uint32_t> era = ramp_.TryStart(now_)) {
+      era_ = *era;
       ++started;
     }
+    EXPECT_FALSE(ramp_.MayStart(now_));
     return started;
   }
-  void End(size_t messages, MessageFate fate, absl::Duration took = absl::Milliseconds(5)) {
+  void End(size_t messages, MessageFate fate) {
     for (size_t i = 0; i < messages; ++i) {
-      ramp_.OnEnd(era_, fate, took, now_);
+      ramp_.OnEnd(era_, fate, now_);
     }
   }
   // Until so many were taken, as fast as it lets them.
-  void Take(size_t messages, absl::Duration took = absl::Milliseconds(5)) {
+  void Take(size_t messages) {
     for (size_t taken = 0; taken < messages;) {
       const size_t started = StartAll();
       ASSERT_GT(started, 0u);
-      End(started, MessageFate::kTaken, took);
+      End(started, MessageFate::kTaken);
       taken += started;
     }
   }
 
-  Ramp ramp_;
+  static constexpr size_t kShards = 4;
+  Ramp ramp_{kShards};
   uint32_t era_ = 0;
   Instant now_ = Second(1000);
 };
 
 TEST_F(RampTest, FiveCanariesThenOneTakenOpensTheWindow) {
-  ramp_.Restart(Ramp::kCanaries);
+  ramp_.Restart();
   EXPECT_EQ(StartAll(), 5u);
   End(1, MessageFate::kTaken);
   EXPECT_FALSE(ramp_.in_canaries());
@@ -55,7 +61,7 @@ TEST_F(RampTest, FiveCanariesThenOneTakenOpensTheWindow) {
 }
 
 TEST_F(RampTest, RefusedCanariesAreReplacedAtOnce) {
-  ramp_.Restart(Ramp::kCanaries);
+  ramp_.Restart();
   for (int refused = 0; refused < 100; ++refused) {
     StartAll();
     EXPECT_EQ(ramp_.under_way(), 5u);
@@ -65,7 +71,7 @@ TEST_F(RampTest, RefusedCanariesAreReplacedAtOnce) {
 }
 
 TEST_F(RampTest, UntriedOnesAreReplacedToo) {
-  ramp_.Restart(Ramp::kCanaries);
+  ramp_.Restart();
   StartAll();
   End(3, MessageFate::kUntried);
   EXPECT_EQ(StartAll(), 3u);
@@ -73,7 +79,7 @@ TEST_F(RampTest, UntriedOnesAreReplacedToo) {
 
 TEST_F(RampTest, ARoundOfDeferralsWaitsLongerEachTime) {
   const uint64_t before = MarkCount("canaries_all_deferred");
-  ramp_.Restart(Ramp::kCanaries);
+  ramp_.Restart();
   for (const int64_t pause : {15, 30, 60, 120, 240, 300, 300}) {
     EXPECT_EQ(StartAll(), 5u);
     End(4, MessageFate::kDeferred);
@@ -88,7 +94,7 @@ TEST_F(RampTest, ARoundOfDeferralsWaitsLongerEachTime) {
 }
 
 TEST_F(RampTest, OneTakenOfARoundIsEnough) {
-  ramp_.Restart(Ramp::kCanaries);
+  ramp_.Restart();
   StartAll();
   End(4, MessageFate::kDeferred);
   End(1, MessageFate::kTaken);
@@ -100,11 +106,11 @@ TEST_F(RampTest, WhatWasUnderWayBeforeTheOutageDoesNotTakeThePlaceOfCanaries) {
   Take(1000);
   EXPECT_EQ(StartAll(), 20u);
   const uint32_t before = era_;
-  ramp_.Restart(Ramp::kCanaries);
+  ramp_.Restart();
   EXPECT_EQ(StartAll(), 5u);
   for (int old = 0; old < 20; ++old) {
     const MessageFate fate = old < 10 ? MessageFate::kDeferred : MessageFate::kUntried;
-    ramp_.OnEnd(before, fate, absl::Minutes(2), now_);
+    EXPECT_FALSE(ramp_.OnEnd(before, fate, now_));
   }
   EXPECT_EQ(StartAll(), 0u);
   EXPECT_EQ(ramp_.under_way(), 5u);
@@ -115,23 +121,71 @@ TEST_F(RampTest, WhatWasUnderWayBeforeTheOutageDoesNotTakeThePlaceOfCanaries) {
   EXPECT_FALSE(ramp_.in_canaries());
 }
 
-TEST_F(RampTest, WithoutCanariesOfItsOwnItWaitsForTheOthers) {
-  ramp_.Restart(0);
+TEST_F(RampTest, NothingIsBegunWhileItIsDown) {
+  ramp_.Shut();
   EXPECT_EQ(StartAll(), 0u);
-  ramp_.Pass();
+  EXPECT_EQ(ramp_.window(), 0u);
+  ramp_.Restart();
+  EXPECT_EQ(StartAll(), 5u);
+}
+
+TEST_F(RampTest, WithNothingToTryOnAnyShardThereAreNoCanaries) {
+  ramp_.Restart();
+  for (size_t shard = 1; shard < kShards; ++shard) {
+    ramp_.OnShardEmpty();
+    EXPECT_TRUE(ramp_.in_canaries());
+  }
+  ramp_.Restart();  // once more: all are asked anew
+  for (size_t shard = 1; shard < kShards; ++shard) {
+    ramp_.OnShardEmpty();
+    EXPECT_TRUE(ramp_.in_canaries());
+  }
+  ramp_.OnShardEmpty();
+  EXPECT_FALSE(ramp_.in_canaries());
   EXPECT_EQ(StartAll(), 2u);
 }
 
-TEST_F(RampTest, ItMayBeToldToSendSomeAfterAll) {
-  ramp_.Restart(0);
-  ramp_.Send(2);
+TEST_F(RampTest, FiveCanariesFromHoweverManyShards) {
+  for (int round = 0; round < 20; ++round) {
+    ramp_.Restart();
+    std::atomic<size_t> most{0};
+    std::atomic<size_t> under_way{0};
+    std::vector<std::thread> threads;
+    for (size_t shard = 0; shard < kShards; ++shard) {
+      threads.emplace_back([&] {
+        for (int message = 0; message < 2000; ++message) {
+          if (const std::optional<uint32_t> era = ramp_.TryStart(now_)) {
+            const size_t now_under_way = ++under_way;
+            size_t seen = most;
+            while (seen < now_under_way && !most.compare_exchange_weak(seen, now_under_way)) {
+            }
+            --under_way;
+            ramp_.OnEnd(*era, MessageFate::kRefused, now_);
+          }
+        }
+      });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    EXPECT_LE(most, 5u);
+    EXPECT_TRUE(ramp_.in_canaries());
+    EXPECT_EQ(ramp_.under_way(), 0u);
+  }
+}
+
+TEST_F(RampTest, WhatFollowsOnAConnectionIsUnderWay) {
   EXPECT_EQ(StartAll(), 2u);
-  End(1, MessageFate::kTaken);
-  EXPECT_FALSE(ramp_.in_canaries());
+  EXPECT_TRUE(ramp_.MayFollow());
+  ramp_.OnEnd(era_, MessageFate::kTaken, now_);
+  era_ = ramp_.OnFollow();
+  EXPECT_EQ(ramp_.under_way(), 2u);
+  ramp_.Restart();
+  EXPECT_FALSE(ramp_.MayFollow());
 }
 
 TEST_F(RampTest, GrowsByOneForEachWindowsWorth) {
-  ramp_.Restart(Ramp::kCanaries);
+  ramp_.Restart();
   Take(5);
   size_t taken = 0;
   size_t window = ramp_.window();
@@ -157,27 +211,9 @@ TEST_F(RampTest, HalvesAndNeverBelowOne) {
   }
 }
 
-TEST_F(RampTest, APrimaryThatBecomesSlowGetsLess) {
-  const uint64_t before = MarkCount("primary_became_slow");
-  ramp_.Restart(Ramp::kCanaries);
-  Take(1000, absl::Milliseconds(5));
-  EXPECT_EQ(MarkCount("primary_became_slow") - before, 0u);
-  Take(40, absl::Milliseconds(500));
-  EXPECT_GE(MarkCount("primary_became_slow") - before, 1u);
-  EXPECT_LE(ramp_.window(), 11u);
-}
-
-TEST_F(RampTest, OneThatWasAlwaysSlowIsNotPunished) {
-  const uint64_t before = MarkCount("primary_became_slow");
-  ramp_.Restart(Ramp::kCanaries);
-  Take(1000, absl::Seconds(2));
-  EXPECT_EQ(MarkCount("primary_became_slow") - before, 0u);
-  EXPECT_EQ(ramp_.window(), 20u);
-}
-
-TEST_F(RampTest, ASmallShareIsItsOwnLimit) {
+TEST_F(RampTest, ASmallLimitIsKept) {
   ramp_.SetMax(1);
-  ramp_.Restart(Ramp::kCanaries);
+  ramp_.Restart();
   EXPECT_EQ(StartAll(), 1u);
   End(1, MessageFate::kTaken);
   EXPECT_TRUE(ramp_.over());

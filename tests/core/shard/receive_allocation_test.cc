@@ -118,7 +118,7 @@ TEST(ReceivePath, DoesNotAllocatePerMessageWhenWarm) {
   ASSERT_TRUE(directory.ok()) << directory.status().message();
 
   PostOffice post(1);
-  ClientCensus census(100, 1);
+  SharedCounts shared(1, 100, 1);
   std::atomic<bool> serving{false};
   std::unique_ptr<Io> io;
   std::thread thread([&] {
@@ -130,7 +130,7 @@ TEST(ReceivePath, DoesNotAllocatePerMessageWhenWarm) {
                       .intake_shards = 1,
                       .node = directory->node(),
                       .post = post,
-                      .census = census,
+                      .shared = shared,
                       .snapshot = **snapshot,
                       .ticket_keys = TicketKeys(NewTicketSecret(), io->Now())});
     post.Register(0, io.get());

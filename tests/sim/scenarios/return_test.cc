@@ -71,7 +71,7 @@ TEST(ReturnScenario, WhicheverShardHasMailSendsTheCanaries) {
   EXPECT_TRUE(scenario.Drain(absl::Minutes(12)));
 }
 
-TEST(ReturnScenario, OneShardSendsTheCanariesForAll) {
+TEST(ReturnScenario, CanariesOfAllShardsAreFive) {
   Scenario scenario(Shards(2));
   scenario.PrimaryDown();
   for (int connection = 0; connection < 10; ++connection) {
@@ -179,6 +179,28 @@ TEST(ReturnScenario, APrimaryWithoutItsUsersBouncesNothing) {
   ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kStart, {"d0.example"}).has_value());
   EXPECT_TRUE(scenario.Drain(absl::Minutes(12)));
   EXPECT_EQ(scenario.primary.messages(), 210U);
+}
+
+// Of each shard's mail so few is refused that it would say nothing by itself.
+TEST(ReturnScenario, WhatManyShardsAreToldIsOneRun) {
+  Scenario scenario(Shards(8));
+  scenario.PrimaryDown();
+  for (int message = 0; message < 60; ++message) {
+    scenario.OfferOne();
+  }
+  for (size_t shard = 0; shard < 8; ++shard) {
+    ASSERT_LT(scenario.daemon.shard(shard).spool().Stats().recipients_live, 20U);
+  }
+  scenario.primary.SetEmptied(true);
+  scenario.PrimaryUp();
+  scenario.RunFor(absl::Minutes(2));
+  EXPECT_EQ(StopOf(scenario), DomainStop::kByBreaker);
+  scenario.RunFor(absl::Hours(24));
+  EXPECT_EQ(scenario.live(), 60U);
+  EXPECT_EQ(scenario.pending(), 0U);
+  scenario.primary.SetEmptied(false);
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kStart, {"d0.example"}).has_value());
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(12)));
 }
 
 TEST(ReturnScenario, WhatTheBreakerHoldsIsHeldAfterACrash) {

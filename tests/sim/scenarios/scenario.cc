@@ -16,6 +16,7 @@ StoryPlan PlanOf(const Scenario::Options& options) {
   plan.retry = options.retry;
   plan.domains = {{"d0.example", {0}, options.way}, {"d1.example", {0}, options.way}};
   plan.allowed_networks = options.allowed_networks;
+  plan.domain_lines = options.domain;
   plan.reports = options.reports;
   return plan;
 }
@@ -83,6 +84,13 @@ int Scenario::Send(Message message) {
 std::string Scenario::SendOne(std::string_view local_part) {
   const std::string recipient = Recipient(local_part);
   EXPECT_EQ(Send({"a@sender.example", {recipient}, "Subject: one\r\n\r\n.\r\nhello\r\n"}), 250);
+  return recipient;
+}
+
+std::string Scenario::OfferOne() {
+  const std::string recipient = Recipient("one");
+  client.Enqueue({"a@sender.example", {recipient}, "Subject: one\r\n\r\nhello\r\n"});
+  EXPECT_TRUE(world.RunUntil([this] { return client.done(); }, absl::Minutes(30)));
   return recipient;
 }
 

@@ -33,6 +33,7 @@ class Scenario {
     bool start = true;
     StoryDomain::Way way = StoryDomain::Way::kAddresses;
     std::string allowed_networks;  // of the domains, as TOML
+    std::string domain;            // lines for each [[domain]]
     ReportWay reports = ReportWay::kOff;
   };
   Scenario() : Scenario(Options()) {}
@@ -43,6 +44,9 @@ class Scenario {
   int Send(Message message);
   // One message to one recipient with a number of its own; returns the recipient.
   std::string SendOne(std::string_view local_part = "user");
+  // A message on a connection of its own, whatever becomes of it: on a shard of chance.
+  // Returns the recipient.
+  std::string OfferOne();
   // Offers `count` messages of `content_bytes` and waits until the client is done.
   void SendMany(size_t count, size_t content_bytes = 200);
   void PrimaryDown();

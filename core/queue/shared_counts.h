@@ -1,0 +1,41 @@
+// core/queue/shared_counts.h -- what the shards of a daemon count together: limits that are meant
+// for all of them.
+//
+// The one thing beside the inboxes that all shards touch: made before them, gone behind them.
+//
+// Owns:    counts of clients, of each destination, of each domain with a quota, of a domain's
+//          answers.
+// Threads: as its parts say: any. Nobody waits for anybody.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/queue/client_census.h"
+#include "core/queue/domain_tally.h"
+#include "core/queue/ramp.h"
+#include "core/queue/shared_answers.h"
+#include "core/queue/shared_places.h"
+#include "core/queue/shared_table.h"
+
+namespace backstay {
+
+struct SharedDestination {
+  explicit SharedDestination(size_t shards) : ramp(shards), places(shards) {}
+
+  Ramp ramp;
+  SharedPlaces places;
+};
+
+struct SharedCounts {
+  // `seed`: see ClientCensus.
+  SharedCounts(size_t shards, size_t connections_max, uint64_t seed)
+      : clients(connections_max, seed), destinations(shards), domains(shards), answers(shards) {}
+
+  ClientCensus clients;
+  SharedTable<SharedDestination> destinations;  // by DestinationPlan::key
+  SharedTable<DomainTally> domains;             // by DomainPlan::key
+  SharedTable<SharedAnswers> answers;           // of a destination to a domain: by both keys
+};
+
+}  // namespace backstay

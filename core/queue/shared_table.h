@@ -1,0 +1,72 @@
+// core/queue/shared_table.h -- what all shards know of one thing, by its key; made by whoever asks
+// first.
+//
+// Nothing is ever taken out, so what At() returns stays where it is: a destination or a domain that
+// a reload removes and another brings back has its counts again.
+//
+// Owns:    the entries, as long as it lives; as many as keys were ever asked for.
+// Threads: every method from any thread; what T does is T's. One of the few files with atomics
+//          (STYLE 23).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace backstay {
+
+template <typename T>
+class SharedTable {
+ public:
+  // A T is made with the number of shards.
+  explicit SharedTable(size_t shards) : shards_(shards) {}
+  SharedTable(const SharedTable&) = delete;
+  SharedTable& operator=(const SharedTable&) = delete;
+  ~SharedTable() {
+    for (const std::atomic<Entry*>& head : heads_) {
+      Entry* entry = head.load();
+      while (entry != nullptr) {
+        const std::unique_ptr<Entry> gone(entry);
+        entry = gone->next;
+      }
+    }
+  }
+
+  T& At(uint64_t key) {
+    std::atomic<Entry*>& head = heads_[key % kHeads];
+    Entry* first = head.load(std::memory_order_acquire);
+    std::unique_ptr<Entry> fresh;
+    while (true) {
+      for (Entry* entry = first; entry != nullptr; entry = entry->next) {
+        if (entry->key == key) {
+          return entry->value;
+        }
+      }
+      if (fresh == nullptr) {
+        fresh = std::make_unique<Entry>(key, shards_);
+      }
+      fresh->next = first;
+      if (head.compare_exchange_strong(first, fresh.get(), std::memory_order_acq_rel,
+                                       std::memory_order_acquire)) {
+        return fresh.release()->value;  // the list's from now on
+      }
+    }
+  }
+
+ private:
+  static constexpr size_t kHeads = 1024;
+  struct Entry {
+    Entry(uint64_t wanted, size_t shards) : key(wanted), value(shards) {}
+
+    const uint64_t key;
+    T value;
+    Entry* next = nullptr;
+  };
+
+  const size_t shards_;
+  std::array<std::atomic<Entry*>, kHeads> heads_ = {};
+};
+
+}  // namespace backstay
