@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
-#include "absl/container/flat_hash_map.h"
 #include "core/base/units.h"
 #include "spool/domain_account.h"
 #include "spool/spool.h"
@@ -56,7 +55,7 @@ inline Ending EndingOf(const Debt& debt) {
 
 class AccountBook {
  public:
-  using Accounts = absl::flat_hash_map<DomainId, DomainAccount>;
+  using Accounts = absl::btree_map<DomainId, DomainAccount>;  // in order: files are the same
 
   void Take(uint32_t home_segment, std::span<const DomainId> recipients, bool is_ours);
   void End(uint32_t home_segment, DomainId domain, Ending ending) {

@@ -130,15 +130,9 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
   // what lies behind the last batch may go and its number be given again.
   const uint32_t end =
       std::min(commit_.FirstUntold().value_or(UINT32_MAX), commit_.last_stored_segment() + 1);
-  // What is older than all that there is has gone, and no file of it comes back but the one that is
-  // leaving.
-  if (Segment* oldest = segments_.oldest(); oldest != nullptr) {
-    checkpoint.covers = std::min(oldest->number(), end) - 1;
-  }
-  for (Segment* segment = segments_.oldest();
-       segment != nullptr && segment->number() < end && !commit_.Uses(*segment);
+  Segment* segment = segments_.oldest();
+  for (; segment != nullptr && segment->number() < end && !commit_.Uses(*segment);
        segment = segments_.FindFrom(segment->number() + 1)) {
-    checkpoint.covers = segment->number();
     TakeMoved(*segment, checkpoint.moved);
     if (segment->is_gone()) {
       continue;
@@ -150,6 +144,8 @@ Checkpoint Keeper::Take(const NoteMap& notes, const RuleBook& rules,
                                    segment->index.table().bits(), segment->index.live(),
                                    segment->index.pending()});
   }
+  // A number that is not there has gone, and no file of it comes back but the one that is leaving.
+  checkpoint.covers = (segment != nullptr ? std::min(segment->number(), end) : end) - 1;
   if (leaving.has_value()) {
     const auto at = std::find_if(
         checkpoint.segments.begin(), checkpoint.segments.end(),

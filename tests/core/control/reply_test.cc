@@ -25,7 +25,8 @@ TEST(Reply, ADomainWithoutMailHasNoOldest) {
   EXPECT_EQ(DomainLine("a.example", row),
             "{\"domain\":\"a.example\",\"state\":\"up\",\"reason\":\"\",\"queued\":0,\"oldest\":"
             "null,\"held\":0,\"primary\":\"10.0.0.1:25\",\"outages\":[],"
-            "\"expires\":null}\n");
+            "\"expires\":null,\"ledger\":{\"accepted\":0,\"generated\":0,\"delivered\":0,"
+            "\"bounced\":0,\"discarded\":0,\"quarantined\":0,\"queued\":0}}\n");
   row.queued = 2;
   row.oldest = absl::Milliseconds(2900);
   EXPECT_NE(DomainLine("a.example", row).find("\"oldest\":2,"), std::string::npos);

@@ -288,12 +288,12 @@ TEST_F(ShardWalkTest, ACheckpointThatDoesNotFitGivesWayToTheOneBefore) {
   const SpoolStats stats = harness.spool->Stats();
   harness.Crash(CrashMode::kNothingUnsynced);
   const std::vector<std::string> paths = harness.CheckpointPaths();
-  ASSERT_EQ(paths.size(), 2u);
+  ASSERT_GE(paths.size(), 2u);
   const Checkpoint::Identity identity{4711, 2};
-  auto newest = Checkpoint::Decode(AsBytes(*harness.disk().Contents(paths[1])), identity);
+  auto newest = Checkpoint::Decode(AsBytes(*harness.disk().Contents(paths.back())), identity);
   ASSERT_TRUE(newest.has_value() && !newest->segments.empty());
   ++newest->segments.front().generation;
-  harness.disk().Put(paths[1], newest->Encode(identity));
+  harness.disk().Put(paths.back(), newest->Encode(identity));
   const uint64_t tried = MarkCount("older checkpoint tried");
   const uint64_t misfits = MarkCount("checkpoint does not fit");
   Reader reader(harness);
