@@ -67,25 +67,31 @@ void MessageReplay::AddMoved(const MovedMessage& moved, const std::vector<Recipi
   if (then == nullptr && (is_covered || cover_.KnewOnlyMoved(moved.home.segment))) {
     return;  // settled before the checkpoint
   }
-  const std::vector<RecipientState>* known = is_covered ? then : &states;
-  if (known->size() != moved.recipients.size()) {
+  std::vector<RecipientState> known = is_covered ? *then : states;
+  if (known.size() != moved.recipients.size()) {
     return;
   }
   if (then != nullptr && !is_covered) {
-    CountEnded(moved, *then, states);
+    JoinStates(moved, *then, known);
   }
   MARK("moved message known by its new record");
-  cover_.NoteMoved(moved.home, *known);
+  cover_.NoteMoved(moved.home, known);
   Segment* home = segments_.Find(moved.home.segment);
-  index_.AddMoved(home != nullptr ? *home : GoneSegment(moved.home.segment), moved, *known);
+  index_.AddMoved(home != nullptr ? *home : GoneSegment(moved.home.segment), moved, known);
 }
 
-// Between the checkpoint and the record: by outcomes that were met before the message was known, or
-// by a deletion that was not carried out to its end.
-void MessageReplay::CountEnded(const MovedMessage& moved, const std::vector<RecipientState>& then,
-                               const std::vector<RecipientState>& now) {
+// Of the checkpoint and the record the one that knows more: either may be the younger. What ended
+// between the two did so by outcomes that were met before the message was known, or by a deletion
+// that was not carried out to its end.
+void MessageReplay::JoinStates(const MovedMessage& moved, const std::vector<RecipientState>& then,
+                               std::vector<RecipientState>& now) {
+  static_assert(RecipientState::kLive < RecipientState::kPending &&
+                RecipientState::kPending < RecipientState::kSettled);
   for (uint32_t i = 0; i < now.size() && i < then.size(); ++i) {
-    if (then[i] != RecipientState::kSettled && now[i] == RecipientState::kSettled) {
+    const bool has_ended =
+        then[i] != RecipientState::kSettled && now[i] == RecipientState::kSettled;
+    now[i] = std::max(then[i], now[i]);
+    if (has_ended) {
       index_.accounts().End(moved.home.segment, moved.recipients[i],
                             cover_.EndingOf(moved.home, i).value_or(Ending::kDiscarded));
     }

@@ -38,8 +38,8 @@ class MessageReplay {
  private:
   // `states`: what its record says of each recipient.
   void AddMoved(const MovedMessage& moved, const std::vector<RecipientState>& states);
-  void CountEnded(const MovedMessage& moved, const std::vector<RecipientState>& then,
-                  const std::vector<RecipientState>& now);
+  void JoinStates(const MovedMessage& moved, const std::vector<RecipientState>& then,
+                  std::vector<RecipientState>& now);
   // The message is known by another record. Is this one to be used?
   bool IsBetter(const MovedMessage& moved) const;
   bool IsTorn(MessageRef record) const;

@@ -343,7 +343,7 @@ void Ledger::CheckEnd(const Rest& rest) {
       }
     }
   }
-  if (damages_ == 0) {
+  if (damages_ == 0 && rest.account.has_value()) {
     CheckAccount(rest);
   }
   if (damages_ > 0 && lost > damages_) {
@@ -380,7 +380,7 @@ void Ledger::CheckAccount(const Rest& rest) {
     acknowledged += entry.final_code == 250 ? taken : 0;
     sent += entry.end_of_data_sent ? entry.recipients.size() : 0;
   }
-  const DomainAccount& account = rest.account;
+  const DomainAccount& account = *rest.account;
   const uint64_t owed = rest.recipients_live + rest.recipients_dsn_pending;
   // One report may be of several recipients.
   const bool is_told = account.bounced == 0 || account.generated > 0;

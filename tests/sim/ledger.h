@@ -22,6 +22,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -78,7 +79,7 @@ class Ledger {
     uint64_t recipients_quarantined = 0;
     // As the spool counts them.
     // As the spool counts them, over all its runs.
-    DomainAccount account;
+    std::optional<DomainAccount> account;  // nothing: it may not be exact
   };
   void CheckEnd(const Rest& rest);
   // A start found so many more or fewer recipients than its accounts said.

@@ -199,20 +199,30 @@ void Story::ArmCrash() {
 
 void Story::CrashDaemon(CrashMode mode) {
   ledger_.OnCrash();
-  ledger_.OnUnaccounted(daemon_->stats().recipients_unaccounted);
+  NoteUnaccounted();
   daemon_->Crash(mode);
   restart_at_ =
       world_.Now() + absl::Milliseconds(static_cast<int64_t>(random_.Below(
                          static_cast<uint64_t>(absl::ToInt64Milliseconds(kRestartDelayMax)))));
 }
 
+// On a full disk that had no room for a checkpoint they are as good as can be.
+bool Story::AccountsAreExact() const {
+  return MarkCount("segment gone without a checkpoint") == went_blindly_;
+}
+
+void Story::NoteUnaccounted() {
+  if (AccountsAreExact()) {
+    ledger_.OnUnaccounted(daemon_->stats().recipients_unaccounted);
+  }
+}
+
 void Story::StopDaemon() {
   if (!daemon_->running()) {
     return;
   }
-  const uint64_t unaccounted = daemon_->stats().recipients_unaccounted;
+  NoteUnaccounted();
   if (daemon_->Stop(absl::Minutes(2) + Slack())) {
-    ledger_.OnUnaccounted(unaccounted);
     if (DiskFails() || plan_.disk_bytes > 0) {
       ledger_.OnCrash();  // the last settles may have found no device or no room to take them
     }
@@ -367,10 +377,11 @@ void Story::Liveness() {
     CheckRestart();
   }
   const SpoolStats stats = daemon_->stats();
-  ledger_.OnUnaccounted(stats.recipients_unaccounted);
+  NoteUnaccounted();
   if (ended) {
     ledger_.CheckEnd({stats.recipients_live, stats.recipients_dsn_pending,
-                      stats.recipients_quarantined, daemon_->account()});
+                      stats.recipients_quarantined,
+                      AccountsAreExact() ? std::optional(daemon_->account()) : std::nullopt});
   }
   if (!failures().empty()) {
     state_ = DescribeState();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "core/base/mark.h"
 #include "io/sim/world.h"
 #include "tests/sim/client.h"
 #include "tests/sim/ledger.h"
@@ -56,6 +57,8 @@ class Story {
   void ArmCrash();
   void CrashDaemon(CrashMode mode);
   void StopDaemon();
+  bool AccountsAreExact() const;
+  void NoteUnaccounted();
   void Apply(const StageEvent& event);
   void Damage();
   bool ClientsDone() const;
@@ -77,6 +80,7 @@ class Story {
   std::vector<std::unique_ptr<SimClient>> clients_;
   uint64_t message_numbers_ = 0;
   uint64_t damages_ = 0;
+  const uint64_t went_blindly_ = MarkCount("segment gone without a checkpoint");
   uint64_t crash_events_ = 0;
   Instant restart_at_ = Instant::Max();  // of a daemon that does not run
   bool must_start_ = false;              // liveness: a failure to start is a failure of the run
