@@ -65,7 +65,7 @@ void AddList(CLI::App& spool, ListOptions& options) {
   verb->add_option("--domain", options.domain, "with a recipient in this domain")->type_name("D");
   verb->add_flag("--all", options.with_settled, "also those that are wholly settled");
   verb->footer(
-      "A recipient is live (to be delivered), dsn-pending (a report on it is owed to the sender) "
+      "A recipient is live (to be delivered), dsn-pending (its sender is owed a report) "
       "or settled.\n"
       "Exit codes: 0; 64 usage; 73 cannot be opened or read; 76 newer format.");
 }

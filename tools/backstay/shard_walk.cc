@@ -118,7 +118,9 @@ void ShardWalk::ReadSegment(size_t entry_number) {
                 "cannot be opened around the page cache");
   }
   if (!entry.header.has_value()) {
-    return CheckZero(entry);
+    // The last one is being prepared, and may be written to meanwhile.
+    const bool is_new = is_in_use_ && entry_number + 1 == files_.entries().size();
+    return is_new ? void() : CheckZero(entry);
   }
   const uint64_t end = ends_[entry_number];
   if (end <= kDataStart && is_in_use_) {
