@@ -14,29 +14,21 @@ void AccountBook::Take(uint32_t home_segment, std::span<const DomainId> recipien
 
 DomainAccount AccountBook::Of(DomainId domain) const {
   DomainAccount sum;
-  const auto add = [&](const Accounts& accounts) {
+  ForEach([&](const Accounts& accounts) {
     if (const auto found = accounts.find(domain); found != accounts.end()) {
       sum += found->second;
     }
-  };
-  add(base_);
-  for (const auto& [segment, accounts] : open_) {
-    add(accounts);
-  }
+  });
   return sum;
 }
 
 DomainAccount AccountBook::OfAll() const {
   DomainAccount sum;
-  const auto add = [&](const Accounts& accounts) {
+  ForEach([&](const Accounts& accounts) {
     for (const auto& [domain, account] : accounts) {
       sum += account;
     }
-  };
-  add(base_);
-  for (const auto& [segment, accounts] : open_) {
-    add(accounts);
-  }
+  });
   return sum;
 }
 

@@ -82,6 +82,14 @@ class AccountBook {
   int64_t Balance(DomainId domain, uint64_t owed, Ending missing);
 
  private:
+  // What is covered, then what is not.
+  template <typename Take>
+  void ForEach(Take take) const {
+    take(base_);
+    for (const auto& [segment, accounts] : open_) {
+      take(accounts);
+    }
+  }
   DomainAccount& At(uint32_t segment, DomainId domain) {
     return Covers(segment) ? base_[domain] : open_[segment][domain];
   }

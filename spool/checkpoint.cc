@@ -106,10 +106,15 @@ const Checkpoint::SegmentState* Checkpoint::Find(uint32_t number) const {
   return at != segments.end() && at->number == number ? &*at : nullptr;
 }
 
-const Checkpoint::MovedState* Checkpoint::FindMoved(MessageRef home) const {
-  const auto at = std::lower_bound(
+std::vector<Checkpoint::MovedState>::const_iterator Checkpoint::FirstMovedFrom(
+    MessageRef home) const {
+  return std::lower_bound(
       moved.begin(), moved.end(), home,
       [](const MovedState& state, MessageRef wanted) { return state.home < wanted; });
+}
+
+const Checkpoint::MovedState* Checkpoint::FindMoved(MessageRef home) const {
+  const auto at = FirstMovedFrom(home);
   return at != moved.end() && at->home == home ? &*at : nullptr;
 }
 

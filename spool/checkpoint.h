@@ -58,6 +58,8 @@ struct Checkpoint {
 
   const SegmentState* Find(uint32_t number) const;
   const MovedState* FindMoved(MessageRef home) const;
+  // The first that has its home there, or further on.
+  std::vector<MovedState>::const_iterator FirstMovedFrom(MessageRef home) const;
   std::vector<uint8_t> Encode(const Identity& identity) const;
   static std::optional<Checkpoint> Decode(Bytes bytes, const Identity& identity);
 };

@@ -12,6 +12,15 @@ bool IsOwedState(RecipientState state) {
   return state != RecipientState::kSettled;
 }
 
+uint64_t OwedIn(const Checkpoint::SegmentState& state) {
+  return state.live.Count() + state.pending.Count();
+}
+
+uint64_t OwedIn(const Checkpoint::MovedState& moved) {
+  return static_cast<uint64_t>(
+      std::count_if(moved.states.begin(), moved.states.end(), IsOwedState));
+}
+
 }  // namespace
 
 bool CheckpointCover::Fits(const Catalog& catalog) const {
@@ -83,7 +92,7 @@ void CheckpointCover::FindMissing(const Catalog& catalog) {
     return catalog.Find(number) == nullptr && !catalog.IsLeftAlone(number);
   };
   for (const Checkpoint::SegmentState& state : checkpoint_->segments) {
-    const uint64_t owed = state.live.Count() + state.pending.Count();
+    const uint64_t owed = OwedIn(state);
     const CatalogEntry* entry = catalog.Find(state.number);
     if (owed > 0 && is_missing(state.number)) {
       missing_[state.number].owed = owed;
@@ -94,8 +103,7 @@ void CheckpointCover::FindMissing(const Catalog& catalog) {
   for (const Checkpoint::MovedState& moved : checkpoint_->moved) {
     const uint32_t number = moved.home.segment;
     if (checkpoint_->Find(number) == nullptr && is_missing(number)) {
-      missing_[number].owed += static_cast<uint64_t>(
-          std::count_if(moved.states.begin(), moved.states.end(), IsOwedState));
+      missing_[number].owed += OwedIn(moved);
     }
   }
 }
@@ -109,12 +117,10 @@ bool CheckpointCover::KnewOnlyMoved(uint32_t segment) const {
   if (state == nullptr) {
     return true;
   }
-  uint64_t owed = state->live.Count() + state->pending.Count();
-  for (const Checkpoint::MovedState& moved : checkpoint_->moved) {
-    if (moved.home.segment == segment) {
-      owed -= static_cast<uint64_t>(
-          std::count_if(moved.states.begin(), moved.states.end(), IsOwedState));
-    }
+  uint64_t owed = OwedIn(*state);
+  for (auto at = checkpoint_->FirstMovedFrom({segment, 0});
+       at != checkpoint_->moved.end() && at->home.segment == segment; ++at) {
+    owed -= OwedIn(*at);
   }
   return owed == 0;
 }

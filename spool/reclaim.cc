@@ -30,7 +30,7 @@ bool Reclaim::MayGo(const Segment& oldest, bool in_haste) {
     return false;
   }
   const uint32_t newest = checkpoints_.newest_number();
-  const bool is_known_dead = oldest.dead_in_checkpoint != 0 && oldest.dead_in_checkpoint <= newest;
+  const bool is_known_dead = oldest.is_known_dead(newest);
   wants_checkpoint_ = !is_known_dead;
   // One is not written, either, while what it knows finds no room in the log.
   const bool has_failed = checkpoints_.is_failing() && !has_made_room();
@@ -48,8 +48,8 @@ bool Reclaim::HasUnknownDead() {
   const uint32_t older = checkpoints_.older_number();
   for (Segment* segment = segments_.oldest(); segment != nullptr;
        segment = segments_.FindFrom(segment->number() + 1)) {
-    const bool is_known = segment->dead_in_checkpoint != 0 && segment->dead_in_checkpoint <= older;
-    if (!is_known && IsDead(*segment) && segment->number() < commit_.last_stored_segment()) {
+    if (!segment->is_known_dead(older) && IsDead(*segment) &&
+        segment->number() < commit_.last_stored_segment()) {
       return true;
     }
   }
@@ -104,9 +104,7 @@ Segment* Reclaim::YoungerCandidate() {
   segments_.RemoveIf(IsForgotten);
   for (Segment* segment = segments_.oldest(); segment != nullptr;
        segment = segments_.FindFrom(segment->number() + 1)) {
-    const bool is_known_dead =
-        segment->dead_in_checkpoint != 0 && segment->dead_in_checkpoint <= older;
-    if (is_known_dead && IsDead(*segment) && !TellsOfOlder(*segment)) {
+    if (segment->is_known_dead(older) && IsDead(*segment) && !TellsOfOlder(*segment)) {
       MARK("segment given back before older ones");
       return segment;
     }

@@ -42,6 +42,10 @@ struct Segment {
     return phase == SegmentPhase::kAbandoned && good_bytes <= kDataStart;
   }
   bool is_gone() const { return phase == SegmentPhase::kGone; }
+  // By this checkpoint and those behind it; 0: there is none.
+  bool is_known_dead(uint32_t checkpoint) const {
+    return dead_in_checkpoint != 0 && dead_in_checkpoint <= checkpoint;
+  }
   bool is_held() const { return !index.lies_elsewhere() || pins > 0 || readers > 0; }
 
   const SegmentHeader header;
