@@ -91,6 +91,9 @@ bool Route::RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome) const 
 // ---- refusals ----
 
 Breaker& Route::BreakerOf(DomainId domain) {
+  if (const auto found = breakers_.find(domain); found != breakers_.end()) {
+    return found->second;
+  }
   const uint64_t key = DomainKey(parts_.spool.Name(domain)) ^ key_;
   return breakers_.try_emplace(domain, parts_.shared.answers.At(key)).first->second;
 }
