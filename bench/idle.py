@@ -5,7 +5,9 @@
 #
 # The clients greet and say nothing more, from as many addresses of 127.0.0.0/8 as they need. Memory
 # is the daemon's own (anonymous); what the kernel keeps for both ends of each connection, and what
-# is left of the machine, stand beside it. A process has no more connections than descriptors
+# is left of the machine, stand beside it. A daemon that has clients at all has some buffers and
+# conversations to spare, once: what one client more costs is the difference between the two largest
+# sizes, and what each would cost where there are many more. A process has no more connections than descriptors
 # (`ulimit -Hn`, less a few): where that is less than the machine's memory holds, --daemons spreads
 # the clients over several daemons and generators.
 import contextlib
@@ -111,7 +113,7 @@ def measure(clients, arguments):
         time.sleep(arguments.seconds)
         share = (sum(crowd.server.cpu() for crowd in crowds) - cpu) / (time.monotonic() - begin)
         clients = sum(crowd.here() for crowd in crowds)
-        return {"clients": clients, "bytes_each": memory / clients,
+        return {"clients": clients, "bytes_all": memory, "bytes_each": memory / clients,
                 "kernel_bytes_each": kernel / clients, "idle_core": share,
                 "arrivals_per_second": clients / came, "left_mib": available() / 2**20}
 
@@ -137,6 +139,12 @@ def main():
                common.median(most, "bytes_each"), ours=common.median(most, "bytes_each"), unit="B",
                theirs=common.median(most, "kernel_bytes_each"), baseline="kernel, both ends",
                spreads={"bytes": common.spread(most, "bytes_each")})
+    if len(sizes) > 1:
+        fewer = runs[sizes[-2]]
+        further = ((common.median(most, "bytes_all") - common.median(fewer, "bytes_all"))
+                   / (common.median(most, "clients") - common.median(fewer, "clients")))
+        result.row("P11", f"bytes for each further one, {sizes[-2]:,} to {sizes[-1]:,}{daemons}",
+                   further, ours=further, unit="B")
     share = 100 * common.median(most, "idle_core")
     result.row("", f"percent of a core, {sizes[-1]:,} idle clients, primary down", share,
                ours=share, unit="%")

@@ -69,7 +69,10 @@ bool GoJob::Step(std::string& out) {
     if (part.state == ShardQuestion::State::kNew) {
       shared_.desk.Ask(shard, part);
     }
-    is_done = is_done && part.state == ShardQuestion::State::kDone;
+    if (part.state != ShardQuestion::State::kDone) {
+      is_done = false;  // the part is its shard's meanwhile
+      continue;
+    }
     recipients += part.recipients();
   }
   if (!is_done) {

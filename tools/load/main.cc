@@ -142,6 +142,9 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--recipients", plan.messages.recipients, "of each message")
       ->check(CLI::Range(1, 10000))
       ->type_name("N");
+  app.add_option("--mailboxes", plan.messages.mailboxes, "of a domain, in turn: each message's own")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->type_name("N");
   app.add_option("--domains", flags.domains, "of the recipients in turn: a list, or how many")
       ->type_name("NAMES");
   app.add_option("--sources", plan.sources, "come from so many addresses, 127.1.0.1 and on")

@@ -65,7 +65,8 @@ Random MessageMaker::RandomOf(uint64_t number) const {
 }
 
 std::string MessageMaker::Recipient(uint64_t number, size_t index) const {
-  return fmt::format("r{}@{}", index, plan_.domains[number % plan_.domains.size()]);
+  const size_t mailbox = number % plan_.mailboxes * plan_.recipients + index;
+  return fmt::format("r{}@{}", mailbox, plan_.domains[number % plan_.domains.size()]);
 }
 
 void MessageMaker::AppendMail(uint64_t number, std::string& output) const {
@@ -74,8 +75,7 @@ void MessageMaker::AppendMail(uint64_t number, std::string& output) const {
 }
 
 void MessageMaker::AppendRcpt(uint64_t number, size_t index, std::string& output) const {
-  fmt::format_to(std::back_inserter(output), "RCPT TO:<r{}@{}>\r\n", index,
-                 plan_.domains[number % plan_.domains.size()]);
+  fmt::format_to(std::back_inserter(output), "RCPT TO:<{}>\r\n", Recipient(number, index));
 }
 
 void MessageMaker::AppendContent(uint64_t number, std::string& output) const {

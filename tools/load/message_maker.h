@@ -24,6 +24,7 @@ class MessageMaker {
     std::vector<std::string> replay;  // instead of sizes; CRLF lines
     std::vector<std::string> domains;
     size_t recipients = 1;
+    size_t mailboxes = 1;  // of a domain, for each of a message's recipients
     uint64_t seed = 1;
     uint32_t run = 0;  // told apart in the ledger of a sink that several runs were sent to
   };

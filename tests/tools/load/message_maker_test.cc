@@ -77,6 +77,22 @@ TEST(MessageMaker, DomainsTakeTurns) {
   EXPECT_EQ(maker.Recipient(8, 0), "r0@a.example");
 }
 
+TEST(MessageMaker, MailboxesTakeTurnsAndNoneIsTwiceInAMessage) {
+  MessageMaker::Plan plan = PlanOf("1KiB");
+  plan.mailboxes = 3;
+  plan.recipients = 2;
+  plan.domains = {"a.example"};
+  const MessageMaker maker(plan);
+  EXPECT_EQ(maker.Recipient(0, 0), "r0@a.example");
+  EXPECT_EQ(maker.Recipient(0, 1), "r1@a.example");
+  EXPECT_EQ(maker.Recipient(5, 0), "r4@a.example");
+  EXPECT_EQ(maker.Recipient(5, 1), "r5@a.example");
+  EXPECT_EQ(maker.Recipient(6, 1), maker.Recipient(0, 1));
+  std::string command;
+  maker.AppendRcpt(5, 1, command);
+  EXPECT_EQ(command, "RCPT TO:<r5@a.example>\r\n");
+}
+
 TEST(MessageMaker, RealMessagesKeepTheirDots) {
   MessageMaker::Plan plan = PlanOf("1KiB");
   plan.replay = {"Subject: x\r\n\r\n.\r\n..two\r\n"};
