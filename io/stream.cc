@@ -72,9 +72,7 @@ void Stream::Queue(Bytes bytes) {
   } else {
     traffic.queue.append(AsText(bytes));
   }
-  if (!traffic.linked()) {
-    outbox_.waiting_.PushBack(&traffic);
-  }
+  SendLater();
 }
 
 size_t Stream::queued_bytes() const {
@@ -121,6 +119,13 @@ void Stream::Flush() {
   if (sending && send_error_ == IoError::kNone && !traffic_->send.in_flight &&
       !traffic_->queue.empty()) {
     StartSend();
+  }
+}
+
+// With what else is queued until the turn ends.
+void Stream::SendLater() {
+  if (traffic_ != nullptr && !traffic_->queue.empty() && !traffic_->linked()) {
+    outbox_.waiting_.PushBack(traffic_.get());
   }
 }
 
@@ -273,6 +278,7 @@ void Stream::OnSent(const IoResult& result) {
   traffic.sent = 0;
   traffic.sending.clear();
   if (!traffic.queue.empty()) {
+    MARK("stream: queued while it sent");
     StartSend();
     return;
   }
@@ -348,7 +354,7 @@ void Stream::StepHandshake() {
   const std::string arrived = std::exchange(tls_->cipher, std::string());
   Bytes cipher = AsBytes(arrived);
   tls_->session->Handshake(cipher, traffic().queue);
-  Flush();
+  SendLater();  // the last of the handshake leaves with the first that is said behind it
   SettleTraffic();
   switch (tls_->session->state()) {
     case TlsSession::State::kHandshaking:

@@ -79,7 +79,8 @@ class Stream {
   void Flush();
   // What was queued before leaves in clear text; nothing that comes from now on is read as such.
   // The owner queues nothing until OnStreamSecure. All that arrived was taken, or is taken by the
-  // OnStreamBytes that calls this. Steps of the handshake wait for their turn in `turns`.
+  // OnStreamBytes that calls this. Steps of the handshake wait for their turn in `turns`; what they
+  // say leaves as what is queued does.
   void StartTls(std::unique_ptr<TlsSession> session, List<PendingHandshake>& turns);
   // Offers kept bytes again and receives again when all were taken; nothing when the owner took
   // all. Not from inside OnStreamBytes.
@@ -118,6 +119,7 @@ class Stream {
   void ReceiveOn();
   void StartReceive();
   void StartSend();
+  void SendLater();
   void Linger();
   void PeerEnded(IoError error);
   void ContinueClose();

@@ -4,7 +4,7 @@
 // The one thing beside the inboxes that all shards touch: made before them, gone behind them.
 //
 // Owns:    counts of clients, of each destination, of each domain with a quota, of a domain's
-//          answers.
+//          answers, of probes.
 // Threads: as its parts say: any. Nobody waits for anybody.
 #pragma once
 
@@ -13,6 +13,7 @@
 
 #include "core/queue/client_census.h"
 #include "core/queue/domain_tally.h"
+#include "core/queue/probe_pace.h"
 #include "core/queue/ramp.h"
 #include "core/queue/shared_answers.h"
 #include "core/queue/shared_places.h"
@@ -36,6 +37,7 @@ struct SharedCounts {
   SharedTable<SharedDestination> destinations;  // by DestinationPlan::key
   SharedTable<DomainTally> domains;             // by DomainPlan::key
   SharedTable<SharedAnswers> answers;           // of a destination to a domain: by both keys
+  ProbePace probes;
 };
 
 }  // namespace backstay

@@ -156,12 +156,11 @@ void Route::StartDeliveries() {
   WaitForPlace(queue_.HasWork(now) && !OpenConnection() && IsKeptWaiting());
 }
 
-bool Route::IsProbeDue() const {
-  const Instant now = parts_.io.Now();
+Instant Route::ProbeDue() const {
   if (destination_.state() == DestinationState::kDown) {
-    return is_home_ && now >= destination_.next_probe();
+    return is_home_ ? destination_.next_probe() : Instant::Max();
   }
-  return destination_.may_deliver() && now >= NextLook();
+  return destination_.may_deliver() ? NextLook() : Instant::Max();
 }
 
 // While it is up: for a gated domain, for another shard that cannot get through, or because the
@@ -178,11 +177,22 @@ Instant Route::NextLook() const {
 }
 
 void Route::StartProbeIfDue() {
-  if (!probe_.running() && IsProbeDue()) {
-    next_look_ = parts_.io.Now() + kLookEvery;
-    first_again_at_ = parts_.io.Now() + kFirstAgainAfter;
-    probe_.Start(hosts_, hostname_);
+  const Instant now = parts_.io.Now();
+  if (probe_.running() || now < ProbeDue()) {
+    probe_from_ = Instant();
+    return;
   }
+  if (probe_from_ == Instant()) {
+    probe_from_ = parts_.shared.probes.Take(now);
+  }
+  if (now < probe_from_) {
+    MARK("probe_waits_for_others");
+    return;
+  }
+  probe_from_ = Instant();
+  next_look_ = now + kLookEvery;
+  first_again_at_ = now + kFirstAgainAfter;
+  probe_.Start(hosts_, hostname_);
 }
 
 // DESIGN 6 "Gated domains". What it says is of a moment ago; a primary that went away since is
@@ -246,12 +256,10 @@ void Route::SetAlarm() {
   if (is_blocked_) {
     next = parts_.io.Now() + kLookAgainAfter;
   }
-  if (is_home_ && destination_.state() == DestinationState::kDown && !probe_.running()) {
-    next = destination_.next_probe();
-  } else if (destination_.may_deliver() && !probe_.running()) {
-    next = std::min(next, NextLook());
-  } else if (!is_home_ && destination_.state() == DestinationState::kDown) {
+  if (!is_home_ && destination_.state() == DestinationState::kDown) {
     next = tell_home_at_;
+  } else if (!probe_.running()) {
+    next = std::min(next, std::max(ProbeDue(), probe_from_));
   }
   if (destination_.may_deliver()) {
     const SpoolTime due = queue_.NextDue();

@@ -151,7 +151,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void TellHome(std::string_view reason);
   void TellHomeAgain();
   void CameUp();
-  bool IsProbeDue() const;
+  Instant ProbeDue() const;
   Instant NextLook() const;
   void StartProbeIfDue();
   void StartDeliveries();
@@ -184,6 +184,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   absl::flat_hash_map<DomainId, Breaker> breakers_;  // of domains that had an answer
   Probe probe_;
   Verifier verifier_;
+  Instant probe_from_;    // its place in the line of all probes; Instant(): none
   Instant tell_home_at_;  // once more that it is down, unless something is heard before
   Instant probe_asked_;   // for a gated domain, here or of the home shard
   Instant next_look_;     // at a gated one that is up

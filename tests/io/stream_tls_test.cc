@@ -3,6 +3,7 @@
 // Runs on each back end, like stream_test.cc.
 #include <gtest/gtest.h>
 
+#include "core/base/mark.h"
 #include "core/base/units.h"
 #include "io/tls/session.h"
 #include "tests/io/stream_fixture.h"
@@ -30,6 +31,8 @@ class StreamTlsTest : public StreamTest {
     if (next != nullptr) {
       next->Step();
     }
+    outbox_.Flush();
+    peer_outbox_.Flush();
     return next != nullptr;
   }
   bool StepUntil(const std::function<bool()>& done) {
@@ -61,6 +64,17 @@ TEST_F(StreamTlsTest, WithoutTrafficItOwnsNoBuffer) {
   SendFrom(client(), "EHLO client.example\r\n");
   EXPECT_TRUE(Until([&] { return server().received == "EHLO client.example\r\n"; }));
   EXPECT_TRUE(Until([&] { return outbox_.lent() == 0 && peer_outbox_.lent() == 0; }));
+}
+
+TEST_F(StreamTlsTest, TheEndOfAHandshakeLeavesWithWhatIsSaidNext) {
+  Open();
+  client().on_secure = [&] { client().stream.Queue(AsBytes("EHLO client.example\r\n")); };
+  server().on_bytes = [&] { server().stream.Queue(AsBytes("250 ok\r\n")); };
+  const uint64_t before = MarkCount("stream: queued while it sent");
+  StartServer();
+  StartClient();
+  EXPECT_TRUE(StepUntil([&] { return client().received == "250 ok\r\n"; }));
+  EXPECT_EQ(MarkCount("stream: queued while it sent"), before);
 }
 
 TEST_F(StreamTlsTest, CarriesMuchBothWays) {

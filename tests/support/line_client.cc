@@ -65,6 +65,7 @@ void LineClient::Turn() {
   while (PendingHandshake* next = turns_.PopFront()) {
     next->Step();
   }
+  outbox_.Flush();
 }
 
 size_t LineClient::OnStreamBytes(Bytes bytes) {

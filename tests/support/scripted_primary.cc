@@ -222,6 +222,7 @@ void ScriptedPrimary::Turn() {
   while (PendingHandshake* next = handshakes_.PopFront()) {
     next->Step();
   }
+  outbox_.Flush();
   connections_.erase(std::remove_if(connections_.begin(), connections_.end(),
                                     [](const std::unique_ptr<Connection>& connection) {
                                       return connection->closed();
