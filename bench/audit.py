@@ -189,7 +189,8 @@ def main():
     parser.add_argument("--outage", default="2s 4s every 6s", help="of the primary; empty: none")
     parser.add_argument("--drain", type=float, default=120, help="seconds for the queue at the end")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
-    parser.add_argument("--directory", help="where spools and queues are put (default: /tmp)")
+    parser.add_argument("--directory", default=common.DIRECTORY,
+                        help=f"where spools and queues are put (default: {common.DIRECTORY})")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     with common.scratch(arguments.directory) as directory:
@@ -197,8 +198,8 @@ def main():
     report(found)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"bench": "audit", "machine": common.machine(), "audit": found}, file,
-                      indent=1)
+            json.dump({"bench": "audit", "machine": common.machine(arguments.directory),
+                       "audit": found}, file, indent=1)
     if found["lost"] or found["damaged"] or found["violations"]:
         sys.exit(1)
     sys.exit(2 if found["queued"] else 0)

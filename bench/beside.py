@@ -17,9 +17,8 @@ SHARDS = 2
 
 
 def intake(server, arguments):
-    return common.measured_load(server, "--connections", CONNECTIONS, "--rate", arguments.rate,
-                                "--poisson", "--warm-up", "1s", "--duration",
-                                f"{arguments.seconds}s")
+    return common.measured_load(server, arguments.seconds, "--connections", CONNECTIONS, "--rate",
+                                arguments.rate, "--poisson", warm_up=1)
 
 
 def one_round(arguments):
@@ -30,15 +29,16 @@ def one_round(arguments):
                         "--shards", str(SHARDS)], check=True, stdout=subprocess.DEVNULL)
         server = common.Backstay(directory, port, settings={"smtp": {"shards": SHARDS}})
         try:
-            harness.wait_until(lambda: common.queued(server.daemon) >= arguments.queued, 60,
-                               "the whole queue")
+            with common.Admin(server.daemon) as admin:
+                admin.wait_queued(lambda waiting: waiting >= arguments.queued, 60)
             time.sleep(2)
             alone = intake(server, arguments)
             sink = common.BackstaySink(port=port)
             try:
                 time.sleep(3)  # canaries, then the ramp
-                before = common.queued(server.daemon)
+                begin, before = time.monotonic(), sink.result()["taken"]
                 beside = intake(server, arguments)
+                seconds, taken = time.monotonic() - begin, sink.result()["taken"] - before
                 left = common.queued(server.daemon)
             finally:
                 server.close()
@@ -46,8 +46,7 @@ def one_round(arguments):
         finally:
             server.close()
     assert left > 0, "the queue was empty before the measurement ended: --queued more"
-    taken = beside["messages"]["acknowledged"]
-    return {"drained": (before - left + taken) / (arguments.seconds + 1),
+    return {"drained": taken / seconds,
             **{f"{name}_{key}": found["latency_us"][key] for key in ("p50", "p99")
                for name, found in (("alone", alone), ("beside", beside))},
             "parts": {"alone": alone["latency_us"]["parts"], "beside": beside["latency_us"]["parts"]},

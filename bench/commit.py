@@ -113,6 +113,7 @@ def report(result, rounds):
         found = values(rounds, *path)
         result.row(goal, what, common.ratio(ours, floor) if theirs else ours, ours=ours,
                    theirs=floor, unit=unit, baseline=baseline,
+                   unjudged=common.lacks("fio") if baseline == "fio" else None,
                    spreads={"backstay": [min(found), max(found)]})
 
     add("P5", f"64 KiB messages, bytes/s; fio with blocks of {rounds[0]['block']} bytes",

@@ -3,24 +3,30 @@
 # A measurement runs its sides in turn, in alternating order, on one machine in one run; medians
 # count, and the spread stands beside them. Its result is one JSON file: machine, rows (one for each
 # goal: ours, theirs, ratio, spread), runs (everything that was seen), and what report.py plots.
+# A goal is judged only where what it speaks of was measured; otherwise its row says why not.
 import argparse
 import contextlib
 import json
+import math
 import os
-import platform
 import resource
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-TOP = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+from counters import (DIRECTORY, TOP, buried_cpu, busy_seconds, device_of, fio,  # noqa: F401
+                      flushes, lacks, machine, system_calls)
+
 sys.path.insert(0, os.path.join(TOP, "tests/system"))
 import harness  # noqa: E402
 import peers    # noqa: E402
+
+POLL_SECONDS = 0.05  # the machine that is asked is the machine that is measured
 
 # What a careful operator of a busy Postfix would set; stands in every result.
 POSTFIX_TUNING = {
@@ -35,7 +41,8 @@ POSTFIX_TUNING = {
 }
 # What is to be reached (DESIGN "numbers to reach"), then the stretch; "least": smaller is better.
 GOALS = {
-    "P1": (60, 100, "most"), "P2": (100, 150, "most"), "P3": (1.5, 2.5, "most"),
+    "P1": (60, 100, "most"), "P1 Exim": (25, None, "most"), "P2": (100, 150, "most"),
+    "P3": (1.5, 2.5, "most"), "P3 smtp-source": (0.95, None, "most"),
     "P4": (0.3, 0.2, "least"), "P5": (0.85, 0.95, "most"), "P6": (10, 4, "least"),
     "P7": (1.25, 1.1, "least"), "P8": (3, 2, "least"), "P9 goodput": (0.95, 0.99, "most"),
     "P9 refusal": (50, None, "least"), "P9 memory": (0, None, "least"),
@@ -53,6 +60,10 @@ GOALS = {
 class Server:
     """Something on a port whose CPU can be read; `pids` are its processes."""
     port = 0
+    warm_up = 3  # seconds until all connections of a flood have come
+
+    def prepare(self, connections):
+        """Whatever has to be there before so many connections can be served."""
 
     def pids(self):
         raise NotImplementedError
@@ -98,11 +109,19 @@ class Backstay(Server):
 
 
 class Postfix(Server):
-    def __init__(self, directory, primary_port=None, settings=None, processes=300):
-        self.port = harness.free_port()
+    def __init__(self, directory, primary_port=None, settings=None, processes=300, port=None):
+        self.port = port or harness.free_port()
         self.postfix = peers.Postfix(os.path.join(directory, "postfix"), self.port,
                                      primary_port or harness.free_port(),
                                      POSTFIX_TUNING | (settings or {}), processes=processes)
+
+    def prepare(self, connections):
+        """Each connection wants a process of its own, and while others work few of them start. They
+        live for 100 s behind the client that they were started for."""
+        for _ in range(6):
+            found = load(self.port, "--connections", 0, "--idle", connections, "--duration", "5s")
+            if found["sessions"] >= connections:
+                return
 
     def pids(self):
         return self.postfix.processes()
@@ -165,28 +184,69 @@ class BackstaySink(Server):
         return result
 
 
-def buried_cpu(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+class Admin:
+    """One connection to a backstayd's operator's socket: asking costs no process."""
+
+    def __init__(self, daemon):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)
+        self.socket.connect(daemon.settings["admin"]["socket"])
+        self.lines = self.socket.makefile("rb")
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def ask(self, verb, **members):
+        """The rows of the answer."""
+        self.socket.sendall(json.dumps({"verb": verb, **members}).encode() + b"\n")
+        rows = []
+        while "result" not in (row := json.loads(self.lines.readline())):
+            rows.append(row)
+        assert row["result"] == "ok", row
+        return rows
+
+    def queued(self):
+        """Recipients that wait."""
+        return sum(row["queued"] for row in self.ask("primaries"))
+
+    def wait_queued(self, enough, seconds):
+        """Until `enough(queued)`, looking every POLL_SECONDS."""
+        end = time.monotonic() + seconds
+        while not enough(waiting := self.queued()):
+            assert time.monotonic() < end, f"{waiting} queued after {seconds} s"
+            time.sleep(POLL_SECONDS)
 
 
 def queued(daemon):
-    """Recipients that wait in a backstayd."""
-    done = subprocess.run([harness.binary("backstay"), "--endpoint",
-                           daemon.settings["admin"]["socket"], "primary", "list", "--json"],
-                          capture_output=True, text=True, timeout=60, check=True)
-    return sum(json.loads(line)["queued"] for line in done.stdout.splitlines())
+    with Admin(daemon) as admin:
+        return admin.queued()
 
 
 @contextlib.contextmanager
 def scratch(directory=None):
-    path = tempfile.mkdtemp(prefix="backstay-bench-", dir=directory)
+    path = tempfile.mkdtemp(prefix="backstay-bench-", dir=directory or DIRECTORY)
     os.chmod(path, 0o755)  # Postfix drops its privileges
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def as_root(sides, rootless):
+    """The sides that can run: without root only the `rootless` ones, and that is said."""
+    if os.getuid() == 0:
+        return sides
+    out = [side for side in sides if side not in rootless]
+    if out:
+        print(f"not root, so without {', '.join(out)}", file=sys.stderr)
+    return [side for side in sides if side in rootless]
 
 
 # ---- generators ----
@@ -196,14 +256,28 @@ def load_command(port, *flags, core=None):
     return [*pinned, harness.binary("backstay-load"), f"127.0.0.1:{port}", "--quiet", *map(str, flags)]
 
 
+def start_load(port, *flags, core=None):
+    return subprocess.Popen(load_command(port, "--json", "-", *flags, core=core), text=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+def finish_load(process, seconds=300):
+    """Its result. Nothing acknowledged is a result too."""
+    try:
+        result, complaint = process.communicate(timeout=seconds)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    if process.returncode not in (0, 1):
+        raise RuntimeError(f"backstay-load ended with {process.returncode}: {complaint}")
+    return json.loads(result)
+
+
 def load(port, *flags, seconds=300, core=None):
-    """backstay-load with these flags: its result. Nothing acknowledged is a result too."""
-    done = subprocess.run(load_command(port, "--json", "-", *flags, core=core),
-                          capture_output=True, text=True, timeout=seconds,
-                          stdin=subprocess.DEVNULL, check=False)
-    if done.returncode not in (0, 1):
-        raise RuntimeError(f"backstay-load ended with {done.returncode}: {done.stderr}")
-    return json.loads(done.stdout)
+    """backstay-load with these flags, to its end."""
+    return finish_load(start_load(port, *flags, core=core), seconds)
 
 
 def smtp_source(port, connections, messages, size):
@@ -222,95 +296,49 @@ def children_cpu():
 _others = []  # cores that neither server nor generator had, of each measured run
 
 
-def measured_load(server, *flags, core=None):
-    """load() with the CPU of both sides, and of everybody else on the machine, beside it."""
-    cpu, busy, begin = server.cpu(), busy_seconds(), time.monotonic()
-    result = load(server.port, *flags, core=core)
-    seconds = time.monotonic() - begin
-    result["server_cpu"] = server.cpu() - cpu
-    result["generator_cpu"] = sum(result["cpu_s"].values())
-    ours = result["server_cpu"] + result["generator_cpu"]
-    result["others_cores"] = max(0.0, (busy_seconds() - busy - ours) / seconds)
+def measured_load(server, seconds, *flags, warm_up=0, core=None):
+    """backstay-load for so many whole seconds behind a warm-up. Everything beside its own result is
+    of these seconds alone: what was acknowledged, and the CPU of both sides and of everybody else.
+    What it began before and finishes within is counted, what it finishes behind them is not."""
+    seconds = math.ceil(seconds)
+    begin = time.monotonic()
+    process = start_load(server.port, "--warm-up", f"{warm_up}s", "--duration", f"{seconds}s",
+                         *flags, core=core)
+
+    def reading(moment):
+        time.sleep(max(0, begin + moment - time.monotonic()))
+        return (time.monotonic(), server.cpu(), harness.process_cpu(process.pid), busy_seconds())
+
+    try:
+        first = reading(warm_up)
+        last = reading(warm_up + seconds)
+    finally:
+        result = finish_load(process)
+    elapsed, ours, generator, busy = (after - before for before, after in zip(first, last))
+    window = [sum(column) for column in zip(*result["series"][:seconds])] or [0, 0, 0]
+    result |= {"window_s": seconds, "acknowledged": window[0], "refused": window[1],
+               "rate": window[0] / seconds, "server_cpu": ours, "generator_cpu": generator,
+               "others_cores": max(0.0, (busy - ours - generator) / elapsed)}
     _others.append(result["others_cores"])
     return result
 
 
-def busy_seconds():
-    """Of all cores, since the machine's start; what the hypervisor took away included."""
-    with open("/proc/stat", encoding="ascii") as file:
-        user, nice, system, _idle, _wait, irq, softirq, steal = map(int, file.readline().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def flood(server, connections, seconds, *flags, warm_up=1, size=4096, core=None):
-    """A closed loop against it: rate, and CPU a message on both sides, in microseconds."""
-    load(server.port, "--connections", connections, "--duration", f"{warm_up}s", "--size", size,
-         *flags, core=core)
-    result = measured_load(server, "--connections", connections, "--duration", f"{seconds}s",
-                           "--size", size, *flags, core=core)
-    messages = max(1, result["messages"]["acknowledged"])
-    return {"rate": result["rate"], "messages": messages, "seconds": result["seconds"],
+def flood(server, connections, seconds, *flags, size=4096, core=None):
+    """A closed loop against it, over connections that came during the warm-up: rate, and CPU a
+    message on both sides, in microseconds. `opened`: connections that came later all the same."""
+    server.prepare(connections)
+    result = measured_load(server, seconds, "--connections", connections, "--size", size, *flags,
+                           warm_up=server.warm_up, core=core)
+    if result["sessions"] and "--per-connection" not in flags:
+        print(f"warning: {result['sessions']} connections came behind the warm-up",
+              file=sys.stderr)
+    messages = max(1, result["acknowledged"])
+    return {"rate": result["rate"], "messages": messages, "seconds": result["window_s"],
             "cpu_us": result["server_cpu"] / messages * 1e6,
             "generator_us": result["generator_cpu"] / messages * 1e6,
-            "others_cores": result["others_cores"],
+            "others_cores": result["others_cores"], "opened": result["sessions"],
             "errors": result["errors"] | result["session_errors"],
             "p50_us": result["commit_us"]["p50"], "p99_us": result["commit_us"]["p99"]}
-
-
-# ---- counters of the machine ----
-
-def system_calls(pids, seconds):
-    """Of these processes, all threads, while somebody else loads them; None without perf."""
-    if not shutil.which("perf"):
-        return None
-    done = subprocess.run(["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p",
-                           ",".join(map(str, pids)), "--", "sleep", str(seconds)],
-                          capture_output=True, text=True, timeout=seconds + 30, check=False)
-    for line in done.stderr.splitlines():
-        if "raw_syscalls:sys_enter" in line and line.split(",")[0].isdigit():
-            return int(line.split(",")[0])
-    return None
-
-
-def fio(directory, seconds, block=4096, overwrite=True):
-    """Write and fdatasync: bytes/s, medians and 99th percentiles of both in microseconds. A file
-    that is not overwritten was allocated and never written, as a segment of a growing spool is."""
-    if not shutil.which("fio"):
-        return None
-    state = ["--size=256m", "--overwrite=1", "--time_based", f"--runtime={seconds}"] if overwrite \
-        else ["--size=1g", "--fallocate=posix", "--unlink=1", f"--runtime={seconds}"]
-    out = subprocess.run(
-        ["fio", "--name=commit", f"--directory={directory}", "--rw=write", f"--bs={block}",
-         "--fdatasync=1", "--ioengine=psync", "--percentile_list=50:99:99.9",
-         "--output-format=json", *state], capture_output=True, text=True, check=True).stdout
-    job = json.loads(out[out.index("{"):])["jobs"][0]
-    sync, write = job["sync"]["lat_ns"]["percentile"], job["write"]["clat_ns"]["percentile"]
-    return {"bytes_per_second": job["write"]["bw_bytes"],
-            "median_us": (sync["50.000000"] + write["50.000000"]) / 1000,
-            "sync_p50_us": sync["50.000000"] / 1000, "sync_p99_us": sync["99.000000"] / 1000,
-            "sync_p999_us": sync["99.900000"] / 1000, "syncs": job["sync"]["total_ios"]}
-
-
-def device_of(directory):
-    """The folder of the disk in /sys/dev/block, of a partition's parent."""
-    number = os.stat(directory).st_dev
-    path = os.path.realpath(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
-    return path if os.path.exists(os.path.join(path, "queue")) else os.path.dirname(path)
-
-
-def flushes(device):
-    with open(os.path.join(device, "stat"), encoding="ascii") as file:
-        return int(file.read().split()[15])
-
-
-def machine():
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        model = next((line.split(":", 1)[1].strip() for line in file if "model name" in line), "?")
-    commit = subprocess.run(["git", "-C", TOP, "rev-parse", "--short", "HEAD"],
-                            capture_output=True, text=True, check=False).stdout.strip()
-    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
-            "commit": commit, "load_before": round(os.getloadavg()[0], 2),
-            "time": time.strftime("%F %T")}
 
 
 # ---- rounds and results ----
@@ -348,20 +376,27 @@ class Result:
         self.path = arguments.json or os.path.join(
             TOP, "build/bench", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json")
         self.keeps = arguments.keep
-        self.data = {"bench": name, "machine": machine(), "postfix": POSTFIX_TUNING,
+        self.data = {"bench": name, "machine": machine(arguments.directory),
+                     "postfix": POSTFIX_TUNING,
                      "arguments": {k: v for k, v in vars(arguments).items() if k != "json"},
                      "rows": [], "runs": {}, "plots": []}
 
-    def row(self, goal, what, value, *, ours=None, theirs=None, unit="", baseline="", spreads=None):
-        """`value` is what the goal speaks of: a ratio or a measure."""
+    def row(self, goal, what, value, *, ours=None, theirs=None, unit="", baseline="", spreads=None,
+            unjudged=None):
+        """`value` is what the goal speaks of: a ratio or a measure. `unjudged`: why it is none."""
         reach, then, better = GOALS.get(goal, (None, None, "most"))
+        unjudged = self.data["machine"].get("no_disk") or unjudged
+        if value is None:
+            unjudged = unjudged or "no value"
         met = None
-        if value is not None and reach is not None:
+        if reach is None:
+            unjudged = None
+        elif not unjudged:
             met = value >= reach if better == "most" else value <= reach
         self.data["rows"].append({"goal": goal, "what": what, "value": value, "reach": reach,
                                   "then": then, "better": better, "met": met, "ours": ours,
                                   "theirs": theirs, "unit": unit, "baseline": baseline,
-                                  "spreads": spreads})
+                                  "spreads": spreads, "unjudged": unjudged})
 
     def plot(self, **plot):
         """kind: bars, percentiles, lines; see report.py."""
@@ -371,7 +406,8 @@ class Result:
         """A line for each row: what was measured at this commit, on this machine."""
         with open(os.path.join(TOP, "bench/history.jsonl"), "a", encoding="utf-8") as file:
             for row in self.data["rows"]:
-                kept = ("goal", "what", "value", "reach", "met", "ours", "theirs", "unit", "baseline")
+                kept = ("goal", "what", "value", "reach", "met", "unjudged", "ours", "theirs",
+                        "unit", "baseline", "spreads")
                 file.write(json.dumps({"bench": self.data["bench"], "machine": self.data["machine"]} |
                                       {key: row[key] for key in kept}) + "\n")
 
@@ -384,19 +420,42 @@ class Result:
             json.dump(self.data, file, indent=1)
         if self.keeps:
             self.keep()
-        print("machine:", ", ".join(f"{k} {v}" for k, v in self.data["machine"].items()))
+        print_machine(self.data["machine"])
         print_rows(self.data["rows"])
         print(f"result: {os.path.relpath(self.path)}")
 
 
+def print_machine(found):
+    print("machine:", ", ".join(f"{key} {value}" for key, value in found.items()))
+
+
 def print_rows(rows):
-    print("| goal | what | value | reach | backstay | baseline | |\n|---|---|---:|---:|---:|---:|---|")
-    for row in rows:
-        theirs = f"{number(row['theirs'])} {row['baseline']}".strip()
+    """A table; with lowest to highest of the rounds where there is more than one."""
+    spreads = [spread_text(row) for row in rows]
+    head = ["goal", "what", "value", "reach", "backstay", "baseline", "spread", ""]
+    skipped = -1 if any(spreads) else head.index("spread")
+    table = [head, ["---", "---", *["---:"] * 4, "---", "---"]]
+    for row, between in zip(rows, spreads):
         what = row["what"] + (f" ({row['script']})" if "script" in row else "")
-        print(f"| {row['goal']} | {what} | {number(row['value'])} | "
-              f"{number(row['reach'])} | {number(row['ours'])} {row['unit']} | {theirs} | "
-              f"{ {True: 'met', False: 'not met', None: ''}[row['met']]} |")
+        table.append([row["goal"], what, number(row["value"]), number(row["reach"]),
+                      f"{number(row['ours'])} {row['unit']}",
+                      f"{number(row['theirs'])} {row['baseline']}".strip(), between,
+                      verdict(row)])
+    for cells in table:
+        print(f"| {' | '.join(cell for at, cell in enumerate(cells) if at != skipped)} |")
+
+
+def spread_text(row):
+    between = {name: [number(value) for value in low_high]
+               for name, low_high in (row["spreads"] or {}).items() if low_high}
+    return "; ".join(f"{name} {low} to {high}" for name, (low, high) in between.items()
+                     if low != high)
+
+
+def verdict(row):
+    if row["met"] is None:
+        return f"not judged: {row['unjudged']}" if row["unjudged"] else ""
+    return "met" if row["met"] else "not met"
 
 
 def number(value):
@@ -409,7 +468,8 @@ def parser(description, seconds=4, rounds=3):
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--seconds", type=float, default=seconds, help="of each measured run, about")
     made.add_argument("--rounds", type=int, default=rounds)
-    made.add_argument("--directory", help="where spools and queues are put (default: /tmp)")
+    made.add_argument("--directory", default=DIRECTORY,
+                      help=f"where spools and queues are put (default: {DIRECTORY})")
     made.add_argument("--json", metavar="FILE", help="default: build/bench/NAME-TIME.json")
     made.add_argument("--keep", action="store_true", help="add the rows to bench/history.jsonl")
     return made

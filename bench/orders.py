@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # bench/orders.py -- how long the operator waits for an order or a list, whatever is queued.
 #
-# orders.py [--messages 1000,1000000] [--rounds 9] [--json FILE]
+# orders.py [--messages 1000,1000000] [--rounds 9] [--directory DIR] [--json FILE]
 #
 # Per size: backstay-fill fills a spool of two shards, the daemon runs with the primary down. Printed
 # are medians in milliseconds: `backstay --version` (the process alone), each order from the start of
@@ -9,19 +9,13 @@
 # connected already. Last the time of `mailq --json` a message.
 import argparse
 import json
-import os
-import shutil
-import socket
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))),
-                                "tests/system"))
-import harness  # noqa: E402
-import restart  # noqa: E402
+import common
+import restart
+from common import harness
 
 ORDERS = (("queue", "reset", "--all"), ("queue", "hold", "--domain", "example.com"),
           ("queue", "release", "--all"))
@@ -35,22 +29,18 @@ def command(*arguments):
     return time.monotonic() - began, done.stdout
 
 
-def connected(endpoint, rounds):
+def connected(daemon, rounds):
     """Seconds of each `reset` over one connection."""
     times = []
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(endpoint)
+    with common.Admin(daemon) as admin:
         for _ in range(rounds):
             began = time.monotonic()
-            client.sendall(b'{"verb":"reset","all":true}\n')
-            answer = client.recv(4096)
+            admin.ask("reset", all=True)
             times.append(time.monotonic() - began)
-            assert b'"ok"' in answer, answer
     return times
 
 
-def measure(messages, rounds):
-    directory = tempfile.mkdtemp(prefix="backstay-orders-")
+def measure(directory, messages, rounds):
     daemon = harness.Daemon(directory, harness.free_port(), {
         "smtp": {"shards": restart.SHARDS}, "spool": {"segment_size": "256MiB", "reserve": "1GiB"}})
     endpoint = daemon.settings["admin"]["socket"]
@@ -66,27 +56,29 @@ def measure(messages, rounds):
                 times.append(seconds)
                 assert json.loads(said)["recipients"] in (messages, 0), said
             row[order[1]] = statistics.median(times)
-        row["connected"] = statistics.median(connected(endpoint, rounds))
+        row["connected"] = statistics.median(connected(daemon, rounds))
         seconds, said = command("--endpoint", endpoint, "queue", "list", "--json",
                                 "--limit", str(LISTED_MAX))
         row["list_message"] = seconds / max(said.count(b"\n"), 1)
         return row
     finally:
         daemon.close()
-        shutil.rmtree(directory)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--messages", default="1000,1000000")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--directory", default=common.DIRECTORY)
     parser.add_argument("--json")
     arguments = parser.parse_args()
+    common.print_machine(common.machine(arguments.directory))
     rows = []
     print(f"{'messages':>10} {'process':>9} {'reset':>9} {'hold':>9} {'release':>9} "
           f"{'connected':>9}  ms; {'list':>6} us/message")
     for messages in map(int, arguments.messages.split(",")):
-        row = measure(messages, arguments.rounds)
+        with common.scratch(arguments.directory) as directory:
+            row = measure(directory, messages, arguments.rounds)
         rows.append(row)
         times = " ".join(f"{row[name] * 1e3:9.2f}"
                          for name in ("process", "reset", "hold", "release", "connected"))

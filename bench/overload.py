@@ -5,12 +5,16 @@
 #             [--seconds 8]
 #
 # The server has one shard and a share of one core (a control group), the generator another core, so
-# that it can offer a multiple of what the server takes and does not starve it. First the server's
-# own peak: a closed loop over fewer connections than it admits, each for so many messages. Then an
-# open loop with `times` of that from many more: whoever comes when the limit is reached gets 421,
-# and the message is lost for this run, as a sender would try elsewhere or later. Who had no answer in time waits in the kernel, in front of the door.
+# that it can offer a multiple of what the server takes and does not starve it. First a closed loop
+# over fewer connections than it admits, each for so many messages. Then an open loop with `times`
+# of that from many more: whoever comes when the limit is reached gets 421, and the message is lost
+# for this run, as a sender would try elsewhere or later. Who had no answer in time waits in the
+# kernel, in front of the door. The peak is the better of both runs, and what counts as offered is what had
+# its 250 or 421 within the run: below 2.7 times the peak nothing is judged.
 import common
 import quota
+
+TIMES_LEAST = 2.7  # the goal speaks of three times
 
 
 def settings(limit):
@@ -32,18 +36,19 @@ def offer(server, arguments):
     peak = common.flood(server, arguments.limit * 9 // 10, arguments.seconds, *flags,
                         core=1)
     memory = server.rss()
-    found = common.measured_load(server, "--connections", arguments.connections, "--rate",
-                                 peak["rate"] * arguments.times, "--duration",
-                                 f"{arguments.seconds}s", "--timeout", "5s", *flags,
-                                 core=1)
-    offered = sum(found["messages"].values()) / found["seconds"]
-    return {"peak": peak["rate"], "rate": found["rate"], "offered": offered,
-            "goodput": found["rate"] / peak["rate"],
+    found = common.measured_load(server, arguments.seconds, "--connections", arguments.connections,
+                                 "--rate", peak["rate"] * arguments.times, "--timeout", "5s",
+                                 *flags, warm_up=1, core=1)
+    best = max(peak["rate"], found["rate"])
+    answered = (found["acknowledged"] + found["refused"]) / found["window_s"]
+    return {"closed_loop": peak["rate"], "peak": best, "rate": found["rate"],
+            "answered": answered, "answered_times": answered / best,
+            "goodput": found["rate"] / best,
             "refusal_p99_ms": found["refusal_us"]["p99"] / 1000,
             "commit_p99_ms": found["commit_us"]["p99"] / 1000,
             "growth": (server.rss() - memory) / 2**20,
-            "server_cores": found["server_cpu"] / found["seconds"],
-            "generator_cores": found["generator_cpu"] / found["seconds"],
+            "server_cores": found["server_cpu"] / found["window_s"],
+            "generator_cores": found["generator_cpu"] / found["window_s"],
             "others_cores": found["others_cores"],
             "refused": found["messages"]["refused"], "unsent": found["unsent"],
             "errors": found["errors"] | found["session_errors"],
@@ -63,18 +68,21 @@ def main():
     runs = common.alternate(["backstay"], arguments.rounds, lambda s: measure(s, arguments))
     result.data["runs"] = runs
     own = runs["backstay"]
-    answered = common.median(own, "offered") / common.median(own, "peak")
-    result.row("P9 goodput", f"goodput, {arguments.times:.1f}x its peak offered ({answered:.1f}x "
-               "had an answer), against the peak",
-               common.median(own, "goodput"), ours=common.median(own, "rate"),
+    answered = common.median(own, "answered_times")
+    unjudged = None if answered >= TIMES_LEAST else \
+        f"{answered:.1f} times the peak had an answer, not {TIMES_LEAST}"
+    result.row("P9 goodput", f"goodput, {arguments.times:.1f} times the closed loop sent, "
+               f"{answered:.1f} times the peak answered, against the peak",
+               common.median(own, "goodput"), unjudged=unjudged, ours=common.median(own, "rate"),
                theirs=common.median(own, "peak"), unit="/s", baseline="own peak",
                spreads={"goodput": common.spread(own, "goodput")})
     result.row("P9 refusal", "a refusal, from connect to 421, p99",
-               common.median(own, "refusal_p99_ms"),
+               common.median(own, "refusal_p99_ms"), unjudged=unjudged,
                ours=common.median(own, "refusal_p99_ms"), unit="ms",
                spreads={"refusal": common.spread(own, "refusal_p99_ms")})
     result.row("P9 memory", "growth of memory over the peak's", common.median(own, "growth"),
-               ours=common.median(own, "growth"), unit="MiB", spreads={"growth": common.spread(own, "growth")})
+               ours=common.median(own, "growth"), unit="MiB", unjudged=unjudged,
+               spreads={"growth": common.spread(own, "growth")})
     result.plot(kind="lines", title=f"Overload: messages each second at {arguments.times:.1f}x",
                 unit="/s", series={"taken": [s[0] for s in own[0]["series"]],
                                    "refused": [s[1] for s in own[0]["series"]],

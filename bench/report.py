@@ -140,7 +140,7 @@ def picture(plot):
 
 def row_of(row):
     verdict = {True: "<span class=met>met</span>", False: "<span class=unmet>not met</span>",
-               None: ""}[row["met"]]
+               None: html.escape(row.get("unjudged") or "")}[row["met"]]
     reach = "" if row["reach"] is None else \
         ("&ge; " if row["better"] == "most" else "&le; ") + number(row["reach"])
     spreads = "; ".join(f"{name} {number(low_high[0])} to {number(low_high[1])}"

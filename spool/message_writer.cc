@@ -17,6 +17,7 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   explicit Impl(Spool::Impl& spool) : spool_(spool) {}
   ~Impl() { Abandon(); }
 
+  bool HasRoom(uint64_t bytes) const { return spool_.space().HasRoom(bytes); }
   bool Claim(uint64_t bytes);
   void Append(Bytes content);
   uint64_t content_bytes() const { return content_bytes_; }
@@ -27,7 +28,8 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   bool Pump(bool force) override;
   bool is_finishing() const override { return source_ != nullptr && !waiting(); }
   void Refuse(CommitResult result) override;
-  void GiveUp() override { Fail(); }
+  void GiveUp(CommitResult result) override { Fail(result); }
+  void TellFailed() override { Refuse(why_); }
   void LoseParts(uint32_t segment, uint64_t from) override;
   void OnBatchDecided(CommitResult result, MessageRef message) override;
 
@@ -39,7 +41,7 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   void DropStaged(size_t bytes);
   void DropAll();
   void GiveBackClaim() { spool_.space().GiveBack(std::exchange(claimed_, 0)); }
-  void Fail();
+  void Fail(CommitResult why);
 
   Spool::Impl& spool_;
   std::vector<Staging::Chunk> chunks_;  // all full but the last
@@ -48,7 +50,8 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   std::vector<DomainId> recipients_;
   uint64_t content_bytes_ = 0;
   uint64_t claimed_ = 0;
-  bool failed_ = false;              // a part is lost: what comes is not kept
+  bool failed_ = false;  // a part is lost: what comes is not kept
+  CommitResult why_ = CommitResult::kFailed;
   MessageSource* source_ = nullptr;  // from Finish to OnCommitted
 };
 
@@ -181,7 +184,7 @@ bool MessageWriter::Impl::AppendMessage() {
   if (payload_bytes > kPayloadBytesMax || !spool_.commit().gathering().HasRoom(payload_bytes)) {
     MARK("envelope too large for the segment");
     LogWarning("spool message refused: envelope of {} bytes does not fit", payload_bytes);
-    Fail();
+    Fail(CommitResult::kFailed);
     return true;
   }
   WriteMessage(description, meta);
@@ -244,17 +247,18 @@ void MessageWriter::Impl::LoseParts(uint32_t segment, uint64_t from) {
   });
   if (is_lost && !failed_) {
     MARK("part lost with its segment");
-    Fail();
+    Fail(spool_.commit().no_space() ? CommitResult::kNoSpace : CommitResult::kFailed);
   }
 }
 
 // The message cannot be stored any more. A finished one is told in the next turn.
-void MessageWriter::Impl::Fail() {
+void MessageWriter::Impl::Fail(CommitResult why) {
   const bool finishing = is_finishing();
   const uint64_t content_bytes = content_bytes_;
   DropAll();
   content_bytes_ = content_bytes;
   failed_ = true;
+  why_ = why;
   if (finishing) {
     spool_.staging().WaitForRefusal(*this);
   }
@@ -295,6 +299,9 @@ void MessageWriter::Impl::DropAll() {
 MessageWriter::MessageWriter(Spool::Impl& spool) : impl_(std::make_unique<Impl>(spool)) {}
 MessageWriter::~MessageWriter() = default;
 
+bool MessageWriter::HasRoom(uint64_t bytes) const {
+  return impl_->HasRoom(bytes);
+}
 bool MessageWriter::Claim(uint64_t bytes) {
   return impl_->Claim(bytes);
 }

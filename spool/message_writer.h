@@ -21,6 +21,8 @@ class MessageWriter {
   MessageWriter(const MessageWriter&) = delete;
   MessageWriter& operator=(const MessageWriter&) = delete;
 
+  // Whether Claim() would find it now.
+  bool HasRoom(uint64_t bytes) const;
   // Room for so much content; false: the disk is too full for it. More may come, and finds room or
   // not. What was claimed and does not come is given back at the end.
   bool Claim(uint64_t bytes);

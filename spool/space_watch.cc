@@ -58,14 +58,17 @@ void SpaceWatch::Check(uint64_t room_bytes, uint64_t promised_bytes) {
   }
 }
 
+bool SpaceWatch::HasRoom(uint64_t bytes) const {
+  return static_cast<int64_t>(bytes) <= unclaimed_;
+}
+
 bool SpaceWatch::Claim(uint64_t bytes) {
-  const auto wanted = static_cast<int64_t>(bytes);
-  if (wanted > unclaimed_) {
+  if (!HasRoom(bytes)) {
     MARK("no_room_to_claim");
     return false;
   }
   claimed_ += bytes;
-  unclaimed_ -= wanted;
+  unclaimed_ -= static_cast<int64_t>(bytes);
   return true;
 }
 

@@ -26,6 +26,8 @@ class SpaceWatch {
   // `room_bytes`: allocated and not yet written. `promised_bytes`: taken and not yet appended.
   void Check(uint64_t room_bytes, uint64_t promised_bytes);
   bool low() const { return low_; }
+  // So many bytes may be claimed now.
+  bool HasRoom(uint64_t bytes) const;
   // False: there is no room for so many bytes. Otherwise each byte is used, or given back.
   bool Claim(uint64_t bytes);
   void Use(uint64_t bytes);

@@ -269,6 +269,9 @@ Instant Spool::Impl::NextDue() const {
   if (!rules_.deletions().empty() && works && !sweep_.waits()) {
     return io_.Now();
   }
+  if (!congestion_waiters_.empty() && !Congested()) {
+    return io_.Now();  // the next few of them
+  }
   Instant due = std::min(commit_.NextDue(), checkpoints_.NextDue());
   if (!roll_.ready() && !roll_.busy() && (phase_ == Phase::kReady || commit_.wants_segment())) {
     due = std::min(due, roll_retry_at_);

@@ -63,7 +63,7 @@ void Staging::WaitForRefusal(StagedWriter& writer) {
 
 void Staging::TellRefused() {
   while (StagedNode* node = refused_.PopFront()) {
-    node->writer.Refuse(CommitResult::kFailed);
+    node->writer.TellFailed();
   }
 }
 
@@ -99,7 +99,7 @@ void Staging::RefuseWaiting(CommitResult result) {
       node->writer.Refuse(result);
     } else {
       MARK("unfinished message given up");
-      node->writer.GiveUp();
+      node->writer.GiveUp(result);
     }
   }
 }

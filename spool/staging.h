@@ -32,8 +32,10 @@ class StagedWriter {
   virtual bool is_finishing() const = 0;
   // Ends a finishing message that nothing was appended for. May be gone afterwards.
   virtual void Refuse(CommitResult result) = 0;
-  // Drops what is staged of an unfinished message; it is refused when it is finished.
-  virtual void GiveUp() = 0;
+  // Drops what is staged of an unfinished message; it is refused so when it is finished.
+  virtual void GiveUp(CommitResult result) = 0;
+  // It was given up, or a part of it is lost: tells so. May be gone afterwards.
+  virtual void TellFailed() = 0;
   // Records in `segment` at or behind `from` are lost.
   virtual void LoseParts(uint32_t segment, uint64_t from) = 0;
 

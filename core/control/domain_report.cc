@@ -1,4 +1,5 @@
-// core/control/domain_report.cc -- first the configured domains, then those that have only mail.
+// core/control/domain_report.cc -- first the configured domains, then those that only have mail or
+// are stopped.
 #include "core/control/domain_report.h"
 
 #include <algorithm>
@@ -137,7 +138,25 @@ std::optional<MessageRef> DomainReport::Next(const ShardView& view) {
     }
   }
   has_more_ = !configured_done_ || seen_ < seen.size();
+  if (!has_more_) {
+    AddStopped(view);
+  }
   return std::nullopt;
+}
+
+// Whoever stopped one must be able to see it and to end it, whatever became of the domain.
+void DomainReport::AddStopped(const ShardView& view) {
+  if (!view.is_queue_ready) {
+    return;
+  }
+  for (const Rule& stop : view.spool.Stops()) {
+    for (const std::string& name : stop.domains) {
+      if (stop.verb != RuleVerb::kStart && view.snapshot.FindDomain(name) == nullptr &&
+          view.spool.LiveRecipients(view.spool.Intern(name)) == 0) {
+        Add(view, name, nullptr);
+      }
+    }
+  }
 }
 
 void DomainReport::OnHead(const ShardView&, MessageRef, const MessageHead*) {

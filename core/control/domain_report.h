@@ -59,6 +59,7 @@ class DomainReport final : public ShardQuestion {
 
  private:
   void Add(const ShardView& view, const std::string& name, const DomainPlan* plan);
+  void AddStopped(const ShardView& view);
 
   DomainRows rows_;
   ShardTotals totals_;

@@ -1,4 +1,5 @@
-// core/control/go_job.cc -- the same question to every shard; each looks at its own routes.
+// core/control/go_job.cc -- what is meant, then the same question to every shard; each looks at its
+// own routes.
 #include "core/control/go_job.h"
 
 #include <algorithm>
@@ -12,7 +13,8 @@ namespace backstay {
 
 std::optional<MessageRef> GoQuestion::Next(const ShardView& view) {
   for (const DomainPlan& plan : view.snapshot.domains) {
-    if (!IsMeant(view, plan)) {
+    if (!request_->is_all &&
+        !std::binary_search(request_->domains.begin(), request_->domains.end(), plan.name)) {
       continue;
     }
     ++domains_;
@@ -24,40 +26,41 @@ std::optional<MessageRef> GoQuestion::Next(const ShardView& view) {
   return std::nullopt;
 }
 
-// A destination is named by its list, one of its addresses, or one of its domains.
-bool GoQuestion::IsMeant(const ShardView& view, const DomainPlan& plan) const {
-  const auto names = [](const std::vector<std::string>& list, const std::string& name) {
-    return std::find(list.begin(), list.end(), name) != list.end();
-  };
-  const DestinationPlan& destination = view.snapshot.destinations[plan.destination];
-  if (request_->is_all || names(request_->domains, plan.name) ||
-      names(request_->destinations, destination.name)) {
-    return true;
-  }
-  const Route* const route = view.routes.RouteOf(plan);
-  return route != nullptr &&
-         std::any_of(route->hosts().begin(), route->hosts().end(), [&](const PrimaryHost& host) {
-           return names(request_->destinations, host.address.ToString());
-         });
-}
-
 void GoQuestion::OnHead(const ShardView&, MessageRef, const MessageHead*) {
   UNREACHABLE();  // no message is asked for
 }
 
+// Of destinations and domains the shards' common configuration tells, so one of them is asked.
 GoJob::GoJob(AdminShared& shared, const AdminRequest& request, std::string who)
     : shared_(shared),
       request_(request),
       who_(std::move(who)),
+      survey_(shared.desk, 1),
+      is_named_(request.is_all),
       parts_(shared.desk.shards(), GoQuestion(request_)) {}
 
 bool GoJob::is_free() const {
-  return std::none_of(parts_.begin(), parts_.end(), [](const GoQuestion& part) {
-    return part.state == ShardQuestion::State::kAsked;
-  });
+  return survey_.is_free() && std::none_of(parts_.begin(), parts_.end(), [](const auto& part) {
+           return part.state == ShardQuestion::State::kAsked;
+         });
 }
 
 bool GoJob::Step(std::string& out) {
+  if (!is_named_) {
+    const std::optional<DomainSurvey::Naming> naming = survey_.Name(request_);
+    if (!naming.has_value()) {
+      return false;
+    }
+    if (naming->result != AdminResult::kOk) {
+      out += ResultLine(naming->result, naming->why);
+      return true;
+    }
+    is_named_ = true;
+  }
+  return Work(out);
+}
+
+bool GoJob::Work(std::string& out) {
   uint64_t recipients = 0;
   bool is_done = true;
   for (size_t shard = 0; shard < parts_.size(); ++shard) {
@@ -77,10 +80,6 @@ bool GoJob::Step(std::string& out) {
   }
   if (!is_done) {
     return false;
-  }
-  if (parts_.front().domains() == 0 && !request_.is_all) {
-    out += ResultLine(AdminResult::kUnknown, "no domain of the configuration is meant by that");
-    return true;
   }
   LogInfo("admin: {}: flush: {} domains, {} recipients", who_, parts_.front().domains(),
           recipients);

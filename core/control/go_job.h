@@ -1,6 +1,7 @@
 // core/control/go_job.h -- the operator wants it now: what waits is tried, what is down is probed.
 //
 // Charged to no schedule. A primary that was asked for a few seconds ago is not asked for again.
+// Each name must mean something: a slip would not be seen in the count.
 #pragma once
 
 #include <optional>
@@ -8,11 +9,12 @@
 #include <vector>
 
 #include "core/control/job.h"
+#include "core/control/report_job.h"
 #include "core/shard/question.h"
 
 namespace backstay {
 
-// What each shard is asked to do.
+// What each shard is asked to do: all, or the request's domains.
 class GoQuestion final : public ShardQuestion {
  public:
   explicit GoQuestion(const AdminRequest& request) : request_(&request) {}
@@ -24,8 +26,6 @@ class GoQuestion final : public ShardQuestion {
   size_t domains() const { return domains_; }          // that were named
 
  private:
-  bool IsMeant(const ShardView& view, const DomainPlan& plan) const;
-
   const AdminRequest* request_;
   uint64_t recipients_ = 0;
   size_t domains_ = 0;
@@ -39,9 +39,13 @@ class GoJob final : public AdminJob {
   bool is_free() const override;
 
  private:
+  bool Work(std::string& out);
+
   AdminShared& shared_;
-  const AdminRequest request_;
+  AdminRequest request_;
   const std::string who_;
+  DomainSurvey survey_;  // of one shard: which domains there are, and which the destinations have
+  bool is_named_;
   std::vector<GoQuestion> parts_;  // one a shard
 };
 

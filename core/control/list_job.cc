@@ -13,34 +13,17 @@ ListJob::ListJob(AdminShared& shared, const AdminRequest& request)
       shard_(request.id.has_value() ? request.id->shard : 0),
       messages_left_(request.id.has_value() ? 1 : request.messages_max) {}
 
-// No domains would be a list of all of them.
-bool ListJob::EndUnlessNamed(std::string& out) {
-  switch (survey_.Step()) {
-    case DomainSurvey::Progress::kWaiting:
-      return false;
-    case DomainSurvey::Progress::kRefused:
-      out += ResultLine(AdminResult::kBusy, "the daemon is ending");
-      return true;
-    case DomainSurvey::Progress::kDone:
-      break;
-  }
-  if (const std::optional<std::string> unknown = survey_.NameDomains(request_);
-      unknown.has_value()) {
-    out += ResultLine(AdminResult::kUnknown, *unknown);
-    return true;
-  }
-  is_named_ = true;
-  return false;
-}
-
 bool ListJob::Step(std::string& out) {
-  if (!is_named_) {
-    if (EndUnlessNamed(out)) {
-      return true;
-    }
-    if (!is_named_) {
+  if (!is_named_) {  // no domains would be a list of all of them
+    const std::optional<DomainSurvey::Naming> naming = survey_.Name(request_);
+    if (!naming.has_value()) {
       return false;
     }
+    if (naming->result != AdminResult::kOk) {
+      out += ResultLine(naming->result, naming->why);
+      return true;
+    }
+    is_named_ = true;
   }
   if (report_ != nullptr && report_->state == ShardQuestion::State::kAsked) {
     return false;
@@ -88,8 +71,8 @@ std::string ListJob::IdText() const {
 bool ListJob::End(std::string& out) const {
   if (request_.id.has_value() && messages_ == 0) {
     out += ResultLine(AdminResult::kUnknown,
-                      fmt::format("{} does not wait here: it is delivered, has failed, or never "
-                                  "was",
+                      fmt::format("{} does not wait here: it is delivered, its sender was told "
+                                  "of its failure, or it never was",
                                   IdText()));
   } else {
     out += ReportLine(is_queue_ready_);

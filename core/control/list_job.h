@@ -24,7 +24,6 @@ class ListJob final : public AdminJob {
   }
 
  private:
-  bool EndUnlessNamed(std::string& out);
   std::string IdText() const;
   bool End(std::string& out) const;
 

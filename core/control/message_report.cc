@@ -26,7 +26,7 @@ std::optional<MessageRef> MessageReport::Next(const ShardView& view) {
   has_more_ = false;
   is_queue_ready_ = view.is_queue_ready;
   if (only_.has_value()) {
-    return messages_read_ == 0 && IsLiveAnywhere(view.spool, *only_) ? only_ : std::nullopt;
+    return messages_read_ == 0 && view.spool.IsOwed(*only_) ? only_ : std::nullopt;
   }
   for (size_t looked_at = 0; looked_at < kLookUpsMax; ++looked_at) {
     const std::optional<DomainId> domain = Domain(view);
@@ -62,7 +62,7 @@ void MessageReport::OnHead(const ShardView& view, MessageRef message, const Mess
     return;
   }
   if (only_.has_value() || IsTold(view, message, *head)) {
-    rows_.push_back(DescribeMessage(view, message, *head));
+    rows_.push_back(Describe(view, message, *head));
   }
 }
 
@@ -73,13 +73,25 @@ bool MessageReport::IsTold(const ShardView& view, MessageRef message,
   const std::optional<DomainId> domain = Domain(view);
   for (uint32_t i = 0; i < head.recipient_domains.size(); ++i) {
     const std::string_view name = head.domains[head.recipient_domains[i]];
-    const bool is_wanted =
-        wanted_.empty() || std::find(wanted_.begin(), wanted_.end(), name) != wanted_.end();
-    if (is_wanted && view.spool.IsLive(message, i)) {
+    if (IsWanted(name) && view.spool.IsLive(message, i)) {
       return view.spool.Intern(name) == domain;
     }
   }
   return false;
+}
+
+bool MessageReport::IsWanted(std::string_view domain) const {
+  return wanted_.empty() || std::find(wanted_.begin(), wanted_.end(), domain) != wanted_.end();
+}
+
+// An order for the message is one for all of its recipients, whatever the list was of.
+MessageRow MessageReport::Describe(const ShardView& view, MessageRef message,
+                                   const MessageHead& head) const {
+  MessageRow row = DescribeMessage(view, message, head, /*with_pending=*/only_.has_value());
+  for (RecipientRow& recipient : row.recipients) {
+    recipient.is_elsewhere = !IsWanted(recipient.domain);
+  }
+  return row;
 }
 
 }  // namespace backstay

@@ -1,9 +1,11 @@
 // core/control/message_report.h -- queued messages of one shard, oldest first in each domain.
 //
+// A list is of what is to be delivered; one message is also told if only its report is owed.
 // A question (core/shard/question.h): asked again while has_more(), it goes on where it was.
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/control/message_row.h"
@@ -16,7 +18,7 @@ class MessageReport final : public ShardQuestion {
   // Of these domains (none: of all), what waits at least for `older` by the spool clock.
   MessageReport(std::vector<std::string> domains, absl::Duration older)
       : wanted_(std::move(domains)), older_(older) {}
-  // This one, if it waits.
+  // This one, if anything of it is owed.
   explicit MessageReport(MessageRef only) : only_(only) {}
 
   std::optional<MessageRef> Next(const ShardView& view) override;
@@ -36,6 +38,8 @@ class MessageReport final : public ShardQuestion {
  private:
   std::optional<DomainId> Domain(const ShardView& view) const;
   bool IsTold(const ShardView& view, MessageRef message, const MessageHead& head) const;
+  bool IsWanted(std::string_view domain) const;
+  MessageRow Describe(const ShardView& view, MessageRef message, const MessageHead& head) const;
 
   const std::vector<std::string> wanted_;
   const absl::Duration older_;

@@ -1,9 +1,11 @@
-// core/control/message_row.cc -- the operator's rules first, then the primary, then its own 4xx.
+// core/control/message_row.cc -- the operator's rules first, then the primary, then its own 4xx; of
+// what is over, what was said.
 #include "core/control/message_row.h"
 
 #include <fmt/format.h>
 
 #include "core/base/check.h"
+#include "core/queue/deferral_table.h"
 #include "core/shard/retry_origin.h"
 #include "core/smtp/envelope.h"
 
@@ -28,6 +30,36 @@ std::string_view HeldBy(const Standing& standing, DomainStop stop) {
   return stop == DomainStop::kByBreaker
              ? "held by the breaker: the primary refuses everybody (backstay primary release)"
              : "held by the operator";
+}
+
+// Nothing held is charged: a release begins anew.
+void DescribeSchedule(const ShardView& view, const RetryPolicy& policy, const RetryOrigin& origin,
+                      RecipientRow& row) {
+  const SpoolTime now = view.spool.Clock();
+  row.retries = policy.RetriesCharged(origin.schedule, now);
+  if (policy.max_retries > 0) {
+    row.max_retries = policy.max_retries;
+  }
+  if (policy.on_expiry == OnExpiry::kBounce) {
+    row.expires = view.io.WallNow() + (policy.End(origin) - now);
+  }
+}
+
+// A failure that left no note is one all the same.
+RecipientRow DescribeDebt(const ShardView& view, MessageRef message, uint32_t recipient) {
+  const Deferral last =
+      DecodeDeferralNote(view.spool.FailureOf(message, recipient)).value_or(Deferral());
+  RecipientRow row;
+  row.state = RowState::kPending;
+  row.attempts = last.attempts;
+  row.reason = last.is_relayed ? "handed on" : "failed";
+  if (last.code != 0 || !last.text.empty()) {
+    row.reason += last.code != 0 ? fmt::format(": {} {}", last.code, last.text) : ": " + last.text;
+  }
+  row.reason += view.snapshot.reports.has_value()
+                    ? "; its sender will be told"
+                    : "; its sender will be told when there is a route (dsn.route is \"off\")";
+  return row;
 }
 
 // `route`: null for a report that has a way of its own.
@@ -74,11 +106,8 @@ RecipientRow DescribeRecipient(const ShardView& view, MessageRef message, uint32
     row.reason = "its domain is not configured";
     return row;
   }
-  const RetryPolicy& policy = view.routes.PolicyOf(domain);
-  if (policy.on_expiry == OnExpiry::kBounce) {
-    const SpoolTime end = policy.End(OriginOf(view.spool.Arrival(message), standing));
-    row.expires = view.io.WallNow() + (end - view.spool.Clock());
-  }
+  DescribeSchedule(view, view.routes.PolicyOf(domain),
+                   OriginOf(view.spool.Arrival(message), standing), row);
   if (lane->queue().in_flight(message)) {
     row.state = RowState::kActive;
     return row;
@@ -102,6 +131,8 @@ std::string_view NameOf(RecipientRow::State state) {
       return "held";
     case RowState::kExpiring:
       return "expiring";
+    case RowState::kPending:
+      return "dsn pending";
   }
   UNREACHABLE();
 }
@@ -115,7 +146,8 @@ bool IsLiveAnywhere(const Spool& spool, MessageRef message) {
   return false;
 }
 
-MessageRow DescribeMessage(const ShardView& view, MessageRef message, const MessageHead& head) {
+MessageRow DescribeMessage(const ShardView& view, MessageRef message, const MessageHead& head,
+                           bool with_pending) {
   MessageRow row;
   const auto id = view.spool.Id(message).ToText();
   row.queue_id.assign(id.data(), id.size());
@@ -126,13 +158,17 @@ MessageRow DescribeMessage(const ShardView& view, MessageRef message, const Mess
       envelope.has_value() && envelope->recipients.size() == head.recipient_domains.size();
   row.sender = envelope.has_value() ? envelope->reverse_path : "?";
   for (uint32_t i = 0; i < head.recipient_domains.size(); ++i) {
-    if (!view.spool.IsLive(message, i)) {
+    const bool is_live = view.spool.IsLive(message, i);
+    if (!is_live && !(with_pending && view.spool.IsPending(message, i))) {
       continue;
     }
     const std::string_view domain = head.domains[head.recipient_domains[i]];
-    RecipientRow recipient = DescribeRecipient(view, message, i, view.spool.Intern(domain));
+    RecipientRow recipient = is_live
+                                 ? DescribeRecipient(view, message, i, view.spool.Intern(domain))
+                                 : DescribeDebt(view, message, i);
     recipient.address =
         has_addresses ? envelope->recipients[i].address : fmt::format("?@{}", domain);
+    recipient.domain = domain;
     row.recipients.push_back(std::move(recipient));
   }
   return row;

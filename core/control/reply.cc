@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "core/base/check.h"
@@ -68,7 +69,7 @@ double PerSecond(uint64_t count, absl::Duration time) {
 
 // The message's state is that of the recipient which is nearest to being delivered.
 std::string_view StateOf(const MessageRow& row) {
-  RecipientRow::State state = RecipientRow::State::kExpiring;
+  RecipientRow::State state = RecipientRow::State::kPending;
   for (const RecipientRow& recipient : row.recipients) {
     state = std::min(state, recipient.state);
   }
@@ -152,12 +153,20 @@ std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t doma
 std::string MessageLine(const MessageRow& row) {
   OrderedJson recipients = OrderedJson::array();
   for (const RecipientRow& recipient : row.recipients) {
-    recipients.push_back({{"address", recipient.address},
-                          {"state", NameOf(recipient.state)},
-                          {"reason", recipient.reason},
-                          {"attempts", recipient.attempts},
-                          {"next_try", IsoTime(recipient.next_try)},
-                          {"expires", IsoTime(recipient.expires)}});
+    OrderedJson item = {
+        {"address", recipient.address},
+        {"state", NameOf(recipient.state)},
+        {"reason", recipient.reason},
+        {"attempts", recipient.attempts},
+        {"retries", recipient.retries},
+        {"max_retries", recipient.max_retries.has_value() ? OrderedJson(*recipient.max_retries)
+                                                          : OrderedJson(nullptr)},
+        {"next_try", IsoTime(recipient.next_try)},
+        {"expires", IsoTime(recipient.expires)}};
+    if (recipient.is_elsewhere) {
+      item["elsewhere"] = true;
+    }
+    recipients.push_back(std::move(item));
   }
   return Line({{"queue_id", row.queue_id},
                {"arrival", IsoTime(row.arrival)},

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/log.h"
 
@@ -58,7 +59,6 @@ DomainSurvey::Progress DomainSurvey::Step() {
   return is_done ? Progress::kDone : Progress::kWaiting;
 }
 
-// A destination is named by its list, one of its addresses, or one of its domains.
 std::optional<std::string> DomainSurvey::NameDomains(AdminRequest& request) const {
   for (const std::string& wanted : request.destinations) {
     const auto named = rows_.find(wanted);
@@ -82,6 +82,40 @@ std::optional<std::string> DomainSurvey::NameDomains(AdminRequest& request) cons
   request.domains.erase(std::unique(request.domains.begin(), request.domains.end()),
                         request.domains.end());
   return std::nullopt;
+}
+
+// A start shows no slip by its count, which may be 0 with the right name, too.
+std::optional<std::string> DomainSurvey::FindUnknown(const AdminRequest& request) const {
+  const bool is_go = request.verb == AdminVerb::kGo;
+  if (!is_go && request.verb != AdminVerb::kStop && request.verb != AdminVerb::kStart) {
+    return std::nullopt;
+  }
+  for (const std::string& domain : request.domains) {
+    const auto found = rows_.find(domain);
+    if (found == rows_.end()) {
+      return fmt::format("{} is not configured, and no mail for it is queued", Escaped(domain));
+    }
+    if (is_go && found->second.destination.empty()) {
+      return fmt::format("{} is not configured: there is nowhere to try", Escaped(domain));
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<DomainSurvey::Naming> DomainSurvey::Name(AdminRequest& request) {
+  switch (Step()) {
+    case Progress::kWaiting:
+      return std::nullopt;
+    case Progress::kRefused:
+      return Naming{AdminResult::kBusy, "the daemon is ending"};
+    case Progress::kDone:
+      break;
+  }
+  std::optional<std::string> unknown = NameDomains(request);
+  if (!unknown.has_value()) {
+    unknown = FindUnknown(request);
+  }
+  return unknown.has_value() ? Naming{AdminResult::kUnknown, *std::move(unknown)} : Naming();
 }
 
 bool DomainSurvey::is_free() const {

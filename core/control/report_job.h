@@ -21,12 +21,22 @@ class DomainSurvey {
   Progress Step();
   bool is_free() const;
   const DomainRows& rows() const { return rows_; }
-  // Of one shard at least. Adds the domains of the request's destinations to its domains, sorted.
-  // Nothing: done. Otherwise which destination is none, as a sentence.
-  std::optional<std::string> NameDomains(AdminRequest& request) const;
+  struct Naming {
+    AdminResult result = AdminResult::kOk;
+    std::string why;  // as a sentence, if it is another one
+  };
+  // Steps to the end, and adds the domains of the request's destinations to its domains, sorted: a
+  // destination is named by its list, one of its addresses, or one of its domains. Nothing: not
+  // yet. Each name of a verb that has no mail to count must mean something, and that of kGo a
+  // primary.
+  std::optional<Naming> Name(AdminRequest& request);
   const std::vector<DomainReport>& reports() const { return reports_; }
 
  private:
+  // Nothing: done. Otherwise what is none.
+  std::optional<std::string> NameDomains(AdminRequest& request) const;
+  std::optional<std::string> FindUnknown(const AdminRequest& request) const;
+
   RuleDesk& desk_;
   std::vector<DomainReport> reports_;
   DomainRows rows_;

@@ -24,9 +24,9 @@ std::string CommandOf(AdminVerb verb) {
   }
 }
 
-// It has no mail to speak for, so a slip in a name would not be seen in the count.
-bool IsStop(const AdminRequest& request) {
-  return request.verb == AdminVerb::kStop;
+// It may have no mail to speak for, so a slip in a name would not be seen in the count.
+bool IsOfDomains(const AdminRequest& request) {
+  return request.verb == AdminVerb::kStop || request.verb == AdminVerb::kStart;
 }
 
 }  // namespace
@@ -36,7 +36,7 @@ RuleJob::RuleJob(AdminShared& shared, const AdminRequest& request, std::string w
     : shared_(shared),
       request_(request),
       who_(std::move(who)),
-      survey_(shared.desk, IsStop(request) ? shared.desk.shards() : 1) {}
+      survey_(shared.desk, IsOfDomains(request) ? shared.desk.shards() : 1) {}
 
 bool RuleJob::Step(std::string& out) {
   for (Phase before = Phase::kEnded; before != phase_ && phase_ != Phase::kEnded;) {
@@ -78,28 +78,16 @@ void RuleJob::Advance() {
 }
 
 void RuleJob::Name() {
-  if (IsStop(request_) && !shared_.desk.ready()) {
+  if (IsOfDomains(request_) && !shared_.desk.ready()) {
     return;  // what is queued is not known yet
   }
-  if (!request_.destinations.empty() || IsStop(request_)) {
-    switch (survey_.Step()) {
-      case DomainSurvey::Progress::kWaiting:
-        return;
-      case DomainSurvey::Progress::kRefused:
-        return End(AdminResult::kBusy, "the daemon is ending");
-      case DomainSurvey::Progress::kDone:
-        break;
+  if (!request_.destinations.empty() || IsOfDomains(request_)) {
+    const std::optional<DomainSurvey::Naming> naming = survey_.Name(request_);
+    if (!naming.has_value()) {
+      return;
     }
-    if (const std::optional<std::string> unknown = survey_.NameDomains(request_);
-        unknown.has_value()) {
-      return End(AdminResult::kUnknown, *unknown);
-    }
-    for (const std::string& domain : request_.domains) {
-      if (IsStop(request_) && !survey_.rows().contains(domain)) {
-        return End(
-            AdminResult::kUnknown,
-            fmt::format("{} is not configured, and no mail for it is queued", Escaped(domain)));
-      }
+    if (naming->result != AdminResult::kOk) {
+      return End(naming->result, naming->why);
     }
   }
   ASSERT(request_.is_all == request_.domains.empty());  // no domains would be a rule for all

@@ -18,7 +18,8 @@ enum class AddressKey : uint64_t {};
 
 constexpr int kDomainTagBits = 16;
 
-// `address`: with an @; the domain without a trailing dot. Longer ones than RFC 5321 knows are cut.
+// `address`: with an @; its domain by the name that we know it by (DomainOf). Longer ones than RFC
+// 5321 knows are cut.
 AddressKey KeyOf(const SipKey& secret, std::string_view address);
 // Of no address: what is known of a whole domain is kept under it.
 AddressKey KeyOfDomain(const SipKey& secret, std::string_view domain);

@@ -37,12 +37,29 @@ bool Knowledge::IsOver(WallTime now) const {
   return is_positive() ? now - at() >= kPositiveFor : now - at() >= kNegativeFor || IsAhead(now);
 }
 
+bool Knowledge::IsStale(WallTime now) const {
+  const absl::Duration age = IsAhead(now) ? absl::InfiniteDuration() : now - at();
+  switch (kind()) {
+    case Kind::kPositive:
+      return age >= kRefreshAfter;
+    case Kind::kDoubted:
+      return age >= kSecondNegativeAfter;
+    case Kind::kNegative:
+      return IsOver(now);
+  }
+  UNREACHABLE();
+}
+
 RecipientAction ActionFor(std::optional<Knowledge> known, bool takes_all, PrimaryHealth health,
                           WallTime now) {
+  const bool is_known = known.has_value() && !known->IsOver(now);
+  if (is_known && !known->is_positive()) {
+    return RecipientAction::kRefuse;
+  }
   if (takes_all) {
     return RecipientAction::kAccept;
   }
-  if (!known.has_value() || known->IsOver(now)) {
+  if (!is_known) {
     switch (health) {
       case PrimaryHealth::kUp:
         return RecipientAction::kAsk;
@@ -52,19 +69,8 @@ RecipientAction ActionFor(std::optional<Knowledge> known, bool takes_all, Primar
     }
     UNREACHABLE();
   }
-  const absl::Duration age = known->IsAhead(now) ? absl::InfiniteDuration() : now - known->at();
-  const bool may_ask = health == PrimaryHealth::kUp;
-  switch (known->kind()) {
-    case Knowledge::Kind::kNegative:
-      return RecipientAction::kRefuse;
-    case Knowledge::Kind::kPositive:
-      return may_ask && age >= Knowledge::kRefreshAfter ? RecipientAction::kAcceptAndAsk
-                                                        : RecipientAction::kAccept;
-    case Knowledge::Kind::kDoubted:
-      return may_ask && age >= Knowledge::kSecondNegativeAfter ? RecipientAction::kAcceptAndAsk
-                                                               : RecipientAction::kAccept;
-  }
-  UNREACHABLE();
+  return health == PrimaryHealth::kUp && known->IsStale(now) ? RecipientAction::kAcceptAndAsk
+                                                             : RecipientAction::kAccept;
 }
 
 std::optional<Knowledge> Learn(std::optional<Knowledge> known, bool positive, PrimaryHealth health,

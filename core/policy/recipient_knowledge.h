@@ -45,6 +45,8 @@ class Knowledge {
   bool IsAhead(WallTime now) const { return at() - now > kAheadMax; }
   // As good as nothing known. A clock that was set back makes a positive no older.
   bool IsOver(WallTime now) const;
+  // To be asked again, though it may still be believed.
+  bool IsStale(WallTime now) const;
   bool is_positive() const { return kind() != Kind::kNegative; }
 
  private:
@@ -67,7 +69,8 @@ enum class RecipientAction : uint8_t {
   kLater          // 451 4.1.1
 };
 
-// `takes_all`: the primary is known to accept any address of the domain.
+// `takes_all`: the primary is known to accept any address of the domain, but for those that it has
+// refused since.
 RecipientAction ActionFor(std::optional<Knowledge> known, bool takes_all, PrimaryHealth health,
                           WallTime now);
 

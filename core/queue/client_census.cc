@@ -16,7 +16,7 @@ constexpr size_t kPlacesPerConnection = 2;
 
 ClientCensus::ClientCensus(size_t connections_max, uint64_t seed)
     : seed_(seed),
-      row_size_(std::bit_ceil(kPlacesPerConnection * std::max<size_t>(connections_max, 1))),
+      row_size_(std::bit_ceil(kPlacesPerConnection * RoomFor(connections_max))),
       counts_(kRows * row_size_) {}
 
 std::array<ClientCensus::Count*, ClientCensus::kRows> ClientCensus::PlacesOf(

@@ -23,7 +23,13 @@ void Ramp::SetMax(size_t messages) {
   state_.Change([&](State& state) {
     const bool is_narrower = state.window > messages;
     state.window = std::min<uint64_t>(state.window, messages) & kCountMask;
-    return is_narrower;
+    // A round of fewer canaries is over: nobody else would ever begin the next one.
+    const bool is_round_over = state.phase == Phase::kCanaries && state.under_way == 0 &&
+                               state.deferred >= std::min(kCanaries, messages);
+    if (is_round_over) {
+      state.deferred = 0;
+    }
+    return is_narrower || is_round_over;
   });
 }
 
@@ -89,10 +95,14 @@ void Ramp::Open(State& state) const {
   }
 }
 
+void Ramp::Halve(State& state) {
+  state.window = std::max<uint64_t>(state.window / 2, 1) & kCountMask;
+  state.taken = 0;
+}
+
 void Ramp::Halve() {
   state_.Change([](State& state) {
-    state.window = std::max<uint64_t>(state.window / 2, 1) & kCountMask;
-    state.taken = 0;
+    Halve(state);
     return true;
   });
 }
@@ -151,11 +161,16 @@ bool Ramp::OnEnd(uint32_t era, MessageFate fate, Instant now) {
       Open(state);
       Grow(state);
     }
+    const bool is_put_off = fate == MessageFate::kPutOff;
+    // What was sent with the wider window says no more than the first of it did.
+    if (is_put_off && state.phase == Phase::kOpen && state.under_way < state.window) {
+      Halve(state);
+    }
     if (state.phase != Phase::kCanaries) {
       return true;
     }
     // Refused ones are replaced at once: who decides about them is the breaker.
-    if (fate == MessageFate::kDeferred && state.deferred < kCanaries) {
+    if ((is_put_off || fate == MessageFate::kDeferred) && state.deferred < kCanaries) {
       ++state.deferred;
     }
     if (state.deferred >= canaries() && state.under_way == 0) {

@@ -2,8 +2,9 @@
 //
 // A primary that comes back gets canaries first: a few messages, and more only when it has taken
 // one. Then the window grows by one for each window's worth of messages, and is halved when the
-// primary says 421, breaks connections or becomes slow. The same goes on while it is up. Whichever
-// shard has mail sends canaries, and whatever one shard learns counts for all.
+// primary says 421, puts messages off as a whole, breaks connections or becomes slow. The same goes
+// on while it is up. Whichever shard has mail sends canaries, and whatever one shard learns counts
+// for all.
 //
 // What was under way when it came back belongs to the time before: it may hang for minutes, and
 // says nothing of the canaries.
@@ -31,7 +32,8 @@ namespace backstay {
 // How a message fared.
 enum class MessageFate : uint8_t {
   kTaken,     // at least one recipient
-  kDeferred,  // none taken, the primary said 4xx of it
+  kDeferred,  // none taken, the primary said 4xx of recipients
+  kPutOff,    // the same, but 4xx at MAIL, DATA or the content: it has no room, or no time
   kRefused,   // 5xx for all
   kUntried    // the connection's fault, or nobody was eligible any more
 };
@@ -100,6 +102,7 @@ class Ramp {
   size_t Window(const State& state) const;
   bool MayStart(const State& state, Instant now) const;
   void Open(State& state) const;
+  static void Halve(State& state);
   void Grow(State& state) const;
   void Pause(absl::Duration before, Instant now);
 

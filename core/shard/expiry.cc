@@ -71,6 +71,8 @@ void Expiry::LookNow() {
   }
 }
 
+// The next that may be over: the log's order is that of age, so it ends at the first that has time
+// left. Where a message with an order of its own lies says nothing: it is looked at, and passed.
 std::optional<MessageRef> Expiry::NextOld(DomainId domain) {
   std::optional<MessageRef> next = spool_.NextLive(domain, after_);
   if (!next.has_value()) {
@@ -78,8 +80,12 @@ std::optional<MessageRef> Expiry::NextOld(DomainId domain) {
   }
   Standing standing = spool_.StandingOf(*next, domain);
   if (standing.is_held) {
-    // Nothing held is given up; what lies behind the hold has its own age.
+    // Nothing held is given up; what lies behind the hold, or was released by itself, has its age.
+    const std::optional<MessageRef> released = spool_.NextDeliverable(domain, *next);
     next = spool_.NextLive(domain, JustBefore(std::max(spool_.HeldBefore(domain), *next)));
+    if (released.has_value() && (!next.has_value() || *released < *next)) {
+      next = released;
+    }
     if (!next.has_value()) {
       return std::nullopt;
     }
@@ -89,7 +95,7 @@ std::optional<MessageRef> Expiry::NextOld(DomainId domain) {
   const RetryPolicy& policy = routes_.PolicyOf(domain);
   const bool is_old = standing.is_expired || (policy.on_expiry == OnExpiry::kBounce &&
                                               spool_.Clock() >= policy.End(origin));
-  return is_old ? next : std::nullopt;
+  return is_old || spool_.HasOwnOrder(*next) ? next : std::nullopt;
 }
 
 void Expiry::Begin() {

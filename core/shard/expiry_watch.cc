@@ -37,7 +37,7 @@ void ExpiryWatch::LookAt(DomainId domain) {
   if (route == nullptr || route->hosts().empty() || policy.on_expiry != OnExpiry::kBounce) {
     return;
   }
-  const std::optional<MessageRef> oldest = spool_.NextDeliverable(domain, std::nullopt);
+  const std::optional<MessageRef> oldest = OldestOf(spool_, domain);
   if (!oldest.has_value()) {
     return;
   }

@@ -39,6 +39,8 @@ std::string_view Describe(Failure failure) {
       return "STARTTLS was refused";
     case Failure::kTlsFailed:
       return "TLS failed";
+    case Failure::kNotAdmitted:
+      return "wants TLS or a login before mail";
   }
   UNREACHABLE();
 }

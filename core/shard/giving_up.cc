@@ -23,7 +23,7 @@ bool IsLess(const RetryPolicy& next, const RetryPolicy& running) {
 // The log's order is that of age. A reset makes all before it the same age, so when the oldest that
 // may go has time left, so has the rest.
 uint64_t CountOver(const Spool& spool, DomainId domain, const RetryPolicy& policy, uint64_t held) {
-  const std::optional<MessageRef> oldest = spool.NextDeliverable(domain, std::nullopt);
+  const std::optional<MessageRef> oldest = OldestOf(spool, domain);
   if (!oldest.has_value() || policy.on_expiry == OnExpiry::kHold) {
     return 0;
   }

@@ -23,7 +23,7 @@ Reply InboundConnection::OnMail(std::string_view reverse_path, const MailParams&
   ASSERT(conversation_->transaction == nullptr);
   conversation_->transaction = &parts_.home.TakeTransaction();
   conversation_->transaction->Begin(*this, reverse_path, params);
-  if (!conversation_->transaction->ClaimRoom(params.size_bytes)) {
+  if (!conversation_->transaction->HasRoom()) {
     DropTransaction();
     return replies::kNoSpace;
   }
@@ -96,6 +96,9 @@ Reply InboundConnection::OnData() {
   const bool is_told = told_ != nullptr && !told_->name.empty();
   conversation_->transaction->NameClient(is_told ? told_->name : parts_.home.ClientName(client_));
   const Reply verdict = parts_.home.MayReceive();
+  if (verdict.positive() && !conversation_->transaction->ClaimRoom()) {
+    return replies::kNoSpace;
+  }
   conversation_->in_message = verdict.positive();
   return verdict;
 }

@@ -298,6 +298,9 @@ void OutboundConnection::Finished() {
   if (tls_failed()) {
     parts_.tls.OnFailed(host_.address, session_.failure(), FailureText(*this));
   }
+  if (session_.failure() == ClientSession::Failure::kNotAdmitted) {
+    parts_.tls.OnDemanded(host_.address);
+  }
   events_.OnOutboundClosed(*this);
 }
 

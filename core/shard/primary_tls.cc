@@ -88,6 +88,10 @@ void PrimaryTls::OnFailed(const SocketAddress& host, ClientSession::Failure fail
 }
 
 void PrimaryTls::OnSecure(const SocketAddress& host) {
+  Forget(host);
+}
+
+void PrimaryTls::Forget(const SocketAddress& host) {
   troubles_.erase(std::remove_if(troubles_.begin(), troubles_.end(),
                                  [&](const Trouble& trouble) { return trouble.host == host; }),
                   troubles_.end());

@@ -51,6 +51,8 @@ class PrimaryTls {
   // How a connection fared for which it was wanted. `failure`: one of TLS.
   void OnFailed(const SocketAddress& host, ClientSession::Failure failure, std::string_view reason);
   void OnSecure(const SocketAddress& host);
+  // It takes no mail over what it had: its next connection tries TLS again, whatever came of that.
+  void OnDemanded(const SocketAddress& host) { Forget(host); }
 
  private:
   struct Trouble {
@@ -59,6 +61,7 @@ class PrimaryTls {
     Instant until;  // in clear text, if it is not required
   };
   TlsLevel needed() const;
+  void Forget(const SocketAddress& host);
 
   const Io& io_;
   List<PendingHandshake>& turns_;

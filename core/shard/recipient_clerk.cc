@@ -7,14 +7,34 @@
 
 #include "core/base/check.h"
 #include "core/base/mark.h"
+#include "core/smtp/address.h"
 
 namespace backstay {
 namespace {
 
 // A query that nobody waits for any more may still learn something.
 constexpr absl::Duration kForgetAfter = absl::Seconds(30);
+static_assert(RecipientClerk::kAnswerWithin < Verifier::kSilentMax);
+static_assert(Verifier::kSilentMax < kForgetAfter);
+static_assert(kForgetAfter < Verifier::kGreetsWithin);
 // What this shard remembers of a whole domain without asking the one that answers for it.
 constexpr absl::Duration kDomainFor = absl::Minutes(5);
+
+// A refusal by one that may have lost its users is none.
+const Reply& ReplyTo(PrimaryVerdict verdict, PrimaryHealth health) {
+  const bool is_up = health == PrimaryHealth::kUp;
+  switch (verdict) {
+    case PrimaryVerdict::kTaken:
+      return replies::kRcptOk;
+    case PrimaryVerdict::kRefused:
+      return is_up ? replies::kUserUnknown : replies::kRecipientUnsure;
+    case PrimaryVerdict::kNeedsUtf8:
+      return is_up ? replies::kAddressNotAscii : replies::kRecipientUnsure;
+    case PrimaryVerdict::kNone:
+      return replies::kRecipientUnsure;
+  }
+  UNREACHABLE();
+}
 
 }  // namespace
 
@@ -36,9 +56,9 @@ class RecipientClerk::Query final : public Timer, public RecipientQuestion {
   bool is_late_ = false;
   std::string address_;
   std::string domain_;
-  AddressKey key_{};  // under which the primary's word is kept
-  std::optional<Knowledge> known_;
-  List<RecipientWaiter> waiter_;  // at most one
+  AddressKey key_{};                // under which the primary's word is kept
+  std::optional<Knowledge> known_;  // under it, until now
+  List<RecipientWaiter> waiter_;    // at most one
 };
 
 RecipientClerk::RecipientClerk(Io& io, TimerWheel& wheel, PostOffice& post, size_t shard,
@@ -68,6 +88,19 @@ void RecipientClerk::Stop() {
 }
 
 // ---- queries ----
+
+// Of `address` with the domain as configured: without a trailing dot, in ASCII. Good until the next
+// call.
+std::string_view RecipientClerk::Canonical(std::string_view address, std::string_view domain) {
+  canonical_.assign(address.substr(0, address.rfind('@') + 1)).append(domain);
+  return canonical_;
+}
+
+// Of one that no domain of ours comes with.
+AddressKey RecipientClerk::KeyFor(std::string_view address) const {
+  const std::string_view local = address.substr(0, address.rfind('@') + 1);
+  return KeyOf(store_.secret(), std::string(local).append(DomainOf(address)));
+}
 
 RecipientClerk::Query* RecipientClerk::NewQuery(std::string_view address, std::string_view domain) {
   if (free_.empty() && queries_.size() < kQueriesMax) {
@@ -124,14 +157,23 @@ RecipientClerk::DomainState& RecipientClerk::StateOf(std::string_view domain) {
   return found != domains_.end() ? found->second : domains_[std::string(domain)];
 }
 
-std::optional<Reply> RecipientClerk::Judge(std::string_view address, std::string_view domain,
-                                           RecipientWaiter& waiter) {
-  const AddressKey key = KeyOf(store_.secret(), address);
+void RecipientClerk::SetDomain(std::string_view domain, std::optional<Knowledge> known) {
+  DomainState& state = StateOf(domain);
+  state.is_known = known.has_value() && !known->IsOver(io_.WallNow());
+  state.takes_all = state.is_known && known->is_positive();
+  state.good_until = io_.Now() + kDomainFor;
+}
+
+bool RecipientClerk::TakesAll(std::string_view domain) {
   const DomainState& state = StateOf(domain);
-  const bool takes_all = state.is_known && state.takes_all && io_.Now() < state.good_until;
-  if (takes_all) {
-    return replies::kRcptOk;
-  }
+  return state.is_known && state.takes_all && io_.Now() < state.good_until;
+}
+
+std::optional<Reply> RecipientClerk::Judge(std::string_view given, std::string_view domain,
+                                           RecipientWaiter& waiter) {
+  const std::string_view address = Canonical(given, domain);
+  const AddressKey key = KeyOf(store_.secret(), address);
+  const bool takes_all = TakesAll(domain);
   if (store_.HomeOf(key) == shard_) {  // the answer may be in memory
     const std::optional<Knowledge> known = store_.Find(key);
     const RecipientAction action =
@@ -145,7 +187,7 @@ std::optional<Reply> RecipientClerk::Judge(std::string_view address, std::string
   }
   Query* query = NewQuery(address, domain);
   if (query == nullptr) {
-    return replies::kRecipientUnsure;
+    return takes_all ? replies::kRcptOk : replies::kRecipientUnsure;
   }
   query->key_ = key;
   query->step_ = Query::Step::kAddress;
@@ -214,21 +256,17 @@ void RecipientClerk::OnAddressKnown(Query& query, std::optional<Knowledge> known
 }
 
 void RecipientClerk::OnDomainKnown(Query& query, std::optional<Knowledge> known) {
-  const WallTime now = io_.WallNow();
-  DomainState& state = StateOf(query.domain_);
-  state.is_known = known.has_value() && !known->IsOver(now);
-  state.takes_all = state.is_known && known->is_positive();
-  state.good_until = io_.Now() + kDomainFor;
-  const bool is_stale =
-      !state.is_known || (state.takes_all && now - known->at() >= Knowledge::kRefreshAfter);
-  if (is_stale && !state.is_asked && home_.HealthOf(query.domain_) == PrimaryHealth::kUp) {
-    AskAboutDomain(query.domain_);
+  SetDomain(query.domain_, known);
+  const bool is_stale = !known.has_value() || known->IsStale(io_.WallNow());
+  if (is_stale && !StateOf(query.domain_).is_asked &&
+      home_.HealthOf(query.domain_) == PrimaryHealth::kUp) {
+    AskAboutDomain(query.domain_, known);
   }
   Decide(query);
 }
 
 // No address that anybody has, and one that cannot be told from others.
-void RecipientClerk::AskAboutDomain(std::string_view domain) {
+void RecipientClerk::AskAboutDomain(std::string_view domain, std::optional<Knowledge> known) {
   Query* query = NewQuery(
       fmt::format("{:016x}{:08x}@{}", io_.random().Next(), io_.random().Below(UINT32_MAX), domain),
       domain);
@@ -236,6 +274,7 @@ void RecipientClerk::AskAboutDomain(std::string_view domain) {
     return;
   }
   query->key_ = KeyOfDomain(store_.secret(), domain);
+  query->known_ = known;
   query->is_for_domain_ = true;
   query->step_ = Query::Step::kPrimary;
   StateOf(domain).is_asked = true;
@@ -243,8 +282,7 @@ void RecipientClerk::AskAboutDomain(std::string_view domain) {
 }
 
 void RecipientClerk::Decide(Query& query) {
-  const DomainState& state = StateOf(query.domain_);
-  const RecipientAction action = ActionFor(query.known_, state.is_known && state.takes_all,
+  const RecipientAction action = ActionFor(query.known_, TakesAll(query.domain_),
                                            home_.HealthOf(query.domain_), io_.WallNow());
   switch (action) {
     case RecipientAction::kAccept:
@@ -271,19 +309,16 @@ void RecipientClerk::Decide(Query& query) {
 
 void RecipientClerk::OnPrimarySaid(Query& query, PrimaryVerdict verdict) {
   const PrimaryHealth health = home_.HealthOf(query.domain_);
-  if (verdict != PrimaryVerdict::kNone) {
-    LearnKey(query.key_, verdict == PrimaryVerdict::kTaken, health);
+  const bool is_taken = verdict == PrimaryVerdict::kTaken;
+  if (is_taken || verdict == PrimaryVerdict::kRefused) {
+    LearnKey(query.key_, is_taken, health);
+    if (query.is_for_domain_) {
+      // As the shard that answers for it does: one refusal is no end of a catch-all.
+      const auto learned = backstay::Learn(query.known_, is_taken, health, io_.WallNow());
+      SetDomain(query.domain_, learned.has_value() ? learned : query.known_);
+    }
   }
-  if (query.is_for_domain_ && verdict != PrimaryVerdict::kNone) {
-    DomainState& state = StateOf(query.domain_);
-    state.is_known = true;
-    state.takes_all = verdict == PrimaryVerdict::kTaken;
-    state.good_until = io_.Now() + kDomainFor;
-  }
-  const bool is_refused = verdict == PrimaryVerdict::kRefused && health == PrimaryHealth::kUp;
-  Answer(query, verdict == PrimaryVerdict::kTaken ? replies::kRcptOk
-                : is_refused                      ? replies::kUserUnknown
-                                                  : replies::kRecipientUnsure);
+  Answer(query, ReplyTo(verdict, health));
   Free(query);
 }
 
@@ -303,26 +338,26 @@ void RecipientClerk::LearnKey(AddressKey key, bool is_taken, PrimaryHealth healt
 
 void RecipientClerk::Learn(std::string_view address, std::string_view domain, bool is_taken) {
   if (address.find('@') != std::string_view::npos) {
-    LearnKey(KeyOf(store_.secret(), address), is_taken, home_.HealthOf(domain));
+    LearnKey(KeyOf(store_.secret(), Canonical(address, domain)), is_taken, home_.HealthOf(domain));
   }
 }
 
 // ---- the operator ----
 
 bool RecipientClerk::AnswersFor(std::string_view address) const {
-  return store_.HomeOf(KeyOf(store_.secret(), address)) == shard_;
+  return store_.HomeOf(KeyFor(address)) == shard_;
 }
 
 bool RecipientClerk::Import(std::string_view address) {
   if (!AnswersFor(address)) {
     return false;
   }
-  store_.Set(KeyOf(store_.secret(), address), Knowledge(Knowledge::Kind::kPositive, io_.WallNow()));
+  store_.Set(KeyFor(address), Knowledge(Knowledge::Kind::kPositive, io_.WallNow()));
   return true;
 }
 
 bool RecipientClerk::Forget(std::string_view address) {
-  const AddressKey key = KeyOf(store_.secret(), address);
+  const AddressKey key = KeyFor(address);
   const bool is_known = AnswersFor(address) && store_.Find(key).has_value();
   if (is_known) {
     store_.Forget(key);
@@ -336,7 +371,7 @@ size_t RecipientClerk::ForgetDomain(std::string_view domain) {
 }
 
 std::optional<Knowledge> RecipientClerk::Find(std::string_view address) const {
-  return AnswersFor(address) ? store_.Find(KeyOf(store_.secret(), address)) : std::nullopt;
+  return AnswersFor(address) ? store_.Find(KeyFor(address)) : std::nullopt;
 }
 
 }  // namespace backstay

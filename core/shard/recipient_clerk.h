@@ -4,7 +4,8 @@
 // Each address has a shard that answers for it (RecipientStore). A clerk asks that one, and where
 // nothing is known, the primary; whoever waits is answered in a later turn, after five seconds with
 // 451. Whether a primary takes every address of a domain is found out by one that nobody has, and
-// is remembered like an address.
+// is remembered, doubted and forgotten like an address.
+// The domain of an address is written in several ways; one is asked for and kept.
 //
 // Life:     Start() reads what is on disk; Stop() at the drain's end, then idle().
 // Owns:     queries, kQueriesMax at a time; beyond them 451.
@@ -90,19 +91,23 @@ class RecipientClerk {
     Instant good_until;
   };
 
+  std::string_view Canonical(std::string_view address, std::string_view domain);
+  AddressKey KeyFor(std::string_view address) const;
   Query* NewQuery(std::string_view address, std::string_view domain);
   void LookUp(Query& query, AddressKey key);
   void OnKnown(Query& query, std::optional<Knowledge> known);
   void OnAddressKnown(Query& query, std::optional<Knowledge> known);
   void OnDomainKnown(Query& query, std::optional<Knowledge> known);
   void Decide(Query& query);
-  void AskAboutDomain(std::string_view domain);
+  void AskAboutDomain(std::string_view domain, std::optional<Knowledge> known);
   void OnPrimarySaid(Query& query, PrimaryVerdict verdict);
   void LearnKey(AddressKey key, bool is_taken, PrimaryHealth health);
   void Answer(Query& query, const Reply& reply);
   void OnLate(Query& query);
   void Free(Query& query);
   DomainState& StateOf(std::string_view domain);
+  void SetDomain(std::string_view domain, std::optional<Knowledge> known);
+  bool TakesAll(std::string_view domain);
 
   Io& io_;
   TimerWheel& wheel_;
@@ -113,6 +118,7 @@ class RecipientClerk {
   std::vector<std::unique_ptr<Query>> queries_;  // all
   std::vector<Query*> free_;
   absl::flat_hash_map<std::string, DomainState, TextHash, TextEqual> domains_;
+  std::string canonical_;  // keeps its memory
 };
 
 }  // namespace backstay

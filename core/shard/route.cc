@@ -47,7 +47,6 @@ void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname,
   plan_ = plan;
   hostname_.assign(hostname);
   retired_ = false;
-  address_ = 0;
   destination_.SetConnectionsMax(connections_max);
   // What was held as ourselves may be another by our new name.
   destination_.Release();
@@ -78,6 +77,9 @@ void Route::UseFound() {
       MARK("delivery_to_a_place_of_before");
       delivery->LeaveBehind();
     }
+  }
+  if (!verifier_.idle() && !HasHost(verifier_.address())) {
+    verifier_.LeaveBehind();
   }
 }
 

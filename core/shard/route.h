@@ -131,7 +131,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void OnVerifierGreeted() override;
   void OnVerifierFailed(const OutboundConnection& connection) override;
 
-  bool RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome) const;
+  bool RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome, bool is_progress) const;
   Breaker& BreakerOf(DomainId domain);
   Breaker::Verdict AskBreaker(const AttemptReport& report, size_t position);
   bool IsFinal(const Attempt& attempt, const AttemptReport& report, size_t position,

@@ -172,6 +172,7 @@ void Route::WentDown(std::string_view reason) {
   for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
     delivery->LeaveBehind();
   }
+  verifier_.LeaveBehind();
   if (!is_home_) {
     TellHome(reason);
     return;

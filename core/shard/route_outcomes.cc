@@ -33,7 +33,12 @@ MessageFate FateOf(const std::vector<Outcome>& outcomes) {
     if (outcome.kind == Outcome::Kind::kFailed && fate == MessageFate::kUntried) {
       fate = MessageFate::kRefused;
     } else if (outcome.kind == Outcome::Kind::kDeferred && outcome.own) {
-      fate = MessageFate::kDeferred;
+      const bool is_of_recipient = outcome.phase == Outcome::Phase::kRcpt;
+      if (!is_of_recipient) {
+        fate = MessageFate::kPutOff;
+      } else if (fate != MessageFate::kPutOff) {
+        fate = MessageFate::kDeferred;
+      }
     }
   }
   return fate;
@@ -56,36 +61,44 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
     chains_lost_ = 0;
   }
   std::optional<uint32_t> again_from = report.more_from;
+  const bool is_progress = fate == MessageFate::kTaken;
+  bool is_deferred = false;
   for (size_t position = 0; position < report.recipients.size(); ++position) {
     const Outcome& outcome = report.outcomes[position];
-    if (RepeatsAtOnce(attempt, outcome)) {
+    if (RepeatsAtOnce(attempt, outcome, is_progress)) {
       again_from =
           std::min(again_from.value_or(report.recipients[position]), report.recipients[position]);
       continue;
     }
     Apply(attempt, report, position);
+    is_deferred = is_deferred || outcome.kind != Outcome::Kind::kDelivered;
   }
   if (again_from.has_value()) {
     Attempt again = attempt;
     again.from_recipient = *again_from;
-    again.breaks += again_from == report.more_from ? 0 : 1;
+    again.breaks += again_from == report.more_from || is_progress ? 0 : 1;
     // Recipients of this transaction behind the first that is to be repeated may have been deferred
     // for themselves: their entries now say when, also in a recovery pass.
-    again.recovery = attempt.recovery && again_from == report.more_from;
+    again.recovery = attempt.recovery && (again_from == report.more_from || !is_deferred);
     GiveBack(again);
   }
   home_.WantDispatch(*this);
 }
 
+// "Too many recipients" behind some that were taken: the rest has a transaction of its own, as
+// often as each takes some (RFC 5321 s4.5.3.1.10).
 // The connection's fault, not the message's: it comes first again, once. For a message may be what
 // ends connections (a 421 at it each time, or content at which they break), and then it must not
 // stand before all others: it waits like a deferred one. If the primary went down with it, its
 // return overrides the wait.
-bool Route::RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome) const {
+bool Route::RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome, bool is_progress) const {
   if (outcome.kind != Outcome::Kind::kDeferred || outcome.own) {
     return false;
   }
-  return stopping_ || (attempt.breaks == 0 && !IsLostInContent(outcome));
+  const bool is_one_too_many =
+      outcome.phase == Outcome::Phase::kRcpt && (outcome.code == 452 || outcome.code == 552);
+  return stopping_ || (is_progress && is_one_too_many) ||
+         (attempt.breaks == 0 && !IsLostInContent(outcome));
 }
 
 // ---- refusals ----

@@ -11,6 +11,7 @@
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "core/base/units.h"
+#include "core/queue/client_census.h"
 #include "io/file/text_file.h"
 
 namespace backstay {
@@ -216,6 +217,13 @@ absl::Status Snapshot::CanReplace(const Snapshot& running) const {
   }
   if (config.smtp.listen != old.smtp.listen || config.smtp.shards != old.smtp.shards) {
     return absl::FailedPreconditionError("smtp.listen and smtp.shards need a restart");
+  }
+  // Who lowered it before may hear so of less than there is room for; never the other way round.
+  // What the files leave moves a little with the destinations: that is no raise.
+  const size_t counted_max = ClientCensus::RoomFor(running.connections_max);
+  if (config.smtp.connections_max > old.smtp.connections_max && connections_max > counted_max) {
+    return absl::FailedPreconditionError(
+        fmt::format("smtp.max_connections above {} needs a restart", counted_max));
   }
   if (config.spool.segment_bytes != old.spool.segment_bytes ||
       config.spool.reserve_bytes != old.spool.reserve_bytes || config.node_id != old.node_id) {

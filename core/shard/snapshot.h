@@ -73,7 +73,8 @@ struct Snapshot {
   // Null: not one of ours (any more).
   const DomainPlan* FindDomain(std::string_view name) const;
   AdmissionLimits AdmissionLimitsOf(size_t shards) const;
-  // What a running daemon cannot change: the spool, the number of shards, listeners.
+  // What a running daemon cannot change: the spool, the number of shards, listeners. Nor can it
+  // take more connections than it has counters for.
   absl::Status CanReplace(const Snapshot& running) const;
 };
 

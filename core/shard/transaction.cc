@@ -28,16 +28,13 @@ void Transaction::Begin(TransactionOwner& owner, std::string_view reverse_path,
   ASSERT(owner_ == nullptr);
   ASSERT(!finished_);
   owner_ = &owner;
+  announced_bytes_ = params.size_bytes.value_or(kUnannouncedBytes);
   envelope_.reverse_path.assign(reverse_path);
   envelope_.body = params.body;
   envelope_.smtputf8 = params.smtputf8;
   envelope_.return_content = params.return_content;
   envelope_.envelope_id.assign(params.envelope_id);
   message_id_.Start();
-}
-
-bool Transaction::ClaimRoom(std::optional<uint64_t> announced_bytes) {
-  return writer_.Claim(announced_bytes.value_or(kUnannouncedBytes));
 }
 
 void Transaction::Append(Bytes content) {

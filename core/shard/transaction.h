@@ -68,8 +68,11 @@ class Transaction final : private MessageSource {
   };
 
   void Begin(TransactionOwner& owner, std::string_view reverse_path, const MailParams& params);
-  // Room on disk for what was announced, or for a usual message; false: there is none.
-  bool ClaimRoom(std::optional<uint64_t> announced_bytes);
+  // The disk has room for what was announced, or for a usual message.
+  bool HasRoom() const { return writer_.HasRoom(announced_bytes_); }
+  // It is this message's from now on; false: it is gone. Not before content comes: a number costs a
+  // client nothing, and those who only announce would close the door to all others.
+  bool ClaimRoom() { return writer_.Claim(announced_bytes_); }
   void AddRecipient(std::string_view address, const RcptParams& params);
   // One that is not decided yet; then AddPending() or nothing.
   void SetPending(std::string_view address, const RcptParams& params);
@@ -106,6 +109,7 @@ class Transaction final : private MessageSource {
   bool has_dot_lines_ = false;
   std::string_view tls_;
   uint64_t connection_ = 0;
+  uint64_t announced_bytes_ = 0;
   uint64_t bytes_ = 0;
   MessageIdReader message_id_;
   Envelope envelope_;

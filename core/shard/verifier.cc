@@ -7,6 +7,7 @@
 #include "core/base/check.h"
 #include "core/base/mark.h"
 #include "core/smtp/address.h"
+#include "core/smtp/ascii.h"
 
 namespace backstay {
 namespace {
@@ -14,6 +15,9 @@ namespace {
 constexpr size_t kQuestionsPerTransactionMax = 50;
 
 PrimaryVerdict VerdictOf(const Outcome& outcome) {
+  if (outcome.kind == Outcome::Kind::kFailed && outcome.code == 0 && outcome.enhanced == "5.6.7") {
+    return PrimaryVerdict::kNeedsUtf8;
+  }
   if (outcome.phase != Outcome::Phase::kRcpt || outcome.code == 0) {
     return PrimaryVerdict::kNone;
   }
@@ -35,6 +39,13 @@ Verifier::~Verifier() = default;
 void Verifier::Ask(RecipientQuestion& question) {
   waiting_.PushBack(&question);
   Continue();
+}
+
+void Verifier::LeaveBehind() {
+  if (!idle()) {
+    is_left_ = true;
+    connection_->Close();
+  }
 }
 
 void Verifier::Stop() {
@@ -73,6 +84,7 @@ void Verifier::Continue() {
 
 void Verifier::StartTransaction() {
   envelope_.Clear();
+  envelope_.smtputf8 = !IsAscii(waiting_.front()->address());
   std::vector<uint32_t> indexes;
   while (!waiting_.empty() && FitsTransaction(waiting_.front()->address())) {
     RecipientQuestion* question = waiting_.PopFront();
@@ -82,15 +94,20 @@ void Verifier::StartTransaction() {
   }
   is_asking_ = true;
   connection_->StartQuestion(envelope_, indexes);
+  Watch();
 }
 
 // One question more. A primary may take fewer recipients (RFC 9422), or of one domain only; of more
-// than one it is not asked here.
+// than one it is not asked here. Without SMTPUTF8 what needs it takes a whole transaction along.
 bool Verifier::FitsTransaction(std::string_view address) const {
   const PrimaryExtensions& offered = connection_->session().extensions();
   const std::vector<Recipient>& recipients = envelope_.recipients;
   if (recipients.empty()) {
     return true;
+  }
+  if (envelope_.smtputf8 == IsAscii(address)) {
+    MARK("question_of_the_other_kind");
+    return false;
   }
   if (recipients.size() >= std::min<uint64_t>(kQuestionsPerTransactionMax,
                                               offered.recipients_max.value_or(UINT64_MAX))) {
@@ -111,18 +128,42 @@ void Verifier::Connect() {
   connection_ = std::make_unique<OutboundConnection>(parts_, home_.VerifierHostname(), events);
   is_closed_ = false;
   connection_->Connect(*host);
+  Watch();
+}
+
+void Verifier::Watch() {
+  replies_ = connection_->session().replies();
+  parts_.wheel.Insert(&patience_,
+                      parts_.io.Now() + (connection_->greeted() ? kSilentMax : kGreetsWithin));
+}
+
+// Silence before the end of EHLO is trouble of that host, and the next one of the list has its
+// turn. Later it may be this connection's alone: the host lost it and does not know.
+void Verifier::OnSilence() {
+  if (connection_->session().replies() != replies_) {
+    MARK("primary_answers_slowly");
+    Watch();
+  } else if (connection_->greeted()) {
+    MARK("primary_silent_to_questions");
+    LeaveBehind();
+  } else {
+    MARK("primary_greets_too_late");
+    connection_->TimeOut();
+  }
 }
 
 void Verifier::OnOutboundReady(OutboundConnection&) {
   if (is_asking_) {
     TakeOutcomes();
   } else {
+    parts_.wheel.Cancel(&patience_);
     home_.OnVerifierGreeted();
   }
   Continue();
 }
 
 void Verifier::TakeOutcomes() {
+  parts_.wheel.Cancel(&patience_);
   List<RecipientQuestion> asked;
   asked.TakeAll(asked_);
   const std::vector<Outcome> outcomes = connection_->session().outcomes();
@@ -152,11 +193,13 @@ void Verifier::OnOutboundContentWanted(OutboundConnection&) {
 
 void Verifier::OnOutboundClosed(OutboundConnection& connection) {
   is_closed_ = true;
+  parts_.wheel.Cancel(&patience_);
+  const bool was_left = std::exchange(is_left_, false);
   const bool was_asking = is_asking_;
   if (was_asking) {
     TakeOutcomes();  // what was said before it ended counts
   }
-  if (connection.tls_fallback() && !is_stopped_) {
+  if (was_left || (connection.tls_fallback() && !is_stopped_)) {
     Continue();
     return;
   }

@@ -71,7 +71,8 @@ class ClientSession {
     kSelf,                  // the greeting names our own hostname: never talk to ourselves
     kTlsNotOffered,         // and it was wanted always
     kTlsRefused,            // 4xx or 5xx to STARTTLS
-    kTlsFailed              // it ended between STARTTLS and the reply to the EHLO inside TLS
+    kTlsFailed,             // it ended between STARTTLS and the reply to the EHLO inside TLS
+    kNotAdmitted            // 530 or 538: TLS or a login is wanted before any mail
   };
   enum class Tls : uint8_t {
     kNever,

@@ -237,6 +237,12 @@ void ClientSession::SendRcpt() {
 
 void ClientSession::OnEnvelopeReply(const PrimaryReply& reply) {
   chain_unanswered_ = false;
+  // RFC 3207 s4, RFC 4954 s6: of the session, whatever the command; never of a message or mailbox.
+  if (reply.code == 530 || reply.code == 538) {
+    MARK("session_not_admitted");
+    Fail(Failure::kNotAdmitted, /*by_reply=*/true);
+    return;
+  }
   const Step step = steps_[next_step_];
   if (step == Step::kData) {
     OnDataReply(reply);

@@ -66,6 +66,9 @@ class SimPrimary : public Actor {
   // Closes with 421 at this recipient, always.
   void SetPoison(std::string recipient) { poison_.insert(std::move(recipient)); }
   void ClearPoison() { poison_.clear(); }
+  size_t gave_up() const { return gave_up_; }  // so often
+  // 452 to more recipients of a message; it offers no LIMITS.
+  void SetRecipientsMax(size_t recipients) { recipients_max_ = recipients; }
   // As restored without its users: 550 to every recipient. That is no verdict on them.
   void SetEmptied(bool is_emptied) { is_emptied_ = is_emptied; }
   // Loses what stands behind an end of data, though it offers PIPELINING.
@@ -108,6 +111,8 @@ class SimPrimary : public Actor {
   bool closing_ = false;
   std::set<std::string, std::less<>> soft_;
   std::set<std::string, std::less<>> poison_;
+  size_t gave_up_ = 0;
+  size_t recipients_max_ = SIZE_MAX;
   bool is_emptied_ = false;
   bool is_forgetful_ = false;
   bool is_silent_at_quit_ = false;

@@ -300,7 +300,12 @@ void PrimaryConnection::OnRcpt(std::string_view line) {
       !line.ends_with(fmt::format(" NOTIFY={}", NotifyOf(recipient)))) {
     primary_.ledger_.Violation(fmt::format("a wish was not passed on: {}", line));
   }
+  if (recipients_.size() >= primary_.recipients_max_) {
+    Reply("452 4.5.3 Too many recipients\r\n");
+    return;
+  }
   if (primary_.poison_.contains(recipient)) {
+    ++primary_.gave_up_;
     quit_ = true;
     socket_.Send("421 4.3.0 primary.example gives up\r\n");
     socket_.Finish();

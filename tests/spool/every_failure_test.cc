@@ -205,7 +205,7 @@ class Life {
         absl::Seconds(60)));
     for (const Sent* sent : refused_) {
       EXPECT_NE(sent->result, CommitResult::kStored) << "stored on a device that fails";
-      if (lasting_ == IoError::kNoSpace && sent->content.size() < Options().part_bytes) {
+      if (lasting_ == IoError::kNoSpace) {
         EXPECT_EQ(sent->result, CommitResult::kNoSpace);
       }
     }

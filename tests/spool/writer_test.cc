@@ -130,6 +130,24 @@ TEST(MessageWriter, ManySmallStagingsCannotBlockEachOther) {
   }
 }
 
+// A few a turn; there are turns for them although nothing else happens.
+TEST(MessageWriter, AllThatWaitAreToldAtOnce) {
+  SpoolHarness harness;
+  harness.Start();
+  Sent& sent = harness.Begin(TestContent(1, 200_KiB));
+  sent.writer.Append(AsBytes(sent.content));
+  ASSERT_TRUE(harness.spool->Congested());
+  std::vector<Told> all(60);
+  for (Told& told : all) {
+    harness.spool->WaitUncongested(&told);
+  }
+  sent.writer.Finish(sent);
+  const auto is_told = [](const Told& told) { return told.times == 1; };
+  EXPECT_TRUE(harness.TurnUntil([&] { return std::all_of(all.begin(), all.end(), is_told); },
+                                absl::Seconds(1)));
+  EXPECT_TRUE(harness.TurnUntil([&] { return sent.committed == 1; }));
+}
+
 TEST(MessageWriter, AnEnvelopeThatFitsNowhereIsRefusedWithoutHarm) {
   SpoolHarness harness;
   harness.Start();

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -117,7 +118,25 @@ class Orders(Control):
         done = self.verb("primary", "hold", "exmaple.com", expect=1)
         self.assertIn(b"exmaple.com is not configured", done.stderr)
         self.verb("primary", "hold", "example.com")
-        self.verb("primary", "release", "example.com")
+        for wrong in (("primary", "release", "exmaple.com"), ("primary", "probe", "exmaple.com"),
+                      ("queue", "flush", "--domain", "example.net", "--domain", "exmaple.com"),
+                      ("queue", "flush", "--destination", "example.net", "--destination",
+                       "exmaple.com"),
+                      ("primary", "show", "exmaple.com")):
+            self.assertIn(b"exmaple.com is no", self.verb(*wrong, expect=1).stderr, wrong)
+        self.assertEqual(self.domains()["example.com"]["state"], "held")
+        self.verb("primary", "release", "Example.COM.")
+        self.assertNotEqual(self.domains()["example.com"]["state"], "held")
+        self.assertIn(b"example.com: ", self.verb("primary", "show", "Example.COM.").stdout)
+
+    def test_a_destination_to_flush_may_be_named_by_its_domain(self):
+        self.daemon_.start()
+        _, net = self.fill()
+        self.other.up()  # of example.net and example.org
+        (row,) = self.rows("queue", "flush", "--destination", "example.org")
+        self.assertLessEqual(row["recipients"], len(net))
+        self.assertIn("flush: 2 domains, ", self.daemon_.log())
+        self.other.wait_for(len(net), 20)
 
     def test_delete_by_destination_counts_first_and_asks(self):
         self.daemon_.start()
@@ -205,6 +224,13 @@ class Orders(Control):
         self.assertEqual(self.order("bounce", "--domain", "example.net"), len(net))
         harness.wait_until(lambda: self.rows("status")[0]["dsn_pending"] == len(net), 10,
                            "reports are owed")
+        shown = self.verb("queue", "show", net[0]).stdout.decode()
+        self.assertRegex(shown, r"(?m)^recipient <b0@example\.net>\nstate     dsn pending\n"
+                                r"reason    failed.*; its sender will be told when there is a "
+                                r"route \(dsn\.route is \"off\"\)$")
+        self.assertNotIn("next try", shown)
+        self.assertNotIn(net[0].encode(), self.verb("queue", "list").stdout)
+        self.verb("queue", "delete", net[0], "--yes")
         self.assertIn(b"does not wait here", self.verb("queue", "show", net[0], expect=1).stderr)
 
     def test_messages_by_id_and_by_what_they_have_in_common(self):
@@ -237,6 +263,58 @@ class Orders(Control):
         self.sink.wait_for(len(com) - 1, 20)
         self.other.wait_for(len(net), 20)
         harness.wait_until(lambda: sum(self.queued().values()) == 0, 10, "an empty queue")
+
+    def test_whole_messages_are_meant_and_other_domains_of_theirs_are_counted(self):
+        self.daemon_.start()
+        com, _ = self.fill(3, 0)
+        send(self.daemon_.port, [b"x@example.com", b"y@example.net", b"z@example.org"])
+        chosen = ("--domain", "example.com", "--older", "0s")
+        row = {"verb": "delete", "recipients": len(com) + 3, "dry_run": True, "elsewhere": 2}
+        self.assertEqual(self.rows("queue", "delete", *chosen, "--dry-run"), [row])
+        told = b"6 recipients, 2 of them in other domains"
+        self.assertIn(told, self.verb("queue", "delete", *chosen, "--dry-run").stdout)
+        self.assertIn(told, self.verb("queue", "delete", *chosen, expect=64).stderr)
+        # What is not held is not released.
+        self.verb("queue", "hold", "--domain", "example.net", "--yes")
+        (row,) = self.rows("queue", "release", *chosen, "--dry-run")
+        self.assertEqual((row["recipients"], row["elsewhere"]), (1, 1))
+        # A rule for a domain speaks for it alone, and one for all has nothing else.
+        for plain in (("--domain", "example.com"), ("--all",)):
+            self.assertNotIn("elsewhere", self.rows("queue", "delete", *plain, "--dry-run")[0])
+        self.assertNotIn("elsewhere", self.rows("queue", "delete", "--older", "0s", "--dry-run")[0])
+        (row,) = self.rows("queue", "delete", *chosen, "--domain", "example.net", "--domain",
+                           "example.org", "--dry-run")
+        self.assertEqual(row["elsewhere"], 0)
+        address = f"127.0.0.1:{self.other.port}"
+        (row,) = self.rows("queue", "delete", "--destination", address, "--older", "0s",
+                           "--dry-run")
+        self.assertEqual((row["recipients"], row["elsewhere"]), (3, 1))
+
+    def test_what_was_done_before_an_order_failed_is_told(self):
+        answers = [b'{"result":"ok","recipients":%d}\n' % count for count in (8192, 8, 8192)]
+        asked = []
+
+        def answer(server):
+            connection, _ = server.accept()
+            with connection, connection.makefile("rb") as lines:
+                for reply in [*answers, b'{"result":"busy","message":"too many"}\n']:
+                    asked.append(json.loads(lines.readline()))
+                    connection.sendall(reply)
+
+        path = f"{self.directory}/stub.sock"
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path)
+            server.listen()
+            server.settimeout(20)
+            thread = threading.Thread(target=answer, args=(server,))
+            thread.start()
+            ids = ["%016d" % number for number in range(8200)]
+            done = self.verb("queue", "delete", *ids, "--yes", endpoint=path, expect=75)
+            thread.join()
+        self.assertEqual([(len(item["ids"]), item["dry_run"]) for item in asked],
+                         [(8192, True), (8, True), (8192, False), (8, False)])
+        self.assertIn(b"too many", done.stderr)
+        self.assertIn(b"delete was done for 8,192 recipients", done.stderr)
 
     def test_what_returned_is_in_force_after_a_kill(self):
         self.daemon_.start()
@@ -293,6 +371,8 @@ class Reports(Control):
                          {f"127.0.0.1:{self.sink.port}": (1, len(com)),
                           f"127.0.0.1:{self.other.port}": (2, len(net))})
         self.assertGreater(daemon["accepted_per_second"], 0)
+        self.assertIn(b"since start accepted 10 messages, 0 not stored; delivered 0 recipients, ",
+                      self.verb("status").stdout)
         for arguments, words in ((("status",), b"queued 10 recipients in 10 messages"),
                                  (("primary", "list"), b"example.org"),
                                  (("queue", "list"), com[0].encode()),
@@ -336,6 +416,52 @@ class Reports(Control):
         self.assertIn(b"ledger   6 accepted + 0 generated = 5 delivered + 1 bounced + ", shown)
         self.assertIn(b"10 accepted + 1 generated = 5 delivered + 1 bounced + 2 discarded + "
                       b"0 quarantined + 3 queued", self.verb("status").stdout)
+
+    def test_a_charged_retry_is_seen(self):
+        self.daemon_.settings["retry"] = {"schedule": ["1s", "1s", "1s", "1h"], "max_retries": 4}
+        self.daemon_.write_config()
+        self.daemon_.start()
+        queue_id = send(self.daemon_.port, [b"a@example.com"])
+
+        def recipient(*arguments):
+            return self.rows("queue", *arguments)[0]["recipients"][0]
+        harness.wait_until(lambda: recipient("show", queue_id)["retries"] == 3, 10,
+                           "three retries are charged")
+        for row in (recipient("show", queue_id), recipient("list")):
+            self.assertEqual((row["attempts"], row["retries"], row["max_retries"]), (0, 3, 4))
+        self.assertRegex(self.verb("queue", "show", queue_id).stdout.decode(),
+                         r"(?m)^attempts  0\nretries   3 of 4 charged$")
+
+    def test_top_tells_the_status_again_and_again(self):
+        self.daemon_.start()
+        self.fill()
+        for count in (1, 2):
+            rows = self.rows("top", "--count", str(count), "--interval", "1s")
+            self.assertEqual([(row["kind"], row["queued"]) for row in rows],
+                             [("daemon", 10)] * count)
+        text = self.verb("top", "--count", "2", "--interval", "1s").stdout
+        self.assertEqual(text.count(b"queued 10 recipients in 10 messages"), 2)
+        self.assertEqual(text.count(b"PRIMARY"), 2)
+        self.assertNotIn(b"\x1b", text)  # no terminal to be cleared
+        self.assertIn(b"--interval", self.verb("top", "--interval", "0", expect=64).stderr)
+        command = [harness.binary("backstay"), "--endpoint", self.endpoint, "top", "--json",
+                   "--interval", "1s"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as top:
+            self.assertTrue(top.stdout.readline())  # each line leaves at once
+            self.assertTrue(top.stdout.readline())
+            top.terminate()
+            self.assertEqual(top.wait(20), -signal.SIGTERM)
+
+    def test_a_list_says_that_there_is_more_when_there_is(self):
+        self.daemon_.start()
+        self.fill(1001, 0)
+        for limit, words in (("1001", b""), ("1000", b"only the first 1000"), ("0", b"")):
+            done = self.verb("queue", "list", "--limit", limit)
+            self.assertIn(words, done.stderr)
+            self.assertEqual(done.stderr == b"", words == b"", limit)
+            self.assertEqual(done.stdout.count(b"\n") - 1, int(limit) or 1001)
+        self.assertEqual(self.verb("queue", "list").stdout.count(b"\n") - 1, 1000)
+        self.assertEqual(len(self.rows("queue", "list")), 1001)
 
     def test_lists_are_whole_limited_and_tell_each_message_once(self):
         self.daemon_.start()
@@ -431,21 +557,35 @@ class Words(Control):
         self.daemon_.write_config()
         verdict, text = self.doctor(expect=1)["client certificate"][0]
         self.assertEqual((verdict, "expired on" in text), ("wrong", True), text)
+        self.assertIn(b"tls: ", self.verb("check-config", self.daemon_.config_path).stderr)
         self.daemon_.write_config("nonsense")
         self.assertEqual(self.doctor(expect=1)["configuration"][0][0], "wrong")
+
+    def test_the_doctor_names_the_primaries_that_it_does_not_look_at(self):
+        self.daemon_.settings["domain"] = [
+            {"name": "example.com", "primary": [f"127.0.0.1:{self.sink.port}", "mx.name.test"]},
+            {"name": "example.net", "primary": "mx"}]
+        self.daemon_.write_config()
+        self.assertEqual([text for verdict, text in self.doctor(expect=0)["primary"]
+                          if verdict == "skipped"],
+                         ["example.net: by its MX records: not looked at",
+                          "mx.name.test:25: by name: not looked at"])
 
     def test_help_and_mistakes(self):
         for verb in ("queue", "queue reset", "queue hold", "queue release", "queue bounce",
                      "queue delete", "queue flush", "queue list", "queue show", "status",
                      "primary list", "primary show", "primary hold", "primary release",
                      "primary probe", "mailq",
-                     "reload", "check-config", "doctor"):
+                     "reload", "check-config", "doctor", "top"):
             done = self.verb(*verb.split(), "--help")
             self.assertEqual(done.stderr, b"")
             self.assertLessEqual(max(map(len, done.stdout.decode().splitlines())), 100, verb)
         self.daemon_.start()
         for arguments, words in (
                 (("queue",), b"--help"), (("queue", "explode"), b"--help"),
+                (("stauts", "--json"), b"there is no verb 'stauts'"),
+                (("stauts",), b"status, top, reload, "), (("queue", "explode"), b"verb 'explode'"),
+                (("queue", "explode"), b"reset, hold, release, "), (("--nonsense",), b"verb is"),
                 (("queue", "show"), b"QUEUE_ID"), (("queue", "show", "AEIOU"), b"no queue id"),
                 (("queue", "delete", "--yes"), b"either all"),
                 (("queue", "delete", "--all", "--domain", "example.com", "--yes"), b"either all"),

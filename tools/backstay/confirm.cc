@@ -13,20 +13,30 @@
 namespace backstay {
 namespace {
 
+std::string Recipients(const Confirmation& how, uint64_t recipients) {
+  const std::string all = fmt::format("{} recipients", GroupedNumber(recipients));
+  return how.elsewhere.value_or(0) == 0
+             ? all
+             : fmt::format("{}, {} of them in other domains, as whole messages are meant", all,
+                           GroupedNumber(*how.elsewhere));
+}
+
 void Tell(const Confirmation& how, uint64_t recipients, bool is_dry_run) {
   if (!how.is_json) {
-    PrintLine(fmt::format("{}{}: {} recipients", is_dry_run ? "would " : "", how.told,
-                          GroupedNumber(recipients)));
+    PrintLine(
+        fmt::format("{}{}: {}", is_dry_run ? "would " : "", how.told, Recipients(how, recipients)));
     return;
   }
   JsonObject json;
   json.Text("verb", how.told).Number("recipients", recipients).Flag("dry_run", is_dry_run);
+  if (how.elsewhere.has_value()) {
+    json.Number("elsewhere", *how.elsewhere);
+  }
   PrintLine(std::move(json).Take());
 }
 
 bool IsConfirmed(const Confirmation& how, uint64_t recipients) {
-  std::fprintf(stderr, "%s %s recipients? [y/N] ", how.told.c_str(),
-               GroupedNumber(recipients).c_str());
+  std::fprintf(stderr, "%s %s? [y/N] ", how.told.c_str(), Recipients(how, recipients).c_str());
   const int answer = std::getchar();
   return answer == 'y' || answer == 'Y';
 }
@@ -44,8 +54,8 @@ int CountAskDo(const Confirmation& how, absl::FunctionRef<DaemonAnswer(bool is_d
   }
   if (!how.is_sure) {
     if (isatty(STDIN_FILENO) != 1) {
-      Complain(fmt::format("{} {} recipients? Say --yes: there is no terminal to ask at", how.told,
-                           GroupedNumber(counted.recipients)));
+      Complain(fmt::format("{} {}? Say --yes: there is no terminal to ask at", how.told,
+                           Recipients(how, counted.recipients)));
       return kExitUsage;
     }
     if (!IsConfirmed(how, counted.recipients)) {
@@ -56,6 +66,11 @@ int CountAskDo(const Confirmation& how, absl::FunctionRef<DaemonAnswer(bool is_d
   const DaemonAnswer done = give(/*is_dry_run=*/false);
   if (done.exit_code == kExitOk) {
     Tell(how, done.recipients, /*is_dry_run=*/false);
+  } else if (done.recipients > 0) {  // of many ids, those of the requests before
+    Complain(
+        fmt::format("before that {} was done for {} recipients; the same command goes on "
+                    "with the others",
+                    how.told, GroupedNumber(done.recipients)));
   }
   return done.exit_code;
 }

@@ -1,6 +1,8 @@
 // tools/backstay/daemon_verbs.cc -- flags to options, options to functions.
 #include "tools/backstay/daemon_verbs.h"
 
+#include <fmt/format.h>
+
 #include "tools/backstay/status.h"
 
 namespace backstay {
@@ -22,9 +24,11 @@ constexpr OrderText kOrders[] = {
      "Mail that arrives later is not held."},
     {"release", "what was held is reset", "It begins anew as if it had just arrived."},
     {"bounce", "given up now: the senders are told",
-     "What is held stays. Until reports are made the mail stays in the spool as dsn-pending."},
+     "What is held stays. Until reports are made the mail stays in the spool as dsn pending."},
     {"delete", "gone, and nobody is told", "This cannot be undone."}};
 
+constexpr const char* kDestinations =
+    "in domains of this primary: its list, an address, or a domain";
 constexpr const char* kOlder = "messages that wait longer: 5d, 36h, 90m";
 
 // That it was said counts, empty or not: an optional<> of CLI11's own takes "" for nothing.
@@ -32,6 +36,10 @@ CLI::Option* AddText(CLI::App& verb, const char* name, std::optional<std::string
                      const char* promise) {
   return verb.add_option_function<std::string>(
       name, [&target](const std::string& text) { target = text; }, promise);
+}
+
+std::string LimitPromise() {
+  return fmt::format("at most so many; 0 for all [{}, with --json all]", kListedMax);
 }
 
 void AddConfirmation(CLI::App& verb, Confirmation& how) {
@@ -66,8 +74,7 @@ void DaemonVerbs::AddOrders(CLI::App& queue) {
     verb->add_option("--domain", order_.domains, "recipients in this domain (repeatable)")
         ->type_name("D")
         ->allow_extra_args(false);
-    verb->add_option("--destination", order_.destinations,
-                     "in domains of this primary: its list, an address, or a domain")
+    verb->add_option("--destination", order_.destinations, kDestinations)
         ->type_name("P")
         ->allow_extra_args(false);
     verb->add_option("QUEUE_ID", order_.ids, "these messages, with all their recipients")
@@ -91,23 +98,27 @@ void DaemonVerbs::AddOrders(CLI::App& queue) {
 }
 
 void DaemonVerbs::AddQueue(CLI::App& queue) {
-  queue_list_ = queue.add_subcommand("list", "one line a message, oldest first in each domain");
+  queue_list_ =
+      queue.add_subcommand("list", "one line a message, oldest first in each domain of a shard");
   queue_list_->add_option("--domain", list_.domains, "with a recipient there (repeatable)")
       ->type_name("D")
       ->allow_extra_args(false);
   AddText(*queue_list_, "--older", list_.older, kOlder)->type_name("T");
-  queue_list_->add_option("--limit", list_.messages_max, "at most so many; 0 for all")
-      ->type_name("N")
-      ->capture_default_str();
+  queue_list_
+      ->add_option_function<uint64_t>(
+          "--limit", [this](uint64_t most) { list_.messages_max = most; }, LimitPromise())
+      ->type_name("N");
   queue_list_->add_flag("--json", list_.is_json, "one JSON object a message");
-  queue_list_->footer(kExitCodes);
+  queue_list_->footer(
+      std::string("One shard is told after the other. Mail of which only a report to its sender\n"
+                  "is owed is not in the list; `queue show` tells it.\n") +
+      kExitCodes);
   queue_flush_ = queue.add_subcommand("flush", "what waits is tried now, what is down is probed");
   queue_flush_->add_flag("--all", order_.is_all, "everything");
   queue_flush_->add_option("--domain", order_.domains, "of this domain (repeatable)")
       ->type_name("D")
       ->allow_extra_args(false);
-  queue_flush_
-      ->add_option("--destination", order_.destinations, "of this primary: its list or an address")
+  queue_flush_->add_option("--destination", order_.destinations, kDestinations)
       ->type_name("P")
       ->allow_extra_args(false);
   queue_flush_->add_flag("--yes", order_.how.is_sure, "as the others; it asks nothing");
@@ -125,7 +136,20 @@ void DaemonVerbs::AddQueue(CLI::App& queue) {
 void DaemonVerbs::AddStatus(CLI::App& app) {
   status_ = app.add_subcommand("status", "the daemon and its primaries");
   status_->add_flag("--json", list_.is_json, "one JSON object for the daemon, one a primary");
-  status_->footer(kExitCodes);
+  status_->footer(std::string("A message is accepted; its recipients are queued, delivered, "
+                              "deferred (each time), failed\n"
+                              "and discarded. Not stored: what came whole and found no room, or no "
+                              "disk that takes it.\n") +
+                  kExitCodes);
+  top_ = app.add_subcommand("top", "the status again and again, until it is interrupted");
+  top_->add_option("--interval", top_options_.interval, "between two: 2s, 1m")
+      ->type_name("T")
+      ->capture_default_str();
+  top_->add_option("--count", top_options_.rounds_max, "so many times; 0 for no end")
+      ->type_name("N")
+      ->capture_default_str();
+  top_->add_flag("--json", top_options_.is_json, "each time one line: the daemon's of the status");
+  top_->footer(kExitCodes);
   reload_ = app.add_subcommand("reload", "read the configuration again; a bad one changes nothing");
   reload_->add_flag("--force", is_forced_, "also if mail that waits is given up by it");
   reload_->footer(kExitCodes);
@@ -247,6 +271,9 @@ std::optional<int> DaemonVerbs::Run() {
   }
   if (status_->parsed()) {
     return ShowStatus(endpoint_, list_.is_json);
+  }
+  if (top_->parsed()) {
+    return Top(endpoint_, top_options_);
   }
   if (const std::optional<int> code = RunPrimaries(); code.has_value()) {
     return code;

@@ -10,6 +10,7 @@
 #include "tools/backstay/order.h"
 #include "tools/backstay/queue.h"
 #include "tools/backstay/recipients.h"
+#include "tools/backstay/top.h"
 
 namespace backstay {
 
@@ -39,12 +40,14 @@ class DaemonVerbs {
   OrderOptions order_;
   RecipientOptions recipients_;
   QueueOptions list_;
+  TopOptions top_options_;
   DoctorOptions doctor_options_;
   std::vector<CLI::App*> orders_;
   CLI::App* queue_list_ = nullptr;
   CLI::App* queue_show_ = nullptr;
   CLI::App* mailq_ = nullptr;
   CLI::App* status_ = nullptr;
+  CLI::App* top_ = nullptr;
   CLI::App* queue_flush_ = nullptr;
   CLI::App* primary_list_ = nullptr;
   CLI::App* primary_show_ = nullptr;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "core/base/check.h"
 #include "core/shard/snapshot.h"
 #include "io/uring/probe.h"
 #include "tools/backstay/place_checks.h"
@@ -21,7 +22,17 @@ namespace {
 using Verdict = Check::Verdict;
 
 std::string_view NameOf(Verdict verdict) {
-  return verdict == Verdict::kGood ? "ok" : verdict == Verdict::kOdd ? "warning" : "wrong";
+  switch (verdict) {
+    case Verdict::kGood:
+      return "ok";
+    case Verdict::kOdd:
+      return "warning";
+    case Verdict::kWrong:
+      return "wrong";
+    case Verdict::kSkipped:
+      return "skipped";
+  }
+  UNREACHABLE();
 }
 
 class Report {

@@ -5,7 +5,6 @@
 
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "core/base/check.h"
 #include "core/smtp/envelope.h"
 #include "tools/backstay/message_walk.h"
@@ -122,21 +121,11 @@ bool IsWanted(const StoredMessage& message, const ListOptions& options) {
   return false;
 }
 
-// As the spool has domains.
-std::string Canonical(const std::string& domain) {
-  std::string lower(domain);
-  absl::AsciiStrToLower(&lower);
-  if (!lower.empty() && lower.back() == '.') {
-    lower.pop_back();
-  }
-  return lower;
-}
-
 }  // namespace
 
 int ListMessages(Io& io, const ListOptions& given) {
   ListOptions options = given;
-  options.domain = Canonical(given.domain);
+  options.domain = CanonicalDomain(given.domain);
   int exit_code = kExitOk;
   std::optional<SpoolView> view = OpenSpool(io, options.path, exit_code);
   if (!view.has_value()) {

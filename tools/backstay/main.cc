@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "core/base/log.h"
 #include "io/uring/probe.h"
@@ -17,6 +18,7 @@
 #include "tools/backstay/daemon_verbs.h"
 #include "tools/backstay/list.h"
 #include "tools/backstay/stat.h"
+#include "tools/backstay/text.h"
 #include "tools/backstay/verb.h"
 #include "tools/backstay/verify.h"
 
@@ -126,14 +128,35 @@ int Run(const CLI::App& spool, const Flags& flags, DaemonVerbs& daemon) {
   return exit_code;
 }
 
+// `verb` wants another one behind it: which word is none, and what there is.
+void ComplainOfVerb(const CLI::App& verb, std::string_view command) {
+  std::string known;
+  for (const CLI::App* one : verb.get_subcommands([](const CLI::App*) { return true; })) {
+    known += (known.empty() ? "" : ", ") + one->get_name();
+  }
+  for (const std::string& word : verb.remaining()) {
+    if (!word.starts_with('-')) {
+      Complain(fmt::format("{}: there is no verb '{}'", command, Printable(word)));
+      break;
+    }
+  }
+  Complain(fmt::format("{}: a verb is wanted: {}", command, known));
+}
+
 // Of the verb that was being named when it went wrong.
 int ComplainOfUsage(const CLI::App& app, const CLI::ParseError& error) {
   std::string command = app.get_name();
-  for (const CLI::App* verb = &app; !verb->get_subcommands().empty();) {
+  const CLI::App* verb = &app;
+  while (!verb->get_subcommands().empty()) {
     verb = verb->get_subcommands().front();
     command += " " + verb->get_name();
   }
-  Complain(error.what());
+  if (verb->get_require_subcommand_min() > 0 &&
+      error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError)) {
+    ComplainOfVerb(*verb, command);
+  } else {
+    Complain(error.what());
+  }
   Complain(fmt::format("try: {} --help", command));
   return kExitUsage;
 }

@@ -80,10 +80,21 @@ bool IsContradiction(const OrderOptions& options) {
   return (options.is_all ? 1 : 0) + (has_names ? 1 : 0) + (options.ids.empty() ? 0 : 1) > 1;
 }
 
+// Of one message: the recipients that the order speaks for though they are in other domains than
+// those that were named. A release speaks only for what is held.
+uint64_t CountElsewhere(const Row& message, const OrderOptions& options) {
+  uint64_t count = 0;
+  for (const Row& recipient : message.Rows("recipients")) {
+    const bool is_meant = options.verb != "release" || recipient.Text("state") == "held";
+    count += is_meant && recipient.Flag("elsewhere") ? 1 : 0;
+  }
+  return count;
+}
+
 // Reads the queue and keeps the ids of what is meant; says how far it is at a terminal. How old a
 // message is the daemon knows: its clock stands while it is stopped, and ours may be another one.
-int SelectMessages(DaemonClient& daemon, const OrderOptions& options,
-                   std::vector<std::string>& ids) {
+int SelectMessages(DaemonClient& daemon, const OrderOptions& options, std::vector<std::string>& ids,
+                   uint64_t& elsewhere) {
   const std::optional<std::string> sender = options.sender == "<>" ? "" : options.sender;
   const std::vector<std::string> named = std::exchange(ids, {});
   uint64_t read = 0;
@@ -107,6 +118,7 @@ int SelectMessages(DaemonClient& daemon, const OrderOptions& options,
     if (is_named && (!sender.has_value() || (has_sender && row.Text("sender") == *sender)) &&
         (!options.state.has_value() || row.Text("state") == *options.state)) {
       ids.push_back(row.Text("queue_id"));
+      elsewhere += CountElsewhere(row, options);
     }
   });
   if (read >= kTellEvery && isatty(STDERR_FILENO) == 1) {
@@ -124,8 +136,10 @@ int Order(const std::string& endpoint, const OrderOptions& options) {
   }
   DaemonClient daemon(endpoint);
   std::vector<std::string> ids = options.ids;
+  Confirmation how = options.how;
   if (SelectsMessages(options)) {
-    const int exit_code = SelectMessages(daemon, options, ids);
+    uint64_t elsewhere = 0;
+    const int exit_code = SelectMessages(daemon, options, ids, elsewhere);
     if (exit_code != kExitOk) {
       return exit_code;
     }
@@ -133,9 +147,11 @@ int Order(const std::string& endpoint, const OrderOptions& options) {
       Complain("no message is like that");
       return kExitFound;
     }
+    if (!options.domains.empty() || !options.destinations.empty()) {
+      how.elsewhere = elsewhere;
+    }
   }
-  return CountAskDo(options.how,
-                    [&](bool is_dry_run) { return Give(daemon, options, ids, is_dry_run); });
+  return CountAskDo(how, [&](bool is_dry_run) { return Give(daemon, options, ids, is_dry_run); });
 }
 
 int OrderAtOnce(const std::string& endpoint, const OrderOptions& options) {

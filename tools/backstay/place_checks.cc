@@ -205,13 +205,31 @@ std::vector<Check> CheckPrimaries(const std::vector<DomainConfig>& domains) {
   constexpr size_t kPrimariesMax = 20;
   std::vector<Check> checks;
   std::set<std::string> seen;
+  std::set<std::string> skipped;
   for (const DomainConfig& domain : domains) {
+    if (domain.primary_by_mx) {
+      skipped.insert(domain.name + ": by its MX records");
+    }
     for (const HostPort& host : domain.primary) {
-      if (host.address.has_value() && seen.size() < kPrimariesMax &&
-          seen.insert(host.address->ToString()).second) {
+      if (!host.address.has_value()) {
+        skipped.insert(fmt::format("{}:{}: by name", host.host, host.port));
+      } else if (seen.insert(host.address->ToString()).second && seen.size() <= kPrimariesMax) {
         checks.push_back(CheckPrimary(*host.address));
       }
     }
+  }
+  const auto skip = [&](const std::string& what) {
+    checks.push_back({"primary", Verdict::kSkipped, what + ": not looked at"});
+  };
+  size_t told = 0;
+  for (auto what = skipped.begin(); what != skipped.end() && told < kPrimariesMax; ++what, ++told) {
+    skip(*what);
+  }
+  if (skipped.size() > told) {
+    skip(fmt::format("{} more by name", skipped.size() - told));
+  }
+  if (seen.size() > kPrimariesMax) {
+    skip(fmt::format("{} more addresses", seen.size() - kPrimariesMax));
   }
   return checks;
 }

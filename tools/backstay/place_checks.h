@@ -14,7 +14,7 @@
 namespace backstay {
 
 struct Check {
-  enum class Verdict { kGood, kOdd, kWrong };
+  enum class Verdict { kGood, kOdd, kWrong, kSkipped };
   std::string subject;
   Verdict verdict = Verdict::kGood;
   std::string text;
@@ -26,7 +26,8 @@ std::vector<Check> CheckSpoolPlace(const SpoolConfig& spool, uint16_t shards,
 std::vector<Check> CheckListeners(const std::vector<SocketAddress>& listen);
 // Somebody listens at the path.
 bool Answers(const std::string& socket_path);
-// Numeric ones; where names lead is the daemon's to find out.
+// Numeric ones; where names lead is the daemon's to find out. What is not looked at is named. Of
+// each twenty at most, then how many there are.
 std::vector<Check> CheckPrimaries(const std::vector<DomainConfig>& domains);
 
 }  // namespace backstay

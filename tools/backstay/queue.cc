@@ -14,6 +14,11 @@ namespace {
 
 constexpr const char* kQueueColumns = "{:<16}  {:<20}  {:>11}  {:<9}  {:<28}  {}";
 
+// 0: no limit. Programs get all of it, as from mailq.
+uint64_t LimitOf(const QueueOptions& options) {
+  return options.messages_max.value_or(options.is_json ? 0 : kListedMax);
+}
+
 std::string ListRequest(const QueueOptions& options) {
   std::string domains = "[";
   for (const std::string& domain : options.domains) {
@@ -25,8 +30,9 @@ std::string ListRequest(const QueueOptions& options) {
   if (options.older.has_value()) {
     json.Text("older", *options.older);
   }
-  if (options.messages_max > 0) {
-    json.Number("limit", options.messages_max);
+  const uint64_t limit = LimitOf(options);
+  if (limit > 0 && limit < UINT64_MAX) {
+    json.Number("limit", limit + 1);  // whether there is one more
   }
   return std::move(json).Take();
 }
@@ -40,6 +46,14 @@ std::string AsText(const Row& row) {
   return fmt::format(fmt::runtime(kQueueColumns), row.Text("queue_id"), row.Text("arrival"),
                      GroupedNumber(row.Number("bytes")), row.Text("state"),
                      fmt::format("<{}>", Printable(row.Text("sender"))), recipients);
+}
+
+// Of the schedule, whatever was tried.
+std::string RetriesOf(const Row& recipient) {
+  const std::string charged = GroupedNumber(recipient.Number("retries"));
+  return recipient.Has("max_retries") ? fmt::format("{} of {} charged", charged,
+                                                    GroupedNumber(recipient.Number("max_retries")))
+                                      : fmt::format("{} charged", charged);
 }
 
 void PrintMessage(const Row& row) {
@@ -58,6 +72,10 @@ void PrintMessage(const Row& row) {
       line("reason", Printable(recipient.Text("reason")));
     }
     line("attempts", GroupedNumber(recipient.Number("attempts")));
+    if (recipient.Text("state") == "dsn pending") {
+      continue;  // it is not tried again
+    }
+    line("retries", RetriesOf(recipient));
     line("next try",
          recipient.Has("next_try") ? recipient.Text("next_try") : "when the reason is gone");
     line("expires", recipient.Has("expires") ? recipient.Text("expires") : "never as it stands");
@@ -130,8 +148,14 @@ void PrintPostqueueText(const Row& row, bool is_first) {
 
 int ListQueue(const std::string& endpoint, const QueueOptions& options) {
   DaemonClient daemon(endpoint);
+  const uint64_t limit = LimitOf(options);
   uint64_t messages = 0;
+  bool has_more = false;
   const DaemonAnswer answer = daemon.Ask(ListRequest(options), [&](std::string_view line) {
+    if (limit > 0 && messages == limit) {
+      has_more = true;
+      return;
+    }
     if (messages++ == 0 && !options.is_json) {
       PrintLine(fmt::format(fmt::runtime(kQueueColumns), "QUEUE ID", "ARRIVAL", "BYTES", "STATE",
                             "SENDER", "RECIPIENTS"));
@@ -140,7 +164,7 @@ int ListQueue(const std::string& endpoint, const QueueOptions& options) {
   });
   if (answer.exit_code == kExitOk && messages == 0) {
     Complain("nothing waits");
-  } else if (messages > 0 && messages == options.messages_max) {
+  } else if (has_more) {
     Complain(fmt::format("only the first {} are told; --limit 0 tells all", messages));
   }
   return answer.exit_code;

@@ -8,11 +8,14 @@
 
 namespace backstay {
 
+// What a terminal shows unless more is asked for.
+constexpr uint64_t kListedMax = 1000;
+
 struct QueueOptions {
-  std::vector<std::string> domains;  // none: all
-  std::optional<std::string> older;  // waits longer than this: "5d"
-  uint64_t messages_max = 1000;      // 0: no limit
-  std::string queue_id;              // of show
+  std::vector<std::string> domains;      // none: all
+  std::optional<std::string> older;      // waits longer than this: "5d"
+  std::optional<uint64_t> messages_max;  // 0: no limit; not given: kListedMax, as JSON none
+  std::string queue_id;                  // of show
   bool is_json = false;
 };
 

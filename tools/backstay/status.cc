@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <vector>
+
 #include "absl/time/clock.h"
 #include "core/shard/snapshot.h"
 #include "tools/backstay/daemon_client.h"
@@ -29,36 +31,37 @@ std::string LedgerOf(const Row& row) {
       number("discarded"), number("quarantined"), number("queued"));
 }
 
-void PrintDaemon(const Row& row) {
-  PrintLine(fmt::format("up {}, {} shards{}", ReadableAge(row.Number("uptime")),
-                        row.Number("shards"),
-                        row.Flag("ready") ? "" : "; the spool is still being read"));
-  PrintLine(fmt::format("queued {} recipients in {} messages, {} dsn pending, {} quarantined",
-                        GroupedNumber(row.Number("queued")), GroupedNumber(row.Number("messages")),
-                        GroupedNumber(row.Number("dsn_pending")),
-                        GroupedNumber(row.Number("quarantined"))));
-  PrintLine(fmt::format(
-      "since start {} accepted, {} refused; {} delivered, {} deferred, {} failed, {} discarded",
-      GroupedNumber(row.Number("accepted")), GroupedNumber(row.Number("refused")),
-      GroupedNumber(row.Number("delivered")), GroupedNumber(row.Number("deferred")),
-      GroupedNumber(row.Number("failed")), GroupedNumber(row.Number("discarded"))));
-  PrintLine(fmt::format("in the last {} {:.1f} accepted and {:.1f} delivered a second",
-                        ReadableAge(row.Number("rate_seconds")), row.Rate("accepted_per_second"),
-                        row.Rate("delivered_per_second")));
-  PrintLine(fmt::format("ledger since {}: {}", row.Text("ledger_since"), LedgerOf(row)));
+// A message is accepted as a whole, and each of its recipients has an end of its own.
+std::string DaemonText(const Row& row) {
+  const auto number = [&](std::string_view name) { return GroupedNumber(row.Number(name)); };
+  return fmt::format("up {}, {} shards{}\n", ReadableAge(row.Number("uptime")),
+                     row.Number("shards"),
+                     row.Flag("ready") ? "" : "; the spool is still being read") +
+         fmt::format("queued {} recipients in {} messages, {} dsn pending, {} quarantined\n",
+                     number("queued"), number("messages"), number("dsn_pending"),
+                     number("quarantined")) +
+         fmt::format(
+             "since start accepted {} messages, {} not stored; delivered {} recipients, "
+             "{} deferred, {} failed, {} discarded\n",
+             number("accepted"), number("refused"), number("delivered"), number("deferred"),
+             number("failed"), number("discarded")) +
+         fmt::format(
+             "in the last {} accepted {:.1f} messages and delivered {:.1f} recipients a "
+             "second\n",
+             ReadableAge(row.Number("rate_seconds")), row.Rate("accepted_per_second"),
+             row.Rate("delivered_per_second")) +
+         fmt::format("ledger since {}: {}\n", row.Text("ledger_since"), LedgerOf(row));
 }
 
 }  // namespace
 
-int ShowStatus(const std::string& endpoint, bool is_json) {
+int StatusText(const std::string& endpoint, std::string& text) {
   DaemonClient daemon(endpoint);
   Table table({"PRIMARY", "STATE", "DOMAINS", "QUEUED", "HELD", "OLDEST", "REASON"});
   const DaemonAnswer answer = daemon.Ask(R"({"verb":"status"})", [&](std::string_view line) {
     const Row row(line);
-    if (is_json) {
-      PrintLine(line);
-    } else if (row.Text("kind") == "daemon") {
-      PrintDaemon(row);
+    if (row.Text("kind") == "daemon") {
+      text += DaemonText(row);
     } else {
       const std::string name = row.Text("primary");
       table.Add({name.empty() ? "(not configured)" : Printable(name), row.Text("state"),
@@ -66,10 +69,20 @@ int ShowStatus(const std::string& endpoint, bool is_json) {
                  GroupedNumber(row.Number("held")), OldestOf(row), Printable(row.Text("reason"))});
     }
   });
-  if (answer.exit_code == kExitOk && !is_json) {
-    Print("\n" + table.Text());
-  }
+  text += "\n" + table.Text();
   return answer.exit_code;
+}
+
+int ShowStatus(const std::string& endpoint, bool is_json) {
+  if (is_json) {
+    return DaemonClient(endpoint).Ask(R"({"verb":"status"})", &PrintLine).exit_code;
+  }
+  std::string text;
+  const int exit_code = StatusText(endpoint, text);
+  if (exit_code == kExitOk) {
+    Print(text);
+  }
+  return exit_code;
 }
 
 int ListPrimaries(const std::string& endpoint, bool is_json) {
@@ -90,8 +103,9 @@ int ListPrimaries(const std::string& endpoint, bool is_json) {
   return answer.exit_code;
 }
 
-int ShowPrimary(const std::string& endpoint, const std::string& domain, bool is_json) {
+int ShowPrimary(const std::string& endpoint, const std::string& wanted, bool is_json) {
   DaemonClient daemon(endpoint);
+  const std::string domain = CanonicalDomain(wanted);
   bool is_known = false;
   const DaemonAnswer answer = daemon.Ask(R"({"verb":"primaries"})", [&](std::string_view line) {
     const Row row(line);
@@ -144,9 +158,10 @@ int CheckConfig(const std::string& path) {
   for (const std::string& notice : (*snapshot)->config.notices) {
     Complain(notice);
   }
-  if ((*snapshot)->tls != nullptr) {
-    const WallTime now = WallTime::FromNanoseconds(absl::GetCurrentTimeNanos());
-    for (const std::string& warning : (*snapshot)->tls->Warnings(now)) {
+  const WallTime now = WallTime::FromNanoseconds(absl::GetCurrentTimeNanos());
+  for (const TlsContext* shown : {(*snapshot)->tls.get(), (*snapshot)->client_tls.get()}) {
+    for (const std::string& warning :
+         shown != nullptr ? shown->Warnings(now) : std::vector<std::string>()) {
       Complain("tls: " + warning);
     }
   }

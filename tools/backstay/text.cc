@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/time/time.h"
 
 namespace backstay {
@@ -100,6 +101,14 @@ std::string ReadableAge(uint64_t seconds) {
   }
   return hours < 24 ? fmt::format("{}h{:02}m", hours, minutes % 60)
                     : fmt::format("{}d{:02}h", hours / 24, hours % 24);
+}
+
+std::string CanonicalDomain(std::string domain) {
+  absl::AsciiStrToLower(&domain);
+  if (!domain.empty() && domain.back() == '.') {
+    domain.pop_back();
+  }
+  return domain;
 }
 
 std::string IsoTime(WallTime time) {

@@ -14,6 +14,8 @@ std::string ReadableBytes(uint64_t bytes);      // "812 B", "12.1 MiB"
 std::string ReadableAge(uint64_t seconds);      // "45s", "2h05m", "3d04h"
 std::string JsonString(std::string_view text);  // in quotes; not UTF-8: U+FFFD a byte
 std::string IsoTime(WallTime time);             // "2026-03-01T17:05:09Z"
+// As the spool has it: lower case, no dot at the end.
+std::string CanonicalDomain(std::string domain);
 // For a terminal: what could control one, and what is not UTF-8, as \xNN.
 std::string Printable(std::string_view text);
 

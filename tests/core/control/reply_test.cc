@@ -62,14 +62,36 @@ TEST(Reply, AMessageHasTheStateOfItsNearestRecipient) {
   EXPECT_EQ(MessageLine(row),
             "{\"queue_id\":\"0123456789BCDFGH\",\"arrival\":\"1970-01-01T00:00:00Z\",\"bytes\":5,"
             "\"state\":\"held\",\"sender\":\"\",\"recipients\":[{\"address\":\"a@a.example\","
-            "\"state\":\"held\",\"reason\":\"because\",\"attempts\":0,\"next_try\":null,"
-            "\"expires\":null}]}\n");
+            "\"state\":\"held\",\"reason\":\"because\",\"attempts\":0,\"retries\":0,"
+            "\"max_retries\":null,\"next_try\":null,\"expires\":null}]}\n");
   RecipientRow deferred;
   deferred.state = RecipientRow::State::kDeferred;
   deferred.next_try = WallTime::FromNanoseconds(1'000'000'000);
   row.recipients.push_back(deferred);
   EXPECT_NE(MessageLine(row).find("\"bytes\":5,\"state\":\"deferred\""), std::string::npos);
   EXPECT_NE(MessageLine(row).find("\"next_try\":\"1970-01-01T00:00:01Z\""), std::string::npos);
+}
+
+TEST(Reply, AMessageThatOnlyOwesAReportSaysSo) {
+  MessageRow row;
+  row.recipients.resize(1);
+  row.recipients[0].state = RecipientRow::State::kPending;
+  EXPECT_NE(MessageLine(row).find("\"bytes\":0,\"state\":\"dsn pending\""), std::string::npos);
+  row.recipients.resize(2);
+  row.recipients[1].state = RecipientRow::State::kExpiring;
+  EXPECT_NE(MessageLine(row).find("\"bytes\":0,\"state\":\"expiring\""), std::string::npos);
+}
+
+TEST(Reply, ChargedRetriesAreToldBesideTheirLimit) {
+  MessageRow row;
+  row.recipients.resize(1);
+  row.recipients[0].retries = 3;
+  row.recipients[0].max_retries = 4;
+  EXPECT_NE(MessageLine(row).find("\"attempts\":0,\"retries\":3,\"max_retries\":4,\"next_try\""),
+            std::string::npos);
+  EXPECT_EQ(MessageLine(row).find("elsewhere"), std::string::npos);
+  row.recipients[0].is_elsewhere = true;
+  EXPECT_NE(MessageLine(row).find("\"expires\":null,\"elsewhere\":true}"), std::string::npos);
 }
 
 TEST(Reply, RatesAreToATenth) {

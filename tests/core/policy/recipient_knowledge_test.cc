@@ -59,7 +59,24 @@ TEST(Knowledge, ActionsFollowAgeAndHealth) {
     EXPECT_EQ(ActionFor(row.known, false, Health::kUp, kNow), row.up);
     EXPECT_EQ(ActionFor(row.known, false, Health::kUnsure, kNow), row.unsure);
     EXPECT_EQ(ActionFor(row.known, false, Health::kAway, kNow), row.away);
-    EXPECT_EQ(ActionFor(row.known, true, Health::kAway, kNow), Action::kAccept);
+    // Of a catch-all only what it has refused since is refused.
+    EXPECT_EQ(ActionFor(row.known, true, Health::kAway, kNow),
+              row.away == Action::kRefuse ? Action::kRefuse : Action::kAccept);
+  }
+}
+
+// Also what is known of a whole domain: a doubt of a week would be a catch-all for a week.
+TEST(Knowledge, IsAskedAgainWhenItIsStale) {
+  const struct {
+    Kind kind;
+    absl::Duration stale_after;
+  } rows[] = {{Kind::kPositive, absl::Hours(7 * 24)},
+              {Kind::kDoubted, absl::Hours(1)},
+              {Kind::kNegative, absl::Hours(3)}};
+  for (const auto& row : rows) {
+    EXPECT_FALSE(Known(row.kind, row.stale_after - absl::Minutes(1))->IsStale(kNow));
+    EXPECT_TRUE(Known(row.kind, row.stale_after)->IsStale(kNow));
+    EXPECT_TRUE(Known(row.kind, absl::Hours(-2))->IsStale(kNow));  // the clock was ahead
   }
 }
 

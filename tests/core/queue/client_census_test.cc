@@ -44,6 +44,20 @@ TEST(ClientCensus, AClientHasItsLimitOverAllShards) {
   }
 }
 
+// A reload may raise the limit of all connections: clients must not share their places then.
+TEST(ClientCensus, ASmallOneHasRoomForManyClients) {
+  ClientCensus census(100, 7);
+  size_t refused = 0;
+  for (uint32_t number = 0; number < 20'000; ++number) {
+    const auto high = static_cast<uint8_t>(number >> 8);
+    const auto low = static_cast<uint8_t>(number);
+    refused += census.Enter(ClientKey::Of({10, 1, high, low}, false), 5) ? 0 : 1;
+  }
+  EXPECT_EQ(refused, 0u);
+  EXPECT_EQ(ClientCensus::RoomFor(100), 100'000u);
+  EXPECT_EQ(ClientCensus::RoomFor(200'000), 200'000u);
+}
+
 TEST(ClientCensus, CountsFromManyThreadsComeBackToZero) {
   ClientCensus census(100, 7);
   constexpr size_t kLimit = 5;

@@ -211,6 +211,53 @@ TEST_F(RampTest, HalvesAndNeverBelowOne) {
   }
 }
 
+TEST_F(RampTest, WhatIsPutOffHalvesItOnceForWhatIsUnderWay) {
+  Take(400);
+  ASSERT_EQ(ramp_.window(), 20u);
+  ASSERT_EQ(StartAll(), 20u);
+  End(1, MessageFate::kPutOff);
+  EXPECT_EQ(ramp_.window(), 10u);
+  End(9, MessageFate::kPutOff);  // begun when it was wider
+  EXPECT_EQ(ramp_.window(), 10u);
+  End(1, MessageFate::kPutOff);
+  EXPECT_EQ(ramp_.window(), 5u);
+  End(9, MessageFate::kPutOff);
+  EXPECT_EQ(ramp_.window(), 1u);
+  ASSERT_EQ(StartAll(), 1u);
+  End(1, MessageFate::kPutOff);
+  EXPECT_EQ(ramp_.window(), 1u);
+  Take(10);
+  EXPECT_GT(ramp_.window(), 1u);
+}
+
+TEST_F(RampTest, OfRecipientsADeferralSaysNothingOfThePrimary) {
+  Take(400);
+  ASSERT_EQ(StartAll(), 20u);
+  End(20, MessageFate::kDeferred);
+  EXPECT_EQ(ramp_.window(), 20u);
+}
+
+TEST_F(RampTest, CanariesThatArePutOffAreARound) {
+  ramp_.Restart();
+  ASSERT_EQ(StartAll(), 5u);
+  End(5, MessageFate::kPutOff);
+  EXPECT_FALSE(ramp_.MayStart(now_));
+  EXPECT_TRUE(ramp_.MayStart(now_ + absl::Seconds(15)));
+}
+
+// A reload in the middle of a round: nobody is under way, and nobody could begin any more.
+TEST_F(RampTest, ASmallerLimitEndsARoundThatHasHadItsShare) {
+  ramp_.Restart();
+  for (int i = 0; i < 3; ++i) {
+    const std::optional<uint32_t> era = ramp_.TryStart(now_);
+    ASSERT_TRUE(era.has_value());
+    ramp_.OnEnd(*era, MessageFate::kDeferred, now_);
+  }
+  ramp_.SetMax(2);
+  EXPECT_TRUE(ramp_.MayStart(now_));
+  EXPECT_EQ(StartAll(), 2u);
+}
+
 TEST_F(RampTest, ASmallLimitIsKept) {
   ramp_.SetMax(1);
   ramp_.Restart();

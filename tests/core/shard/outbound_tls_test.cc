@@ -237,6 +237,35 @@ TEST_F(OutboundTlsTest, OpportunisticFallsBackWhenStartTlsIsRefused) {
   EXPECT_EQ(Heard("STARTTLS"), 3);
 }
 
+// RFC 3207 s4: 530 is said of the session. A primary that takes mail over TLS only could not
+// shake hands for a moment, and what it says to our clear text bounces nobody.
+TEST_F(OutboundTlsTest, WhatIsSaidOfTheSessionBouncesNobodyAndTlsIsTriedAgain) {
+  for (const char* command : {"MAIL", "RCPT", "DATA"}) {
+    for (const char* mode : {"opportunistic", "off"}) {
+      primary_.ClearReplies();
+      primary_.SetReply("STARTTLS", "454 4.7.0 TLS not available", "");
+      primary_.SetReply(command, "530 5.7.0 Must issue a STARTTLS command first", "");
+      if (daemon_ == nullptr) {
+        Start(Mode(mode));
+      } else {
+        ASSERT_TRUE(daemon_->Reload(Mode(mode)).ok());
+      }
+      const auto handshakes = Heard("STARTTLS");
+      const size_t taken = primary_.mails().size();
+      Mail();
+      world_.RunFor(absl::Minutes(3));
+      EXPECT_EQ(daemon_->stats().recipients_dsn_pending, 0u) << command << " " << mode;
+      EXPECT_EQ(daemon_->stats().recipients_live, 1u) << command << " " << mode;
+      EXPECT_EQ(Heard("STARTTLS") > handshakes + 1, mode[1] == 'p') << command << " " << mode;
+      primary_.ClearReplies();
+      world_.RunFor(absl::Minutes(10));
+      ASSERT_EQ(primary_.mails().size(), taken + 1);
+      EXPECT_EQ(primary_.mails().back().secure, mode[1] == 'p');
+      Connect();
+    }
+  }
+}
+
 TEST_F(OutboundTlsTest, AQuestionToThePrimaryFallsBackToo) {
   primary_.BreakHandshakes("500 5.5.1 what?\r\n");
   primary_.SetReply("RCPT", "550 5.1.1 no", "b@asks.example");

@@ -100,5 +100,23 @@ TEST(Snapshot, WhatIsReadOnceAtAStartNeedsARestart) {
   }
 }
 
+// Clients are counted in what was made at the start.
+TEST(Snapshot, MoreConnectionsThanCanBeCountedNeedARestart) {
+  const auto with = [](size_t connections_max) {
+    return *ParseSnapshot(fmt::format("[smtp]\nmax_connections = {}\n[admin]\nlisten = \"\"\n"
+                                      "[[domain]]\nname = \"a.example\"\n"
+                                      "primary = [\"192.0.2.1\"]\n",
+                                      connections_max),
+                          "f");
+  };
+  const auto can_become = [&](size_t from, size_t to) { return with(to)->CanReplace(*with(from)); };
+  EXPECT_TRUE(can_become(50, 100'000).ok());
+  EXPECT_TRUE(can_become(300'000, 300'000).ok());
+  EXPECT_TRUE(can_become(300'000, 50).ok());
+  EXPECT_EQ(can_become(50, 100'001).message(), "smtp.max_connections above 100000 needs a restart");
+  EXPECT_EQ(can_become(300'000, 300'001).message(),
+            "smtp.max_connections above 300000 needs a restart");
+}
+
 }  // namespace
 }  // namespace backstay

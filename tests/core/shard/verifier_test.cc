@@ -1,4 +1,5 @@
-// tests/core/shard/verifier_test.cc -- questions to a primary that says how many it takes.
+// tests/core/shard/verifier_test.cc -- questions to a primary that says how many it takes, that
+// falls silent, that does not know SMTPUTF8.
 #include "core/shard/verifier.h"
 
 #include <fmt/format.h>
@@ -44,12 +45,23 @@ class AskingRoute final : public Actor, private VerifierHome {
     wheel_.Advance(io_->Now());
     outbox_.Flush();
   }
-  // So many questions in one turn.
-  void Ask(size_t count) {
-    for (size_t index = 0; index < count; ++index) {
-      questions.push_back(std::make_unique<Question>(fmt::format("r{}@example.com", index)));
+  // Together in one turn.
+  void Ask(const std::vector<std::string>& addresses) {
+    for (const std::string& address : addresses) {
+      questions.push_back(std::make_unique<Question>(address));
       verifier.Ask(*questions.back());
     }
+    io_->Wake();
+  }
+  void Ask(size_t count) {
+    std::vector<std::string> addresses;
+    for (size_t index = 0; index < count; ++index) {
+      addresses.push_back(fmt::format("r{}@example.com", index));
+    }
+    Ask(addresses);
+  }
+  void LeaveBehind() {
+    verifier.LeaveBehind();
     io_->Wake();
   }
   bool all_answered() const {
@@ -59,6 +71,7 @@ class AskingRoute final : public Actor, private VerifierHome {
 
   std::vector<std::unique_ptr<Question>> questions;
   bool has_moved = false;  // since the last connection
+  size_t failed = 0;       // connections that were told of as trouble
 
  private:
   const PrimaryHost* VerifierHost() override {
@@ -68,7 +81,7 @@ class AskingRoute final : public Actor, private VerifierHome {
   bool HasHost(const SocketAddress&) const override { return !has_moved; }
   const std::string& VerifierHostname() override { return hostname_; }
   void OnVerifierGreeted() override {}
-  void OnVerifierFailed(const OutboundConnection&) override { ADD_FAILURE(); }
+  void OnVerifierFailed(const OutboundConnection&) override { ++failed; }
 
   std::unique_ptr<Io> io_;
   TimerWheel wheel_;
@@ -98,6 +111,7 @@ class VerifierTest : public testing::Test {
     primary_.Up();
   }
   ~VerifierTest() override {
+    EXPECT_EQ(route_.failed, failed_expected_);
     world_.Crash(host_, CrashMode::kAllUnsynced);
     world_.Crash(primary_host_, CrashMode::kAllUnsynced);
   }
@@ -116,6 +130,21 @@ class VerifierTest : public testing::Test {
     }
     return sizes;
   }
+  // Of all questions so far, in their order.
+  std::vector<PrimaryVerdict> Verdicts() {
+    EXPECT_TRUE(world_.RunUntil([this] { return route_.all_answered(); }, absl::Seconds(20)));
+    std::vector<PrimaryVerdict> verdicts;
+    for (const auto& question : route_.questions) {
+      verdicts.push_back(question->verdict.value_or(PrimaryVerdict::kNone));
+    }
+    return verdicts;
+  }
+  // The next question finds an open connection, and a primary that does not answer on it any more.
+  void FallSilent() {
+    AskAndWait(1);
+    route_.questions.clear();
+    primary_.SetPace(absl::Hours(1));
+  }
   void AskAndWait(size_t count) {
     route_.Ask(count);
     EXPECT_TRUE(world_.RunUntil([this] { return route_.all_answered(); }, absl::Seconds(20)));
@@ -131,7 +160,13 @@ class VerifierTest : public testing::Test {
   ScriptedPrimary primary_{*primary_io_, *SocketAddress::Parse("10.0.0.3:25")};
   AskedPrimary actor_{primary_};
   AskingRoute route_{world_, host_, *SocketAddress::Parse("10.0.0.3:25")};
+  size_t failed_expected_ = 0;
 };
+
+using Said = std::vector<PrimaryVerdict>;
+constexpr PrimaryVerdict kTaken = PrimaryVerdict::kTaken;
+constexpr PrimaryVerdict kNone = PrimaryVerdict::kNone;
+constexpr PrimaryVerdict kNeedsUtf8 = PrimaryVerdict::kNeedsUtf8;
 
 TEST_F(VerifierTest, QuestionsThatComeTogetherAreOneTransaction) {
   AskAndWait(30);
@@ -161,6 +196,113 @@ TEST_F(VerifierTest, TheNextConnectionGoesOnWhereThisOneIsExhausted) {
   EXPECT_EQ(primary_.connections_total(), 3u);
   const auto& heard = primary_.heard();
   EXPECT_EQ(std::count(heard.begin(), heard.end(), "QUIT"), 2);
+}
+
+// ---- SMTPUTF8 ----
+
+TEST_F(VerifierTest, AnAddressInUtf8IsAskedUnderSmtpUtf8) {
+  primary_.SetReply("EHLO", "250-primary.example\r\n250-PIPELINING\r\n250 SMTPUTF8", "");
+  route_.Ask({"a@example.com", "\xc3\xbc@example.com", "\xc3\xa9@example.com", "b@example.com"});
+  EXPECT_EQ(Verdicts(), (Said{kTaken, kTaken, kTaken, kTaken}));
+  EXPECT_EQ(Transactions(), std::vector<size_t>({1, 2, 1}));
+  std::vector<std::string> mails = primary_.heard();
+  std::erase_if(mails, [](const std::string& line) { return !line.starts_with("MAIL "); });
+  EXPECT_EQ(mails,
+            std::vector<std::string>({"MAIL FROM:<>", "MAIL FROM:<> SMTPUTF8", "MAIL FROM:<>"}));
+}
+
+TEST_F(VerifierTest, APrimaryWithoutSmtpUtf8IsAskedTheOthers) {
+  route_.Ask({"a@example.com", "\xc3\xbc@example.com", "b@example.com"});
+  EXPECT_EQ(Verdicts(), (Said{kTaken, kNeedsUtf8, kTaken}));
+  EXPECT_EQ(Transactions(), std::vector<size_t>({1, 1}));
+  EXPECT_EQ(primary_.connections_total(), 1u);
+}
+
+// ---- silence ----
+
+TEST_F(VerifierTest, OneSilentConnectionDoesNotBlockWhatWaits) {
+  FallSilent();
+  route_.Ask(2);
+  world_.RunFor(absl::Seconds(3));
+  primary_.SetPace(absl::ZeroDuration());
+  route_.Ask(1);
+  world_.RunFor(Verifier::kSilentMax - absl::Seconds(4));
+  EXPECT_FALSE(route_.questions.back()->verdict.has_value());
+  world_.RunFor(absl::Seconds(2));
+  ASSERT_TRUE(route_.all_answered());
+  EXPECT_EQ(Verdicts(), (Said{kNone, kTaken, kTaken}));  // the second was waiting, too
+  EXPECT_EQ(primary_.connections_total(), 2u);
+}
+
+TEST_F(VerifierTest, APrimaryThatAnswersSlowlyIsNotSilent) {
+  AskAndWait(1);
+  primary_.SetPace(absl::Seconds(6));
+  route_.Ask(6);
+  world_.RunFor(absl::Minutes(2));
+  ASSERT_TRUE(route_.all_answered());
+  EXPECT_EQ(Verdicts(), Said(7, kTaken));
+  EXPECT_EQ(primary_.connections_total(), 1u);
+}
+
+TEST_F(VerifierTest, AnIdleConnectionIsNotSilent) {
+  AskAndWait(1);
+  world_.RunFor(absl::Minutes(1));
+  EXPECT_EQ(primary_.heard().back(), "QUIT");
+  EXPECT_EQ(primary_.connections_total(), 1u);
+}
+
+TEST_F(VerifierTest, APrimaryThatGreetsLateIsAsked) {
+  primary_.SetPace(absl::Seconds(20));
+  route_.Ask(1);
+  world_.RunFor(absl::Seconds(19));
+  primary_.SetPace(absl::ZeroDuration());
+  EXPECT_EQ(Verdicts(), (Said{kTaken}));
+  EXPECT_EQ(primary_.connections_total(), 1u);
+}
+
+TEST_F(VerifierTest, OneThatDoesNotGreetAtAllIsTrouble) {
+  primary_.SetPace(absl::Hours(1));
+  route_.Ask(1);
+  world_.RunFor(Verifier::kGreetsWithin - absl::Seconds(1));
+  EXPECT_FALSE(route_.all_answered());
+  EXPECT_EQ(route_.failed, 0u);
+  world_.RunFor(absl::Seconds(2));
+  ASSERT_TRUE(route_.all_answered());
+  EXPECT_EQ(Verdicts(), (Said{kNone}));
+  failed_expected_ = 1;
+}
+
+// ---- left behind ----
+
+TEST_F(VerifierTest, WhatIsAskedOnAConnectionThatIsLeftHasNoAnswerWhatWaitsIsAsked) {
+  FallSilent();
+  route_.Ask(2);
+  world_.RunFor(absl::Seconds(1));
+  primary_.SetPace(absl::ZeroDuration());
+  route_.Ask(1);
+  route_.LeaveBehind();
+  world_.RunFor(absl::Seconds(1));
+  ASSERT_TRUE(route_.all_answered());
+  EXPECT_EQ(Verdicts(), (Said{kNone, kTaken, kTaken}));  // the second was waiting, too
+  EXPECT_EQ(primary_.connections_total(), 2u);
+}
+
+TEST_F(VerifierTest, OneThatIsLeftBeforeItGreetsIsNobodysFault) {
+  primary_.SetPace(absl::Hours(1));
+  route_.Ask(2);
+  world_.RunFor(absl::Seconds(1));
+  primary_.SetPace(absl::ZeroDuration());
+  route_.LeaveBehind();
+  EXPECT_EQ(Verdicts(), (Said{kTaken, kTaken}));
+  EXPECT_EQ(primary_.connections_total(), 2u);
+}
+
+TEST_F(VerifierTest, ThereMayBeNothingToLeave) {
+  route_.LeaveBehind();
+  AskAndWait(1);
+  route_.LeaveBehind();
+  AskAndWait(1);
+  EXPECT_EQ(primary_.connections_total(), 2u);
 }
 
 }  // namespace

@@ -353,5 +353,46 @@ TEST(DeliveryScenario, WhatIsUnderWayToAnOldPrimaryIsNotGivenToTheNewOne) {
   EXPECT_GT(MarkCount("heir_waits"), waited + 3);
 }
 
+// RFC 5321 s4.5.3.1.10: the rest in further transactions, as many as it takes.
+TEST(DeliveryScenario, APrimaryThatTakesTwoRecipientsAtATimeGetsAllAtOnce) {
+  Scenario scenario;
+  scenario.primary.SetRecipientsMax(2);
+  std::vector<std::string> recipients;
+  for (int i = 0; i < 9; ++i) {
+    recipients.push_back(scenario.Recipient(fmt::format("many{}", i)));
+  }
+  EXPECT_EQ(scenario.Send({"a@sender.example", recipients, "Subject: many\r\n\r\n"}), 250);
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(5)));
+  EXPECT_EQ(scenario.primary.messages(), 5U);
+  EXPECT_EQ(scenario.daemon.route_counters().deferred, 0U);
+}
+
+// DESIGN 6: the window is halved on 451. Of recipients it says nothing: one may be greylisted.
+TEST(DeliveryScenario, APrimaryThatHasNoRoomIsAskedByOneAtATime) {
+  Scenario scenario;
+  scenario.PrimaryDown();
+  scenario.SendMany(300);
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(2)));
+  const auto window = [&] {
+    return scenario.daemon.shard(0).routes().routes().front()->destination().window();
+  };
+  EXPECT_EQ(window(), 20U);
+  scenario.PrimaryBusy(true);
+  scenario.SendMany(60);
+  scenario.RunFor(absl::Seconds(10));
+  EXPECT_EQ(window(), 20U);
+  PrimaryManners full;
+  full.content_4xx = 1'000'000;
+  scenario.primary.set_manners(full);
+  scenario.SendMany(60);
+  scenario.RunFor(absl::Seconds(10));
+  EXPECT_EQ(window(), 1U);
+  scenario.PrimaryBusy(false);
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kReset).has_value());
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(2)));
+  EXPECT_GT(window(), 1U);
+}
+
 }  // namespace
 }  // namespace backstay

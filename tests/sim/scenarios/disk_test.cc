@@ -1,4 +1,8 @@
 // tests/sim/scenarios/disk_test.cc -- a disk that is full, fails once, fails for good, or rots.
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "tests/sim/scenarios/scenario.h"
 #include "tests/support/line_client.h"
 
@@ -30,25 +34,60 @@ TEST(DiskScenario, FullDiskRefusesNewMailAndKeepsDelivering) {
   EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
 }
 
+void LeaveRoom(Scenario& scenario, uint64_t bytes) {
+  Disk& disk = scenario.host.disk();
+  disk.set_capacity_bytes(disk.used_bytes() + bytes);
+  scenario.RunFor(absl::Seconds(2));
+}
+
+// One that says a line at a time, and hears the reply's.
+class Announcer {
+ public:
+  explicit Announcer(Scenario& scenario)
+      : client_(scenario.world, scenario.client_host, *SocketAddress::Parse("10.0.0.1:25")) {
+    client_.NextLine(absl::Seconds(5));
+    std::string line = Say("EHLO client.example");
+    while (line.starts_with("250-")) {
+      line = client_.NextLine(absl::Seconds(5)).value_or("");
+    }
+  }
+  std::string Say(const std::string& line) {
+    client_.Send(line + "\r\n");
+    return client_.NextLine(absl::Seconds(20)).value_or("");
+  }
+  int Code(const std::string& line) { return std::stoi(Say(line).substr(0, 3)); }
+
+ private:
+  LineClient client_;
+};
+
 TEST(DiskScenario, WhoAnnouncesMoreThanFitsIsToldBeforeTheContent) {
   Scenario scenario;
-  Disk& disk = scenario.host.disk();
-  disk.set_capacity_bytes(disk.used_bytes() + 6_MiB);
-  scenario.RunFor(absl::Seconds(2));
-  LineClient client(scenario.world, scenario.client_host, *SocketAddress::Parse("10.0.0.1:25"));
-  const auto say = [&](const std::string& line) {
-    client.Send(line + "\r\n");
-    return client.NextLine(absl::Seconds(20)).value_or("");
-  };
-  client.NextLine(absl::Seconds(5));
-  std::string line = say("EHLO client.example");
-  while (line.starts_with("250-")) {
-    line = client.NextLine(absl::Seconds(5)).value_or("");
-  }
-  EXPECT_EQ(say("MAIL FROM:<a@sender.example> SIZE=30000000"),
+  LeaveRoom(scenario, 6_MiB);
+  Announcer client(scenario);
+  EXPECT_EQ(client.Say("MAIL FROM:<a@sender.example> SIZE=30000000"),
             "452 4.3.1 Insufficient system storage");
-  EXPECT_EQ(say("MAIL FROM:<a@sender.example> SIZE=100000").substr(0, 3), "250");
-  client.Disconnect();
+  EXPECT_EQ(client.Code("MAIL FROM:<a@sender.example> SIZE=100000"), 250);
+}
+
+// A number costs nothing: the room is claimed where the content begins.
+TEST(DiskScenario, WhoOnlyAnnouncesKeepsNobodyOut) {
+  Scenario scenario;
+  LeaveRoom(scenario, 6_MiB);
+  std::vector<std::unique_ptr<Announcer>> clients;
+  for (int count = 0; count < 10; ++count) {
+    clients.push_back(std::make_unique<Announcer>(scenario));
+    EXPECT_EQ(clients.back()->Code("MAIL FROM:<a@sender.example> SIZE=1500000"), 250) << count;
+  }
+  int begun = 0;
+  for (const std::unique_ptr<Announcer>& client : clients) {
+    EXPECT_EQ(client->Code("RCPT TO:<" + scenario.Recipient("one") + ">"), 250);
+    const int code = client->Code("DATA");
+    begun += code == 354 ? 1 : 0;
+    EXPECT_TRUE(code == 354 || code == 452) << code;
+  }
+  EXPECT_GE(begun, 1);
+  EXPECT_LE(begun, 4) << "each has room for what it said";
 }
 
 TEST(DiskScenario, OneFailedSyncIsOne451) {

@@ -18,6 +18,15 @@ Scenario::Options Held(size_t shards) {
   return options;
 }
 
+// Senders are told of what is given up.
+Scenario::Options Reported(std::string retry) {
+  Scenario::Options options;
+  options.retry = std::move(retry);
+  options.reports = ReportWay::kHost;
+  options.pipelined = true;
+  return options;
+}
+
 // So much is queued, and its time is over; the primary is back.
 void ParkAndReturn(Scenario& scenario, size_t queued) {
   scenario.PrimaryDown();
@@ -153,6 +162,56 @@ TEST(ExpiryScenario, AMessageWithAnAgeOfItsOwnIsParkedByItself) {
   EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
 }
 
+void ResetFirst(Scenario& scenario) {
+  Shard& shard = scenario.daemon.shard(0);
+  const DomainId domain = shard.routes().domains()[0];
+  const std::optional<MessageRef> first = shard.spool().NextLive(domain, std::nullopt);
+  ASSERT_TRUE(first.has_value());
+  const_cast<Spool&>(shard.spool()).ApplyToMessage(Rule(), *first);
+}
+
+// The log's order is that of age, but for the one at its beginning.
+TEST(ExpiryScenario, AMessageWithAnAgeOfItsOwnKeepsNobodyAlive) {
+  Scenario scenario(Reported("expire_after = \"1h\"\n"));
+  scenario.PrimaryDown();
+  scenario.SendMany(10);
+  scenario.RunFor(absl::Minutes(50));
+  ASSERT_NO_FATAL_FAILURE(ResetFirst(scenario));
+  scenario.RunFor(absl::Minutes(20));
+  EXPECT_EQ(scenario.live(), 1U);
+  EXPECT_EQ(scenario.ledger.reports(), 9U);
+  for (int number = 1; number < 10; ++number) {
+    scenario.ledger.OnRejected("many" + std::to_string(number) + "@d0.example");
+  }
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+  EXPECT_EQ(scenario.primary.messages(), 1U);
+}
+
+// Released by itself from what is held, it has its own age, too.
+TEST(ExpiryScenario, WhatWasReleasedByItselfIsGivenUpInTheMidstOfWhatIsHeld) {
+  Scenario scenario(Reported("expire_after = \"1h\"\n"));
+  scenario.PrimaryDown();
+  scenario.SendMany(10);
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kHold, {"d0.example"}).has_value());
+  Shard& shard = scenario.daemon.shard(0);
+  const DomainId domain = shard.routes().domains()[0];
+  std::optional<MessageRef> third;
+  for (int i = 0; i < 3; ++i) {
+    third = shard.spool().NextLive(domain, third);
+  }
+  Rule release;
+  release.verb = RuleVerb::kRelease;
+  const_cast<Spool&>(shard.spool()).ApplyToMessage(release, *third);
+  scenario.RunFor(absl::Minutes(80));
+  EXPECT_EQ(scenario.live(), 9U);
+  EXPECT_EQ(scenario.ledger.reports(), 1U);
+  scenario.ledger.OnRejected("many2@d0.example");
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kRelease, {"d0.example"}).has_value());
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+}
+
 // ---- ahead of it ----
 
 std::vector<std::string> lines;
@@ -228,6 +287,19 @@ TEST_F(AheadScenario, TheOperatorIsWarnedADayAndSixHoursAhead) {
   EXPECT_TRUE(DrainByReset(scenario));
 }
 
+TEST_F(AheadScenario, AMessageWithAnAgeOfItsOwnSilencesNothing) {
+  Scenario::Options options = Expiring(1);
+  options.retry = "expire_after = \"50h\"\nschedule = [\"24h\"]\n";
+  Scenario scenario(options);
+  scenario.PrimaryBusy(true);
+  scenario.SendMany(150);
+  scenario.RunFor(absl::Hours(20));
+  ASSERT_NO_FATAL_FAILURE(ResetFirst(scenario));
+  scenario.RunFor(absl::Hours(7));
+  EXPECT_EQ(Warnings(), 1U);
+  EXPECT_TRUE(DrainByReset(scenario));
+}
+
 TEST_F(AheadScenario, AFewMessagesAreNoMass) {
   Scenario scenario(Expiring(1));
   scenario.PrimaryBusy(true);
@@ -252,14 +324,6 @@ TEST_F(AheadScenario, WhatComesDaysLaterIsNotCounted) {
 }
 
 // ---- budgets ----
-
-Scenario::Options Reported(std::string retry) {
-  Scenario::Options options;
-  options.retry = std::move(retry);
-  options.reports = ReportWay::kHost;
-  options.pipelined = true;
-  return options;
-}
 
 bool AllTold(Scenario& scenario, absl::Duration at_most) {
   return scenario.RunUntil([&] { return scenario.live() == 0 && scenario.pending() == 0; },

@@ -347,9 +347,8 @@ TEST(NamesScenario, OneShardsBadConnectionIsLookedIntoBeforeAllStop) {
   EXPECT_GT(MarkCount("doubted_and_well"), well);
 }
 
-// The first of a list has its mail again when it is back.
-TEST(NamesScenario, AnotherHostHasTheMailOnlyAsLongAsItMust) {
-  Scenario scenario;
+// The host of reports stands behind the primary in its list.
+void AddSecondHost(Scenario& scenario) {
   std::string config = scenario.daemon.config();
   const std::string first = scenario.primary.address().ToString();
   for (size_t at = config.find(first); at != std::string::npos; at = config.find(first, at + 1)) {
@@ -357,6 +356,30 @@ TEST(NamesScenario, AnotherHostHasTheMailOnlyAsLongAsItMust) {
   }
   ASSERT_TRUE(scenario.daemon.Reload(config).ok());
   scenario.smart_host.Open();
+}
+
+// The first of them takes connections and is silent; a reload is no reason to wait for it again.
+TEST(NamesScenario, AReloadKeepsTheHostThatWorks) {
+  Scenario scenario;
+  ASSERT_NO_FATAL_FAILURE(AddSecondHost(scenario));
+  PrimaryManners silent;
+  silent.greeting_after = absl::Hours(10);
+  scenario.primary.set_manners(silent);
+  scenario.SendOne();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(10)));
+  for (int run = 0; run < 2; ++run) {
+    scenario.RunFor(absl::Seconds(10));  // connections that do nothing end
+    ASSERT_TRUE(scenario.daemon.Reload(scenario.daemon.config()).ok());
+    scenario.SendOne();
+    EXPECT_TRUE(scenario.Drain(absl::Seconds(10)));
+  }
+  EXPECT_EQ(scenario.smart_host.messages(), 3U);
+}
+
+// The first of a list has its mail again when it is back.
+TEST(NamesScenario, AnotherHostHasTheMailOnlyAsLongAsItMust) {
+  Scenario scenario;
+  ASSERT_NO_FATAL_FAILURE(AddSecondHost(scenario));
   scenario.PrimaryDown();
   scenario.SendMany(3);
   EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));

@@ -178,6 +178,26 @@ TEST(RetryScenario, OwnDeferralsAreTriedAgainWhenThePrimaryReturns) {
   EXPECT_TRUE(scenario.Drain(absl::Seconds(10)));
 }
 
+// The attempt that the return has brought meets a broken connection: it is owed all the same.
+TEST(RetryScenario, ABrokenConnectionDoesNotEndWhatAReturnOwes) {
+  Scenario scenario;
+  const std::string recipient = scenario.Recipient("soft");
+  scenario.primary.SetSoft(recipient);
+  EXPECT_EQ(scenario.Send({"a@sender.example", {recipient}, "Subject: soft\r\n\r\n"}), 250);
+  scenario.RunFor(absl::Minutes(31));  // its next time comes in a day
+  scenario.primary.ClearSoft();
+  scenario.PrimaryDown();
+  scenario.SendOne();
+  scenario.RunFor(absl::Minutes(1));
+  scenario.primary.SetPoison(recipient);
+  const size_t before = scenario.primary.gave_up();
+  scenario.PrimaryUp();
+  ASSERT_TRUE(
+      scenario.RunUntil([&] { return scenario.primary.gave_up() > before; }, absl::Minutes(1)));
+  scenario.primary.ClearPoison();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+}
+
 TEST(RetryScenario, ReturnIsNoticedWithinSeconds) {
   Scenario scenario;
   scenario.PrimaryDown();

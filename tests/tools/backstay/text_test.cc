@@ -25,6 +25,12 @@ TEST(Text, TimeIsUtc) {
   EXPECT_EQ(IsoTime(WallTime::FromNanoseconds(1'700'000'000'999'999'999)), "2023-11-14T22:13:20Z");
 }
 
+TEST(Text, ADomainIsAsTheSpoolHasIt) {
+  EXPECT_EQ(CanonicalDomain("Example.COM."), "example.com");
+  EXPECT_EQ(CanonicalDomain("a"), "a");
+  EXPECT_EQ(CanonicalDomain(""), "");
+}
+
 TEST(Text, NothingThatControlsATerminalIsPrintable) {
   EXPECT_EQ(Printable("plain"), "plain");
   EXPECT_EQ(Printable("\x1b[2J\x7f\r\n"), "\\x1b[2J\\x7f\\x0d\\x0a");
