@@ -122,15 +122,19 @@ class Starved(harness.SystemTest):
         acknowledged = self.acknowledged()
         self.assertGreater(len(acknowledged), 100)
         self.command("queue", "release", "--all", "--yes")
-        end = time.monotonic() + 60 + SECONDS
-        missing = acknowledged
-        while missing and time.monotonic() < end:
+        # How much there is depends on the machine; that it goes on does not.
+        missing, last = acknowledged, time.monotonic()
+        end = last + 180 + SECONDS
+        while missing and time.monotonic() < min(end, last + 30):
             self.command("queue", "reset", "--all", "--yes")
             time.sleep(1)
             self.sink.result()  # writes its ledger
-            missing = acknowledged - set(audit.read_ledger(self.sink.ledger))
-        self.assertFalse(missing, f"{len(missing)} of {len(acknowledged)} missing: "
-                         f"{sorted(missing)[:5]}, {self.command('status').stdout}")
+            still = acknowledged - set(audit.read_ledger(self.sink.ledger))
+            last = last if len(still) == len(missing) else time.monotonic()
+            missing = still
+        if missing:
+            self.fail(f"{len(missing)} of {len(acknowledged)} missing: {sorted(missing)[:5]}, "
+                      f"{self.command('status').stdout}")
         seen = self.sink.close()
         self.assertEqual((seen["damaged"], seen["violations"]), (0, 0), seen)
         print(f"{len(acknowledged)} recipients acknowledged, all delivered", flush=True)
