@@ -136,11 +136,11 @@ void ComplainOfVerb(const CLI::App& verb, std::string_view command) {
   }
   for (const std::string& word : verb.remaining()) {
     if (!word.starts_with('-')) {
-      Complain(fmt::format("{}: there is no verb '{}'", command, Printable(word)));
+      Complain(fmt::format("there is no verb '{}'", Printable(word)));
       break;
     }
   }
-  Complain(fmt::format("{}: a verb is wanted: {}", command, known));
+  Complain(fmt::format("behind '{}' a verb is wanted: {}", command, known));
 }
 
 // Of the verb that was being named when it went wrong.
