@@ -2,6 +2,7 @@
 #include "spool/message_writer.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -29,7 +30,7 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   bool is_finishing() const override { return source_ != nullptr && !waiting(); }
   void Refuse(CommitResult result) override;
   void GiveUp(CommitResult result) override { Fail(result); }
-  void TellFailed() override { Refuse(why_); }
+  void TellFailed() override { Refuse(*failed_); }
   void LoseParts(uint32_t segment, uint64_t from) override;
   void OnBatchDecided(CommitResult result, MessageRef message) override;
 
@@ -50,9 +51,8 @@ class MessageWriter::Impl final : public StagedWriter, public CommitWaiter {
   std::vector<DomainId> recipients_;
   uint64_t content_bytes_ = 0;
   uint64_t claimed_ = 0;
-  bool failed_ = false;  // a part is lost: what comes is not kept
-  CommitResult why_ = CommitResult::kFailed;
-  MessageSource* source_ = nullptr;  // from Finish to OnCommitted
+  std::optional<CommitResult> failed_;  // a part is lost: what comes is not kept
+  MessageSource* source_ = nullptr;     // from Finish to OnCommitted
 };
 
 bool MessageWriter::Impl::Claim(uint64_t bytes) {
@@ -257,8 +257,7 @@ void MessageWriter::Impl::Fail(CommitResult why) {
   const uint64_t content_bytes = content_bytes_;
   DropAll();
   content_bytes_ = content_bytes;
-  failed_ = true;
-  why_ = why;
+  failed_ = why;
   if (finishing) {
     spool_.staging().WaitForRefusal(*this);
   }
@@ -293,7 +292,7 @@ void MessageWriter::Impl::DropAll() {
   active_node.Unlink();
   wait_node.Unlink();
   content_bytes_ = 0;
-  failed_ = false;
+  failed_.reset();
 }
 
 MessageWriter::MessageWriter(Spool::Impl& spool) : impl_(std::make_unique<Impl>(spool)) {}

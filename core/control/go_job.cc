@@ -47,13 +47,8 @@ bool GoJob::is_free() const {
 
 bool GoJob::Step(std::string& out) {
   if (!is_named_) {
-    const std::optional<DomainSurvey::Naming> naming = survey_.Name(request_);
-    if (!naming.has_value()) {
-      return false;
-    }
-    if (naming->result != AdminResult::kOk) {
-      out += ResultLine(naming->result, naming->why);
-      return true;
+    if (const std::optional<bool> ended = survey_.Name(request_, out); ended.has_value()) {
+      return *ended;
     }
     is_named_ = true;
   }

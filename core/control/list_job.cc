@@ -15,13 +15,8 @@ ListJob::ListJob(AdminShared& shared, const AdminRequest& request)
 
 bool ListJob::Step(std::string& out) {
   if (!is_named_) {  // no domains would be a list of all of them
-    const std::optional<DomainSurvey::Naming> naming = survey_.Name(request_);
-    if (!naming.has_value()) {
-      return false;
-    }
-    if (naming->result != AdminResult::kOk) {
-      out += ResultLine(naming->result, naming->why);
-      return true;
+    if (const std::optional<bool> ended = survey_.Name(request_, out); ended.has_value()) {
+      return *ended;
     }
     is_named_ = true;
   }

@@ -87,7 +87,7 @@ std::optional<std::string> DomainSurvey::NameDomains(AdminRequest& request) cons
 // A start shows no slip by its count, which may be 0 with the right name, too.
 std::optional<std::string> DomainSurvey::FindUnknown(const AdminRequest& request) const {
   const bool is_go = request.verb == AdminVerb::kGo;
-  if (!is_go && request.verb != AdminVerb::kStop && request.verb != AdminVerb::kStart) {
+  if (!is_go && !IsOfDomains(request.verb)) {
     return std::nullopt;
   }
   for (const std::string& domain : request.domains) {
@@ -116,6 +116,18 @@ std::optional<DomainSurvey::Naming> DomainSurvey::Name(AdminRequest& request) {
     unknown = FindUnknown(request);
   }
   return unknown.has_value() ? Naming{AdminResult::kUnknown, *std::move(unknown)} : Naming();
+}
+
+std::optional<bool> DomainSurvey::Name(AdminRequest& request, std::string& out) {
+  const std::optional<Naming> naming = Name(request);
+  if (!naming.has_value()) {
+    return false;
+  }
+  if (naming->result != AdminResult::kOk) {
+    out += ResultLine(naming->result, naming->why);
+    return true;
+  }
+  return std::nullopt;
 }
 
 bool DomainSurvey::is_free() const {

@@ -30,6 +30,9 @@ class DomainSurvey {
   // yet. Each name of a verb that has no mail to count must mean something, and that of kGo a
   // primary.
   std::optional<Naming> Name(AdminRequest& request);
+  // As a job's first steps. Nothing: all is named, go on. Otherwise what Step() returns; its end is
+  // in `out`.
+  std::optional<bool> Name(AdminRequest& request, std::string& out);
   const std::vector<DomainReport>& reports() const { return reports_; }
 
  private:

@@ -39,6 +39,11 @@ enum class AdminVerb : uint8_t {
   kForget       // addresses, or all of a domain
 };
 
+// Of domains as such: there may be no mail to count, so a slip in a name would not be seen.
+constexpr bool IsOfDomains(AdminVerb verb) {
+  return verb == AdminVerb::kStop || verb == AdminVerb::kStart;
+}
+
 struct AdminRequest {
   AdminVerb verb = AdminVerb::kStatus;
   bool is_all = false;                    // of the rules: everything, not the domains below

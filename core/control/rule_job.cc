@@ -24,11 +24,6 @@ std::string CommandOf(AdminVerb verb) {
   }
 }
 
-// It may have no mail to speak for, so a slip in a name would not be seen in the count.
-bool IsOfDomains(const AdminRequest& request) {
-  return request.verb == AdminVerb::kStop || request.verb == AdminVerb::kStart;
-}
-
 }  // namespace
 
 // Of destinations the shards' common configuration tells, so one of them is asked.
@@ -36,7 +31,7 @@ RuleJob::RuleJob(AdminShared& shared, const AdminRequest& request, std::string w
     : shared_(shared),
       request_(request),
       who_(std::move(who)),
-      survey_(shared.desk, IsOfDomains(request) ? shared.desk.shards() : 1) {}
+      survey_(shared.desk, IsOfDomains(request.verb) ? shared.desk.shards() : 1) {}
 
 bool RuleJob::Step(std::string& out) {
   for (Phase before = Phase::kEnded; before != phase_ && phase_ != Phase::kEnded;) {
@@ -78,10 +73,10 @@ void RuleJob::Advance() {
 }
 
 void RuleJob::Name() {
-  if (IsOfDomains(request_) && !shared_.desk.ready()) {
+  if (IsOfDomains(request_.verb) && !shared_.desk.ready()) {
     return;  // what is queued is not known yet
   }
-  if (!request_.destinations.empty() || IsOfDomains(request_)) {
+  if (!request_.destinations.empty() || IsOfDomains(request_.verb)) {
     const std::optional<DomainSurvey::Naming> naming = survey_.Name(request_);
     if (!naming.has_value()) {
       return;

@@ -130,12 +130,18 @@ TEST(MessageWriter, ManySmallStagingsCannotBlockEachOther) {
   }
 }
 
+// More than the budget for what is staged.
+Sent& BeginLarge(SpoolHarness& harness) {
+  Sent& sent = harness.Begin(TestContent(1, 200_KiB));
+  sent.writer.Append(AsBytes(sent.content));
+  return sent;
+}
+
 // A few a turn; there are turns for them although nothing else happens.
 TEST(MessageWriter, AllThatWaitAreToldAtOnce) {
   SpoolHarness harness;
   harness.Start();
-  Sent& sent = harness.Begin(TestContent(1, 200_KiB));
-  sent.writer.Append(AsBytes(sent.content));
+  Sent& sent = BeginLarge(harness);
   ASSERT_TRUE(harness.spool->Congested());
   std::vector<Told> all(400);
   for (Told& told : all) {
@@ -164,8 +170,7 @@ TEST(MessageWriter, AnEnvelopeThatFitsNowhereIsRefusedWithoutHarm) {
 TEST(MessageWriter, ACongestionWaiterMayDie) {
   SpoolHarness harness;
   harness.Start();
-  Sent& sent = harness.Begin(TestContent(1, 200_KiB));
-  sent.writer.Append(AsBytes(sent.content));
+  Sent& sent = BeginLarge(harness);
   EXPECT_TRUE(harness.spool->Congested());
   {
     Told told;

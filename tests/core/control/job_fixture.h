@@ -52,6 +52,12 @@ class JobTest : public testing::Test {
     EXPECT_TRUE(status.ok()) << status;
     return daemon_.desk();
   }
+  // b.example, which stands last.
+  void RemoveLastDomain() {
+    std::string config = ConfigText();
+    config.erase(config.rfind("[[domain]]"));
+    ASSERT_TRUE(daemon_.Reload(config).ok());
+  }
   // The queue id.
   std::string Send(const std::vector<std::string>& recipients) {
     LineClient client(world_, client_host_, *SocketAddress::Parse("10.0.0.1:25"));

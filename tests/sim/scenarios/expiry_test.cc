@@ -135,6 +135,16 @@ TEST(ExpiryScenario, EachMessageIsParkedByItsOwnAge) {
   EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
 }
 
+// Of its first domain.
+std::optional<MessageRef> NthLive(const Shard& shard, int n) {
+  const DomainId domain = shard.routes().domains()[0];
+  std::optional<MessageRef> found;
+  for (int i = 0; i < n; ++i) {
+    found = shard.spool().NextLive(domain, found);
+  }
+  return found;
+}
+
 // A reset gives one message in the middle an age of its own.
 TEST(ExpiryScenario, AMessageWithAnAgeOfItsOwnIsParkedByItself) {
   Scenario scenario(Held(1));
@@ -143,10 +153,7 @@ TEST(ExpiryScenario, AMessageWithAnAgeOfItsOwnIsParkedByItself) {
   scenario.RunFor(absl::Minutes(60));
   Shard& shard = scenario.daemon.shard(0);
   const DomainId domain = shard.routes().domains()[0];
-  std::optional<MessageRef> third;
-  for (int i = 0; i < 3; ++i) {
-    third = shard.spool().NextLive(domain, third);
-  }
+  const std::optional<MessageRef> third = NthLive(shard, 3);
   Rule reset;
   const_cast<Spool&>(shard.spool()).ApplyToMessage(reset, *third);
   scenario.RunFor(absl::Minutes(90));
@@ -164,8 +171,7 @@ TEST(ExpiryScenario, AMessageWithAnAgeOfItsOwnIsParkedByItself) {
 
 void ResetFirst(Scenario& scenario) {
   Shard& shard = scenario.daemon.shard(0);
-  const DomainId domain = shard.routes().domains()[0];
-  const std::optional<MessageRef> first = shard.spool().NextLive(domain, std::nullopt);
+  const std::optional<MessageRef> first = NthLive(shard, 1);
   ASSERT_TRUE(first.has_value());
   const_cast<Spool&>(shard.spool()).ApplyToMessage(Rule(), *first);
 }
@@ -195,11 +201,7 @@ TEST(ExpiryScenario, WhatWasReleasedByItselfIsGivenUpInTheMidstOfWhatIsHeld) {
   scenario.SendMany(10);
   ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kHold, {"d0.example"}).has_value());
   Shard& shard = scenario.daemon.shard(0);
-  const DomainId domain = shard.routes().domains()[0];
-  std::optional<MessageRef> third;
-  for (int i = 0; i < 3; ++i) {
-    third = shard.spool().NextLive(domain, third);
-  }
+  const std::optional<MessageRef> third = NthLive(shard, 3);
   Rule release;
   release.verb = RuleVerb::kRelease;
   const_cast<Spool&>(shard.spool()).ApplyToMessage(release, *third);
