@@ -5,19 +5,13 @@
 
 namespace backstay {
 
-PageImage& PageImage::operator=(const PageImage& other) {
-  if (this == &other) {
-    return *this;
+PageImage::Page& PageImage::Own(std::shared_ptr<Page>& page) {
+  if (page == nullptr) {
+    page = std::make_shared<Page>();
+  } else if (page.use_count() > 1) {
+    page = std::make_shared<Page>(*page);
   }
-  size_ = other.size_;
-  pages_.clear();
-  pages_.resize(other.pages_.size());
-  for (size_t index = 0; index < pages_.size(); ++index) {
-    if (other.pages_[index] != nullptr) {
-      pages_[index] = std::make_unique<Page>(*other.pages_[index]);
-    }
-  }
-  return *this;
+  return *page;
 }
 
 size_t PageImage::Read(uint64_t at, MutableBytes into) const {
@@ -58,13 +52,10 @@ void PageImage::Write(uint64_t at, Bytes from) {
   }
   size_t done = 0;
   while (done < from.size()) {
-    std::unique_ptr<Page>& page = pages_[static_cast<size_t>((at + done) / kPageBytes)];
+    Page& page = Own(pages_[static_cast<size_t>((at + done) / kPageBytes)]);
     const size_t within = static_cast<size_t>((at + done) % kPageBytes);
     const size_t count = std::min(from.size() - done, kPageBytes - within);
-    if (page == nullptr) {
-      page = std::make_unique<Page>();
-    }
-    std::copy_n(from.data() + done, count, page->data() + within);
+    std::copy_n(from.data() + done, count, page.data() + within);
     done += count;
   }
 }
@@ -73,8 +64,8 @@ void PageImage::Resize(uint64_t bytes) {
   pages_.resize(static_cast<size_t>((bytes + kPageBytes - 1) / kPageBytes));
   const size_t tail = static_cast<size_t>(bytes % kPageBytes);
   if (bytes < size_ && tail != 0 && pages_.back() != nullptr) {
-    std::fill(pages_.back()->begin() + static_cast<std::ptrdiff_t>(tail), pages_.back()->end(),
-              uint8_t{0});
+    Page& last = Own(pages_.back());
+    std::fill(last.begin() + static_cast<std::ptrdiff_t>(tail), last.end(), uint8_t{0});
   }
   size_ = bytes;
 }

@@ -1,4 +1,4 @@
-// io/sim/page_image.h -- the bytes of a file, in pages made on first touch.
+// io/sim/page_image.h -- the bytes of a file, in pages made on first touch; copies share them.
 #pragma once
 
 #include <array>
@@ -13,12 +13,6 @@ namespace backstay {
 
 class PageImage {
  public:
-  PageImage() = default;
-  PageImage(const PageImage& other) { *this = other; }
-  PageImage& operator=(const PageImage& other);
-  PageImage(PageImage&&) = default;
-  PageImage& operator=(PageImage&&) = default;
-
   uint64_t size() const { return size_; }
   // `at` or the start of the first page behind it that was made; UINT64_MAX: there is none.
   uint64_t NextWritten(uint64_t at) const;
@@ -32,8 +26,11 @@ class PageImage {
   static constexpr size_t kPageBytes = 4_KiB;
   // A page that was not made reads as zeros.
   using Page = std::array<uint8_t, kPageBytes>;
+  // Nobody else's from here on.
+  static Page& Own(std::shared_ptr<Page>& page);
+
   uint64_t size_ = 0;
-  std::vector<std::unique_ptr<Page>> pages_;  // bytes at and beyond size_ are zero
+  std::vector<std::shared_ptr<Page>> pages_;  // bytes at and beyond size_ are zero
 };
 
 }  // namespace backstay

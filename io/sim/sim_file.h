@@ -31,7 +31,6 @@ class SimFile {
   uint64_t size() const { return current_.size(); }
   const PageImage& current() const { return current_; }
   const PageImage& durable() const { return durable_; }
-  size_t pending_count() const { return pending_.size(); }
   // Number of the last completed change; a sync covers the changes up to the one it saw at
   // submission.
   uint64_t last_change() const { return last_change_; }

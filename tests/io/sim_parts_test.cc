@@ -57,10 +57,24 @@ TEST(Scheduler, TiesAreBrokenByTheSeedAndOnlyByIt) {
   EXPECT_GT(orders.size(), 10u);
 }
 
-TEST(PageImage, EqualsAPlainStringAfterAnyChanges) {
+constexpr size_t kReadBytes = 5000;
+
+std::string ReadOf(const PageImage& image, size_t from) {
+  std::string read(kReadBytes, '?');
+  read.resize(image.Read(from, {reinterpret_cast<uint8_t*>(read.data()), read.size()}));
+  return read;
+}
+
+std::string From(const std::string& plain, size_t from) {
+  return from < plain.size() ? plain.substr(from, kReadBytes) : "";
+}
+
+TEST(PageImage, AndItsCopyEqualPlainStringsAfterAnyChanges) {
   Random random(3);
   PageImage image;
+  PageImage before;  // a copy, which later changes must not reach
   std::string plain;
+  std::string plain_before;
   for (int round = 0; round < 2000; ++round) {
     const size_t at = static_cast<size_t>(random.Below(20'000));
     if (random.Chance(1, 10)) {
@@ -74,11 +88,11 @@ TEST(PageImage, EqualsAPlainStringAfterAnyChanges) {
       plain.replace(at, bytes.size(), bytes);
     }
     ASSERT_EQ(image.size(), plain.size());
-    const PageImage copy = image;
-    std::string read(5000, '?');
     const size_t from = static_cast<size_t>(random.Below(25'000));
-    read.resize(copy.Read(from, {reinterpret_cast<uint8_t*>(read.data()), read.size()}));
-    ASSERT_TRUE(read == (from < plain.size() ? plain.substr(from, 5000) : "")) << round;
+    ASSERT_TRUE(ReadOf(image, from) == From(plain, from)) << round;
+    ASSERT_TRUE(ReadOf(before, from) == From(plain_before, from)) << round;
+    before = image;
+    plain_before = plain;
   }
 }
 

@@ -24,6 +24,7 @@ class Reading : public MessageReaderEvents {
     back.envelope = AsText(head.envelope);
     back.flags = head.flags;
     back.head_content_bytes = head.content_bytes;
+    back.content.reserve(head.content_bytes);
     for (const uint16_t domain : head.recipient_domains) {
       back.recipient_domains.push_back(std::string(head.domains[domain]));
     }
@@ -189,7 +190,7 @@ ReadBack SpoolHarness::Read(MessageRef message) {
     return reading.done;
   });
   EXPECT_TRUE(reading.done || world.crash_due());
-  return reading.back;
+  return std::move(reading.back);
 }
 
 void SpoolHarness::Settle(MessageRef message, uint32_t recipient, SettleKind kind,

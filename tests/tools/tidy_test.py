@@ -51,6 +51,8 @@ PLANTED["hash order"] = ("core/queue/hash_order.cc",
                          "absl::flat_hash_map<std::string, int>\n    planted_map_;\n"
                          "for (const auto& [key, value] : planted_map_) {\n}\n",
                          r":4: the order of planted_map_")
+PLANTED["not executable"] = ("bench/planted.py", "#!/usr/bin/env python3\n",
+                             r":1: names its interpreter and is not executable")
 PLANTED["dead source"] = ("core/queue/dead.cc", "", r"is in no CMakeLists.txt")
 PLANTED["dead header"] = ("core/queue/dead_alone.h", "", r"is included by no other file")
 PLANTED["untested"] = ("core/queue/untested.cc", "", r"has no test")
