@@ -97,7 +97,23 @@ uint32_t UsedWords(const Bits& bits) {
   return static_cast<uint32_t>(used);
 }
 
+std::optional<CheckpointHeader> DecodeHeader(Bytes bytes, const Checkpoint::Identity& identity) {
+  if (bytes.size() < sizeof(CheckpointHeader)) {
+    return std::nullopt;
+  }
+  const auto header = LoadStruct<CheckpointHeader>(bytes);
+  const bool is_ours = header.magic == kCheckpointMagic && header.version >= kCheckpointOldest &&
+                       header.version <= kFormatVersion && header.node == identity.node &&
+                       header.shard == identity.shard;
+  return is_ours && header.crc == Crc32c(0, bytes.first(kCrcAt)) ? std::optional(header)
+                                                                 : std::nullopt;
+}
+
 }  // namespace
+
+bool HasRoomForNote(const NoteMap& notes, const NoteKey& key) {
+  return notes.size() < kNotesMax || notes.contains(key);
+}
 
 const Checkpoint::SegmentState* Checkpoint::Find(uint32_t number) const {
   const auto at = std::lower_bound(
@@ -165,18 +181,18 @@ std::vector<uint8_t> Checkpoint::Encode(const Identity& identity) const {
   return out;
 }
 
+std::optional<uint32_t> Checkpoint::CoversOf(Bytes bytes, const Identity& identity) {
+  const std::optional<CheckpointHeader> header = DecodeHeader(bytes, identity);
+  return header.has_value() ? std::optional(header->covers) : std::nullopt;
+}
+
 std::optional<Checkpoint> Checkpoint::Decode(Bytes bytes, const Identity& identity) {
-  if (bytes.size() < sizeof(CheckpointHeader)) {
+  const std::optional<CheckpointHeader> found = DecodeHeader(bytes, identity);
+  if (!found.has_value() || found->bytes > bytes.size() - sizeof(CheckpointHeader)) {
     return std::nullopt;
   }
-  const auto header = LoadStruct<CheckpointHeader>(bytes);
+  const CheckpointHeader& header = *found;
   Bytes left = bytes.subspan(sizeof(header));
-  const bool is_ours = header.magic == kCheckpointMagic && header.version >= kCheckpointOldest &&
-                       header.version <= kFormatVersion && header.node == identity.node &&
-                       header.shard == identity.shard;
-  if (!is_ours || header.crc != Crc32c(0, bytes.first(kCrcAt)) || header.bytes > left.size()) {
-    return std::nullopt;
-  }
   left = left.first(static_cast<size_t>(header.bytes));
   if (header.body_crc != Crc32c(0, left)) {
     return std::nullopt;

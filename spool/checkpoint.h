@@ -27,6 +27,13 @@ namespace backstay {
 using NoteKey = std::pair<MessageRef, uint32_t>;
 using NoteMap = std::map<NoteKey, std::string>;
 
+// Of a shard: each is in memory and in every checkpoint, with up to a kilobyte. Twice as many as
+// the deferrals that a shard has room for. A deferral is only noted while there are fewer; why a
+// recipient failed is always noted.
+inline constexpr size_t kNotesMax = 200'000;
+// There may be a new deferral note of this one.
+bool HasRoomForNote(const NoteMap& notes, const NoteKey& key);
+
 struct Checkpoint {
   struct Identity {
     uint16_t node = 0;
@@ -62,6 +69,8 @@ struct Checkpoint {
   std::vector<MovedState>::const_iterator FirstMovedFrom(MessageRef home) const;
   std::vector<uint8_t> Encode(const Identity& identity) const;
   static std::optional<Checkpoint> Decode(Bytes bytes, const Identity& identity);
+  // The same of its first bytes alone, whatever the rest is.
+  static std::optional<uint32_t> CoversOf(Bytes bytes, const Identity& identity);
 };
 
 }  // namespace backstay

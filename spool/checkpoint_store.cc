@@ -39,6 +39,23 @@ CheckpointStore::CheckpointStore(Io& io, Fd directory, const Checkpoint::Identit
 
 // ---- reading ----
 
+void CheckpointStore::FindCovers(std::vector<uint32_t> numbers) {
+  ASSERT(step_ == Step::kIdle);
+  numbers_ = std::move(numbers);
+  left_ = numbers_.size();
+  ReadNextHead();
+}
+
+void CheckpointStore::ReadNextHead() {
+  if (left_ == 0) {
+    step_ = Step::kIdle;
+    return events_.OnCoversFound(covers_);
+  }
+  name_ = NameOfCheckpoint(numbers_[--left_]);
+  step_ = Step::kHeadOpened;
+  io_.Open(&op_, directory_, name_.c_str(), OpenMode::kRead);
+}
+
 void CheckpointStore::Read(std::vector<uint32_t> numbers) {
   numbers_ = std::move(numbers);
   last_number_ = numbers_.empty() ? 0 : numbers_.back();
@@ -99,9 +116,14 @@ void CheckpointStore::PassOverUnread(IoError error) {
 }
 
 void CheckpointStore::OnRangeRead(IoError error, size_t bytes) {
-  ASSERT(step_ == Step::kRead);
+  ASSERT(step_ == Step::kRead || step_ == Step::kHeadRead);
   io_.Close(std::exchange(file_, Fd()));
   bytes_.resize(bytes);
+  if (step_ == Step::kHeadRead) {
+    covers_ = std::max(covers_, Checkpoint::CoversOf(bytes_, identity_).value_or(0));
+    bytes_ = std::vector<uint8_t>();
+    return ReadNextHead();
+  }
   if (error != IoError::kNone) {
     bytes_ = std::vector<uint8_t>();
     return PassOverUnread(error);
@@ -148,9 +170,18 @@ void CheckpointStore::Write(const Checkpoint& checkpoint) {
 void CheckpointStore::Advance(const IoResult& result) {
   switch (step_) {
     case Step::kIdle:
+    case Step::kHeadRead:
     case Step::kWaiting:
     case Step::kRead:
       break;
+    case Step::kHeadOpened:
+      if (!result.ok()) {
+        return ReadNextHead();
+      }
+      file_ = result.fd();
+      bytes_.resize(sizeof(CheckpointHeader));
+      step_ = Step::kHeadRead;
+      return read_.Start(file_, bytes_, 0);
     case Step::kOpened: {
       if (!result.ok()) {
         return OpenFailed(result.error());

@@ -22,6 +22,8 @@ namespace backstay {
 
 class CheckpointEvents {
  public:
+  // The newest segment that any of them speaks for; 0: none does. Only asked for by who writes.
+  virtual void OnCoversFound(uint32_t) {}
   // The newest whole one, if there is one.
   virtual void OnCheckpointRead(std::optional<Checkpoint> checkpoint) = 0;
 
@@ -36,6 +38,9 @@ class CheckpointStore : private RangeReadEvents {
   CheckpointStore(const CheckpointStore&) = delete;
   CheckpointStore& operator=(const CheckpointStore&) = delete;
 
+  // Before Read: from the first bytes of each of these. OnCoversFound comes once. One that cannot
+  // be read is passed over: what it covers has files, unless somebody removed them.
+  void FindCovers(std::vector<uint32_t> numbers);
   // `numbers`: of the files that are there, ascending. OnCheckpointRead comes once.
   void Read(std::vector<uint32_t> numbers);
   // The one that was told does not fit to the log. OnCheckpointRead comes once more, with the one
@@ -67,6 +72,8 @@ class CheckpointStore : private RangeReadEvents {
  private:
   enum class Step : uint8_t {
     kIdle,
+    kHeadOpened,  // of each
+    kHeadRead,
     kWaiting,  // to open it once more
     kOpened,   // to read
     kRead,
@@ -77,6 +84,7 @@ class CheckpointStore : private RangeReadEvents {
     kUnlinked
   };
 
+  void ReadNextHead();
   void ReadNext();
   void Open();
   void OpenFailed(IoError error);
@@ -97,7 +105,8 @@ class CheckpointStore : private RangeReadEvents {
   std::vector<uint32_t> numbers_;   // of the files that may be good, ascending
   std::vector<uint32_t> unwanted_;  // of files that are to be unlinked
   uint32_t last_number_ = 0;
-  size_t left_ = 0;  // of numbers_, still to be tried
+  size_t left_ = 0;      // of numbers_, still to be tried
+  uint32_t covers_ = 0;  // of those whose heads were read
   int failed_opens_ = 0;
   Instant retry_at_;
   bool has_unread_ = false;

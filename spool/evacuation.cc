@@ -151,10 +151,17 @@ bool Evacuation::IsWorthIt(const Segment& segment, const Load& load) const {
          BytesToMove(segment, load) <= segment_bytes_ / kShare;
 }
 
+bool Evacuation::MayBeWorthIt(const Segment& segment) const {
+  Load least;
+  least.pins = segment.pins;
+  return IsWorthIt(segment, least);
+}
+
 uint64_t Evacuation::BytesToMove(const Segment& segment, const Load& load) const {
+  // More than its share is too much, however much.
   const SegmentIndex& index = segment.index;
   uint64_t bytes = load.bytes;
-  for (auto message = index.NextOwed(0); message.has_value() && bytes <= segment_bytes_;
+  for (auto message = index.NextOwed(0); message.has_value() && bytes <= segment_bytes_ / kShare;
        message = index.NextOwed(*message + 1)) {
     bytes += index.IsMoved(*message) ? 0
                                      : std::min(index.BytesUpToNext(*message), record_bytes_max_) +
@@ -165,6 +172,14 @@ uint64_t Evacuation::BytesToMove(const Segment& segment, const Load& load) const
 
 void Evacuation::Look(bool is_short) {
   look_at_ = io_.Now() + calm_ / kLooksInCalm;
+  bool may_any = false;
+  for (const Segment* segment = segments_.oldest(); segment != nullptr && !may_any;
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    may_any = MayBeWorthIt(*segment);
+  }
+  if (!may_any) {
+    return seen_.clear();
+  }
   Loads loads = CountLoads();
   absl::flat_hash_map<uint32_t, Seen> seen;
   for (Segment* segment = segments_.oldest(); segment != nullptr && segment_ == 0;

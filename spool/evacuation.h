@@ -57,6 +57,8 @@ class Evacuation {
   };
 
   void Look(bool is_short);
+  // Asked before loads are counted, which is a look at each message with parts.
+  bool MayBeWorthIt(const Segment& segment) const;
   Loads CountLoads();
   bool IsWorthIt(const Segment& segment, const Load& load) const;
   uint64_t BytesToMove(const Segment& segment, const Load& load) const;

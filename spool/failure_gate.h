@@ -3,18 +3,21 @@
 //
 // Intake closes after three failures within a minute and opens with the next success. Tries go on
 // all the time, at once after the first failure, then 1, 2, 4 ... 30 s apart: settles must get out.
+// A file system that is read-only fails at once and costs nothing: it is asked each second, so that
+// mail comes in again within seconds of its mending.
 #pragma once
 
 #include <array>
 #include <cstdint>
 
 #include "core/base/units.h"
+#include "io/io_result.h"
 
 namespace backstay {
 
 class FailureGate {
  public:
-  void Failed(Instant now);
+  void Failed(Instant now, IoError error);
   void WaitUntil(Instant instant) { retry_at_ = instant; }
   void Succeeded();
   bool closed() const { return closed_; }

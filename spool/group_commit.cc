@@ -314,7 +314,7 @@ void GroupCommit::Fail(IoError error, const char* what) {
   if (no_space_) {
     gate_.WaitUntil(io_.Now() + kSpaceRetry);
   } else {
-    gate_.Failed(io_.Now());
+    gate_.Failed(io_.Now(), error);
   }
   outcomes_.PutBack(flight_->outcomes());
   // What gathered behind the batch fails too: its places are in this segment, or its messages may

@@ -2,6 +2,7 @@
 #include "spool/index.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/base/check.h"
 #include "core/base/crc32c.h"
@@ -20,7 +21,7 @@ DomainId Index::Intern(std::string_view domain) {
     return found->second;
   }
   const auto id = static_cast<DomainId>(domains_.size());
-  domains_.push_back(Domain{std::string(domain), {}, {}});
+  domains_.push_back(Domain{std::string(domain), {}, 0, {}});
   ids_.emplace(std::string(domain), id);
   return id;
 }
@@ -79,13 +80,14 @@ void Index::Publish(Segment& segment) {
   ASSERT(!segment.is_published);
   segment.is_published = true;
   segment.index.ForEachDomain([&](DomainId domain, uint32_t live) {
+    At(domain).pending += segment.index.PendingRecipients(domain);
     if (live > 0) {
       UpdateDomain(segment, domain, DomainLoad());
     }
   });
   recipients_live_ += segment.index.live_recipients();
   recipients_pending_ += segment.index.pending_recipients();
-  messages_owed_ += segment.index.CountOwed();
+  messages_owed_ += segment.index.messages_owed();
 }
 
 std::optional<Index::Place> Index::Find(MessageRef message) const {
@@ -126,8 +128,10 @@ void Index::Settle(MessageRef message, uint32_t recipient, std::optional<Ending>
       UpdateDomain(segment, domain, before);
     }
     recipients_live_ -= was_pending ? 0 : 1;
-    recipients_pending_ += owes_dsn ? 1 : 0;
-    recipients_pending_ -= was_pending ? 1 : 0;
+    for (uint64_t* pending : {&recipients_pending_, &At(domain).pending}) {
+      *pending += owes_dsn ? 1 : 0;
+      *pending -= was_pending ? 1 : 0;
+    }
     messages_owed_ -= is_owed ? 0 : 1;
   }
   if (!is_owed) {
@@ -151,6 +155,7 @@ std::optional<MessageRef> Index::NextLive(DomainId id, std::optional<MessageRef>
       from = segment->index.FirstBehind(after->block);
     }
     const std::optional<uint32_t> message = segment->index.NextLive(id, from);
+    ListIfItPays(*segment);
     if (message.has_value()) {
       return MessageRef{*at, segment->index.Block(*message)};
     }
@@ -162,36 +167,59 @@ const DomainLoad& Index::Load(DomainId domain) const {
   return At(domain).load;
 }
 
-uint64_t Index::LiveRecipientsBefore(DomainId id, MessageRef cut) const {
-  uint64_t live = 0;
-  for (const uint32_t number : At(id).segments) {
-    const SegmentIndex& index = segments_.Find(number)->index;
-    live += number < cut.segment    ? index.LiveRecipients(id)
-            : number == cut.segment ? index.LiveRecipientsBefore(id, cut.block)
-                                    : 0;
+void Index::ListIfItPays(const Segment& segment) const {
+  if (!segment.index.wants_lists()) {
+    return;
   }
-  return live;
+  segment.index.MakeLists();
+  if (std::find(listed_.begin(), listed_.end(), segment.number()) != listed_.end()) {
+    return;  // it has grown
+  }
+  uint32_t& place = listed_[next_listed_];
+  if (const Segment* first = segments_.Find(place); first != nullptr) {
+    first->index.DropLists();
+  }
+  place = segment.number();
+  next_listed_ = (next_listed_ + 1) % kListedMax;
 }
 
-uint64_t Index::LiveRecipientsUntil(DomainId id, SpoolTime end) const {
+uint64_t Index::LiveRecipientsBefore(DomainId id, MessageRef cut) const {
+  const Domain& domain = At(id);
+  const auto begin = domain.segments.begin();
+  const auto end = domain.segments.end();
+  const auto at = std::lower_bound(begin, end, cut.segment);
   uint64_t live = 0;
-  for (const uint32_t number : At(id).segments) {
-    const SegmentIndex& index = segments_.Find(number)->index;
-    // The order of the log is that of arrival.
-    uint32_t first = 0;
-    uint32_t count = index.messages();
-    while (count > 0) {
-      const uint32_t half = count / 2;
-      const bool is_before = SpoolTime() + absl::Seconds(index.ArrivalSeconds(first + half)) < end;
-      first = is_before ? first + half + 1 : first;
-      count = is_before ? count - half - 1 : half;
-    }
-    if (first < index.messages()) {
-      return live + index.LiveRecipientsBefore(id, index.Block(first));
-    }
-    live += index.LiveRecipients(id);
+  if (at != end && *at == cut.segment) {
+    const Segment& divided = *segments_.Find(*at);
+    live = divided.index.LiveRecipientsBefore(id, cut.block);
+    ListIfItPays(divided);
   }
-  return live;
+  const auto count = [&](auto from, auto to) {
+    uint64_t sum = 0;
+    for (; from != to; ++from) {
+      sum += segments_.Find(*from)->index.LiveRecipients(id);
+    }
+    return sum;
+  };
+  // Cuts lie at the end of the log, or none is in force: whichever side has fewer.
+  return live +
+         (at - begin <= end - at ? count(begin, at) : domain.load.recipients - count(at, end));
+}
+
+// The order of the log is that of arrival.
+uint64_t Index::LiveRecipientsUntil(DomainId id, SpoolTime end) const {
+  const int64_t seconds = absl::ToInt64Seconds(absl::Ceil(end - SpoolTime(), absl::Seconds(1)));
+  const auto first =
+      static_cast<uint32_t>(std::clamp<int64_t>(seconds, 0, std::numeric_limits<uint32_t>::max()));
+  const std::vector<uint32_t>& numbers = At(id).segments;
+  const auto at = std::partition_point(numbers.begin(), numbers.end(), [&](uint32_t number) {
+    return segments_.Find(number)->index.table().last_arrival_seconds() < first;
+  });
+  if (at == numbers.end()) {
+    return LiveRecipients(id);
+  }
+  const SegmentIndex& index = segments_.Find(*at)->index;
+  return LiveRecipientsBefore(id, {*at, index.Block(index.table().FirstArrived(first))});
 }
 
 bool Index::IsLive(MessageRef message, uint32_t recipient) const {
@@ -229,12 +257,27 @@ DomainId Index::DomainOf(MessageRef message, uint32_t recipient) const {
   return place->segment->index.Domain(place->message, recipient);
 }
 
+void Index::ForEachLive(MessageRef message, absl::FunctionRef<void(DomainId)> take) const {
+  if (const std::optional<Place> place = Find(message); place.has_value()) {
+    place->segment->index.ForEachLive(place->message, take);
+  }
+}
+
 std::span<const DomainId> Index::LiveDomains(const Segment& segment, uint32_t message) {
   scratch_.clear();
   segment.index.ForEachLive(message, [this](DomainId domain) { scratch_.push_back(domain); });
   std::sort(scratch_.begin(), scratch_.end());
   scratch_.erase(std::unique(scratch_.begin(), scratch_.end()), scratch_.end());
   return scratch_;
+}
+
+uint64_t Index::entries_read() const {
+  uint64_t read = 0;
+  for (const Segment* segment = segments_.oldest(); segment != nullptr;
+       segment = segments_.FindFrom(segment->number() + 1)) {
+    read += segment->index.table().entries_read();
+  }
+  return read;
 }
 
 // ---- moved ----

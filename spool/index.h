@@ -1,9 +1,11 @@
 // spool/index.h -- the shard's queue: domains, live messages in order of age, settling.
 //
-// Owns:  names of domains. What is known of messages lies in the segments.
+// Owns:  names of domains. What is known of messages lies in the segments; a few of them, where
+//        thousands of domains are looked for, have lists of them (DomainBits).
 // Turn:  nothing waits.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "spool/account_book.h"
 #include "spool/moved_message.h"
 #include "spool/segment_set.h"
@@ -19,6 +22,8 @@ namespace backstay {
 
 class Index {
  public:
+  static constexpr size_t kListedMax = 4;  // segments
+
   explicit Index(SegmentSet& segments) : segments_(segments) {}
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
@@ -40,7 +45,8 @@ class Index {
   std::optional<MessageRef> NextLive(DomainId domain, std::optional<MessageRef> after) const;
   uint64_t LiveRecipients(DomainId domain) const { return Load(domain).recipients; }
   const DomainLoad& Load(DomainId domain) const;
-  // Of messages before `cut`.
+  uint64_t PendingRecipients(DomainId domain) const { return At(domain).pending; }
+  // Of messages before `cut`. Counted by segments, and walked in the one that the cut divides.
   uint64_t LiveRecipientsBefore(DomainId domain, MessageRef cut) const;
   // Of messages that arrived before `end`.
   uint64_t LiveRecipientsUntil(DomainId domain, SpoolTime end) const;
@@ -50,6 +56,8 @@ class Index {
   SpoolTime Arrival(MessageRef message) const;
   uint32_t Recipients(MessageRef message) const;  // 0 for a message that is not there
   DomainId DomainOf(MessageRef message, uint32_t recipient) const;
+  // Calls `take(domain)` for each live recipient; a domain may come more than once.
+  void ForEachLive(MessageRef message, absl::FunctionRef<void(DomainId)> take) const;
   // The live domains of a message, each once, in the order in which they were interned.
   std::span<const DomainId> LiveDomains(const Segment& segment, uint32_t message);
 
@@ -80,11 +88,14 @@ class Index {
   uint64_t recipients_live() const { return recipients_live_; }
   uint64_t recipients_pending() const { return recipients_pending_; }
   uint64_t recipients_quarantined() const { return recipients_quarantined_; }
+  // Of messages, in all segments that are there: what all questions have cost.
+  uint64_t entries_read() const;
 
  private:
   struct Domain {
     std::string name;
     DomainLoad load;
+    uint64_t pending = 0;            // recipients
     std::vector<uint32_t> segments;  // ascending: those with live messages of the domain
   };
   struct NameHash {
@@ -98,6 +109,8 @@ class Index {
 
   std::optional<Place> Find(MessageRef message) const;
   Segment* Pinned(const PartEntry& part);
+  // Behind each question for one domain in this segment.
+  void ListIfItPays(const Segment& segment) const;
   // What the segment's load of the domain was before it changed.
   void UpdateDomain(const Segment& segment, DomainId domain, const DomainLoad& before);
   Domain& At(DomainId domain) { return domains_[static_cast<uint32_t>(domain)]; }
@@ -109,6 +122,8 @@ class Index {
   absl::flat_hash_map<std::string, DomainId, NameHash, std::equal_to<>> ids_;
   std::vector<DomainId> scratch_;
   std::vector<DomainLoad> before_;
+  mutable std::array<uint32_t, kListedMax> listed_{};  // segments; 0: none
+  mutable size_t next_listed_ = 0;                     // the one that was listed first
   uint64_t messages_owed_ = 0;
   uint64_t recipients_live_ = 0;
   uint64_t recipients_pending_ = 0;

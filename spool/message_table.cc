@@ -91,11 +91,11 @@ void MessageTable::Add(uint32_t block, uint32_t arrival_seconds,
     WriteNumber(count);
   }
   uint64_t& domains = groups_.back().domains;
-  domains |= uint64_t{1} << (domain % 64);
+  domains |= FilterOf(domain);
   for (size_t i = 0; is_mixed && i < recipients.size(); ++i) {
     const uint32_t local = Intern(recipients[i]);
     WriteNumber(local);
-    domains |= uint64_t{1} << (local % 64);
+    domains |= FilterOf(local);
   }
   last_.block = block;
   last_.arrival_seconds = arrival_seconds;
@@ -124,6 +124,7 @@ MessageTable::Entry MessageTable::Before(uint32_t group) const {
 }
 
 MessageTable::Entry MessageTable::Read(const Entry& before) const {
+  ++entries_read_;
   size_t at = before.next_at;
   const uint32_t first = ReadNumber(at);
   Entry entry;
@@ -169,16 +170,43 @@ uint32_t MessageTable::FirstAt(uint32_t block) const {
   if (behind == groups_.begin()) {
     return 0;
   }
-  const auto group = static_cast<uint32_t>(behind - groups_.begin()) - 1;
+  return FirstIn(static_cast<uint32_t>(behind - groups_.begin()) - 1, &Entry::block, block);
+}
+
+// Of several in one second the first may be in the group before.
+uint32_t MessageTable::FirstArrived(uint32_t arrival_seconds) const {
+  const auto behind = std::lower_bound(
+      groups_.begin(), groups_.end(), arrival_seconds,
+      [](const Group& group, uint32_t wanted) { return group.arrival_seconds < wanted; });
+  if (behind == groups_.begin()) {
+    return 0;
+  }
+  return FirstIn(static_cast<uint32_t>(behind - groups_.begin()) - 1, &Entry::arrival_seconds,
+                 arrival_seconds);
+}
+
+uint32_t MessageTable::FirstIn(uint32_t group, uint32_t Entry::*field, uint32_t wanted) const {
   const uint32_t end = std::min(messages_, (group + 1) * kGroup);
   Entry entry = Read(Before(group));
-  while (entry.block < block) {
+  while (entry.*field < wanted) {
     if (entry.message + 1 == end) {
       return end;
     }
     entry = Read(entry);
   }
   return entry.message;
+}
+
+MessageTable::Entry MessageTable::OfBit(uint32_t bit) const {
+  ASSERT(bit < bits_);
+  const auto behind = std::upper_bound(
+      groups_.begin(), groups_.end(), bit,
+      [](uint32_t wanted, const Group& group) { return wanted < group.first_bit; });
+  Entry entry = Read(Before(static_cast<uint32_t>(behind - groups_.begin()) - 1));
+  while (entry.first_bit + entry.recipients <= bit) {
+    entry = Read(entry);
+  }
+  return entry;
 }
 
 uint32_t MessageTable::DomainOf(const Entry& entry, uint32_t recipient) const {

@@ -48,6 +48,13 @@ class MessageTable {
   Entry Next(const Entry& entry) const;
   // Number of the first message at this place or behind it; messages() if there is none.
   uint32_t FirstAt(uint32_t block) const;
+  // The same for one that arrived in this second or later: the order of places is that of arrival.
+  uint32_t FirstArrived(uint32_t arrival_seconds) const;
+  // The message that has this recipient; there must be one.
+  Entry OfBit(uint32_t bit) const;
+  // Of the newest message; there must be one.
+  uint32_t last_block() const { return last_.block; }
+  uint32_t last_arrival_seconds() const { return last_.arrival_seconds; }
 
   uint32_t domains() const { return static_cast<uint32_t>(domains_.size()); }
   DomainId DomainAt(uint32_t local) const { return domains_[local]; }
@@ -62,14 +69,19 @@ class MessageTable {
   }
   uint32_t DomainOf(const Entry& entry, uint32_t recipient) const;  // local
   // False: no message of the group has a recipient of this domain. True: perhaps.
-  bool MayHave(uint32_t group, uint32_t local) const {
-    return (groups_[group].domains >> (local % 64) & 1) != 0;
+  bool MayHave(uint32_t group, uint32_t local) const { return MayHaveAny(group, FilterOf(local)); }
+  // The same for any of several domains: the sum of their FilterOf().
+  static uint64_t FilterOf(uint32_t local) { return uint64_t{1} << (local % 64); }
+  bool MayHaveAny(uint32_t group, uint64_t filter) const {
+    return (groups_[group].domains & filter) != 0;
   }
   uint32_t groups() const { return static_cast<uint32_t>(groups_.size()); }
   uint32_t FirstBitOf(uint32_t group) const {
     return group < groups_.size() ? groups_[group].first_bit : bits_;
   }
   size_t memory_bytes() const;
+  // Decoded so far: what all questions have cost.
+  uint64_t entries_read() const { return entries_read_; }
 
   // The head of 64 messages, in memory as in a footer.
   struct Group {
@@ -96,6 +108,8 @@ class MessageTable {
   // Reads the entry at `before.next_at` that follows `before`.
   Entry Read(const Entry& before) const;
   Entry Before(uint32_t group) const;
+  // Of this group the first with `field` at `wanted` or behind it; else the first behind the group.
+  uint32_t FirstIn(uint32_t group, uint32_t Entry::*field, uint32_t wanted) const;
 
   uint32_t messages_ = 0;
   uint32_t bits_ = 0;
@@ -104,6 +118,7 @@ class MessageTable {
   std::vector<DomainId> domains_;                     // by local number
   absl::flat_hash_map<uint32_t, uint32_t> local_of_;  // DomainId -> local number
   Entry last_;                                        // the newest entry, to write the next
+  mutable uint64_t entries_read_ = 0;
 };
 
 }  // namespace backstay

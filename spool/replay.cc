@@ -20,6 +20,9 @@ bool Replay::Apply(const OutcomeEntry& entry, Bytes detail) {
     case OutcomeCode::kOwnRule:
       return ApplyOwnRule(message, detail);
     case OutcomeCode::kDeferred:
+      if (!HasRoomForNote(notes_, {message, entry.recipient})) {
+        return true;
+      }
       if (is_live || is_unknown) {
         note();
       }

@@ -164,14 +164,14 @@ MessageRef RuleBook::ToldBefore(DomainId domain) const {
 
 bool RuleBook::IsDeleted(DomainId domain, MessageRef message) const {
   return std::any_of(deletions_.begin(), deletions_.end(), [&](const Deletion& deletion) {
-    return message < deletion.cut && (!deletion.domain.has_value() || *deletion.domain == domain);
+    return message < deletion.cut && deletion.IsFor(domain);
   });
 }
 
 MessageRef RuleBook::DeliverableFrom(DomainId domain) const {
   MessageRef from = std::max(HeldBefore(domain), InForceBefore(Kind::kExpire, domain));
   for (const Deletion& deletion : deletions_) {
-    if (!deletion.domain.has_value() || *deletion.domain == domain) {
+    if (deletion.IsFor(domain)) {
       from = std::max(from, deletion.cut);
     }
   }
@@ -181,26 +181,22 @@ MessageRef RuleBook::DeliverableFrom(DomainId domain) const {
 void RuleBook::Apply(const Rule& rule, MessageRef cut, std::span<const DomainId> domains) {
   last_ = rule;
   const Mark mark{rule.epoch, 0, cut, rule.at};
-  if (rule.verb == RuleVerb::kRelease && domains.empty()) {
-    return ReleaseAll(mark);
-  }
-  if (domains.empty()) {
-    return Apply(rule, mark, std::nullopt);
-  }
-  for (const DomainId domain : domains) {
-    Apply(rule, mark, domain);
-  }
-}
-
-void RuleBook::Apply(const Rule& rule, const Mark& mark, std::optional<DomainId> domain) {
   if (rule.verb == RuleVerb::kDelete) {
-    deletions_.push_back({domain, mark.cut});
+    Deletion deletion{{domains.begin(), domains.end()}, cut};
+    std::sort(deletion.domains.begin(), deletion.domains.end());
+    deletions_.push_back(std::move(deletion));
     return;
   }
-  if (rule.verb == RuleVerb::kRelease) {
-    return Release(*domain, mark);
+  if (domains.empty()) {
+    return rule.verb == RuleVerb::kRelease ? ReleaseAll(mark) : Set(all_, rule, mark);
   }
-  Set(domain.has_value() ? of_domain_[*domain] : all_, rule, mark);
+  for (const DomainId domain : domains) {
+    if (rule.verb == RuleVerb::kRelease) {
+      Release(domain, mark);
+    } else {
+      Set(of_domain_[domain], rule, mark);
+    }
+  }
 }
 
 // What is not held is not reset.
@@ -219,7 +215,15 @@ void RuleBook::ApplyOwn(const Rule& rule, MessageRef cut, DomainId domain) {
 
 void RuleBook::ApplyToMessage(const Rule& rule, MessageRef message) {
   const MessageRef behind{message.segment, message.block + 1};
-  Set(of_message_[message], rule, {LastBefore(rule), ++serial_, behind, rule.at});
+  Set(OfMessage(message), rule, {LastBefore(rule), ++serial_, behind, rule.at});
+}
+
+RuleBook::Marks& RuleBook::OfMessage(MessageRef message) {
+  const auto [at, is_new] = of_message_.try_emplace(message);
+  if (is_new) {
+    of_nobody_.push_back(message);
+  }
+  return at->second;
 }
 
 void RuleBook::Set(Marks& marks, const Rule& rule, const Mark& mark) {
@@ -306,12 +310,32 @@ std::vector<uint8_t> RuleBook::Encode(NameOf name_of) const {
     put_marks(marks, RuleScope::kMessage, "");
   }
   for (const Deletion& deletion : deletions_) {
-    const bool is_for_all = !deletion.domain.has_value();
-    put(kDeletionKind, Mark{0, 0, deletion.cut, SpoolTime()},
-        is_for_all ? RuleScope::kAll : RuleScope::kDomain,
-        is_for_all ? std::string_view() : name_of(*deletion.domain));
+    const Mark mark{0, 0, deletion.cut, SpoolTime()};
+    if (deletion.domains.empty()) {
+      put(kDeletionKind, mark, RuleScope::kAll, "");
+    }
+    for (const DomainId domain : deletion.domains) {
+      put(kDeletionKind, mark, RuleScope::kDomain, name_of(domain));
+    }
   }
   return out;
+}
+
+// Each domain of an order comes by itself, one behind the other. Two orders with the same cut are
+// as good as one.
+void RuleBook::AddDeletion(std::optional<DomainId> domain, MessageRef cut) {
+  const bool is_more = domain.has_value() && !deletions_.empty() && deletions_.back().cut == cut &&
+                       !deletions_.back().domains.empty();
+  if (!is_more) {
+    deletions_.push_back({{}, cut});
+  }
+  if (domain.has_value()) {
+    std::vector<DomainId>& domains = deletions_.back().domains;
+    const auto at = std::lower_bound(domains.begin(), domains.end(), *domain);
+    if (at == domains.end() || *at != *domain) {
+      domains.insert(at, *domain);
+    }
+  }
 }
 
 bool RuleBook::DecodeMark(Bytes& left, Intern intern) {
@@ -325,13 +349,13 @@ bool RuleBook::DecodeMark(Bytes& left, Intern intern) {
   const std::optional<DomainId> domain =
       scope == RuleScope::kDomain ? std::optional(intern(*name)) : std::nullopt;
   if (fixed->kind == kDeletionKind) {
-    deletions_.push_back({domain, cut});
+    AddDeletion(domain, cut);
     return true;
   }
   if (fixed->kind >= kKinds || scope > RuleScope::kMessage) {
     return false;
   }
-  Marks& marks = scope == RuleScope::kMessage ? of_message_[JustBefore(cut)]
+  Marks& marks = scope == RuleScope::kMessage ? OfMessage(JustBefore(cut))
                  : domain.has_value()         ? of_domain_[*domain]
                                               : all_;
   marks[fixed->kind] = {fixed->epoch, fixed->serial, cut, SpoolTime::FromNanoseconds(fixed->at)};

@@ -7,7 +7,7 @@
 //
 // Owns:  a few marks for each domain that ever had a rule, and for each of kMessagesMax messages;
 //        the deletions not carried out yet.
-// Turn:  pure; nothing waits.
+// Turn:  pure; nothing waits. What is asked of one domain costs what that domain has.
 // See:   DESIGN 5 "Bulk operations"; FORMAT.md 2 "rules".
 #pragma once
 
@@ -20,16 +20,22 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/functional/function_ref.h"
 #include "spool/rule.h"
 #include "spool/spool.h"
 
 namespace backstay {
 
-// Messages before `cut` that wait to be settled as discarded; nullopt: of all domains.
+// Messages before `cut` that wait to be settled as discarded: of one order, so that the queue is
+// walked once for it.
 struct Deletion {
-  std::optional<DomainId> domain;
+  std::vector<DomainId> domains;  // ascending; none: all
   MessageRef cut;
+
+  bool IsFor(DomainId domain) const {
+    return domains.empty() || std::binary_search(domains.begin(), domains.end(), domain);
+  }
 };
 
 // Where the newest rule of one kind stands.
@@ -75,12 +81,38 @@ class RuleBook {
       }
     }
   }
+  // The same for those of one domain. `add_domains(message, add)` calls `add(domain)` for each that
+  // the message has: a book that was read cannot know them before the queue does, so it asks then,
+  // once for each message.
+  template <typename AddDomains, typename Take>
+  void ForEachOwnOf(DomainId domain, std::optional<MessageRef> after, MessageRef before,
+                    AddDomains add_domains, Take take) const {
+    for (const MessageRef message : of_nobody_) {
+      add_domains(message, [&](DomainId of) { own_of_domain_.insert({of, message}); });
+    }
+    of_nobody_.clear();
+    auto at = after.has_value() ? own_of_domain_.upper_bound({domain, *after})
+                                : own_of_domain_.lower_bound({domain, MessageRef()});
+    for (; at != own_of_domain_.end() && *at < std::pair(domain, before); ++at) {
+      if (!take(at->second)) {
+        return;
+      }
+    }
+  }
   // Those that nobody will ask for any more.
   template <typename Predicate>
   void ForgetMessages(Predicate is_over) {
+    const size_t before = of_message_.size();
     for (auto at = of_message_.begin(); at != of_message_.end();) {
       at = is_over(at->first) ? of_message_.erase(at) : std::next(at);
     }
+    if (of_message_.size() == before) {
+      return;
+    }
+    for (auto at = own_of_domain_.begin(); at != own_of_domain_.end();) {
+      at = HasOwn(at->second) ? std::next(at) : own_of_domain_.erase(at);
+    }
+    std::erase_if(of_nobody_, [this](MessageRef message) { return !HasOwn(message); });
   }
 
   Standing StandingOf(DomainId domain, MessageRef message) const;
@@ -149,15 +181,19 @@ class RuleBook {
   }
   static Mark& At(Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
   static const Mark& At(const Marks& marks, Kind kind) { return marks[static_cast<size_t>(kind)]; }
-  void Apply(const Rule& rule, const Mark& mark, std::optional<DomainId> domain);
+  Marks& OfMessage(MessageRef message);
   static void Set(Marks& marks, const Rule& rule, const Mark& mark);
   void Release(DomainId domain, const Mark& mark);
   void ReleaseAll(const Mark& mark);
+  void AddDeletion(std::optional<DomainId> domain, MessageRef cut);
   bool DecodeMark(Bytes& left, Intern intern);
 
   Marks all_;
   absl::btree_map<DomainId, Marks> of_domain_;
   absl::btree_map<MessageRef, Marks> of_message_;
+  // The same messages by their domains, and those whose domains were not asked for yet.
+  mutable absl::btree_set<std::pair<DomainId, MessageRef>> own_of_domain_;
+  mutable std::vector<MessageRef> of_nobody_;
   uint32_t serial_ = 0;  // the last one
   std::vector<Deletion> deletions_;
   Rule last_;

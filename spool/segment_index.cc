@@ -6,6 +6,14 @@
 #include "core/base/check.h"
 
 namespace backstay {
+namespace {
+
+// A walk of fewer is cheap enough.
+constexpr uint32_t kListedGroupsMin = 4;
+// Making lists walks twice.
+constexpr uint32_t kWalksOfLists = 2;
+
+}  // namespace
 
 SegmentIndex::SegmentIndex(MessageTable table, PartLists parts, std::span<const uint64_t> bytes)
     : table_(std::move(table)), parts_(std::move(parts)) {
@@ -35,13 +43,18 @@ void SegmentIndex::Count() {
     domain.bytes_ever = bytes;
   }
   std::vector<uint32_t> last_live(domains_.size(), UINT32_MAX);  // message counted last, by domain
+  messages_owed_ = 0;
   live_recipients_ = 0;
   pending_recipients_ = pending_.Count();
   MessageTable::Entry entry;
   for (uint32_t message = 0; message < table_.messages(); ++message) {
     entry = message == 0 ? table_.Get(0) : table_.Next(entry);
+    bool is_owed = false;
     table_.ForEachRecipient(entry, [&](uint32_t recipient, uint32_t local) {
       LocalDomain& domain = domains_[local];
+      const bool is_pending = pending_.Get(entry.first_bit + recipient);
+      domain.pending += is_pending ? 1 : 0;
+      is_owed = is_owed || is_pending || live_.Get(entry.first_bit + recipient);
       domain.messages_ever += domain.last_message != message ? 1 : 0;
       domain.last_message = message;
       if (live_.Get(entry.first_bit + recipient)) {
@@ -51,6 +64,7 @@ void SegmentIndex::Count() {
         last_live[local] = message;
       }
     });
+    messages_owed_ += is_owed ? 1 : 0;
   }
 }
 
@@ -76,6 +90,7 @@ uint32_t SegmentIndex::Add(uint32_t block, uint32_t arrival_seconds,
     }
   }
   live_recipients_ += recipients.size();
+  ++messages_owed_;
   if (!parts.empty()) {
     parts_[message].assign(parts.begin(), parts.end());
   }
@@ -162,6 +177,9 @@ const MessageTable::Entry& SegmentIndex::At(uint32_t message) const {
 }
 
 std::optional<uint32_t> SegmentIndex::Find(uint32_t block) const {
+  if (last_.has_value() && last_->block == block) {
+    return last_->message;
+  }
   const uint32_t message = table_.FirstAt(block);
   return message < table_.messages() && At(message).block == block ? std::optional(message)
                                                                    : std::nullopt;
@@ -196,11 +214,12 @@ bool SegmentIndex::IsOwed(uint32_t message) const {
   return live_.FirstIn(entry.first_bit, end) < end || pending_.FirstIn(entry.first_bit, end) < end;
 }
 
-std::optional<uint32_t> SegmentIndex::NextOwed(uint32_t from) const {
+std::optional<uint32_t> SegmentIndex::NextOwed(uint32_t from, uint64_t filter) const {
   for (uint32_t group = from / MessageTable::kGroup; group < table_.groups(); ++group) {
+    const uint32_t begin_bit = table_.FirstBitOf(group);
     const uint32_t end_bit = table_.FirstBitOf(group + 1);
-    if (live_.FirstIn(table_.FirstBitOf(group), end_bit) == end_bit &&
-        pending_.FirstIn(table_.FirstBitOf(group), end_bit) == end_bit) {
+    if (!table_.MayHaveAny(group, filter) ||
+        (!HasLive(group) && pending_.FirstIn(begin_bit, end_bit) == end_bit)) {
       continue;
     }
     const uint32_t begin = std::max(from, group * MessageTable::kGroup);
@@ -216,12 +235,18 @@ std::optional<uint32_t> SegmentIndex::NextOwed(uint32_t from) const {
   return std::nullopt;
 }
 
-uint32_t SegmentIndex::CountOwed() const {
-  uint32_t owed = 0;
-  for (auto message = NextOwed(0); message.has_value(); message = NextOwed(*message + 1)) {
-    ++owed;
+uint64_t SegmentIndex::FilterOf(std::span<const DomainId> domains) const {
+  uint64_t filter = 0;
+  for (const DomainId domain : domains) {
+    const uint32_t local = table_.LocalOf(domain);
+    filter |= local == MessageTable::kNoDomain ? 0 : MessageTable::FilterOf(local);
   }
-  return owed;
+  return filter;
+}
+
+bool SegmentIndex::HasLive(uint32_t group) const {
+  const uint32_t end_bit = table_.FirstBitOf(group + 1);
+  return live_.FirstIn(table_.FirstBitOf(group), end_bit) < end_bit;
 }
 
 bool SegmentIndex::HasLive(const MessageTable::Entry& entry, uint32_t local) const {
@@ -253,7 +278,9 @@ void SegmentIndex::Settle(uint32_t message, uint32_t recipient, bool dsn_owed) {
     pending_.Grow(table_.bits());
     pending_.Set(bit);
     ++pending_recipients_;
+    ++domains_[local].pending;
   }
+  messages_owed_ -= IsOwed(message) ? 0 : 1;
 }
 
 DomainLoad SegmentIndex::LoadOf(DomainId domain) const {
@@ -280,9 +307,25 @@ uint64_t SegmentIndex::BytesUpToNext(uint32_t message) const {
 
 void SegmentIndex::SettlePending(uint32_t message, uint32_t recipient) {
   ASSERT(IsPending(message, recipient));
-  pending_.Clear(At(message).first_bit + recipient);
+  const MessageTable::Entry& entry = At(message);
+  pending_.Clear(entry.first_bit + recipient);
   --pending_recipients_;
+  --domains_[table_.DomainOf(entry, recipient)].pending;
   moved_owed_ -= IsMoved(message) ? 1 : 0;
+  messages_owed_ -= IsOwed(message) ? 0 : 1;
+}
+
+// ---- of one domain ----
+
+bool SegmentIndex::wants_lists() const {
+  const uint32_t groups = table_.messages() / MessageTable::kGroup;
+  const uint32_t listed = lists_ != nullptr ? lists_->end_group() : kListedGroupsMin - 1;
+  return groups > listed && read_in_vain_ >= uint64_t{kWalksOfLists} * table_.messages();
+}
+
+void SegmentIndex::MakeLists() const {
+  lists_ = std::make_unique<const DomainBits>(table_);
+  read_in_vain_ = 0;
 }
 
 std::optional<uint32_t> SegmentIndex::NextLive(DomainId domain, uint32_t from) const {
@@ -292,24 +335,58 @@ std::optional<uint32_t> SegmentIndex::NextLive(DomainId domain, uint32_t from) c
     return std::nullopt;
   }
   const LocalDomain& state = domains_[local];
-  const bool is_from_first = from <= state.first_group * MessageTable::kGroup;
-  uint32_t group = is_from_first ? state.first_group : from / MessageTable::kGroup;
-  for (; group < table_.groups(); ++group) {
-    const uint32_t end_bit = table_.FirstBitOf(group + 1);
-    if (!table_.MayHave(group, local) ||
-        live_.FirstIn(table_.FirstBitOf(group), end_bit) == end_bit) {
+  const uint32_t first = state.first_group * MessageTable::kGroup;
+  const bool is_from_first = from <= first;
+  from = std::max(from, first);
+  std::optional<uint32_t> found;
+  // One that has more messages than there are groups is in most of them.
+  if (lists_ != nullptr && state.messages_ever < table_.groups()) {
+    found = NextInLists(local, from);
+    from = std::max(from, lists_->end_group() * MessageTable::kGroup);
+  }
+  if (!found.has_value()) {
+    found = NextInGroups(local, from);
+  }
+  if (found.has_value() && is_from_first) {
+    state.first_group = *found / MessageTable::kGroup;
+  }
+  return found;
+}
+
+std::optional<uint32_t> SegmentIndex::NextInLists(uint32_t local, uint32_t from) const {
+  const bool is_behind = from / MessageTable::kGroup >= lists_->end_group();
+  const std::span<const uint32_t> bits = lists_->Of(local);
+  if (is_behind || bits.empty()) {
+    return std::nullopt;
+  }
+  const bool is_first = from % MessageTable::kGroup == 0;
+  const uint32_t first_bit =
+      is_first ? table_.FirstBitOf(from / MessageTable::kGroup) : table_.Get(from).first_bit;
+  const auto at = std::find_if(std::lower_bound(bits.begin(), bits.end(), first_bit), bits.end(),
+                               [this](uint32_t bit) { return live_.Get(bit); });
+  if (at == bits.end()) {
+    return std::nullopt;
+  }
+  last_ = table_.OfBit(*at);
+  return last_->message;
+}
+
+std::optional<uint32_t> SegmentIndex::NextInGroups(uint32_t local, uint32_t from) const {
+  for (uint32_t group = from / MessageTable::kGroup; group < table_.groups(); ++group) {
+    if (!table_.MayHave(group, local) || !HasLive(group)) {
       continue;
     }
+    const uint32_t begin = std::max(from, group * MessageTable::kGroup);
     const uint32_t end = std::min(table_.messages(), (group + 1) * MessageTable::kGroup);
-    MessageTable::Entry entry = table_.Get(std::max(from, group * MessageTable::kGroup));
+    MessageTable::Entry entry = table_.Get(begin);
     while (!HasLive(entry, local) && entry.message + 1 < end) {
       entry = table_.Next(entry);
     }
     if (HasLive(entry, local)) {
-      state.first_group = is_from_first ? group : state.first_group;
       last_ = entry;
       return entry.message;
     }
+    read_in_vain_ += domains_[local].messages_ever < table_.groups() ? end - begin : 0;
   }
   return std::nullopt;
 }
@@ -319,18 +396,44 @@ uint32_t SegmentIndex::LiveRecipients(DomainId domain) const {
   return local == MessageTable::kNoDomain ? 0 : domains_[local].live;
 }
 
+uint32_t SegmentIndex::PendingRecipients(DomainId domain) const {
+  const uint32_t local = table_.LocalOf(domain);
+  return local == MessageTable::kNoDomain ? 0 : domains_[local].pending;
+}
+
 uint32_t SegmentIndex::LiveRecipientsBefore(DomainId domain, uint32_t block) const {
   const uint32_t local = table_.LocalOf(domain);
+  if (local == MessageTable::kNoDomain || domains_[local].live == 0) {
+    return 0;
+  }
+  if (table_.last_block() < block) {
+    return domains_[local].live;
+  }
+  const uint32_t end = table_.FirstAt(block);
   uint32_t live = 0;
-  for (auto message = NextLive(domain, 0); message.has_value();
-       message = NextLive(domain, *message + 1)) {
-    const MessageTable::Entry& entry = At(*message);
-    if (entry.block >= block) {
-      break;
+  uint32_t group = domains_[local].first_group;
+  if (lists_ != nullptr) {
+    const uint32_t end_bit = table_.Get(end).first_bit;
+    const std::span<const uint32_t> bits = lists_->Of(local);
+    const auto behind = std::lower_bound(bits.begin(), bits.end(), end_bit);
+    live += static_cast<uint32_t>(
+        std::count_if(bits.begin(), behind, [this](uint32_t bit) { return live_.Get(bit); }));
+    group = std::max(group, lists_->end_group());
+  }
+  for (; group * MessageTable::kGroup < end; ++group) {
+    if (!table_.MayHave(group, local) || !HasLive(group)) {
+      continue;
     }
-    table_.ForEachRecipient(entry, [&](uint32_t recipient, uint32_t of) {
-      live += of == local && live_.Get(entry.first_bit + recipient) ? 1 : 0;
-    });
+    MessageTable::Entry entry = table_.Get(group * MessageTable::kGroup);
+    const uint32_t behind = std::min(end, (group + 1) * MessageTable::kGroup);
+    for (bool is_last = false; !is_last; entry = is_last ? entry : table_.Next(entry)) {
+      const uint32_t before = live;
+      table_.ForEachRecipient(entry, [&](uint32_t recipient, uint32_t of) {
+        live += of == local && live_.Get(entry.first_bit + recipient) ? 1 : 0;
+      });
+      read_in_vain_ += live == before ? 1 : 0;
+      is_last = entry.message + 1 == behind;
+    }
   }
   return live;
 }

@@ -6,9 +6,11 @@
 // A message can be moved: it lies in another segment then and is known by its home, its place here.
 //
 // Turn:  NextLive skips dead messages by words and groups that do not have the domain, and never
-//        looks again before the first live one.
+//        looks again before the first live one. Among thousands of domains the groups do not tell
+//        them apart: then wants_lists() turns true, and with lists it reads two groups at most.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -16,6 +18,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "spool/bits.h"
+#include "spool/domain_bits.h"
 #include "spool/format.h"
 #include "spool/message_table.h"
 
@@ -106,15 +109,24 @@ class SegmentIndex {
   // Between its place and that of the next message: its record is not larger. Of the last one as
   // much as messages have here on average.
   uint64_t BytesUpToNext(uint32_t message) const;
-  uint32_t CountOwed() const;  // messages; walks all of them
-  // The first message numbered `from` or higher with a live or pending recipient.
-  std::optional<uint32_t> NextOwed(uint32_t from) const;
+  uint32_t messages_owed() const { return messages_owed_; }
+  // The first message numbered `from` or higher with a live or pending recipient, but for groups
+  // that have none of the domains in `filter` (FilterOf).
+  std::optional<uint32_t> NextOwed(uint32_t from, uint64_t filter = ~uint64_t{0}) const;
+  uint64_t FilterOf(std::span<const DomainId> domains) const;
 
   // The first message numbered `from` or higher with a live recipient of `domain`.
   std::optional<uint32_t> NextLive(DomainId domain, uint32_t from) const;
   uint32_t LiveRecipients(DomainId domain) const;
-  // Of messages before this place; walks all of them.
+  uint32_t PendingRecipients(DomainId domain) const;
+  // Of messages before this place; walks them where there is anything of the domain behind it.
   uint32_t LiveRecipientsBefore(DomainId domain, uint32_t block) const;
+  // What was read in vain is as much as lists of the domains would cost. They take 4 bytes a
+  // recipient, and nothing that is said here depends on them.
+  bool wants_lists() const;
+  void MakeLists() const;
+  void DropLists() const { lists_.reset(); }
+  bool has_lists() const { return lists_ != nullptr; }
   uint64_t live_recipients() const { return live_recipients_; }
   uint64_t pending_recipients() const { return pending_recipients_; }
   bool dead() const { return live_recipients_ == 0 && pending_recipients_ == 0; }
@@ -132,6 +144,7 @@ class SegmentIndex {
  private:
   struct LocalDomain {
     uint32_t live = 0;                   // recipients
+    uint32_t pending = 0;                // recipients
     uint32_t messages = 0;               // with a live recipient
     uint32_t messages_ever = 0;          // in this segment
     mutable uint32_t first_group = 0;    // no live recipient in groups before it
@@ -144,17 +157,23 @@ class SegmentIndex {
   void Count();
   void CopyTo(SegmentIndex& to, uint32_t message) const;
   bool HasLive(const MessageTable::Entry& entry, uint32_t local) const;
+  bool HasLive(uint32_t group) const;
+  std::optional<uint32_t> NextInLists(uint32_t local, uint32_t from) const;
+  std::optional<uint32_t> NextInGroups(uint32_t local, uint32_t from) const;
 
   MessageTable table_;
   Bits live_;
   Bits pending_;
   std::vector<LocalDomain> domains_;  // by local number
   PartLists parts_;
+  uint32_t messages_owed_ = 0;
   uint64_t live_recipients_ = 0;
   uint64_t pending_recipients_ = 0;
   absl::flat_hash_set<uint32_t> moved_;  // messages
   uint64_t moved_owed_ = 0;              // recipients of theirs, live or pending
   mutable std::optional<MessageTable::Entry> last_;
+  mutable std::unique_ptr<const DomainBits> lists_;  // null: there are none
+  mutable uint64_t read_in_vain_ = 0;                // messages, since lists were made
 };
 
 }  // namespace backstay

@@ -133,10 +133,10 @@ class CongestionWaiter : public ListNode {
 
 enum class SettleKind : uint8_t {
   kDelivered = 1,
-  // A report is owed, perhaps of a delivery: the recipient stays, as "held (dsn pending)", until it
-  // is made.
+  // A report is owed, perhaps of a delivery: the recipient stays, as dsn pending, until it is made.
   kFailed = 2,
-  kDiscarded = 3,   // by a written rule: null reverse-path
+  // By a written rule: a null reverse-path, a report that nobody wants or takes, a delete.
+  kDiscarded = 3,
   kQuarantined = 4  // its content is damaged
 };
 
@@ -248,21 +248,23 @@ class Spool {
   QueueId Id(MessageRef message) const;
 
   // Not waited for: a crash may undo it, which costs a duplicate, never a loss. Re-appended by the
-  // spool itself when the batch that carried it fails. The recipients must be live.
+  // spool itself when the batch that carried it fails. The recipients must be live, or dsn pending
+  // and no kFailed.
   void Settle(MessageRef message, std::span<const RecipientSettle> outcomes);
   // Settles and notes since start, in order: how many were queued, and how many of those a crash
   // cannot undo any more. While the device takes none the second is as the first: delivery goes on
   // and duplicates are the price.
   uint64_t SettlesQueued() const;
   uint64_t SettlesDecided() const;
-  // Keeps an opaque note for a live recipient across restarts; the last one counts.
+  // Keeps an opaque note for a live recipient across restarts; the last one counts. With kNotesMax
+  // of them a new one is not kept.
   void Defer(MessageRef message, uint32_t recipient, DomainId domain, Bytes note);
 
   // ---- rules ----
   // In force at once, durable when OutcomesSynced() has reached what SettlesQueued() says then.
-  // Returns the live recipients that it speaks for: those whose messages are acknowledged or on
-  // their way to the disk, or lie before `cut` if that is given. After OnQueueReady only. At most
-  // kRuleBytesMax.
+  // Returns the recipients that it speaks for: live ones whose messages are acknowledged or on
+  // their way to the disk, or lie before `cut` if that is given; of a delete also those that are
+  // dsn pending, as it ends what is owed. After OnQueueReady only. At most kRuleBytesMax.
   uint64_t ApplyRule(const Rule& rule, std::optional<MessageRef> cut = std::nullopt);
   // What ApplyRule would return; nothing changes.
   uint64_t CountRule(const Rule& rule);
@@ -271,7 +273,7 @@ class Spool {
   Standing StandingOf(MessageRef message, DomainId domain) const;
   DomainStop StopOf(DomainId domain) const;
   // A rule for one message that is owed; durable in the same way. Returns how many of its
-  // recipients it speaks for; nothing: too many messages have a word of their own.
+  // recipients it speaks for, as ApplyRule; nothing: too many messages have a word of their own.
   std::optional<uint64_t> ApplyToMessage(const Rule& rule, MessageRef message);
   // What it would return; nothing changes.
   uint64_t CountInMessage(const Rule& rule, MessageRef message) const;

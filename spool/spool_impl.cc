@@ -119,7 +119,7 @@ void Spool::Impl::OnRollFailed(IoError error) {
   roll_error_ = error;
   roll_retry_at_ = io_.Now() + kRollRetry;
   if (error != IoError::kNoSpace) {
-    roll_gate_.Failed(io_.Now());
+    roll_gate_.Failed(io_.Now(), error);
     roll_retry_at_ = std::max(roll_retry_at_, roll_gate_.retry_at());
   }
   closing_failures_ += phase_ == Phase::kClosing ? 1 : 0;

@@ -107,6 +107,7 @@ class Spool::Impl final : private CommitEvents,
   void OnRollFailed(IoError error) override;
   void OnCatalogRead(const absl::Status& status) override;
   void OnTailScanned() override;
+  void OnCoversFound(uint32_t covers) override;
   void OnCheckpointRead(std::optional<Checkpoint> checkpoint) override;
   void OnRecovered() override;
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/base/check.h"
+#include "core/base/mark.h"
 #include "spool/spool_impl.h"
 
 namespace backstay {
@@ -19,6 +20,11 @@ OutcomeEntry EntryOf(MessageRef place, OutcomeCode code, uint32_t recipient = 0)
   entry.recipient = recipient;
   entry.code = static_cast<uint8_t>(code);
   return entry;
+}
+
+// Those that still matter for an order: nothing comes back to life.
+auto LiveDomainsIn(const Index& index) {
+  return [&index](MessageRef message, auto add) { index.ForEachLive(message, add); };
 }
 
 }  // namespace
@@ -51,6 +57,10 @@ void Spool::Impl::Defer(MessageRef message, uint32_t recipient, DomainId domain,
   ASSERT(note.size() <= kDetailBytesMax);
   ASSERT(index_.IsLive(message, recipient));
   ASSERT(index_.DomainOf(message, recipient) == domain);
+  if (!HasRoomForNote(notes_, {message, recipient})) {
+    MARK("no_room_for_a_note");
+    return;
+  }
   commit_.QueueOutcome(EntryOf(message, OutcomeCode::kDeferred, recipient), note);
   notes_[{message, recipient}] = std::string(AsText(note));
 }
@@ -67,17 +77,21 @@ uint64_t Spool::Impl::SettlesDecided() const {
 template <typename Take>
 void Spool::Impl::ForEachOwnRecipient(std::span<const DomainId> domains, MessageRef before,
                                       Take take) const {
-  rules_.ForEachOwn(std::nullopt, before, [&](MessageRef message) {
-    for (uint32_t i = 0; i < index_.Recipients(message); ++i) {
-      const DomainId domain = index_.DomainOf(message, i);
-      const bool is_meant =
-          domains.empty() || std::find(domains.begin(), domains.end(), domain) != domains.end();
-      if (is_meant && index_.IsLive(message, i)) {
+  if (domains.empty()) {
+    return rules_.ForEachOwn(std::nullopt, before, [&](MessageRef message) {
+      index_.ForEachLive(message, [&](DomainId domain) { take(message, domain); });
+      return true;
+    });
+  }
+  for (const DomainId domain : domains) {
+    const auto take_of_domain = [&](MessageRef message) {
+      for (uint64_t live = LiveIn(message, domain); live > 0; --live) {
         take(message, domain);
       }
-    }
-    return true;
-  });
+      return true;
+    };
+    rules_.ForEachOwnOf(domain, std::nullopt, before, LiveDomainsIn(index_), take_of_domain);
+  }
 }
 
 uint64_t Spool::Impl::ApplyRule(const Rule& rule, std::optional<MessageRef> cut) {
@@ -126,6 +140,8 @@ uint64_t Spool::Impl::CountMatches(RuleVerb verb, MessageRef cut,
     const DomainId domain = domains.empty() ? static_cast<DomainId>(i) : domains[i];
     const MessageRef end = verb == RuleVerb::kRelease ? std::min(cut, rules_.HoldCut(domain)) : cut;
     matched += index_.LiveRecipientsBefore(domain, end);
+    // Those lie before each cut but that of a late rule, whose count nobody is told.
+    matched += verb == RuleVerb::kDelete ? index_.PendingRecipients(domain) : 0;
   }
   if (verb != RuleVerb::kRelease) {
     return matched;
@@ -141,9 +157,7 @@ uint64_t Spool::Impl::CountMatches(RuleVerb verb, MessageRef cut,
 
 uint64_t Spool::Impl::LiveIn(MessageRef message, DomainId domain) const {
   uint64_t live = 0;
-  for (uint32_t i = 0; i < index_.Recipients(message); ++i) {
-    live += index_.IsLive(message, i) && index_.DomainOf(message, i) == domain ? 1 : 0;
-  }
+  index_.ForEachLive(message, [&](DomainId of) { live += of == domain ? 1 : 0; });
   return live;
 }
 
@@ -156,6 +170,8 @@ std::vector<MessageRef> Spool::Impl::HeldByOwn(std::span<const DomainId> domains
       held.push_back(message);
     }
   });
+  std::sort(held.begin(), held.end());
+  held.erase(std::unique(held.begin(), held.end()), held.end());  // one may be in several domains
   return held;
 }
 
@@ -166,7 +182,8 @@ uint64_t Spool::Impl::CountInMessage(const Rule& rule, MessageRef message) const
   for (uint32_t i = 0; i < index_.Recipients(message); ++i) {
     const bool is_meant = rule.verb != RuleVerb::kRelease ||
                           rules_.StandingOf(index_.DomainOf(message, i), message).is_held;
-    count += index_.IsLive(message, i) && is_meant ? 1 : 0;
+    const bool is_pending = rule.verb == RuleVerb::kDelete && index_.IsPending(message, i);
+    count += (index_.IsLive(message, i) && is_meant) || is_pending ? 1 : 0;
   }
   return count;
 }
@@ -233,12 +250,13 @@ std::optional<MessageRef> Spool::Impl::NextDeliverable(DomainId domain,
   if (from > MessageRef() && (!after.has_value() || *after < from)) {
     // Before it only those that were released by their own.
     std::optional<MessageRef> released;
-    rules_.ForEachOwn(after, from, [&](MessageRef message) {
+    const auto take = [&](MessageRef message) {
       if (is_free(message) && LiveIn(message, domain) > 0 && !rules_.IsDeleted(domain, message)) {
         released = message;
       }
       return !released.has_value();
-    });
+    };
+    rules_.ForEachOwnOf(domain, after, from, LiveDomainsIn(index_), take);
     if (released.has_value()) {
       return released;
     }

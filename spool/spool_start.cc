@@ -1,38 +1,44 @@
 // spool/spool_start.cc -- a start: the files, the end of the log, then the queue.
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
 #include "core/base/check.h"
 #include "core/base/log.h"
+#include "core/base/mark.h"
 #include "spool/spool_impl.h"
 
 namespace backstay {
 namespace {
 
-// Calls `take(message, domain)` for each recipient that is dsn pending. Also those whose notes are
-// lost: the message is owed a report all the same.
-template <typename Take>
-void ForEachPending(const SegmentIndex& index, Take take) {
+// Its messages with a recipient that is dsn pending. Also those whose notes are lost: the message
+// is owed a report all the same.
+void AddDebts(const Segment& segment, std::vector<MessageRef>& debts) {
+  const SegmentIndex& index = segment.index;
   if (index.pending_recipients() == 0) {
     return;
   }
   for (auto message = index.NextOwed(0); message.has_value();
        message = index.NextOwed(*message + 1)) {
-    for (uint32_t i = 0; i < index.Recipients(*message); ++i) {
-      if (index.IsPending(*message, i)) {
-        take(*message, index.Domain(*message, i));
-      }
+    uint32_t recipient = 0;
+    while (recipient < index.Recipients(*message) && !index.IsPending(*message, recipient)) {
+      ++recipient;
+    }
+    if (recipient < index.Recipients(*message)) {
+      debts.push_back({segment.number(), index.Block(*message)});
     }
   }
 }
 
-void AddDebts(const Segment& segment, std::vector<MessageRef>& debts) {
-  ForEachPending(segment.index, [&](uint32_t message, DomainId) {
-    const MessageRef debt{segment.number(), segment.index.Block(message)};
-    if (debts.empty() || debts.back() != debt) {
-      debts.push_back(debt);
+// A checkpoint may have more deferrals than a run takes: of an older program, or beside failures.
+// The newest go: they are tried again at once, as if nothing had been said.
+void DropNotesBeyondMax(NoteMap& notes, const Index& index) {
+  for (auto at = notes.end(); notes.size() > kNotesMax && at != notes.begin();) {
+    --at;
+    if (index.IsLive(at->first.first, at->first.second)) {
+      at = notes.erase(at);
     }
-  });
+  }
 }
 
 }  // namespace
@@ -56,15 +62,27 @@ void Spool::Impl::OnCatalogRead(const absl::Status& status) {
   tail_->Start();
 }
 
-// The log can go on; what it holds is read while new mail comes.
 void Spool::Impl::OnTailScanned() {
   commit_.Resume(tail_->resumption());
   if (tail_->resumption().torn.has_value()) {
     catalog_->NoteTail(*tail_->resumption().torn);
   }
-  roll_.set_next_number(catalog_->highest_number() + 1);
+  checkpoints_.FindCovers(catalog_->checkpoints());
+}
+
+// The log can go on; what it holds is read while new mail comes. Not under a number that a
+// checkpoint covers: if the newest files were removed, or are older than the checkpoints, it would
+// tell the next start of other mail that lay there.
+void Spool::Impl::OnCoversFound(uint32_t covers) {
+  if (covers > catalog_->highest_number()) {
+    MARK("numbers_go_on_behind_a_checkpoint");
+    LogError("spool shard={} segments up to {:08x} are missing; a checkpoint knows them",
+             options_.shard, covers);
+  }
+  const uint32_t next = std::max(catalog_->highest_number(), covers) + 1;
+  roll_.set_next_number(next);
   reclaim_.Discard(catalog_->spares());
-  run_start_ = {catalog_->highest_number() + 1, 0};
+  run_start_ = {next, 0};
   clock_base_ = tail_->clock();
   clock_started_ = io_.Now();
   phase_ = Phase::kStarting;
@@ -129,8 +147,8 @@ void Spool::Impl::PublishRecovered() {
       index_.Publish(*segment);
       AddDebts(*segment, debts);
       segment->index.ForEachDomain([&](DomainId domain, uint32_t live) {
-        if (live > 0) {
-          oldest.try_emplace(domain, *index_.NextLive(domain, MessageRef{segment->number(), 0}));
+        if (live > 0 && !oldest.contains(domain)) {
+          oldest.emplace(domain, *index_.NextLive(domain, MessageRef{segment->number(), 0}));
         }
       });
     }
@@ -141,6 +159,7 @@ void Spool::Impl::PublishRecovered() {
   for (const auto& [domain, message] : oldest) {
     events_.OnLiveMessage(domain, message);
   }
+  DropNotesBeyondMax(recovery->replay().notes(), index_);
   for (const auto& [key, note] : recovery->replay().notes()) {
     const DomainId domain = index_.DomainOf(key.first, key.second);
     if (index_.IsLive(key.first, key.second)) {
@@ -167,16 +186,9 @@ void Spool::Impl::BalanceAccounts(bool is_first, bool has_lost) {
   if (segments_.has_gap() && !is_first) {
     return;  // not lost, as far as one can tell: the next start may read it
   }
-  absl::flat_hash_map<DomainId, uint64_t> pending;
-  for (Segment* segment = segments_.oldest(); segment != nullptr;
-       segment = segments_.FindFrom(segment->number() + 1)) {
-    ForEachPending(segment->index, [&](uint32_t, DomainId domain) { ++pending[domain]; });
-  }
   for (uint32_t i = 0; i < index_.domains(); ++i) {
     const auto domain = static_cast<DomainId>(i);
-    const auto found = pending.find(domain);
-    const uint64_t owed =
-        index_.LiveRecipients(domain) + (found != pending.end() ? found->second : 0);
+    const uint64_t owed = index_.LiveRecipients(domain) + index_.PendingRecipients(domain);
     const int64_t missing = index_.accounts().Balance(
         domain, owed, has_lost ? Ending::kQuarantined : Ending::kDelivered);
     if (missing == 0 || is_first) {

@@ -1,7 +1,8 @@
 // spool/sweep.h -- carries out deletions by rule: so many messages a turn, and nothing is written.
 //
 // The rule itself is the record; a restart carries it out again. Until it is done the rule book
-// keeps the cursor of the domain behind the cut, so that no deleted message is tried.
+// keeps the cursor of the domain behind the cut, so that no deleted message is tried. An order for
+// many domains is one walk, and segments that have none of them are passed over.
 //
 // Turn:  Step() is bounded.
 // See:   FORMAT.md 2 "rules".
@@ -26,8 +27,9 @@ class Sweep {
   Sweep& operator=(const Sweep&) = delete;
 
   // Looks at up to `messages_max` messages for the first deletion in the book, which leaves the
-  // book when nothing is left of it. `in_flight`: what lies there or behind it comes to the index
-  // later, or never. `outcomes_queued`: the rule is durable with those.
+  // book when nothing is left of it; a domain looked for in a segment counts as a message.
+  // `in_flight`: what lies there or behind it comes to the index later, or never.
+  // `outcomes_queued`: the rule is durable with those.
   void Step(RuleBook& rules, uint32_t messages_max, std::optional<MessageRef> in_flight,
             uint64_t outcomes_queued, Gone gone);
   // The deletion means what is in flight: there is nothing to do until that is decided.

@@ -3,6 +3,7 @@
 #include "spool/evacuation.h"
 
 #include "core/base/mark.h"
+#include "spool/spool_impl.h"
 #include "tests/spool/evacuation_fixture.h"
 
 namespace backstay {
@@ -346,6 +347,21 @@ TEST_F(EvacuationTest, MuchThatWaitsStaysWhereItIs) {
   harness_.Idle(absl::Minutes(1));
   EXPECT_TRUE(harness_.disk().Exists(SpoolHarness::SegmentPath(message.segment)));
   EXPECT_EQ(harness_.spool->Stats().messages_moved, 0U);
+}
+
+// In an outage each look would be one at every large message that waits.
+TEST_F(EvacuationTest, ABacklogIsNotReadForEachLook) {
+  harness_.Start();
+  for (uint64_t i = 0; i < 60; ++i) {
+    harness_.SendAndWait(TestContent(i, 40_KiB));  // in parts
+  }
+  harness_.Idle(absl::Seconds(1));
+  const Index& index = harness_.spool->impl().index();
+  const uint64_t read = index.entries_read();
+  harness_.Idle(absl::Seconds(10));
+  const uint64_t looks = 10 * Evacuation::kLooksInCalm;
+  EXPECT_GT(harness_.SegmentFiles().size(), 8U);
+  EXPECT_LT(index.entries_read() - read, looks * harness_.SegmentFiles().size() * 12);
 }
 
 // A primary that takes the rest of a segment just now empties it better.

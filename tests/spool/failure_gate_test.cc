@@ -14,8 +14,8 @@ class FailureGateTest : public testing::Test {
     SetLogSink([](LogLevel, std::string_view) {});
   }
   ~FailureGateTest() override { SetLogSink(nullptr); }
-  absl::Duration WaitAfterFailure() {
-    gate.Failed(now);
+  absl::Duration WaitAfterFailure(IoError error = IoError::kDevice) {
+    gate.Failed(now, error);
     return gate.retry_at() - now;
   }
   FailureGate gate;
@@ -32,11 +32,21 @@ TEST_F(FailureGateTest, RetriesAtOnceThenSlower) {
   EXPECT_EQ(WaitAfterFailure(), absl::ZeroDuration());
 }
 
+// Mail comes in again within five seconds of its mending, however long it was so.
+TEST_F(FailureGateTest, AReadOnlyFileSystemIsAskedEachSecond) {
+  EXPECT_EQ(WaitAfterFailure(IoError::kReadOnly), absl::ZeroDuration());
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(WaitAfterFailure(IoError::kReadOnly), absl::Seconds(1));
+  }
+  EXPECT_TRUE(gate.closed());
+  EXPECT_EQ(WaitAfterFailure(), absl::Seconds(30)) << "the device has failed now";
+}
+
 TEST_F(FailureGateTest, ThreeWithinAMinuteCloseIntakeUntilASuccess) {
-  gate.Failed(now);
-  gate.Failed(now + absl::Seconds(30));
+  gate.Failed(now, IoError::kDevice);
+  gate.Failed(now + absl::Seconds(30), IoError::kDevice);
   EXPECT_FALSE(gate.closed());
-  gate.Failed(now + absl::Seconds(59));
+  gate.Failed(now + absl::Seconds(59), IoError::kDevice);
   EXPECT_TRUE(gate.closed());
   gate.Succeeded();
   EXPECT_FALSE(gate.closed());
@@ -45,16 +55,16 @@ TEST_F(FailureGateTest, ThreeWithinAMinuteCloseIntakeUntilASuccess) {
 
 TEST_F(FailureGateTest, SuccessesBetweenDoNotHideRepetition) {
   for (int i = 0; i < 2; ++i) {
-    gate.Failed(now);
+    gate.Failed(now, IoError::kDevice);
     gate.Succeeded();
   }
-  gate.Failed(now + absl::Seconds(10));
+  gate.Failed(now + absl::Seconds(10), IoError::kDevice);
   EXPECT_TRUE(gate.closed());
 }
 
 TEST_F(FailureGateTest, ThreeOverALongTimeDoNotClose) {
   for (int i = 0; i < 6; ++i) {
-    gate.Failed(now + absl::Minutes(i));
+    gate.Failed(now + absl::Minutes(i), IoError::kDevice);
     gate.Succeeded();
   }
   EXPECT_FALSE(gate.closed());

@@ -16,6 +16,8 @@ namespace {
 
 class IndexTest : public testing::Test {
  protected:
+  static constexpr uint32_t kMessages = 20'000;
+  static constexpr uint32_t kMany = 4000;  // domains
   Segment& AddSegment(uint32_t number) {
     SegmentHeader header;
     header.segment = number;
@@ -37,6 +39,19 @@ class IndexTest : public testing::Test {
   void Settle(MessageRef message, uint32_t recipient,
               std::optional<Ending> ending = Ending::kDelivered) {
     index.Settle(message, recipient, ending, ++outcomes);
+  }
+  // Each domain has as many, all mixed; the first number of a domain is its id.
+  void FillMixed(uint32_t segment) {
+    for (uint32_t i = 0; i < kMessages; ++i) {
+      Add(segment, i + 1, {fmt::format("d{}", i % kMany).c_str()});
+    }
+  }
+  uint64_t CountAllBefore(MessageRef cut) {
+    uint64_t live = 0;
+    for (uint32_t domain = 0; domain < index.domains(); ++domain) {
+      live += index.LiveRecipientsBefore(DomainId{domain}, cut);
+    }
+    return live;
   }
   std::vector<MessageRef> Walk(const char* domain) {
     std::vector<MessageRef> found;
@@ -166,12 +181,9 @@ TEST_F(IndexTest, AgreesWithAModelUnderRandomWork) {
 
 TEST_F(IndexTest, ThousandsOfDomainsInASegmentAreDrainedInLinearWork) {
   AddSegment(1);
-  constexpr uint32_t kMessages = 20'000;
-  for (uint32_t i = 0; i < kMessages; ++i) {
-    Add(1, i + 1, {fmt::format("d{}", i % 4000).c_str()});
-  }
+  FillMixed(1);
   uint64_t drained = 0;
-  for (uint32_t domain = 0; domain < 4000; ++domain) {
+  for (uint32_t domain = 0; domain < kMany; ++domain) {
     const DomainId id = index.Intern(fmt::format("d{}", domain));
     while (const auto next = index.NextLive(id, std::nullopt)) {
       Settle(*next, 0);
@@ -180,6 +192,147 @@ TEST_F(IndexTest, ThousandsOfDomainsInASegmentAreDrainedInLinearWork) {
   }
   EXPECT_EQ(drained, kMessages);
   EXPECT_FALSE(segments.oldest()->is_held());
+  EXPECT_LT(index.entries_read(), 100U * kMessages);  // about one group for each
+}
+
+// Each domain is counted by itself, as one row of a report is.
+TEST_F(IndexTest, CountingBeforeACutIsLinearForThousandsOfDomains) {
+  AddSegment(1);
+  FillMixed(1);
+  AddSegment(2);
+  FillMixed(2);
+  // An order's cut lies behind all that is stored.
+  EXPECT_EQ(CountAllBefore({2, kMessages + 1}), 2 * kMessages);
+  EXPECT_EQ(CountAllBefore({3, 0}), 2 * kMessages);
+  EXPECT_EQ(CountAllBefore({1, 0}), 0U);
+  EXPECT_EQ(CountAllBefore({2, 0}), kMessages);
+  EXPECT_LT(index.entries_read(), 2000U);
+  // That of a hold may lie anywhere.
+  EXPECT_EQ(CountAllBefore({1, 15'001}), 15'000U);
+  EXPECT_EQ(CountAllBefore({2, 5'001}), kMessages + 5'000U);
+  EXPECT_LT(index.entries_read(), 100U * kMessages);
+}
+
+// Places are arrivals here.
+TEST_F(IndexTest, CountingUntilATimeIsLinearForThousandsOfDomains) {
+  AddSegment(1);
+  FillMixed(1);
+  uint64_t live = 0;
+  for (uint32_t domain = 0; domain < kMany; ++domain) {
+    live += index.LiveRecipientsUntil(DomainId{domain}, SpoolTime() + absl::Seconds(12'000.5));
+  }
+  EXPECT_EQ(live, 12'000U);
+  EXPECT_LT(index.entries_read(), 100U * kMessages);
+  EXPECT_EQ(index.LiveRecipientsUntil(DomainId{7}, SpoolTime()), 0U);
+  EXPECT_EQ(index.LiveRecipientsUntil(DomainId{7}, SpoolTime::Max()), kMessages / kMany);
+}
+
+// What is said with lists is what is said without; messages come and go meanwhile.
+TEST_F(IndexTest, ListsOfDomainsChangeNothing) {
+  Random random(12);
+  constexpr uint32_t kDomains = 300;
+  std::vector<std::map<MessageRef, uint32_t>> model(kDomains);  // live recipients
+  for (uint32_t domain = 0; domain < kDomains; ++domain) {
+    index.Intern(fmt::format("d{}", domain));
+  }
+  bool had_lists = false;
+  for (uint32_t step = 0; step < 30'000; ++step) {
+    const uint32_t number = step / 6000 + 1;
+    if (step % 6000 == 0) {
+      AddSegment(number);
+    }
+    const MessageRef message{number, step % 6000 + 1};
+    const std::vector<DomainId> recipients(random.Between(1, 2),
+                                           DomainId{static_cast<uint32_t>(random.Below(kDomains))});
+    if (random.Chance(1, 2)) {
+      index.Add(*segments.Find(number), message.block, step, recipients, {}, 1000);
+      model[static_cast<uint32_t>(recipients[0])][message] =
+          static_cast<uint32_t>(recipients.size());
+    }
+    const auto domain = static_cast<uint32_t>(random.Below(kDomains));
+    const MessageRef cut{static_cast<uint32_t>(random.Between(1, number)),
+                         static_cast<uint32_t>(random.Below(6500))};
+    auto& live = model[domain];
+    const auto next = live.upper_bound(cut);
+    const auto found = index.NextLive(DomainId{domain}, cut);
+    ASSERT_EQ(found.has_value(), next != live.end());
+    ASSERT_TRUE(!found.has_value() || *found == next->first);
+    uint64_t before = 0;
+    for (const auto& [place, count] : live) {
+      before += place < cut ? count : 0;
+    }
+    ASSERT_EQ(index.LiveRecipientsBefore(DomainId{domain}, cut), before);
+    if (const auto first = index.NextLive(DomainId{domain}, std::nullopt); random.Chance(1, 3)) {
+      ASSERT_EQ(first.has_value(), !live.empty());
+      if (first.has_value()) {
+        ASSERT_EQ(*first, live.begin()->first);
+        Settle(*first, live.begin()->second - 1);
+        live.begin()->second -= 1;
+        std::erase_if(live, [](const auto& entry) { return entry.second == 0; });
+      }
+    }
+    had_lists = had_lists || segments.Find(number)->index.has_lists();
+  }
+  EXPECT_TRUE(had_lists);
+}
+
+TEST_F(IndexTest, FewSegmentsHaveListsAtATime) {
+  constexpr uint32_t kSegments = Index::kListedMax + 3;
+  for (uint32_t number = 1; number <= kSegments; ++number) {
+    AddSegment(number);
+    FillMixed(number);
+  }
+  for (uint32_t number = 1; number <= kSegments; ++number) {
+    EXPECT_EQ(CountAllBefore({number, 10'001}), (number - 1) * kMessages + 10'000U);
+    uint32_t listed = 0;
+    for (uint32_t of = 1; of <= number; ++of) {
+      listed += segments.Find(of)->index.has_lists() ? 1 : 0;
+    }
+    EXPECT_EQ(listed, std::min<uint32_t>(number, Index::kListedMax));
+    EXPECT_TRUE(segments.Find(number)->index.has_lists());
+  }
+}
+
+// Few domains are told apart by the groups: there are no lists of what is drained fast.
+TEST_F(IndexTest, ASegmentOfFewDomainsNeedsNoLists) {
+  Segment& segment = AddSegment(1);
+  for (uint32_t i = 0; i < 5000; ++i) {
+    Add(1, i + 1, {fmt::format("d{}", i % 40).c_str()});
+  }
+  for (uint32_t domain = 0; domain < 40; ++domain) {
+    while (const auto next = index.NextLive(DomainId{domain}, std::nullopt)) {
+      Settle(*next, 0);
+    }
+    EXPECT_FALSE(segment.index.has_lists());
+  }
+}
+
+// The counts are there: a start with millions of messages stands still for each that is walked.
+TEST_F(IndexTest, PublishingReadsNoMessages) {
+  Segment& segment = AddSegment(1);
+  segment.is_published = false;
+  for (uint32_t i = 0; i < 1000; ++i) {
+    Add(1, i + 1, {"a", "b"});
+  }
+  for (uint32_t i = 0; i < 10; ++i) {
+    Settle({1, i + 1}, 0, std::nullopt);
+    Settle({1, i + 1}, 1);
+    Settle({1, i + 101}, 0);
+    Settle({1, i + 101}, 1, std::nullopt);
+  }
+  Settle({1, 1}, 0, Ending::kBounced);
+  const uint64_t read = index.entries_read();
+  index.Publish(segment);
+  EXPECT_EQ(index.entries_read(), read);
+  EXPECT_EQ(index.messages_owed(), 999U);
+  EXPECT_EQ(index.recipients_pending(), 19U);
+  EXPECT_EQ(index.PendingRecipients(index.Intern("a")), 9U);
+  EXPECT_EQ(index.PendingRecipients(index.Intern("b")), 10U);
+  EXPECT_EQ(index.LiveRecipients(index.Intern("a")), 980U);
+  // As the bits have it: what a checkpoint says.
+  segment.index.SetOwed(segment.index.live(), segment.index.pending());
+  EXPECT_EQ(segment.index.messages_owed(), 999U);
+  EXPECT_EQ(segment.index.PendingRecipients(index.Intern("a")), 9U);
 }
 
 TEST(SegmentName, IsOneToOne) {

@@ -69,6 +69,7 @@ TEST(MessageTable, SaysWhatWasPutIn) {
       EXPECT_EQ(walked.first_bit, bits);
       EXPECT_EQ(table.FirstAt(messages[i].block), i);
       EXPECT_EQ(table.FirstAt(messages[i].block + 1), i + 1);
+      EXPECT_EQ(table.OfBit(bits).message, i);
       bits += static_cast<uint32_t>(messages[i].recipients.size());
     }
     EXPECT_EQ(table.bits(), bits);
@@ -76,9 +77,29 @@ TEST(MessageTable, SaysWhatWasPutIn) {
   }
 }
 
+// Many come in one second, also across groups.
+TEST(MessageTable, FindsTheFirstThatArrivedInASecond) {
+  Random random(4);
+  MessageTable table;
+  std::vector<uint32_t> arrivals;
+  const DomainId domain{1};
+  for (uint32_t i = 0; i < 1000; ++i) {
+    const auto step = static_cast<uint32_t>(random.Chance(1, 30) ? random.Between(1, 3) : 0);
+    arrivals.push_back(i == 0 ? 50 : arrivals.back() + step);
+    table.Add(i + 1, arrivals.back(), {&domain, 1});
+  }
+  EXPECT_EQ(table.last_block(), 1000U);
+  EXPECT_EQ(table.last_arrival_seconds(), arrivals.back());
+  for (uint32_t second = 48; second < arrivals.back() + 3; ++second) {
+    const auto first = std::lower_bound(arrivals.begin(), arrivals.end(), second);
+    EXPECT_EQ(table.FirstArrived(second), static_cast<uint32_t>(first - arrivals.begin()));
+  }
+}
+
 TEST(MessageTable, AnEmptyOneHasNothing) {
   const MessageTable table;
   EXPECT_EQ(table.FirstAt(5), 0U);
+  EXPECT_EQ(table.FirstArrived(5), 0U);
   EXPECT_EQ(table.LocalOf(DomainId{1}), MessageTable::kNoDomain);
   EXPECT_EQ(table.groups(), 0U);
 }

@@ -1,5 +1,6 @@
 // tests/spool/restart_test.cc -- a start with footers and checkpoints knows what one without knows.
 #include <algorithm>
+#include <cstring>
 
 #include "core/base/log.h"
 #include "core/base/mark.h"
@@ -355,6 +356,53 @@ TEST_F(RestartTest, AFailedReopenBeforeAMisfitLeavesTheSegmentAlone) {
   }
   EXPECT_GT(MarkCount("checkpoint and segment disagree"), misfits);
   EXPECT_GT(left_alone, 0u);
+}
+
+// The newest files were removed, or the checkpoints are newer than a copy of them. Mail under a
+// number that is covered would be taken for what was settled there.
+TEST_F(RestartTest, NoNumberIsGivenThatACheckpointCovers) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  CheckpointHeader newest;
+  const std::string file = *harness.disk().Contents(harness.CheckpointPaths().back());
+  std::memcpy(&newest, file.data(), sizeof(newest));
+  ASSERT_GT(newest.covers, 4u);
+  for (uint32_t number = newest.covers - 1; number < newest.covers + 10; ++number) {
+    if (harness.disk().Exists(SpoolHarness::SegmentPath(number))) {
+      harness.disk().Delete(SpoolHarness::SegmentPath(number));
+    }
+  }
+  const uint64_t gone_on = MarkCount("numbers_go_on_behind_a_checkpoint");
+  harness.Start();
+  EXPECT_EQ(MarkCount("numbers_go_on_behind_a_checkpoint"), gone_on + 1);
+  const MessageRef message = harness.SendAndWait(TestContent(5000, 1500)).message;
+  EXPECT_EQ(message.segment, newest.covers + 1);
+  EXPECT_EQ(harness.spool->RunStart().segment, newest.covers + 1);
+  harness.Restart(CrashMode::kNothingUnsynced);
+  const std::vector<MessageRef> live = harness.Live();
+  EXPECT_NE(std::find(live.begin(), live.end(), message), live.end());
+  EXPECT_GT(harness.SendAndWait(TestContent(5001, 1500)).message.segment, newest.covers + 1);
+}
+
+// Whatever has become of the rest of it.
+TEST_F(RestartTest, ADamagedCheckpointTellsOfItsNumbersAllTheSame) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  harness.Crash(CrashMode::kNothingUnsynced);
+  const std::vector<std::string> paths = harness.CheckpointPaths();
+  CheckpointHeader newest;
+  std::memcpy(&newest, harness.disk().Contents(paths.back())->data(), sizeof(newest));
+  for (const std::string& path : paths) {
+    ASSERT_TRUE(harness.disk().FlipBit(path, (sizeof(CheckpointHeader) + 10) * 8));
+  }
+  for (uint32_t number = 1; number < newest.covers + 10; ++number) {
+    if (harness.disk().Exists(SpoolHarness::SegmentPath(number))) {
+      harness.disk().Delete(SpoolHarness::SegmentPath(number));
+    }
+  }
+  harness.Start();
+  EXPECT_EQ(harness.SendAndWait(TestContent(5000, 1500)).message.segment, newest.covers + 1);
 }
 
 // A segment that is gone although mail is owed in it must not hide behind a checkpoint.

@@ -279,6 +279,73 @@ TEST_F(RuleBookTest, ADeletionHoldsTheCursorBackUntilItIsCarriedOut) {
   EXPECT_EQ(book.DeliverableFrom(Domain(1)), MessageRef());
 }
 
+// An order is one deletion, in a checkpoint as well, however many domains it is for.
+TEST(RuleBook, ADeletionIsForTheDomainsOfItsOrder) {
+  static const std::string kLetters[] = {"a", "b", "c"};
+  RuleBook book;
+  const std::vector<DomainId> two = {Domain(2), Domain(0)};
+  const DomainId one = Domain(1);
+  book.Apply(RuleOf(RuleVerb::kDelete, 1), Place(10), two);
+  book.Apply(RuleOf(RuleVerb::kDelete, 2), Place(20), {&one, 1});
+  book.Apply(RuleOf(RuleVerb::kDelete, 3), Place(5), {});
+  for (const bool is_read_again : {false, true}) {
+    if (is_read_again) {
+      const auto bytes = book.Encode(
+          [](DomainId id) { return std::string_view(kLetters[static_cast<uint32_t>(id)]); });
+      book = *RuleBook::Decode(bytes, [](std::string_view name) {
+        return Domain(static_cast<uint32_t>(name[0] - 'a'));
+      });
+    }
+    EXPECT_EQ(book.deletions().size(), 3U);
+    for (const auto& [domain, end] : {std::pair(0U, 10U), std::pair(1U, 20U), std::pair(2U, 10U)}) {
+      EXPECT_EQ(book.DeliverableFrom(Domain(domain)), Place(end)) << domain;
+      for (uint32_t place = 0; place < kPlaces; ++place) {
+        EXPECT_EQ(book.IsDeleted(Domain(domain), Place(place)), place < end) << domain;
+      }
+    }
+    EXPECT_EQ(book.DeliverableFrom(Domain(7)), Place(5));
+  }
+}
+
+// Whatever others have: a report of two thousand domains asks for each.
+TEST(RuleBook, FindsTheOwnOrdersOfOneDomainAmongThoseOfOthers) {
+  RuleBook book;
+  const auto domains_of = [](MessageRef message, auto add) {
+    add(Domain(message.block % 100));
+    add(Domain(200 + message.block % 2));
+  };
+  size_t asked = 0;
+  const auto add_domains = [&](MessageRef message, auto add) {
+    ++asked;
+    domains_of(message, add);
+  };
+  const auto own_of = [&](uint32_t domain, std::optional<MessageRef> after, MessageRef before) {
+    std::vector<MessageRef> found;
+    book.ForEachOwnOf(Domain(domain), after, before, add_domains, [&](MessageRef message) {
+      found.push_back(message);
+      return true;
+    });
+    return found;
+  };
+  for (uint32_t block = 0; block < 1000; ++block) {
+    book.ApplyToMessage(RuleOf(RuleVerb::kHold, 1), {1, block});
+    book.ApplyToMessage(RuleOf(RuleVerb::kReset, 1), {1, block});
+  }
+  constexpr MessageRef kEnd{2, 0};
+  EXPECT_EQ(own_of(7, std::nullopt, kEnd).size(), 10U);
+  EXPECT_EQ(own_of(201, std::nullopt, kEnd).size(), 500U);
+  EXPECT_EQ(own_of(7, MessageRef{1, 107}, {1, 407}), (std::vector<MessageRef>{{1, 207}, {1, 307}}));
+  EXPECT_EQ(own_of(150, std::nullopt, kEnd).size(), 0U);
+  EXPECT_EQ(asked, 1000U);  // once for each message
+  book.ApplyToMessage(RuleOf(RuleVerb::kHold, 1), {1, 1107});
+  book.ForgetMessages([](MessageRef message) { return message.block < 900; });
+  EXPECT_EQ(own_of(7, std::nullopt, kEnd), (std::vector<MessageRef>{{1, 907}, {1, 1107}}));
+  EXPECT_EQ(asked, 1001U);
+  const auto bytes = book.Encode([](DomainId) { return std::string_view(); });
+  book = *RuleBook::Decode(bytes, [](std::string_view) { return Domain(0); });
+  EXPECT_EQ(own_of(7, std::nullopt, kEnd), (std::vector<MessageRef>{{1, 907}, {1, 1107}}));
+}
+
 // Thousands of random stories. A release of all is left to its own test: where a domain was
 // expired while all was held it saves the domain, which no operator will mind.
 TEST(RuleBook, SaysWhatEveryMessageWouldRemember) {

@@ -1,6 +1,7 @@
 // tests/spool/rules_test.cc -- rules in one shard's log: counted, in force, durable, carried out.
 #include "core/base/log.h"
 #include "spool/rule_book.h"
+#include "spool/spool_impl.h"
 #include "tests/spool/spool_harness.h"
 
 namespace backstay {
@@ -59,8 +60,11 @@ TEST_F(RulesTest, DeletesADomainAndNothingElse) {
   EXPECT_EQ(of_a, 60U);
   harness->Settle(First("a.example"), 1, SettleKind::kFailed, "550");
   const Rule rule = RuleFor(RuleVerb::kDelete, {"a.example"});
-  EXPECT_EQ(spool().CountRule(rule), of_a - 1);
-  EXPECT_EQ(Apply(rule), of_a - 1);
+  Rule hold = rule;
+  hold.verb = RuleVerb::kHold;
+  EXPECT_EQ(spool().CountRule(hold), of_a - 1);
+  EXPECT_EQ(spool().CountRule(rule), of_a);  // with the report that it ends
+  EXPECT_EQ(Apply(rule), of_a);
   EXPECT_FALSE(spool().NextDeliverable(Id("a.example"), std::nullopt).has_value());
   harness->Idle(absl::Seconds(2));
   EXPECT_EQ(spool().LiveRecipients(Id("a.example")), 0U);
@@ -69,6 +73,35 @@ TEST_F(RulesTest, DeletesADomainAndNothingElse) {
   EXPECT_EQ(spool().Stats().messages_live, 60U);
   Sent& later = harness->SendAndWait("later", {"a.example"});
   EXPECT_EQ(spool().NextDeliverable(Id("a.example"), std::nullopt), later.message);
+}
+
+// Counted for each domain, also of those that a start finds.
+TEST_F(RulesTest, ADeleteCountsTheReportsThatItEnds) {
+  Fill(30);
+  const Rule of_a = RuleFor(RuleVerb::kDelete, {"a.example"});
+  const Rule of_all = RuleFor(RuleVerb::kDelete);
+  const MessageRef both = First("a.example");
+  for (uint32_t recipient = 0; recipient < 3; ++recipient) {
+    harness->Settle(both, recipient, SettleKind::kFailed, "550");
+  }
+  harness->Settle(First("b.example"), 0, SettleKind::kFailed, "550");
+  harness->Settle(both, 2, SettleKind::kDelivered);  // its report is made
+  ASSERT_TRUE(Sync());
+  for (const bool is_restarted : {false, true}) {
+    if (is_restarted) {
+      harness->Restart(CrashMode::kNothingUnsynced);
+    }
+    EXPECT_EQ(spool().Stats().recipients_dsn_pending, 3U);
+    EXPECT_EQ(spool().CountRule(of_a), spool().LiveRecipients(Id("a.example")) + 1);
+    EXPECT_EQ(spool().CountRule(of_all), spool().Stats().recipients_live + 3);
+    EXPECT_EQ(spool().CountInMessage(of_a, both), 2U);
+    Rule bounce = of_a;
+    bounce.verb = RuleVerb::kExpire;
+    EXPECT_EQ(spool().CountInMessage(bounce, both), 0U);
+  }
+  Apply(of_all);
+  harness->Idle(absl::Seconds(2));
+  EXPECT_EQ(spool().CountRule(of_all), 0U);
 }
 
 TEST_F(RulesTest, DeletingAllGivesTheSegmentsBack) {
@@ -290,6 +323,42 @@ TEST_F(RulesTest, ReleasingADomainReleasesMessagesHeldByThemselves) {
   harness->Restart(CrashMode::kNothingUnsynced);
   EXPECT_FALSE(spool().StandingOf(live[1], Id("a.example")).is_held);
   EXPECT_TRUE(spool().StandingOf(of_b, Id("b.example")).is_held);
+}
+
+// A report asks it of each of thousands of domains, the delivery for each message.
+TEST_F(RulesTest, AQuestionForOneDomainReadsNothingOfWhatOthersHaveOfTheirOwn) {
+  Fill(200);
+  const MessageRef of_c = harness->SendAndWait("other", {"c.example"}).message;
+  Apply(RuleFor(RuleVerb::kHold, {"c.example"}));
+  spool().ApplyToMessage(RuleFor(RuleVerb::kHold), of_c);
+  for (const MessageRef message : harness->Live("b.example")) {
+    ASSERT_TRUE(spool().ApplyToMessage(RuleFor(RuleVerb::kHold), message).has_value());
+  }
+  const Rule release = RuleFor(RuleVerb::kRelease, {"c.example"});
+  ASSERT_TRUE(Sync());
+  for (const bool is_restarted : {false, true}) {
+    if (is_restarted) {
+      harness->Restart(CrashMode::kNothingUnsynced);
+    }
+    EXPECT_EQ(spool().CountRule(release), 1U);  // the first one finds whose they are
+    const Index& index = spool().impl().index();
+    const uint64_t read = index.entries_read();
+    for (int i = 0; i < 50; ++i) {
+      EXPECT_EQ(spool().CountRule(release), 1U);
+      EXPECT_FALSE(spool().NextDeliverable(Id("c.example"), std::nullopt).has_value());
+    }
+    EXPECT_LT(index.entries_read() - read, 50U * 100);
+    EXPECT_EQ(spool().CountRule(RuleFor(RuleVerb::kRelease)), 161U);
+  }
+  EXPECT_EQ(Apply(RuleFor(RuleVerb::kRelease, {"a.example", "b.example"})), 160U);
+  EXPECT_EQ(spool().CountRule(RuleFor(RuleVerb::kRelease)), 1U);
+  EXPECT_FALSE(spool().NextDeliverable(Id("c.example"), std::nullopt).has_value());
+  const uint64_t read = spool().impl().index().entries_read();
+  for (int i = 0; i < 50; ++i) {
+    // What was released by its own is no reason to look at it for another domain.
+    EXPECT_FALSE(spool().NextDeliverable(Id("c.example"), std::nullopt).has_value());
+  }
+  EXPECT_LT(spool().impl().index().entries_read() - read, 50U * 100);
 }
 
 TEST_F(RulesTest, AMessageIsDeletedOrGivenUpByItself) {

@@ -156,11 +156,11 @@ TEST_F(SpaceTest, ReadOnlyClosesIntakeAndHeals) {
   const MessageRef message = harness.SendAndWait(TestContent(1, 100)).message;
   harness.disk().SetReadOnly(true);
   EXPECT_NE(harness.SendAndWait(TestContent(2, 100)).result, CommitResult::kStored);
-  harness.Idle(absl::Seconds(10));
+  harness.Idle(absl::Seconds(165));
   EXPECT_EQ(harness.spool->IntakeState(), CommitResult::kFailed);
   EXPECT_EQ(harness.Read(message).outcome, ReadOutcome::kOk);
   harness.disk().SetReadOnly(false);
-  harness.Idle(absl::Minutes(2));
+  harness.Idle(absl::Seconds(5));
   EXPECT_EQ(harness.spool->IntakeState(), CommitResult::kStored);
   EXPECT_EQ(harness.SendAndWait(TestContent(3, 100)).result, CommitResult::kStored);
 }

@@ -2,6 +2,7 @@
 #include "spool/spool.h"
 
 #include "core/base/mark.h"
+#include "spool/checkpoint.h"
 #include "tests/spool/spool_harness.h"
 
 namespace backstay {
@@ -145,6 +146,52 @@ TEST(Spool, TheLastNoteOfALiveRecipientIsFoundAgain) {
     ASSERT_EQ(harness.deferrals.size(), 1u);
     EXPECT_EQ((harness.deferrals[{message, 0}]), "second");
   }
+}
+
+// Each is in memory and in every checkpoint. A debt is none of those that may be forgotten.
+TEST(Spool, NotesOfDeferralsAreBoundedAndThoseOfFailuresAreNot) {
+  constexpr uint32_t kRecipients = 1000;
+  SpoolOptions options = SpoolHarness::SmallOptions();
+  options.segment_bytes = 16_MiB;
+  SpoolHarness harness(1, options);
+  harness.Start();
+  const DomainId domain = harness.spool->Intern("a.example");
+  const std::vector<std::string> recipients(kRecipients, "a.example");
+  std::vector<MessageRef> messages;
+  for (uint64_t i = 0; i <= kNotesMax / kRecipients; ++i) {
+    messages.push_back(harness.SendAndWait(TestContent(i, 100), recipients).message);
+  }
+  const MessageRef first = messages.front();
+  const MessageRef last = messages.back();
+  for (uint32_t i = 0; i < kNotesMax + 10; ++i) {
+    harness.spool->Defer(messages[i / kRecipients], i % kRecipients, domain, AsBytes("450"));
+  }
+  for (uint32_t i = 500; i < 503; ++i) {
+    harness.Settle(last, i, SettleKind::kFailed, "550 no such user");
+  }
+  harness.spool->Defer(first, 0, domain, AsBytes("451"));
+  const auto restart = [&] {
+    const uint64_t wanted = harness.spool->SettlesQueued();
+    EXPECT_TRUE(harness.TurnUntil([&] { return harness.spool->OutcomesSynced() >= wanted; }));
+    harness.Restart(CrashMode::kNothingUnsynced);
+  };
+  restart();
+  EXPECT_EQ(harness.deferrals.size(), kNotesMax - 3) << "failures have their places";
+  EXPECT_EQ((harness.deferrals[{first, 0}]), "451");
+  EXPECT_FALSE(harness.deferrals.contains({last, 5}));
+  EXPECT_EQ(AsText(harness.spool->FailureOf(last, 500)), "550 no such user");
+  const uint64_t queued = harness.spool->SettlesQueued();
+  harness.spool->Defer(last, 7, domain, AsBytes("452 and no room"));
+  EXPECT_EQ(harness.spool->SettlesQueued(), queued) << "nor in the log";
+  for (uint32_t i = 1; i <= 10; ++i) {
+    harness.Settle(first, i);
+  }
+  harness.spool->Defer(last, 8, domain, AsBytes("452"));
+  restart();
+  EXPECT_LE(harness.deferrals.size(), kNotesMax - 3);
+  EXPECT_FALSE(harness.deferrals.contains({last, 7}));
+  EXPECT_EQ((harness.deferrals[{last, 8}]), "452");
+  EXPECT_EQ(AsText(harness.spool->FailureOf(last, 502)), "550 no such user");
 }
 
 TEST(Spool, TheClockRunsOnlyWhileTheDaemonRuns) {

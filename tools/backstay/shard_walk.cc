@@ -36,7 +36,12 @@ ShardWalk::ShardWalk(ShardFiles& files, bool is_in_use, FindingEvents& events,
 
 void ShardWalk::Tell(FindingKind kind, uint32_t segment, std::optional<ByteRange> range,
                      std::string what) {
-  events_.OnFinding({kind, files_.identity().shard, segment, range, std::move(what)});
+  Finding finding{kind, files_.identity().shard, segment, range, std::move(what)};
+  if (held_back_.has_value()) {
+    held_back_->push_back(std::move(finding));
+  } else {
+    events_.OnFinding(finding);
+  }
 }
 
 void ShardWalk::Run() {
@@ -58,10 +63,12 @@ void ShardWalk::Run() {
   }
   UseCheckpoint();
   for (size_t i = 0; i < entries.size(); ++i) {
-    ReadSegment(i);
+    is_in_use_ ? ReadBesideADaemon(i) : ReadSegment(i);
   }
   for (const uint32_t segment : cover_.Lost()) {
-    Tell(FindingKind::kDamaged, segment, std::nullopt, "is missing, and mail in it was owed");
+    if (is_sure_) {
+      Tell(FindingKind::kDamaged, segment, std::nullopt, "is missing, and mail in it was owed");
+    }
   }
   Sweep(segments_, index_)
       .Step(replay_.rules(), UINT32_MAX, std::nullopt, 0, [](MessageRef, uint32_t) {});
@@ -78,6 +85,7 @@ void ShardWalk::UseCheckpoint() {
   cover_ = CheckpointCover(files_.ReadCheckpoint());
   std::optional<RuleBook> rules = cover_.Begin(files_.catalog(), index_);
   while (!rules.has_value()) {  // without one it begins with no rules
+    is_sure_ = !is_in_use_;     // it may know that segments are gone which were there a moment ago
     cover_ = CheckpointCover(files_.ReadOlderCheckpoint());
     rules = cover_.Begin(files_.catalog(), index_);
   }
@@ -96,7 +104,8 @@ void ShardWalk::TellLeftAlone() {
                            fmt::format("{} was not read: {}", file.name, file.why)});
         break;
       case LeftAlone::kGone:
-        break;  // given back since the directory was listed
+        is_sure_ = false;  // given back since the directory was listed
+        break;
       case LeftAlone::kUnreadable:
         Tell(FindingKind::kUnreadable, ParseSegmentName(file.name).value_or(0), std::nullopt,
              file.why);
@@ -153,6 +162,61 @@ void ShardWalk::ReadSegment(size_t entry_number) {
   counts_.bytes_written += written_end_ - kDataStart;
 }
 
+void ShardWalk::ReadBesideADaemon(size_t entry_number) {
+  const CatalogEntry& entry = files_.entries()[entry_number];
+  const WalkCounts before = counts_;
+  held_back_.emplace();
+  ReadSegment(entry_number);
+  const std::vector<Finding> findings = *std::exchange(held_back_, std::nullopt);
+  if (HasGone(entry)) {
+    return Forget(entry, before);
+  }
+  for (const Finding& finding : findings) {
+    events_.OnFinding(finding);
+  }
+}
+
+// It was whole. It is cut from its end, or its first header is written anew before all else.
+bool ShardWalk::HasGone(const CatalogEntry& entry) {
+  if (!entry.header.has_value() || !entry.file.valid() || entry.is_short ||
+      entry.is_header_from_copy) {
+    return false;
+  }
+  size_t got = 0;
+  IoError error = IoError::kNone;
+  const std::optional<uint64_t> salt = SaltAt(entry, 0, got, error);
+  if (salt.has_value() && *salt != entry.header->salt) {
+    return true;
+  }
+  SaltAt(entry, entry.header->segment_bytes - kBlockBytes, got, error);
+  return error == IoError::kNone && got < kBlockBytes;
+}
+
+// Its outcomes stay: they were whole records. What is owed in it is nothing, or it would be there.
+void ShardWalk::Forget(const CatalogEntry& entry, const WalkCounts& before) {
+  Tell(FindingKind::kNote, entry.number, std::nullopt,
+       "was given back while it was read, and is not judged");
+  is_sure_ = false;
+  forgotten_.push_back(entry.number);
+  const uint64_t bytes_read = counts_.bytes_read;
+  counts_ = before;
+  counts_.bytes_read = bytes_read;
+  --counts_.segments;
+  counts_.file_bytes -= entry.file_bytes;
+  segments_.Find(entry.number)->index = SegmentIndex();
+  tail_.clear();  // what follows it told, or would have
+  std::erase_if(incomplete_,
+                [&](const MissingPart& part) { return part.place.segment == entry.number; });
+  if (with_commit_.empty() || with_commit_.back() != entry.number) {
+    with_commit_.push_back(entry.number);
+  }
+  last_commit_crc_.reset();
+}
+
+bool ShardWalk::IsForgotten(uint32_t segment) const {
+  return std::binary_search(forgotten_.begin(), forgotten_.end(), segment);
+}
+
 void ShardWalk::OnBytesRead(uint64_t bytes) {
   counts_.bytes_read += bytes;
   if (progress_ != nullptr) {
@@ -179,33 +243,36 @@ void ShardWalk::CheckFile(const CatalogEntry& entry) {
   if (entry.is_short) {
     Tell(FindingKind::kDamaged, entry.number,
          ByteRange{entry.file_bytes, entry.header->segment_bytes}, "the file is cut off here");
-  } else if (!SecondHeaderIsWhole(entry)) {
+    return;
+  }
+  size_t got = 0;
+  IoError error = IoError::kNone;
+  if (SaltAt(entry, second_at, got, error) != entry.header->salt) {
     Tell(FindingKind::kDamaged, entry.number, ByteRange{second_at, second_at + kBlockBytes},
          "second header; the first was used");
   }
 }
 
-bool ShardWalk::SecondHeaderIsWhole(const CatalogEntry& entry) {
+std::optional<uint64_t> ShardWalk::SaltAt(const CatalogEntry& entry, uint64_t at, size_t& got,
+                                          IoError& error) {
   AlignedBuffer block;
   block.Resize(kBlockBytes);
-  IoError error = IoError::kNone;
-  const uint64_t at = entry.header->segment_bytes - kBlockBytes;
-  const size_t got = files_.ReadRange(entry, {block.data(), kBlockBytes}, at, error);
+  got = files_.ReadRange(entry, {block.data(), kBlockBytes}, at, error);
   const auto header = DecodeSegmentHeader(block.bytes().first(got));
-  return header.has_value() && header->salt == entry.header->salt &&
-         header->segment == entry.header->segment;
+  return header.has_value() ? std::optional(header->salt) : std::nullopt;
 }
 
 // The log went on from there, so there was at least one whole batch.
 void ShardWalk::CheckPrevious(const CatalogEntry& entry) {
-  if (cover_.MayLackBetween(with_commit_.empty() ? 0 : with_commit_.back(), entry.number)) {
+  const uint32_t last = with_commit_.empty() ? 0 : with_commit_.back();
+  if (cover_.MayLackBetween(last, entry.number) || (!is_sure_ && last + 1 < entry.number)) {
     last_commit_crc_.reset();
   }
   const std::optional<uint32_t> previous = files_.catalog().PreviousOf(entry);
   if (previous.has_value() &&
       !std::binary_search(with_commit_.begin(), with_commit_.end(), *previous)) {
     const bool is_there = files_.Find(*previous) != nullptr;
-    if (is_there || !cover_.Covers(*previous)) {
+    if (is_there || (is_sure_ && !cover_.Covers(*previous))) {
       Tell(FindingKind::kDamaged, *previous, std::nullopt,
            is_there ? "has no whole batch left" : "is missing");
     }
@@ -346,7 +413,8 @@ void ShardWalk::JudgeMessages() {
   for (const MissingPart& missing : incomplete_) {
     const MessageRef message = missing.message;
     // A segment that a running daemon has given back had nothing owed in it.
-    const bool is_gone = is_in_use_ && files_.Find(missing.part.segment) == nullptr;
+    const bool is_gone = is_in_use_ && (files_.Find(missing.part.segment) == nullptr ||
+                                        IsForgotten(missing.part.segment));
     const bool lies_elsewhere = index_.PlaceOf(message) != missing.place;
     if (is_gone || lies_elsewhere || !IsOwed(missing)) {
       continue;

@@ -2,7 +2,8 @@
 // not whole.
 //
 // Judges as recovery does (FORMAT.md 6, 9), but reads every record whatever a summary says of it,
-// and changes nothing.
+// and changes nothing. Beside a daemon segments go while they are read: what was found in such a
+// one counts for nothing, and neither does what seems to be missing from then on.
 //
 // Life:  Run once; then ask.
 // Owns:  an index of the shard as compact as the daemon's.
@@ -75,10 +76,17 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
   void TellLeftAlone();
   void UseCheckpoint();
   void ReadSegment(size_t entry_number);
+  void ReadBesideADaemon(size_t entry_number);
+  // Since the files were opened: it was given back, and is being cut or written over.
+  bool HasGone(const CatalogEntry& entry);
+  // Of the header, if there is a valid one at this place.
+  std::optional<uint64_t> SaltAt(const CatalogEntry& entry, uint64_t at, size_t& got,
+                                 IoError& error);
+  void Forget(const CatalogEntry& entry, const WalkCounts& before);
+  bool IsForgotten(uint32_t segment) const;
   void CheckZero(const CatalogEntry& entry);
   void CheckPrevious(const CatalogEntry& entry);
   void CheckFile(const CatalogEntry& entry);
-  bool SecondHeaderIsWhole(const CatalogEntry& entry);
   void AddMessage(const RecordHeader& header, uint32_t block, Bytes payload);
   const PartEntry* FindMissingPart() const;
   bool IsInTail(MessageRef message) const;
@@ -89,6 +97,9 @@ class ShardWalk final : private ScanEvents, private ReadProgress {
 
   ShardFiles& files_;
   const bool is_in_use_;
+  bool is_sure_ = true;  // what is not there was not given back meanwhile, as far as can be told
+  std::vector<uint32_t> forgotten_;                // segments, ascending
+  std::optional<std::vector<Finding>> held_back_;  // of the segment being read
   FindingEvents& events_;
   ReadProgress* const progress_;
   SegmentSet segments_;

@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "tests/spool/spool_harness.h"
@@ -26,10 +31,13 @@ class Reader : public FindingEvents {
   }
   void OnFinding(const Finding& finding) override { findings.push_back(finding); }
 
-  void Walk(bool is_in_use = false) {
+  // `meanwhile`: what a daemon does to the files behind their opening.
+  void Walk(
+      bool is_in_use = false, absl::FunctionRef<void()> meanwhile = [] {}) {
     files = std::make_unique<ShardFiles>(*io, *io->OpenDirectory(kShard, false),
                                          Catalog::Identity{4711, 2});
     ASSERT_TRUE(files->Open().ok());
+    meanwhile();
     walk = std::make_unique<ShardWalk>(*files, is_in_use, *this, nullptr);
     walk->Run();
   }
@@ -259,6 +267,74 @@ TEST_F(ShardWalkTest, ALogThatIsBeingWrittenHasNoDamageWhereverItStands) {
   Reader reader(harness);
   reader.Walk(true);
   EXPECT_EQ(reader.walk->counts().messages, 200u);
+}
+
+// Dead segments are cut piece by piece, or become others, under the eyes of who opened them.
+TEST_F(ShardWalkTest, SegmentsThatGoWhileTheyAreReadAreNoDamage) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  const uint32_t first = contents.begin()->first.segment;
+  const uint32_t last = contents.rbegin()->first.segment;
+  ASSERT_GT(last, first + 1);
+  const auto write_over = [&](Disk& disk, const std::string& path) {
+    SegmentHeader other;
+    other.node = 4711;
+    other.shard = 2;
+    other.segment = last + 100;
+    other.generation = 2;
+    other.segment_bytes = options.segment_bytes;
+    other.salt = 77;
+    std::vector<uint8_t> block(kBlockBytes);
+    SealSegmentHeader(other, block);
+    ASSERT_TRUE(disk.Overwrite(path, 0, block));
+    ASSERT_TRUE(disk.Overwrite(path, kDataStart, std::vector<uint8_t>(5 * kBlockBytes, 0x5a)));
+  };
+  const std::optional<uint64_t> left_of_it[] = {0, 20'000, options.segment_bytes - kBlockBytes,
+                                                std::nullopt};
+  for (const std::optional<uint64_t>& left : left_of_it) {
+    for (uint32_t number = first; number < last; ++number) {
+      Reader reader(harness);
+      const std::string path = SpoolHarness::SegmentPath(number);
+      reader.Walk(/*is_in_use=*/true, [&] {
+        if (left.has_value()) {
+          ASSERT_TRUE(reader.host.disk().TruncateFile(path, *left));
+        } else {
+          write_over(reader.host.disk(), path);
+        }
+      });
+      EXPECT_EQ(reader.Count(FindingKind::kDamaged) + reader.Count(FindingKind::kUnreadable), 0u)
+          << number << " " << reader.findings.front().what;
+      EXPECT_EQ(reader.Count(FindingKind::kNote), 1u);
+      const auto is_there = [&](const auto& message) { return message.first.segment != number; };
+      EXPECT_EQ(reader.walk->counts().messages,
+                static_cast<uint64_t>(std::count_if(contents.begin(), contents.end(), is_there)));
+      for (const MessageRef message : reader.Owed()) {
+        EXPECT_NE(message.segment, number);
+      }
+    }
+  }
+}
+
+// What was cut or torn before it was opened, or stands in a file that stays, is damage beside a
+// daemon as well.
+TEST_F(ShardWalkTest, DamageBesideADaemonIsTold) {
+  SpoolHarness harness(1, options);
+  Fill(harness);
+  const MessageRef place = contents.begin()->first;
+  const std::string path = SpoolHarness::SegmentPath(place.segment);
+  Reader cut(harness);
+  ASSERT_TRUE(cut.host.disk().TruncateFile(path, 20'000));
+  cut.Walk(/*is_in_use=*/true);
+  EXPECT_GE(cut.Count(FindingKind::kDamaged), 1u);
+  Reader flipped(harness);
+  const uint64_t bit = (uint64_t{place.block} * kRecordAlignment + 100) * 8;
+  flipped.Walk(/*is_in_use=*/true, [&] { ASSERT_TRUE(flipped.host.disk().FlipBit(path, bit)); });
+  EXPECT_GE(flipped.Count(FindingKind::kDamaged), 1u);
+  Reader second(harness);
+  second.Walk(/*is_in_use=*/true, [&] {
+    ASSERT_TRUE(second.host.disk().FlipBit(path, (options.segment_bytes - kBlockBytes + 9) * 8));
+  });
+  EXPECT_GE(second.Count(FindingKind::kDamaged), 1u);
 }
 
 TEST_F(ShardWalkTest, NothingOnTheDiskChanges) {
