@@ -171,7 +171,7 @@ absl::StatusOr<std::unique_ptr<const Snapshot>> NextSnapshot(Daemon& daemon, boo
   ASSIGN_OR_RETURN(std::unique_ptr<const Snapshot> next,
                    LoadSnapshot(daemon.config_path, ThisMachine()));
   const Snapshot& running = daemon.engine.snapshot();
-  RETURN_IF_ERROR(next->CanReplace(running));
+  RETURN_IF_ERROR(next->CanReplace(running, is_forced));
   RETURN_IF_ERROR(KeepsCertificate(next->tls.get(), running.tls.get()));
   RETURN_IF_ERROR(KeepsCertificate(next->client_tls.get(), running.client_tls.get()));
   if (!is_forced) {

@@ -55,6 +55,15 @@ void DescribeReports(const Route* route, DomainRow& row) {
   row.state = DomainRow::State::kUp;
 }
 
+// The worse of two counts; where they are equal, one that says why.
+void Worsen(DomainRow::State& state, std::string& reason, DomainRow::State other,
+            const std::string& why) {
+  if (other > state || reason.empty()) {
+    reason = why;
+  }
+  state = std::max(state, other);
+}
+
 // A domain without mail has no way yet; its destination has a route all the same.
 const Route* RouteOf(const ShardView& view, DomainId domain, const DomainPlan* plan) {
   if (plan == nullptr) {
@@ -63,6 +72,22 @@ const Route* RouteOf(const ShardView& view, DomainId domain, const DomainPlan* p
   const Route* route = view.routes.RouteOf(domain);
   return route != nullptr ? route
                           : view.routes.RouteTo(view.snapshot.destinations[plan->destination].key);
+}
+
+// A few look-ups, whatever is queued. Reports that go by MX have no primary.
+NextEvent NextOf(const ShardView& view, DomainId domain, const DomainPlan* plan) {
+  NextEvent next;
+  const Route* const route =
+      plan != nullptr ? RouteOf(view, domain, plan) : view.routes.RouteOf(domain);
+  const Lane* const lane = view.routes.LaneOf(domain);
+  if (route != nullptr) {
+    next = route->Upcoming();
+    next.Offer(NextEvent::Kind::kQuestion, view.routes.NextQuestion(route->key()));
+  } else if (lane != nullptr && lane->queue().NextDue() != SpoolTime::Max()) {
+    next.Offer(NextEvent::Kind::kRetry,
+               view.io.Now() + (lane->queue().NextDue() - view.spool.Clock()));
+  }
+  return next;
 }
 
 }  // namespace
@@ -83,6 +108,36 @@ std::string_view NameOf(DomainRow::State state) {
   UNREACHABLE();
 }
 
+std::string_view NameOf(DomainStop stop) {
+  switch (stop) {
+    case DomainStop::kNone:
+      return "";
+    case DomainStop::kByOperator:
+      return "operator";
+    case DomainStop::kByBreaker:
+      return "breaker";
+  }
+  UNREACHABLE();
+}
+
+std::string_view NameOf(NextEvent::Kind kind) {
+  switch (kind) {
+    case NextEvent::Kind::kNone:
+      return "";
+    case NextEvent::Kind::kProbe:
+      return "probe";
+    case NextEvent::Kind::kPause:
+      return "pause";
+    case NextEvent::Kind::kRetry:
+      return "retry";
+    case NextEvent::Kind::kQuestion:
+      return "dns";
+    case NextEvent::Kind::kExpiry:
+      return "expiry";
+  }
+  UNREACHABLE();
+}
+
 void Merge(const DomainRows& of_shard, DomainRows& all) {
   for (const auto& [name, row] : of_shard) {
     const auto [found, is_new] = all.try_emplace(name, row);
@@ -90,10 +145,10 @@ void Merge(const DomainRows& of_shard, DomainRows& all) {
       continue;
     }
     DomainRow& sum = found->second;
-    if (row.state > sum.state || sum.reason.empty()) {
-      sum.reason = row.reason;
-    }
-    sum.state = std::max(sum.state, row.state);
+    Worsen(sum.state, sum.reason, row.state, row.reason);
+    Worsen(sum.primary_state, sum.primary_reason, row.primary_state, row.primary_reason);
+    sum.stop = std::max(sum.stop, row.stop);
+    sum.addresses = sum.addresses.empty() ? row.addresses : sum.addresses;
     sum.queued += row.queued;
     sum.held += row.held;
     sum.account += row.account;
@@ -101,6 +156,8 @@ void Merge(const DomainRows& of_shard, DomainRows& all) {
     if (row.expires.has_value()) {
       sum.expires = std::min(sum.expires.value_or(*row.expires), *row.expires);
     }
+    sum.next.Offer(row.next);
+    sum.asked = std::max(sum.asked, row.asked);
     if (!row.outages.empty()) {  // only the home shard tells them
       sum.outages = row.outages;
     }
@@ -116,7 +173,8 @@ std::optional<MessageRef> DomainReport::Next(const ShardView& view) {
              .accounts_since = view.spool.AccountsSince(),
              .started = view.started,
              .now = view.io.Now(),
-             .is_queue_ready = view.is_queue_ready};
+             .is_queue_ready = view.is_queue_ready,
+             .shards_under_stress = view.is_under_stress ? size_t{1} : 0};
   const std::vector<DomainPlan>& plans = view.snapshot.domains;
   auto plan = std::upper_bound(
       plans.begin(), plans.end(), after_,
@@ -171,9 +229,12 @@ void DomainReport::Add(const ShardView& view, const std::string& name, const Dom
   } else {
     Describe(RouteOf(view, domain, plan), row);
   }
-  if (const DomainStop stop = view.spool.StopOf(domain); stop != DomainStop::kNone) {
+  row.primary_state = row.state;
+  row.primary_reason = row.reason;
+  row.stop = view.spool.StopOf(domain);
+  if (row.stop != DomainStop::kNone) {
     row.state = DomainRow::State::kHeld;
-    row.reason = stop == DomainStop::kByBreaker ? "breaker" : "operator";
+    row.reason = NameOf(row.stop);
   }
   if (plan != nullptr) {
     row.destination = view.snapshot.destinations[plan->destination].name;
@@ -184,12 +245,14 @@ void DomainReport::Add(const ShardView& view, const std::string& name, const Dom
       row.addresses.push_back(host.address.ToString());
     }
   }
+  row.next = NextOf(view, domain, plan);
+  row.asked = view.io.Now();
   row.account = view.spool.AccountOf(domain);
   row.queued = view.spool.LiveRecipients(domain);
   if (row.queued == 0) {
     return;
   }
-  if (view.spool.StopOf(domain) != DomainStop::kNone) {
+  if (row.state == DomainRow::State::kHeld) {
     row.held = row.queued;
   } else if (view.is_queue_ready) {
     Rule release;
@@ -206,7 +269,11 @@ void DomainReport::Add(const ShardView& view, const std::string& name, const Dom
   if (first.has_value() && plan != nullptr && plan->retry.on_expiry == OnExpiry::kBounce) {
     const SpoolTime end = plan->retry.End(
         OriginOf(view.spool.Arrival(*first), view.spool.StandingOf(*first, domain)));
-    row.expires = view.io.WallNow() + (end - view.spool.Clock());
+    const absl::Duration left = end - view.spool.Clock();
+    row.expires = view.io.WallNow() + left;
+    if (left > absl::ZeroDuration()) {  // what is over waits for something else
+      row.next.Offer(NextEvent::Kind::kExpiry, view.io.Now() + left);
+    }
   }
 }
 

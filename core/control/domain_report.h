@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "core/shard/next_event.h"
 #include "core/shard/question.h"
 
 namespace backstay {
@@ -17,18 +18,26 @@ struct DomainRow {
   // The worse one counts when shards differ, so the order is that of badness.
   enum class State : uint8_t { kUp, kRamping, kSuspect, kDown, kHeld };
   State state = State::kUp;
-  std::string reason;       // of a state that is not kUp
+  std::string reason;  // of a state that is not kUp
+  // The same of the primary alone, whatever was stopped.
+  State primary_state = State::kUp;
+  std::string primary_reason;
+  DomainStop stop = DomainStop::kNone;
   std::string destination;  // the primary list as text; empty: the domain is not configured
-  std::vector<std::string> addresses;
-  uint64_t queued = 0;  // recipients
-  uint64_t held = 0;    // of those, by the operator's rule
+  std::vector<std::string> addresses;  // in use, with ports
+  uint64_t queued = 0;                 // recipients
+  uint64_t held = 0;  // of those, by the operator's rule, or all where the state is kHeld
   absl::Duration oldest = absl::ZeroDuration();
   std::optional<WallTime> expires;  // when the first of it is given up; nothing: never by age
   DomainAccount account;
   Outages outages;
+  NextEvent next;  // of the primary, and of this mail's end
+  Instant asked;   // from which that is counted
 };
 
 std::string_view NameOf(DomainRow::State state);
+std::string_view NameOf(DomainStop stop);
+std::string_view NameOf(NextEvent::Kind kind);
 
 struct ShardTotals {
   SpoolStats spool;
@@ -39,6 +48,7 @@ struct ShardTotals {
   Instant started;
   Instant now;
   bool is_queue_ready = false;
+  size_t shards_under_stress = 0;
 };
 
 // By name. Of several shards: one row a domain.

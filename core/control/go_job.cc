@@ -78,7 +78,7 @@ bool GoJob::Work(std::string& out) {
   }
   LogInfo("admin: {}: flush: {} domains, {} recipients", who_, parts_.front().domains(),
           recipients);
-  out += CountLine(recipients);
+  out += CountLine({recipients});
   return true;
 }
 

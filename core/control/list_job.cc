@@ -14,6 +14,9 @@ ListJob::ListJob(AdminShared& shared, const AdminRequest& request)
       messages_left_(request.id.has_value() ? 1 : request.messages_max) {}
 
 bool ListJob::Step(std::string& out) {
+  if (request_.wants_whole && !shared_.desk.ready() && report_ == nullptr) {
+    return false;  // as an order for domains waits
+  }
   if (!is_named_) {  // no domains would be a list of all of them
     if (const std::optional<bool> ended = survey_.Name(request_, out); ended.has_value()) {
       return *ended;
@@ -66,8 +69,8 @@ std::string ListJob::IdText() const {
 bool ListJob::End(std::string& out) const {
   if (request_.id.has_value() && messages_ == 0) {
     out += ResultLine(AdminResult::kUnknown,
-                      fmt::format("{} does not wait here: it is delivered, its sender was told "
-                                  "of its failure, or it never was",
+                      fmt::format("{} does not wait here: it is delivered, reported, discarded or "
+                                  "deleted; or it never was",
                                   IdText()));
   } else {
     out += ReportLine(is_queue_ready_);

@@ -7,6 +7,17 @@
 #include "core/shard/rule_clerk.h"
 
 namespace backstay {
+namespace {
+
+uint64_t CountPending(const ShardView& view, MessageRef message) {
+  uint64_t count = 0;
+  for (uint32_t i = 0; i < view.spool.Recipients(message); ++i) {
+    count += view.spool.IsPending(message, i) ? 1 : 0;
+  }
+  return count;
+}
+
+}  // namespace
 
 std::optional<MessageRef> MessageOrder::Next(const ShardView& view) {
   if (!view.is_queue_ready) {
@@ -40,6 +51,7 @@ void MessageOrder::Take(const ShardView& view, const QueueId& id,
     return;
   }
   std::optional<uint64_t> count = view.spool.CountInMessage(rule_, message);
+  const uint64_t reports = rule_.verb == RuleVerb::kDelete ? CountPending(view, message) : 0;
   if (!counts_only_) {
     count = view.spool.ApplyToMessage(rule_, message);
     if (!count.has_value()) {
@@ -49,7 +61,11 @@ void MessageOrder::Take(const ShardView& view, const QueueId& id,
     changed.push_back(message);
   }
   ++messages_;
-  recipients_ += *count;
+  if (named_.size() < kNamedMax) {
+    named_.push_back(id);
+  }
+  recipients_ += *count - reports;
+  reports_ += reports;
 }
 
 }  // namespace backstay

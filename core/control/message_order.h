@@ -19,6 +19,8 @@ class MessageOrder final : public ShardQuestion {
  public:
   // Messages in one turn: well under a millisecond.
   static constexpr size_t kPiece = 256;
+  // Ids that are told for the log.
+  static constexpr size_t kNamedMax = 8;
 
   MessageOrder(Rule rule, bool counts_only, std::vector<QueueId> ids)
       : rule_(std::move(rule)), counts_only_(counts_only), ids_(std::move(ids)) {}
@@ -29,7 +31,10 @@ class MessageOrder final : public ShardQuestion {
   // ---- of the last answer ----
   bool is_done() const { return at_ == ids_.size() && (is_on_disk_ || takes_none_ || is_full_); }
   uint64_t recipients() const { return recipients_; }
+  // Of a delete: recipients of whom only a report was owed. They are not among recipients().
+  uint64_t reports() const { return reports_; }
   uint64_t messages() const { return messages_; }
+  const std::vector<QueueId>& named() const { return named_; }     // the first of these
   uint64_t unknown() const { return unknown_; }                    // ids of nothing that waits here
   bool takes_none() const { return takes_none_ && !is_on_disk_; }  // the device
   bool is_full() const { return is_full_; }  // too many messages have a word of their own
@@ -42,7 +47,9 @@ class MessageOrder final : public ShardQuestion {
   const std::vector<QueueId> ids_;
   size_t at_ = 0;
   uint64_t recipients_ = 0;
+  uint64_t reports_ = 0;
   uint64_t messages_ = 0;
+  std::vector<QueueId> named_;
   uint64_t unknown_ = 0;
   uint64_t outcome_ = 0;  // on disk when the spool has synced so many
   bool is_on_disk_ = false;

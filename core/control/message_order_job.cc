@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/log.h"
@@ -24,8 +25,10 @@ bool MessageOrderJob::TakeAnswer() {
   if (!order_->is_done()) {
     return false;
   }
-  recipients_ += order_->recipients();
+  count_.recipients += order_->recipients();
+  count_.reports += order_->reports();
   messages_ += order_->messages();
+  named_.insert(named_.end(), order_->named().begin(), order_->named().end());
   unknown_ += order_->unknown();
   is_on_disk_ = is_on_disk_ && !order_->takes_none();
   is_full_ = is_full_ || order_->is_full();
@@ -81,14 +84,29 @@ bool MessageOrderJob::Step(std::string& out) {
 }
 
 // Counting changes nothing, and is not logged.
+void MessageOrderJob::Log(const std::string& text) const {
+  if (request_.is_dry_run) {
+    return;
+  }
+  std::string names;
+  const size_t told = std::min(named_.size(), MessageOrder::kNamedMax);
+  for (size_t i = 0; i < told; ++i) {
+    const auto id = named_[i].ToText();
+    names += fmt::format(" {}", std::string_view(id.data(), id.size()));
+  }
+  if (messages_ > told) {
+    names += fmt::format(" and {} more", messages_ - told);
+  }
+  LogInfo("admin: {}: queue {}{}{}{}: {} messages by id{}{}, {}{}{}", who_, NameOf(request_.verb),
+          request_.keeps_age ? " --keep-age" : "", request_.chosen.empty() ? "" : " ",
+          Escaped(request_.chosen), messages_, names.empty() ? "" : ":", names, InWords(count_),
+          text.empty() ? "" : ", ", text);
+}
+
 bool MessageOrderJob::End(AdminResult result, const std::string& text, std::string& out) {
   is_under_way_ = false;
-  if (!request_.is_dry_run) {
-    LogInfo("admin: {}: queue {}{}: {} messages by id, {} recipients{}{}", who_,
-            NameOf(request_.verb), request_.keeps_age ? " --keep-age" : "", messages_, recipients_,
-            text.empty() ? "" : ", ", text);
-  }
-  out += result == AdminResult::kOk ? CountLine(recipients_, text) : ResultLine(result, text);
+  Log(text);
+  out += result == AdminResult::kOk ? CountLine(count_, text) : ResultLine(result, text);
   return true;
 }
 

@@ -26,6 +26,7 @@ class MessageOrderJob final : public AdminJob {
  private:
   // False: the order for this shard goes on.
   bool TakeAnswer();
+  void Log(const std::string& text) const;
   bool End(AdminResult result, const std::string& text, std::string& out);
 
   AdminShared& shared_;
@@ -33,8 +34,9 @@ class MessageOrderJob final : public AdminJob {
   const std::string who_;
   std::map<size_t, std::vector<QueueId>> left_;  // by shard
   std::unique_ptr<MessageOrder> order_;
-  uint64_t recipients_ = 0;
+  OrderCount count_;
   uint64_t messages_ = 0;
+  std::vector<QueueId> named_;  // of these, for the log
   uint64_t unknown_ = 0;
   bool is_under_way_ = false;
   bool is_on_disk_ = true;

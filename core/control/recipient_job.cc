@@ -164,7 +164,7 @@ std::string RecipientJob::Answer() const {
     }
   }
   if (request_.verb != AdminVerb::kRecipients) {
-    return CountLine(changed);
+    return CountLine({changed});
   }
   for (const auto& [domain, counts] : sums) {
     out += KnownCountLine(domain, counts);

@@ -1,6 +1,8 @@
 // core/control/reply.cc -- rows to JSON.
 #include "core/control/reply.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -51,6 +53,15 @@ OrderedJson OldestOf(const DomainRow& row) {
   return row.queued > 0 ? OrderedJson(absl::ToInt64Seconds(row.oldest)) : OrderedJson(nullptr);
 }
 
+// Seconds, none of them over; null when nothing is to come.
+OrderedJson NextIn(const DomainRow& row) {
+  if (row.next.kind == NextEvent::Kind::kNone) {
+    return nullptr;
+  }
+  const absl::Duration left = std::max(row.next.at - row.asked, absl::ZeroDuration());
+  return absl::ToInt64Seconds(absl::Ceil(left, absl::Seconds(1)));
+}
+
 // accepted + generated = delivered + bounced + discarded + quarantined + queued.
 OrderedJson LedgerOf(const DomainAccount& account) {
   return {{"accepted", account.accepted},   {"generated", account.generated},
@@ -87,12 +98,23 @@ std::string ReportLine(bool is_queue_ready) {
                     is_queue_ready ? "" : "the spool is still being read: older mail is missing");
 }
 
-std::string CountLine(uint64_t recipients, std::string_view message) {
-  OrderedJson line = {{"result", NameOf(AdminResult::kOk)}, {"recipients", recipients}};
+std::string CountLine(const OrderCount& count, std::string_view message) {
+  OrderedJson line = {{"result", NameOf(AdminResult::kOk)}, {"recipients", count.recipients}};
+  if (count.reports > 0) {
+    line["reports"] = count.reports;
+  }
   if (!message.empty()) {
     line["message"] = std::string(message);
   }
   return Line(line);
+}
+
+std::string InWords(const OrderCount& count) {
+  std::string words = fmt::format("{} recipients", count.recipients);
+  if (count.reports > 0) {
+    words += fmt::format(" and {} reports that were owed", count.reports);
+  }
+  return words;
 }
 
 std::string DaemonLine(const DaemonRow& row) {
@@ -115,7 +137,9 @@ std::string DaemonLine(const DaemonRow& row) {
                {"ledger_since", IsoTime(totals.accounts_since)},
                {"rate_seconds", absl::ToInt64Seconds(row.sampled)},
                {"accepted_per_second", PerSecond(row.taken, row.sampled)},
-               {"delivered_per_second", PerSecond(row.handed_on, row.sampled)}});
+               {"delivered_per_second", PerSecond(row.handed_on, row.sampled)},
+               {"segments_unreadable", totals.spool.segments_unreadable},
+               {"shards_under_stress", totals.shards_under_stress}});
 }
 
 std::string DomainLine(std::string_view name, const DomainRow& row) {
@@ -135,7 +159,8 @@ std::string DomainLine(std::string_view name, const DomainRow& row) {
                {"primary", row.destination},
                {"outages", std::move(outages)},
                {"expires", IsoTime(row.expires)},
-               {"ledger", LedgerOf(row.account)}});
+               {"ledger", LedgerOf(row.account)},
+               {"addresses", row.addresses}});
 }
 
 std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t domains) {
@@ -147,7 +172,9 @@ std::string PrimaryLine(std::string_view name, const DomainRow& row, size_t doma
                {"queued", row.queued},
                {"oldest", OldestOf(row)},
                {"held", row.held},
-               {"expires", IsoTime(row.expires)}});
+               {"expires", IsoTime(row.expires)},
+               {"next", NameOf(row.next.kind)},
+               {"next_in", NextIn(row)}});
 }
 
 std::string MessageLine(const MessageRow& row) {

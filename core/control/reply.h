@@ -28,8 +28,14 @@ enum class AdminResult : uint8_t {
 std::string ResultLine(AdminResult result, std::string_view message);
 // kOk, of a report; what a start has not read yet is not in it, and that is said.
 std::string ReportLine(bool is_queue_ready);
+// What an order speaks for.
+struct OrderCount {
+  uint64_t recipients = 0;
+  uint64_t reports = 0;  // of a delete: that were owed of other recipients, and end with it
+};
 // kOk. `message`: what was not done; empty: all was.
-std::string CountLine(uint64_t recipients, std::string_view message = "");
+std::string CountLine(const OrderCount& count, std::string_view message = "");
+std::string InWords(const OrderCount& count);  // for the operator's log
 
 // Of all shards, since start; rates over the time since the last sample.
 struct DaemonRow {

@@ -20,6 +20,7 @@ void Add(const ShardTotals& more, ShardTotals& sum) {
   sum.spool.recipients_live += more.spool.recipients_live;
   sum.spool.messages_live += more.spool.messages_live;
   sum.spool.recipients_dsn_pending += more.spool.recipients_dsn_pending;
+  sum.spool.segments_unreadable += more.spool.segments_unreadable;
   sum.spool.recipients_quarantined += more.spool.recipients_quarantined;
   sum.counters.messages_stored += more.counters.messages_stored;
   sum.counters.messages_refused += more.counters.messages_refused;
@@ -34,6 +35,7 @@ void Add(const ShardTotals& more, ShardTotals& sum) {
     sum.accounts_since = std::max(sum.accounts_since, more.accounts_since);
   }
   sum.is_queue_ready = sum.is_queue_ready && more.is_queue_ready;
+  sum.shards_under_stress += more.shards_under_stress;
 }
 
 }  // namespace
@@ -178,16 +180,34 @@ std::string ReportJob::Status() {
   if (daemon.sampled >= kSampleMin) {
     shared_.sample = now;
   }
-  std::string out = DaemonLine(daemon);
-  // Domains with the same list share one primary; those without a list have none.
+  return DaemonLine(daemon) + Primaries();
+}
+
+// Domains with the same list share one primary; those without a list have none. What was stopped of
+// them says nothing of the primary.
+std::string ReportJob::Primaries() const {
+  struct Domains {
+    size_t all = 0;
+    size_t stopped = 0;
+  };
   DomainRows primaries;
-  absl::btree_map<std::string, size_t> domains;
+  absl::btree_map<std::string, Domains> domains;
   for (const auto& [name, row] : survey_.rows()) {
-    Merge({{row.destination, row}}, primaries);
-    ++domains[row.destination];
+    DomainRow of_primary = row;
+    of_primary.state = row.primary_state;
+    of_primary.reason = row.primary_reason;
+    Merge({{row.destination, std::move(of_primary)}}, primaries);
+    ++domains[row.destination].all;
+    domains[row.destination].stopped += row.stop == DomainStop::kNone ? 0 : 1;
   }
-  for (const auto& [name, row] : primaries) {
-    out += PrimaryLine(name, row, domains[name]);
+  std::string out;
+  for (auto& [name, row] : primaries) {
+    const Domains& of_it = domains[name];
+    if (of_it.stopped > 0) {
+      row.reason += fmt::format("{}{} of {} domains held: {}", row.reason.empty() ? "" : "; ",
+                                of_it.stopped, of_it.all, NameOf(row.stop));
+    }
+    out += PrimaryLine(name, row, of_it.all);
   }
   return out;
 }

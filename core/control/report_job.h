@@ -55,6 +55,7 @@ class ReportJob final : public AdminJob {
 
  private:
   std::string Status();
+  std::string Primaries() const;
   std::string Domains() const;
 
   AdminShared& shared_;

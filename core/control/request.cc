@@ -158,6 +158,9 @@ absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest
   if (name == "force") {
     return TakeFlag(name, value, request.is_forced);
   }
+  if (name == "whole") {
+    return TakeFlag(name, value, request.wants_whole);
+  }
   if (name == "dry_run") {
     return TakeFlag(name, value, request.is_dry_run);
   }
@@ -175,6 +178,10 @@ absl::Status TakeMember(const std::string& name, const Json& value, AdminRequest
   }
   if (name == "ids") {
     return TakeIds(value, request);
+  }
+  if (name == "chosen" && value.is_string()) {
+    request.chosen = value.get<std::string>();
+    return absl::OkStatus();
   }
   if (name == "older") {
     return TakeOlder(value, request);
@@ -212,9 +219,15 @@ absl::Status CheckSense(const AdminRequest& request) {
   if (request.older != absl::ZeroDuration() && request.verb != AdminVerb::kList) {
     return Refused("older belongs to list");
   }
+  if (request.wants_whole && request.verb != AdminVerb::kList) {
+    return Refused("whole belongs to list");
+  }
   if (request.is_dry_run && !RuleOf(request.verb).has_value() &&
       request.verb != AdminVerb::kForget) {
     return Refused(fmt::format("dry_run does not belong to {}", NameOf(request.verb)));
+  }
+  if (!request.chosen.empty() && request.ids.empty()) {
+    return Refused("chosen belongs to ids");
   }
   const bool is_about_recipients = request.verb == AdminVerb::kRecipients ||
                                    request.verb == AdminVerb::kImport ||

@@ -55,8 +55,10 @@ struct AdminRequest {
   bool is_dry_run = false;                // of the rules and kForget: only count
   uint64_t messages_max = UINT64_MAX;     // kList
   absl::Duration older;                   // kList: what waits at least so long, by the spool clock
+  bool wants_whole = false;               // kList: not before all is known that was on disk
   std::optional<QueueId> id;              // kShow
   std::vector<QueueId> ids;               // of the rules: these messages alone
+  std::string chosen;                     // by what they were chosen, for the log; with ids
   std::vector<std::string> addresses;     // kRecipients, kImport, kForget
 };
 

@@ -41,7 +41,7 @@ bool RuleJob::Step(std::string& out) {
   if (phase_ != Phase::kEnded) {
     return false;
   }
-  out += result_ == AdminResult::kOk ? CountLine(recipients_) : ResultLine(result_, text_);
+  out += result_ == AdminResult::kOk ? CountLine(count_) : ResultLine(result_, text_);
   return true;
 }
 
@@ -57,7 +57,7 @@ void RuleJob::Advance() {
       return;
     case Phase::kReady:
       if (shared_.desk.ready()) {
-        shared_.desk.Begin(rules_[rule_], request_.is_dry_run);
+        GiveRule();
         phase_ = Phase::kWorking;
       }
       return;
@@ -90,8 +90,25 @@ void RuleJob::Name() {
   phase_ = Phase::kTurn;
 }
 
+// A delete also speaks for recipients of whom only a report is owed, so those that are to be
+// delivered are counted first, as another rule counts. What fails in between was one of these.
+void RuleJob::GiveRule() {
+  Rule rule = rules_[rule_];
+  const bool counts_live = rule.verb == RuleVerb::kDelete && !live_.has_value();
+  rule.verb = counts_live ? RuleVerb::kReset : rule.verb;
+  shared_.desk.Begin(std::move(rule), counts_live || request_.is_dry_run);
+}
+
 void RuleJob::OnOutcome(const RuleOutcome& outcome) {
-  recipients_ += outcome.recipients;
+  if (request_.verb == AdminVerb::kDelete && !live_.has_value()) {
+    live_ = outcome.recipients;
+    phase_ = Phase::kReady;
+    return;
+  }
+  const uint64_t recipients = std::min(outcome.recipients, live_.value_or(UINT64_MAX));
+  live_.reset();
+  count_.recipients += recipients;
+  count_.reports += outcome.recipients - recipients;
   if (!outcome.not_on_disk.empty()) {
     return End(AdminResult::kNotStored,
                fmt::format("in force, but the disk takes nothing of shard {}: a restart before it "
@@ -128,10 +145,10 @@ void RuleJob::Log() const {
   if (request_.domains.size() > kNamesMax) {
     names += fmt::format(" and {} more", request_.domains.size() - kNamesMax);
   }
-  LogInfo("admin: {}: {}{}{}{}: {} recipients{}{}", who_, CommandOf(request_.verb),
+  LogInfo("admin: {}: {}{}{}{}: {}{}{}", who_, CommandOf(request_.verb),
           request_.keeps_age ? " --keep-age" : "",
           request_.accepts_refusals ? " --accept-refusals" : "", names.empty() ? " --all" : names,
-          recipients_, text_.empty() ? "" : ", ", text_);
+          InWords(count_), text_.empty() ? "" : ", ", text_);
 }
 
 }  // namespace backstay

@@ -26,6 +26,7 @@ class RuleJob final : public AdminJob {
 
   void Advance();
   void Name();
+  void GiveRule();
   void End(AdminResult result, std::string text);
   void OnOutcome(const RuleOutcome& outcome);
   void Log() const;
@@ -37,7 +38,9 @@ class RuleJob final : public AdminJob {
   DomainSurvey survey_;
   std::vector<Rule> rules_;
   size_t rule_ = 0;  // the one under way
-  uint64_t recipients_ = 0;
+  OrderCount count_;
+  // Of a delete: recipients that are to be delivered, of those that the rule under way speaks for.
+  std::optional<uint64_t> live_;
   AdminResult result_ = AdminResult::kOk;
   std::string text_;
 };

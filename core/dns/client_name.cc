@@ -30,6 +30,10 @@ void ClientNameSearch::OnReply(Bytes reply) {
     question_->name = std::move(answer.alias);
     return;
   }
+  // An alias that is left is one too many: what it leads to was not asked for.
+  const bool is_known =
+      answer.kind != DnsAnswer::Kind::kFailed && answer.kind != DnsAnswer::Kind::kAlias;
+  is_sure_ = is_sure_ && is_known && answer.names.size() <= kNamesMax;
   if (candidate_.empty()) {
     names_ = std::move(answer.names);
     names_.resize(std::min(names_.size(), kNamesMax));
@@ -44,6 +48,7 @@ void ClientNameSearch::OnReply(Bytes reply) {
 
 void ClientNameSearch::OnNoReply() {
   ASSERT(question_.has_value());
+  is_sure_ = false;
   AskNext();
 }
 

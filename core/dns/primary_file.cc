@@ -15,6 +15,8 @@ namespace {
 constexpr std::string_view kHead = "backstay-primaries 1\n";
 constexpr std::string_view kEnd = "end ";
 constexpr std::string_view kDown = "down ";
+constexpr std::string_view kSaid = "said ";
+constexpr size_t kAnswersMax = 1'000'000;
 constexpr int64_t kSecondsMax = 9'000'000'000;  // what a WallTime can hold
 constexpr size_t kKeyDigits = 16;
 constexpr size_t kCrcDigits = 8;
@@ -66,6 +68,12 @@ bool ReadOutage(std::string_view line, SavedPrimary& primary) {
   return true;
 }
 
+bool ReadAnswers(std::string_view line, SavedPrimary& primary) {
+  return ReadNumber(Take(line, ' '), 10, primary.taken) &&
+         ReadNumber(std::optional(line), 10, primary.answers) && primary.answers <= kAnswersMax &&
+         primary.taken <= primary.answers;
+}
+
 bool ReadLine(std::string_view line, SavedPrimaries& primaries) {
   uint64_t key = 0;
   if (!ReadNumber(Take(line, ' '), 16, key)) {
@@ -73,6 +81,9 @@ bool ReadLine(std::string_view line, SavedPrimaries& primaries) {
   }
   if (line.starts_with(kDown)) {
     return ReadOutage(line.substr(kDown.size()), primaries[key]);
+  }
+  if (line.starts_with(kSaid)) {
+    return ReadAnswers(line.substr(kSaid.size()), primaries[key]);
   }
   PrimaryCandidate candidate;
   if (!ReadNumber(Take(line, ' '), 10, candidate.preference)) {
@@ -101,6 +112,10 @@ std::string EncodePrimaries(const SavedPrimaries& primaries) {
     for (const Outage& outage : primary.outages) {
       text += fmt::format("{:0{}x} {}{} {} {}\n", key, kKeyDigits, kDown, SecondsOf(outage.since),
                           SecondsOf(outage.until), OneLine(outage.reason));
+    }
+    if (primary.answers > 0) {
+      text +=
+          fmt::format("{:0{}x} {}{} {}\n", key, kKeyDigits, kSaid, primary.taken, primary.answers);
     }
   }
   return text + Tail(text);

@@ -95,7 +95,7 @@ std::vector<PrimaryHost> InOrder(const std::vector<PrimaryCandidate>& candidates
   for (Group& group : groups) {
     for (const SocketAddress& address : TakeTurns(std::move(group.addresses), random)) {
       if (hosts.size() < PrimarySearch::kAddressesMax) {
-        hosts.push_back({address, group.name});
+        hosts.push_back({address, group.name, group.preference});
       }
     }
   }

@@ -26,8 +26,9 @@ class Admission {
       : limits_(limits), census_(census) {}
   void SetLimits(const AdmissionLimits& limits) { limits_ = limits; }
 
-  // How long a message waits for the disk now: beyond kBusyDelay new transactions are put off,
-  // beyond kFullDelay new connections. Clients who are inside keep what they began.
+  // How long a message waits for the disk now: beyond kBusyDelay new transactions are put off and
+  // clients have to be quick (Stress), beyond kFullDelay new connections are refused. Clients who
+  // are inside keep what they began.
   static constexpr absl::Duration kBusyDelay = absl::Seconds(5);
   static constexpr absl::Duration kFullDelay = absl::Seconds(15);
 
@@ -39,6 +40,7 @@ class Admission {
   Reply Identify(const ClientKey& client);
   void Forget(const ClientKey& client);
   size_t connections() const { return connections_; }
+  size_t connections_max() const { return limits_.connections_max; }
 
  private:
   AdmissionLimits limits_;

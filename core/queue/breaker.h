@@ -35,7 +35,8 @@ class Breaker {
 
   void OnTaken();
   void OnDeferred() { answers_.Remember(false); }
-  // `sender` and `recipient`: hashes of the addresses.
+  // `sender` and `recipient`: hashes of the addresses. `is_ramping`: the primary has just come
+  // back, or the message came before its domain met it.
   Verdict OnRefused(const Outcome& outcome, uint64_t sender, uint64_t recipient, bool is_ramping);
 
   // The operator has looked at it: it does not trip while what was queued is tried once more.

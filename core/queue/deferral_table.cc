@@ -75,14 +75,14 @@ std::optional<Deferral> DecodeDeferralNote(Bytes note) {
   return deferral;
 }
 
-DeferralTable::DeferralTable(size_t entries_max) : entries_max_(entries_max) {}
-
 bool DeferralTable::Insert(const Key& key, Deferral deferral) {
   const auto found = entries_.find(key);
-  if (found == entries_.end() && entries_.size() >= entries_max_) {
+  if (found == entries_.end() && room_.is_full()) {
     return false;
   }
-  if (found != entries_.end()) {
+  if (found == entries_.end()) {
+    room_.Take();
+  } else {
     waiting_.erase({found->second.next_try.nanoseconds(), key});
   }
   waiting_.insert({deferral.next_try.nanoseconds(), key});
@@ -100,6 +100,7 @@ void DeferralTable::Erase(const Key& key) {
   if (found != entries_.end()) {
     waiting_.erase({found->second.next_try.nanoseconds(), key});
     entries_.erase(found);
+    room_.GiveBack(1);
   }
 }
 

@@ -1,8 +1,8 @@
 // core/queue/deferral_table.h -- recipients with a 4xx of their own, and when each is due again.
 // Bounded.
 //
-// Owns:   the entries. A full table takes no more (Insert is false); the caller has another way
-//         (limbo).
+// Owns:   the entries. Where there is no room it takes no more (Insert is false); the caller has
+//         another way (limbo).
 // Units:  SpoolTime.
 // See:    DESIGN 5 "Draining", 6 "Retry accounting".
 #pragma once
@@ -18,6 +18,7 @@
 #include "absl/container/btree_set.h"
 #include "core/base/bytes.h"
 #include "core/base/units.h"
+#include "core/queue/deferral_room.h"
 
 namespace backstay {
 
@@ -48,9 +49,12 @@ class DeferralTable {
     friend auto operator<=>(const Key&, const Key&) = default;
   };
 
-  explicit DeferralTable(size_t entries_max);
+  explicit DeferralTable(DeferralRoom& room) : room_(room) {}
+  DeferralTable(const DeferralTable&) = delete;
+  DeferralTable& operator=(const DeferralTable&) = delete;
+  ~DeferralTable() { room_.GiveBack(entries_.size()); }
 
-  // Adds or replaces. False: full, nothing changed.
+  // Adds or replaces. False: no room, nothing changed.
   bool Insert(const Key& key, Deferral deferral);
   const Deferral* Find(const Key& key) const;
   void Erase(const Key& key);
@@ -59,9 +63,10 @@ class DeferralTable {
   std::optional<Key> PopDue(SpoolTime now);
   SpoolTime NextDue() const;  // Max(): nothing waits
   size_t size() const { return entries_.size(); }
+  bool is_full() const { return room_.is_full(); }
 
  private:
-  const size_t entries_max_;
+  DeferralRoom& room_;
   absl::btree_map<Key, Deferral> entries_;
   absl::btree_set<std::pair<int64_t, Key>> waiting_;  // by time; keys of entries_ not yet popped
 };

@@ -88,6 +88,18 @@ void Destination::ResumeUp(Instant since) {
   last_down_ = since;
 }
 
+bool Destination::Doubt(Instant now) {
+  const bool is_good = state_ == State::kUp || state_ == State::kSuspect;
+  if (!is_good || !ramp_.Doubt()) {
+    return false;
+  }
+  state_ = State::kRamping;
+  not_up_since_ = now;
+  latency_.Restart();
+  ResumeUp(now);
+  return true;
+}
+
 bool Destination::Feed(DestinationEvent event, Instant now, Random& random) {
   const State before = state_;
   const bool quiet = now - last_good_ >= kTroubleMin;

@@ -58,6 +58,12 @@ class Destination {
   // As an earlier run left it: down since then, or back since then.
   void ResumeDown(Instant since, Instant now);
   void ResumeUp(Instant since);
+  // Mail that has waited is about to meet it. Where nobody knows yet whether it takes mail it is as
+  // if it had just been down: canaries first, and its refusals are doubted. Returns true when that
+  // is so from now on.
+  bool Doubt(Instant now);
+  // It is another one now, or was out of use.
+  void Forget() { ramp_.Forget(); }
   // Returns true when the state changed.
   bool Feed(DestinationEvent event, Instant now, Random& random);
   // A recipient was delivered: a suspicion is over.

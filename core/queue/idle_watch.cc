@@ -22,7 +22,7 @@ Instant IdleWatch::DueOf(size_t line) const {
 void IdleWatch::Advance(Instant now) {
   for (size_t line = 0; line < kPatiences; ++line) {
     List<Watched> due;
-    while (DueOf(line) <= now) {
+    for (size_t count = 0; count < kPerAdvance && DueOf(line) <= now; ++count) {
       due.PushBack(lines_[line].PopFront());
     }
     while (Watched* watched = due.PopFront()) {

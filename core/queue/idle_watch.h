@@ -4,7 +4,8 @@
 // one whose time is over first is in front. Pure: `now` is an argument and never goes back.
 //
 // Owns:     nothing; who dies leaves.
-// Turn:     Advance() calls OnSilence of those whose time is over.
+// Turn:     Advance() calls OnSilence of those whose time is over, so many of each line; the others
+//           in the next turn, for which NextDue() does not wait.
 #pragma once
 
 #include <array>
@@ -48,12 +49,15 @@ class Watched : public ListNode {
 class IdleWatch {
  public:
   using Limits = std::array<absl::Duration, kPatiences>;
+  // Lower limits end the time of all who wait longer at once, and each costs a reply and a send.
+  static constexpr size_t kPerAdvance = 256;
 
   explicit IdleWatch(const Limits& limits) : limits_(limits) {}
   IdleWatch(const IdleWatch&) = delete;
   IdleWatch& operator=(const IdleWatch&) = delete;
 
-  // Also for those who wait already.
+  // Also for those who wait already. No walk: the first of each line is the one that is due first,
+  // whatever the limit.
   void SetLimits(const Limits& limits) { limits_ = limits; }
   // From now on it has the time of this line.
   void Watch(Watched& watched, Patience patience, Instant now);

@@ -40,6 +40,7 @@ size_t Ramp::canaries() const {
 size_t Ramp::Window(const State& state) const {
   switch (state.phase) {
     case Phase::kOpen:
+    case Phase::kUntold:
       return std::min<size_t>(state.window, max());
     case Phase::kCanaries:
       return canaries();
@@ -60,13 +61,37 @@ void Ramp::Restart() {
   pause_.Store(0);
   paused_until_.Store(Instant());
   state_.Change([&](State& state) {
-    const uint64_t era = state.era + 1;  // what is under way is of the one before
-    state = State();
-    state.era = era & kEraMask;
-    state.window = std::min(kFirstWindow, max()) & kCountMask;
-    state.phase = Phase::kCanaries;
-    state.over = 0;
+    Restart(state);
     return true;
+  });
+}
+
+void Ramp::Restart(State& state) const {
+  const uint64_t era = state.era + 1;  // what is under way is of the one before
+  state = State();
+  state.era = era & kEraMask;
+  state.window = std::min(kFirstWindow, max()) & kCountMask;
+  state.phase = Phase::kCanaries;
+  state.over = 0;
+}
+
+bool Ramp::Doubt() {
+  const bool is_begun = state_.Change([&](State& state) {
+    const bool is_untold = state.phase == Phase::kUntold;
+    Restart(state);
+    return is_untold;
+  });
+  if (is_begun) {
+    pause_.Store(0);
+  }
+  return is_begun || in_canaries();
+}
+
+void Ramp::Forget() {
+  state_.Change([](State& state) {
+    const bool is_known = state.phase == Phase::kOpen;
+    state.phase = Phase::kUntold;
+    return is_known;
   });
 }
 
@@ -120,7 +145,7 @@ bool Ramp::MayStart(Instant now) const {
 
 bool Ramp::MayFollow() const {
   const State state = state_.Load();
-  return state.phase == Phase::kOpen && state.under_way <= Window(state);
+  return IsOpen(state) && state.under_way <= Window(state);
 }
 
 bool Ramp::full() const {
@@ -163,7 +188,7 @@ bool Ramp::OnEnd(uint32_t era, MessageFate fate, Instant now) {
     }
     const bool is_put_off = fate == MessageFate::kPutOff;
     // What was sent with the wider window says no more than the first of it did.
-    if (is_put_off && state.phase == Phase::kOpen && state.under_way < state.window) {
+    if (is_put_off && IsOpen(state) && state.under_way < state.window) {
       Halve(state);
     }
     if (state.phase != Phase::kCanaries) {

@@ -51,6 +51,11 @@ class Ramp {
   void Shut();
   // Canaries may be sent.
   void Restart();
+  // Mail that has waited is about to meet the primary: as Restart(), unless that was known to take
+  // mail, or has canaries already. True: it was not. Any shard's.
+  bool Doubt();
+  // It is another one now, or was out of use: nobody knows whether it takes mail.
+  void Forget();
   // This shard has nothing to try, and had nothing since Restart(); once an era. When that is so of
   // all of them there are no canaries to wait for.
   void OnShardEmpty();
@@ -77,7 +82,7 @@ class Ramp {
   Instant paused_until() const { return paused_until_.Load(); }
 
  private:
-  enum class Phase : uint8_t { kOpen, kCanaries, kShut };
+  enum class Phase : uint8_t { kOpen, kCanaries, kShut, kUntold };  // kUntold: open, none was taken
   static constexpr size_t kFirstWindow = 2;
   static constexpr int kCountBits = 14;
   static_assert(kMessagesMax < size_t{1} << kCountBits);
@@ -89,7 +94,7 @@ class Ramp {
     uint64_t taken : kCountBits = 0;      // since the window last changed
     uint64_t under_way : kCountBits = 0;  // of this era
     uint64_t deferred : 3 = 0;            // canaries of this round
-    Phase phase : 2 = Phase::kOpen;
+    Phase phase : 2 = Phase::kUntold;
     uint64_t over : 1 = 1;
   };
   struct Empty {
@@ -101,6 +106,10 @@ class Ramp {
   size_t canaries() const;
   size_t Window(const State& state) const;
   bool MayStart(const State& state, Instant now) const;
+  static bool IsOpen(const State& state) {
+    return state.phase == Phase::kOpen || state.phase == Phase::kUntold;
+  }
+  void Restart(State& state) const;
   void Open(State& state) const;
   static void Halve(State& state);
   void Grow(State& state) const;

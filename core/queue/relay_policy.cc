@@ -47,6 +47,18 @@ std::string_view Trimmed(std::string_view line) {
   return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
 }
 
+// `address` with its domain as that is known here: without a trailing dot, and in ASCII if it is
+// written in UTF-8, which is then kept in `memory`.
+std::string_view WithKnownDomain(std::string_view address, std::string& memory) {
+  const std::string_view domain = address.substr(address.rfind('@') + 1);
+  if (std::any_of(domain.begin(), domain.end(),
+                  [](char character) { return static_cast<unsigned char>(character) >= 0x80; })) {
+    memory.assign(address.substr(0, address.size() - domain.size())).append(DomainOf(address));
+    return memory;
+  }
+  return domain.ends_with('.') ? address.substr(0, address.size() - 1) : address;
+}
+
 // One whole address and nothing else. Such as are well-formed and never taken at RCPT ("a!b@c") do
 // no harm in a list; a file in another encoding, or with other line ends, must not pass as one odd
 // line.
@@ -100,17 +112,9 @@ RelayVerdict RelayPolicy::Judge(std::string_view address) const {
     return {replies::kRcptOk, postmaster_,
             std::string_view(postmaster_).substr(postmaster_.rfind('@') + 1)};
   }
-  std::string_view name = address.substr(at + 1);
-  if (name.ends_with('.')) {
-    name.remove_suffix(1);
-  }
-  // In UTF-8 it has another form, by which it is known.
   std::string in_ascii;
-  if (std::any_of(name.begin(), name.end(), [](char c) { return c < 0; })) {
-    in_ascii.append(address.substr(0, at + 1)).append(DomainOf(address));
-    name = std::string_view(in_ascii).substr(at + 1);
-  }
-  const LowerText domain_name(name);
+  const std::string_view known = WithKnownDomain(address, in_ascii);
+  const LowerText domain_name(known.substr(at + 1));
   const auto found = by_name_.find(domain_name.view());
   if (found == by_name_.end()) {
     return {replies::kRelayDenied, address, {}};
@@ -119,8 +123,7 @@ RelayVerdict RelayPolicy::Judge(std::string_view address) const {
   if (domain.recipients == DomainPolicy::Recipients::kAny) {
     return {replies::kRcptOk, address, domain.name};
   }
-  const LowerText whole(in_ascii.empty() ? address.substr(0, at + 1 + name.size())
-                                         : std::string_view(in_ascii));
+  const LowerText whole(known);
   if (whole.view().substr(0, at) == kPostmaster) {
     return {replies::kRcptOk, address, domain.name};
   }
@@ -142,6 +145,7 @@ absl::StatusOr<std::vector<TextSet>> ParseRecipientFile(std::string_view text,
     places.emplace(domains[i], i);
   }
   size_t number = 0;
+  std::string in_ascii;
   if (text.starts_with(kByteOrderMark)) {
     text.remove_prefix(kByteOrderMark.size());
   }
@@ -157,8 +161,7 @@ absl::StatusOr<std::vector<TextSet>> ParseRecipientFile(std::string_view text,
       return absl::InvalidArgumentError(
           fmt::format("{}:{}: not an address: one local-part@domain a line", file_name, number));
     }
-    const std::string_view bare = line.ends_with('.') ? line.substr(0, line.size() - 1) : line;
-    const LowerText address(bare);
+    const LowerText address(WithKnownDomain(line, in_ascii));
     const auto place = places.find(address.view().substr(address.view().rfind('@') + 1));
     if (place != places.end()) {
       addresses[place->second].emplace(address.view());

@@ -31,7 +31,7 @@ struct DomainPolicy {
   enum class Recipients : uint8_t { kAny, kNone, kList, kVerify };
   std::string name;  // lower case
   Recipients recipients = Recipients::kAny;
-  TextSet list;  // kList: whole addresses in lower case
+  TextSet list;  // kList: whole addresses in lower case, the domain as in `name`
 };
 
 struct RelayVerdict {
@@ -61,8 +61,9 @@ class RelayPolicy {
 bool IsPostmaster(std::string_view address);
 
 // The addresses of each of `domains` (lower case, in their order) in a file that they share. One
-// address a line; blank lines and lines that begin with # are skipped; CRLF is fine. No address of
-// a domain is an error: it would refuse everyone, which is never meant.
+// address a line, its domain in any form that Judge takes; blank lines and lines that begin with #
+// are skipped; CRLF is fine. No address of a domain is an error: it would refuse everyone, which is
+// never meant.
 absl::StatusOr<std::vector<TextSet>> ParseRecipientFile(std::string_view text,
                                                         std::string_view file_name,
                                                         const std::vector<std::string>& domains);

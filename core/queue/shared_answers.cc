@@ -32,6 +32,13 @@ void SharedAnswers::Remember(bool is_taken) {
   }
 }
 
+void SharedAnswers::Resume(size_t taken, size_t answers) {
+  answers = std::min(answers, kAnswersMax);
+  for (size_t i = 0; i < answers; ++i) {
+    Remember((i + 1) * taken / answers > i * taken / answers);
+  }
+}
+
 SharedAnswers::Run SharedAnswers::OnRefused(uint32_t words, uint64_t who) {
   bool is_new = false;
   Run run;

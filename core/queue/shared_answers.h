@@ -29,6 +29,8 @@ class SharedAnswers {
   explicit SharedAnswers(size_t shards) { (void)shards; }
 
   void Remember(bool is_taken);
+  // As if there had been so many, and `taken` of them spread among the others: an earlier run's.
+  void Resume(size_t taken, size_t answers);
   // So many of the last kAnswersMax there were, and of those were taken.
   size_t answers() const { return counts_.Load().answers; }
   size_t taken() const { return counts_.Load().taken; }

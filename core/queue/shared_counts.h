@@ -3,8 +3,8 @@
 //
 // The one thing beside the inboxes that all shards touch: made before them, gone behind them.
 //
-// Owns:    counts of clients, of each destination, of each domain with a quota, of a domain's
-//          answers, of probes.
+// Owns:    counts of clients, of each destination, of each domain whose queue is asked for, of a
+//          domain's answers, of probes; what was said of block lists.
 // Threads: as its parts say: any. Nobody waits for anybody.
 #pragma once
 
@@ -16,6 +16,7 @@
 #include "core/queue/probe_pace.h"
 #include "core/queue/ramp.h"
 #include "core/queue/shared_answers.h"
+#include "core/queue/shared_notice.h"
 #include "core/queue/shared_places.h"
 #include "core/queue/shared_table.h"
 
@@ -31,12 +32,17 @@ struct SharedDestination {
 struct SharedCounts {
   // `seed`: see ClientCensus.
   SharedCounts(size_t shards, size_t connections_max, uint64_t seed)
-      : clients(connections_max, seed), destinations(shards), domains(shards), answers(shards) {}
+      : clients(connections_max, seed),
+        destinations(shards),
+        domains(shards),
+        answers(shards),
+        block_lists(shards) {}
 
   ClientCensus clients;
   SharedTable<SharedDestination> destinations;  // by DestinationPlan::key
   SharedTable<DomainTally> domains;             // by DomainPlan::key
-  SharedTable<SharedAnswers> answers;           // of a destination to a domain: by both keys
+  SharedTable<SharedAnswers> answers;           // of a domain's primary: by DomainPlan::key
+  SharedTable<SharedNotice> block_lists;        // by DomainKey of the zone
   ProbePace probes;
 };
 

@@ -34,6 +34,15 @@ class SharedTable {
     }
   }
 
+  // Null: nobody has asked for it.
+  const T* Find(uint64_t key) const {
+    const Entry* entry = heads_[key % kHeads].load(std::memory_order_acquire);
+    while (entry != nullptr && entry->key != key) {
+      entry = entry->next;
+    }
+    return entry == nullptr ? nullptr : &entry->value;
+  }
+
   T& At(uint64_t key) {
     std::atomic<Entry*>& head = heads_[key % kHeads];
     Entry* first = head.load(std::memory_order_acquire);

@@ -7,8 +7,11 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/base/log.h"
 #include "core/base/mark.h"
 #include "core/dns/reverse_name.h"
+#include "core/shard/snapshot.h"
+#include "core/smtp/helo_name.h"
 
 namespace backstay {
 namespace {
@@ -20,10 +23,16 @@ constexpr absl::Duration kUnansweredFor = absl::Minutes(1);
 constexpr size_t kTextBytesMax = 200;
 
 // RFC 5782 s2.1: an answer of a list lies in 127.0.0.0/8. Others are a resolver's that answers
-// everything, or a list that is gone and whose domain has a web site now.
+// everything, or a list that is gone and whose domain has a web site now. 127.255.255.0/24, and
+// with some lists 127.0.0.1, is about us: we ask too often, by a public resolver, or for a zone
+// that is none. Taken for a listing it would refuse everybody.
 bool IsListing(const SocketAddress& address) {
   constexpr uint8_t kLoopback = 127;
-  return !address.is_v6() && address.bytes()[0] == kLoopback;
+  constexpr uint8_t kAboutUs = 255;
+  const auto& bytes = address.bytes();
+  const bool is_in_127 = !address.is_v6() && bytes[0] == kLoopback;
+  const bool is_about_us = bytes[1] == kAboutUs && bytes[2] == kAboutUs;
+  return is_in_127 && !is_about_us && address != SocketAddress::V4({kLoopback, 0, 0, 1}, 0);
 }
 
 }  // namespace
@@ -69,6 +78,7 @@ void ClientClerk::Inquiry::OnNameReply(const IoResult& result) {
     return;
   }
   record_->name = name_search_->name();
+  record_->is_nameless = name_search_->is_nameless();
   End();
 }
 
@@ -85,6 +95,9 @@ void ClientClerk::Inquiry::OnListReply(const IoResult& result) {
     return;
   }
   if (std::none_of(answer.addresses.begin(), answer.addresses.end(), &IsListing)) {
+    if (!answer.addresses.empty()) {
+      owner_->OnNoListing(list_, answer.addresses.front());
+    }
     End();
     return;
   }
@@ -107,13 +120,15 @@ void ClientClerk::Inquiry::End() {
 
 // ---- clients ----
 
-ClientClerk::ClientClerk(Io& io, TimerWheel& wheel) : io_(io), wheel_(wheel) {}
+ClientClerk::ClientClerk(Io& io, TimerWheel& wheel, SharedTable<SharedNotice>& notices)
+    : io_(io), wheel_(wheel), notices_(notices) {}
 
 ClientClerk::~ClientClerk() = default;
 
 void ClientClerk::UseConfig(const SmtpConfig& smtp) {
   lists_ = smtp.dnsbl;
   threshold_ = smtp.dnsbl_threshold;
+  checks_ = smtp.client_checks;
   for (Record* record = by_age_.front(); record != nullptr; record = by_age_.Next(record)) {
     record->good_until = Instant();  // asked anew when it comes again
   }
@@ -171,6 +186,7 @@ void ClientClerk::Ask(const SocketAddress& client) {
   record->ListNode::Unlink();
   by_age_.PushBack(record);
   record->name.clear();
+  record->is_nameless = false;
   record->weight = 0;
   record->text.clear();
   record->is_waited_for = false;
@@ -190,8 +206,17 @@ void ClientClerk::OnInquiryEnd(Record& record, Inquiry& inquiry, bool is_about_n
   if (--record.inquiries == 0) {
     --asked_;
   }
-  if (!is_about_name) {
-    TellIfKnown(record);
+  TellIfKnown(record);
+}
+
+// It is remembered like an answer: who says that we ask too often is not to be asked sooner.
+void ClientClerk::OnNoListing(const SmtpConfig::BlockList& list, const SocketAddress& said) {
+  MARK("block_list_lists_nobody");
+  if (notices_.At(DomainKey(list.zone)).Take(io_.Now())) {
+    LogWarning(
+        "dnsbl: {} answers {}, which lists nobody: it is asked too often or by a public resolver, "
+        "or is no list any more; it refuses nobody meanwhile",
+        list.zone, said.AddressString());
   }
 }
 
@@ -200,16 +225,19 @@ std::string_view ClientClerk::NameOf(const SocketAddress& client) const {
   return record != nullptr ? std::string_view(record->name) : std::string_view();
 }
 
-std::optional<Reply> ClientClerk::Judge(const SocketAddress& client, RecipientWaiter& waiter) {
-  Record* const record = lists_.empty() ? nullptr : Find(client);
+std::optional<Reply> ClientClerk::Judge(const SocketAddress& client, std::string_view helo,
+                                        RecipientWaiter& waiter) {
+  if (checks_.helo && !helo.empty() && !client.is_loopback() && !IsFullHelo(helo)) {
+    refusal_ = fmt::format("{}: not a fully qualified host name", helo);
+    return Reply{504, "5.5.2", refusal_};
+  }
+  const bool is_record_of_use = !lists_.empty() || checks_.reverse_dns;
+  Record* const record = is_record_of_use ? Find(client) : nullptr;
   if (record == nullptr) {
     return replies::kRcptOk;
   }
-  if (IsListed(*record) && record->list_inquiries == 0) {
-    return Refusal(*record);
-  }
-  if (record->list_inquiries == 0 || record->is_waited_for || stopping_) {
-    return IsListed(*record) ? Refusal(*record) : replies::kRcptOk;
+  if (IsKnown(*record)) {
+    return Verdict(*record);
   }
   record->waiters.PushBack(&waiter);
   if (!record->late_.armed()) {
@@ -218,18 +246,35 @@ std::optional<Reply> ClientClerk::Judge(const SocketAddress& client, RecipientWa
   return std::nullopt;
 }
 
-Reply ClientClerk::Refusal(const Record& record) {
-  refusal_ = fmt::format("{} is listed by {}{}{}", record.client.AddressString(), record.zone,
-                         record.text.empty() ? "" : ": ", record.text);
-  return {550, "5.7.1", refusal_};
+// All that its verdict rests on is there, or was waited for long enough.
+bool ClientClerk::IsKnown(const Record& record) const {
+  if (record.is_waited_for || stopping_) {
+    return true;
+  }
+  const bool is_name_open = record.inquiries > record.list_inquiries;
+  const bool needs_name = checks_.reverse_dns && !IsListed(record);
+  return record.list_inquiries == 0 && !(needs_name && is_name_open);
+}
+
+Reply ClientClerk::Verdict(const Record& record) {
+  if (IsListed(record)) {
+    refusal_ = fmt::format("{} is listed by {}{}{}", record.client.AddressString(), record.zone,
+                           record.text.empty() ? "" : ": ", record.text);
+    return {550, "5.7.1", refusal_};
+  }
+  if (checks_.reverse_dns && record.is_nameless) {
+    refusal_ = fmt::format("{} has no name that points back to it", record.client.AddressString());
+    return {450, "4.7.25", refusal_};
+  }
+  return replies::kRcptOk;
 }
 
 void ClientClerk::TellIfKnown(Record& record) {
-  if (record.list_inquiries > 0 && !record.is_waited_for) {
+  if (!IsKnown(record)) {
     return;
   }
   wheel_.Cancel(&record.late_);
-  Reply reply = IsListed(record) ? Refusal(record) : replies::kRcptOk;
+  Reply reply = Verdict(record);
   const std::string text(reply.text);  // a waiter may bring on the next refusal
   reply.text = text;
   List<RecipientWaiter> waiters;

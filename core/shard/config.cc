@@ -32,7 +32,8 @@ constexpr uint64_t kSegmentBytesMax = 1_GiB;  // 24 bits of a queue id, in steps
 constexpr uint64_t kSegmentBytesStep = 4_KiB;
 constexpr size_t kSocketPathBytesMax = 107;  // sun_path with its NUL has 108
 constexpr absl::Duration kIdleTimeoutMax = absl::Hours(24);
-constexpr size_t kFileBytesMax = 16_MiB;  // 10,000 domains are about 2 MiB
+constexpr absl::Duration kPatienceMax = absl::Hours(1);  // of one connection, with a primary
+constexpr size_t kFileBytesMax = 16_MiB;                 // 10,000 domains are about 2 MiB
 
 absl::StatusOr<uint64_t> ParseMessageSize(std::string_view text) {
   ASSIGN_OR_RETURN(const uint64_t bytes, ParseSize(text));
@@ -50,6 +51,14 @@ absl::StatusOr<uint64_t> ParseSegmentSize(std::string_view text) {
         "\"{}\": a segment size must be 1MiB to 1GiB, a multiple of 4KiB", Escaped(text)));
   }
   return bytes;
+}
+
+absl::StatusOr<absl::Duration> ParsePatience(std::string_view text) {
+  ASSIGN_OR_RETURN(const absl::Duration duration, ParseDuration(text));
+  if (duration < absl::Seconds(1) || duration > kPatienceMax) {
+    return absl::InvalidArgumentError("a timeout of a delivery must be 1s to 1h");
+  }
+  return duration;
 }
 
 absl::StatusOr<absl::Duration> ParseIdleTimeout(std::string_view text) {
@@ -73,6 +82,21 @@ absl::StatusOr<std::string> ParseMailbox(std::string_view text) {
         "\"{}\" is not a mail address (write \"postmaster@example.com\")", Escaped(text)));
   }
   return std::string(text);
+}
+
+enum class ClientCheck : uint8_t { kReverseDns, kHelo };
+
+absl::StatusOr<ClientCheck> ParseClientCheck(std::string_view text) {
+  if (text == "reverse_dns") {
+    return ClientCheck::kReverseDns;
+  }
+  if (text == "helo") {
+    return ClientCheck::kHelo;
+  }
+  return absl::InvalidArgumentError(
+      fmt::format("\"{}\" is not a value of smtp.client_checks (it is one of \"reverse_dns\", "
+                  "\"helo\")",
+                  Escaped(text)));
 }
 
 absl::StatusOr<std::optional<Account>> ParseUser(std::string_view text) {
@@ -156,6 +180,22 @@ void ReadClientLists(ConfigSection& section, SmtpConfig& smtp) {
   section.ReadNumber("dnsbl_threshold", {1, 1'000'000}, smtp.dnsbl_threshold);
 }
 
+void ReadClientChecks(ConfigSection& section, SmtpConfig& smtp) {
+  std::vector<ClientCheck> checks;
+  section.ReadList("client_checks", "an array of names, such as [\"reverse_dns\", \"helo\"]",
+                   &ParseClientCheck, checks);
+  for (const ClientCheck check : checks) {
+    switch (check) {
+      case ClientCheck::kReverseDns:
+        smtp.client_checks.reverse_dns = true;
+        break;
+      case ClientCheck::kHelo:
+        smtp.client_checks.helo = true;
+        break;
+    }
+  }
+}
+
 void ReadSmtp(ConfigSection section, SmtpConfig& smtp) {
   ReadListen(section, smtp);
   section.ReadNumber("shards", {0, kShardsMax}, smtp.shards);
@@ -168,6 +208,7 @@ void ReadSmtp(ConfigSection section, SmtpConfig& smtp) {
   section.ReadChoice("line_endings", {{"reject", false}, {"normalize", true}},
                      smtp.normalize_line_endings);
   ReadClientLists(section, smtp);
+  ReadClientChecks(section, smtp);
   section.ReportUnknownKeys();
 }
 
@@ -248,6 +289,10 @@ void ReadSpool(ConfigSection section, SpoolConfig& spool) {
 void ReadDelivery(ConfigSection section, DeliveryConfig& delivery) {
   section.ReadNumber("max_connections_per_primary", {1, 10'000},
                      delivery.connections_per_primary_max);
+  section.Read("connect_timeout", kDurationWanted, &ParsePatience, delivery.times.connect);
+  section.Read("reply_timeout", kDurationWanted, &ParsePatience, delivery.times.reply);
+  section.Read("content_timeout", kDurationWanted, &ParsePatience, delivery.times.content);
+  section.Read("final_timeout", kDurationWanted, &ParsePatience, delivery.times.final);
   section.ReadChoice("tls",
                      {{"opportunistic", DeliveryConfig::Tls::kOpportunistic},
                       {"off", DeliveryConfig::Tls::kOff},

@@ -32,7 +32,6 @@ namespace backstay {
 // in.
 struct RetryConfig {
   RetryPolicy policy = RetryPolicy::Default();
-  std::string profile;  // "smartermail" when schedule and max_retries come from it
   absl::Duration delay_warning = absl::ZeroDuration();  // zero: none
 };
 
@@ -70,6 +69,11 @@ struct SmtpConfig {
   };
   std::vector<BlockList> dnsbl;
   int dnsbl_threshold = 1;
+  struct ClientChecks {
+    bool reverse_dns = false;  // its address has a name that points back
+    bool helo = false;         // it calls itself by a full name
+  };
+  ClientChecks client_checks;
 };
 
 struct TlsConfig {
@@ -82,9 +86,19 @@ struct SpoolConfig {
   uint64_t reserve_bytes = 1_GiB;
 };
 
+// How long a primary may take. RFC 5321 s4.5.3.2, the least that a client must wait; but a host
+// that does not answer SYN is down (DESIGN 6), long before TCP gives up.
+struct DeliveryTimes {
+  absl::Duration connect = absl::Seconds(5);
+  absl::Duration reply = absl::Minutes(5);    // to anything but the end of data
+  absl::Duration content = absl::Minutes(3);  // until a block of it was taken
+  absl::Duration final = absl::Minutes(10);   // the reply to the end of data
+};
+
 struct DeliveryConfig {
   enum class Tls : uint8_t { kOpportunistic, kOff, kRequire, kVerify };
   uint32_t connections_per_primary_max = 20;
+  DeliveryTimes times;
   Tls tls = Tls::kOpportunistic;
   std::string client_certificate;  // both or neither
   std::string client_key;
@@ -125,7 +139,7 @@ struct Config {
   LogConfig log;
   AdminConfig admin;
   std::vector<DomainConfig> domains;  // at least one, names distinct
-  std::vector<std::string> notices;   // "file:line:column: not in effect yet: ..."
+  std::vector<std::string> notices;   // "file:line:column: not in effect yet: ...", and oddities
 };
 
 // `file_name` only stands in messages.

@@ -123,6 +123,18 @@ std::optional<size_t> FindDeepKey(std::string_view text) {
   return std::nullopt;
 }
 
+// The parser shows control bytes as \n or \u001B already, and keys as the file has them.
+std::string EscapedOnce(std::string_view text) {
+  std::string escaped;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\\', at), text.size());
+    escaped += Escaped(text.substr(at, end - at));
+    escaped += end < text.size() ? "\\" : "";
+    at = end + 1;
+  }
+  return escaped;
+}
+
 }  // namespace
 
 const ConfigMember* ConfigNode::Find(std::string_view key) const {
@@ -162,7 +174,7 @@ absl::StatusOr<ConfigNode> ParseConfigDocument(std::string_view text, std::strin
     const ConfigPlace place = ToPlace(result.error().source());
     return absl::InvalidArgumentError(fmt::format("{}:{}:{}: {}", file_name, place.line,
                                                   place.column,
-                                                  Escaped(result.error().description())));
+                                                  EscapedOnce(result.error().description())));
   }
   ConfigNode root;
   CopyMembers(result.table(), root);

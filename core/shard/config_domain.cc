@@ -155,12 +155,10 @@ void ReadSchedule(ConfigSection& section, RetryLayer& layer) {
     section.Error("profile",
                   "profile and schedule exclude each other: a profile is a schedule; remove one");
   } else if (profile_taken) {
-    retry.profile = kSmarterMail;
     retry.policy.schedule = {absl::Minutes(10), absl::Minutes(10), absl::Minutes(10),
                              absl::Minutes(1440)};
     retry.policy.max_retries = kSmarterMailRetries;
   } else if (has_schedule) {
-    retry.profile.clear();
     retry.policy.max_retries = layer.max_retries_written;
     if (retry.policy.schedule.empty() || retry.policy.schedule.size() > kScheduleWaitsMax) {
       section.Error("schedule", fmt::format("{} must have 1 to {} waits",

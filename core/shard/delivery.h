@@ -10,12 +10,12 @@
 // its commands leave, and a connection that ends gives it back untried. All that is unusual about
 // it (unreadable, nobody's turn, another client's) waits until it is alone.
 //
-// Life:     Connect(); then it asks Route::NextAttempt() whenever it is free.
-//           Route::OnDeliveryClosed is the last event; it may then be destroyed, not from inside
-//           that call.
+// Life:     Connect(); then it asks DeliveryHome::NextAttempt() whenever it is free.
+//           DeliveryHome::OnDeliveryClosed is the last event; it may then be destroyed, not from
+//           inside that call.
 // Owns:     the connection, the message that is sent and the one behind it.
 // Turn:     one step an event; never waits.
-// See:      ARCHITECTURE.md step 11; DESIGN 8.
+// See:      ARCHITECTURE.md step 10; DESIGN 8.
 #pragma once
 
 #include <cstdint>

@@ -63,6 +63,11 @@ void Door::Step() {
       listener->GoOn();
     }
   }
+  const IntakeLoad load = {admission_.connections(), admission_.connections_max(),
+                           home_.CommitDelay()};
+  if (stress_.Look(load, io_.Now())) {
+    home_.OnStress(stress_);
+  }
 }
 
 void Door::Receive(const Stranger& stranger) {

@@ -5,6 +5,9 @@
 // those who are in, and only so many are looked at in each; when too many wait, accepting pauses
 // and the kernel's backlog holds the others.
 //
+// It has the counts and asks for the disk's delay, so it also says when those who are in have to be
+// quick (Stress).
+//
 // Life:     Open() begins to accept; Close() ends it: who waits is refused, then closed().
 // Owns:     the listeners, sockets that nobody has looked at (kWaitingMax and what the backlog held
 //           when that was reached), the counts of connections.
@@ -20,6 +23,7 @@
 
 #include "core/queue/admission.h"
 #include "core/queue/conduct.h"
+#include "core/queue/stress.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/arrival.h"
 #include "core/shard/event_log.h"
@@ -36,6 +40,8 @@ class DoorHome {
   virtual bool IsProxy(const SocketAddress& peer) const = 0;
   virtual void OnArrival(const Arrival& arrival) = 0;
   virtual void OnTurnedAway() = 0;
+  // It has begun, or it is over.
+  virtual void OnStress(const Stress& stress) = 0;
 
  protected:
   ~DoorHome() = default;
@@ -59,6 +65,9 @@ class Door : private ListenerEvents {
   void Step();
   // Step() has something to do.
   bool busy() const { return !waiting_.empty(); }
+  // When Step() may have something to say though nothing happens until then.
+  Instant NextDue() const { return stress_.NextDue(); }
+  bool under_stress() const { return stress_.on(); }
 
   // One more connection of this client: positive, and Forget is owed, or why not.
   Reply Identify(const SocketAddress& client);
@@ -81,6 +90,7 @@ class Door : private ListenerEvents {
   EventLog& log_;
   DoorHome& home_;
   Admission admission_;
+  Stress stress_;
   Conduct conduct_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<Stranger> waiting_;  // in order

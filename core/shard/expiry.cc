@@ -187,7 +187,7 @@ void Expiry::Continue() {
 bool Expiry::IsOver(MessageRef message, uint32_t recipient) const {
   const DomainId domain = spool_.DomainOf(message, recipient);
   const Standing standing = spool_.StandingOf(message, domain);
-  if (standing.is_expired && !standing.is_held) {
+  if (standing.is_expired) {
     const Lane* const lane = routes_.LaneOf(domain);
     return lane == nullptr || !lane->queue().in_flight(message);
   }

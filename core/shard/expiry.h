@@ -3,7 +3,7 @@
 // Every minute it looks at the oldest message of each domain. In one domain of one shard the log's
 // order is the order of age, so the first one that is not over ends the look. Giving up needs one
 // real failed attempt or probe at or after the end (DESIGN 6); until the DSN exists, the recipients
-// stay as "held (dsn pending)", and those of a null reverse-path are discarded by rule. With
+// stay as dsn pending, and those of a null reverse-path are discarded by rule. With
 // `on_expiry = "hold"` nothing is given up by age: it is parked (core/shard/parking.h). No more is
 // given up than senders may be told of (Reporter::IsFull), oldest first; the rest stays queued.
 //

@@ -14,12 +14,15 @@ namespace {
 // it had on its way, short enough for a client that means to stay.
 constexpr absl::Duration kGoodbyeMax = absl::Seconds(2);
 
-// In each idle timeout; 110 bytes a second with five minutes. A message that is shorter has one
-// idle timeout in all.
-constexpr uint32_t kContentBytesMin = 32 * 1024;
-
 // From the 220 to the end of the handshake: a few round trips, however bad the line is.
 constexpr absl::Duration kHandshakeMax = absl::Seconds(30);
+
+// Under stress: whoever has something to say says it in less, and a line that carries no more than
+// this has no use for mail.
+constexpr absl::Duration kIdleMaxUnderStress = absl::Seconds(10);
+constexpr absl::Duration kHandshakeMaxUnderStress = absl::Seconds(10);
+constexpr int64_t kContentPerSecondUnderStress = 500;
+static_assert(kHandshakeMaxUnderStress < kHandshakeMax);
 
 // A client waits ten minutes for the reply to its message (RFC 5321 4.5.3.2.6). Who is told in time
 // that it is not stored sends it elsewhere, or again, and knows that it has to.
@@ -40,8 +43,26 @@ SocketAddress ToSocketAddress(const NumericAddress& address, uint16_t port) {
 
 }  // namespace
 
-IdleWatch::Limits InboundParts::Limits(absl::Duration idle) {
+// Who waits for our disk has the same time for that always.
+IdleWatch::Limits InboundParts::Limits(absl::Duration idle, bool under_stress) {
+  if (under_stress) {
+    return {std::min(idle, kIdleMaxUnderStress), kGoodbyeMax, kHandshakeMaxUnderStress, kCommitMax,
+            kProxyHeaderMax};
+  }
   return {idle, kGoodbyeMax, kHandshakeMax, kCommitMax, kProxyHeaderMax};
+}
+
+// The pace is never a lower one than it is without stress.
+void InboundParts::SetPatience(absl::Duration idle, bool under_stress) {
+  watch.SetLimits(Limits(idle, under_stress));
+  content_bytes_min = kContentBytesMin;
+  if (under_stress && idle > kIdleMaxUnderStress) {
+    const int64_t as_before = kContentBytesMin * absl::ToInt64Milliseconds(kIdleMaxUnderStress) /
+                              absl::ToInt64Milliseconds(idle);
+    const int64_t at_least =
+        kContentPerSecondUnderStress * absl::ToInt64Seconds(kIdleMaxUnderStress);
+    content_bytes_min = static_cast<uint32_t>(std::max(as_before, at_least));
+  }
 }
 
 InboundConnection::InboundConnection(InboundParts& parts)
@@ -199,10 +220,10 @@ bool InboundConnection::IsProgress(size_t taken) {
     return !heard.session.has_partial_line();
   }
   heard.content_bytes += static_cast<uint32_t>(taken);
-  if (heard.content_bytes < kContentBytesMin) {
+  if (heard.content_bytes < parts_.content_bytes_min) {
     return false;
   }
-  heard.content_bytes = 0;
+  heard.content_bytes %= parts_.content_bytes_min;  // what is over counts for the next time
   return true;
 }
 
@@ -430,6 +451,11 @@ void InboundConnection::OnSilence() {
   }
   if (!closing_ && conversation_ != nullptr && conversation_->session.awaiting_finish()) {
     return GiveUpCommit();
+  }
+  if (!closing_ && conversation_ != nullptr && conversation_->session.in_data() &&
+      IsProgress(/*taken=*/0)) {
+    MARK("at_a_pace_when_stress_began");
+    return;  // it was counted in larger pieces until then
   }
   if (closing_ || stream_.queued_bytes() > 0) {
     MARK("client_does_not_read");

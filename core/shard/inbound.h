@@ -45,6 +45,12 @@ struct ToldClient {
   std::optional<bool> extended;
 };
 
+// Whom a verdict is about.
+struct ClientIdentity {
+  const SocketAddress& address;
+  std::string_view helo;  // empty: not known
+};
+
 // What a connection asks of its shard.
 class InboundHome : public TransactionHome {
  public:
@@ -60,7 +66,7 @@ class InboundHome : public TransactionHome {
   // It is greeted, or a proxy named it: the DNS is asked about it. See ClientClerk.
   virtual void OnClientKnown(const SocketAddress& client) = 0;
   virtual std::string_view ClientName(const SocketAddress& client) const = 0;
-  virtual std::optional<Reply> JudgeClient(const SocketAddress& client, std::string_view recipient,
+  virtual std::optional<Reply> JudgeClient(const ClientIdentity& client, std::string_view recipient,
                                            RecipientWaiter& waiter) = 0;
   virtual void OnMessageStored(CommitResult result) = 0;
   // For a client of that listener. Null: the configuration has no certificate any more.
@@ -89,8 +95,14 @@ struct InboundParts {
   // As many as talk at the same time between two turns, and some.
   static constexpr size_t kSpareConversations = 512;
 
-  // How long a client is waited for; `idle` as configured.
-  static IdleWatch::Limits Limits(absl::Duration idle);
+  // In each idle timeout; 110 bytes a second with five minutes. A message that is shorter has one
+  // idle timeout in all.
+  static constexpr uint32_t kContentBytesMin = 32 * 1024;
+
+  // How long a client is waited for, and what is content at a pace; `idle` as configured. O(1), and
+  // for those too who wait already: the ones whose time is over now are told so soon.
+  static IdleWatch::Limits Limits(absl::Duration idle, bool under_stress);
+  void SetPatience(absl::Duration idle, bool under_stress);
 
   Io& io;
   TimerWheel& wheel;
@@ -99,6 +111,7 @@ struct InboundParts {
   Outbox& outbox;
   const ServerParams& params;
   InboundHome& home;
+  uint32_t content_bytes_min = kContentBytesMin;  // in the time of Patience::kIdle
   Spares<Conversation, kSpareConversations> conversations = {};
 };
 
@@ -174,6 +187,7 @@ class InboundConnection final : public Watched,
   }
   void Close();
   void DropTransaction();
+  std::string_view Helo() const;
   std::string_view TlsProtocol() const;
   void Log(EventKind kind, std::string_view name, const Reply& reply,
            const Command* command = nullptr);

@@ -30,6 +30,12 @@ Reply InboundConnection::OnMail(std::string_view reverse_path, const MailParams&
   return replies::kMailOk;
 }
 
+// What the client calls itself; of a proxy's client the proxy says it. Empty: it does not know.
+std::string_view InboundConnection::Helo() const {
+  return told_ != nullptr && told_->helo.has_value() ? std::string_view(*told_->helo)
+                                                     : conversation_->session.helo();
+}
+
 // Who is no client of ours hears so for each recipient that we would have taken.
 std::optional<Reply> InboundConnection::OnRcpt(std::string_view address, const RcptParams& params) {
   const RelayVerdict verdict = parts_.home.Relay().Judge(address);
@@ -37,7 +43,7 @@ std::optional<Reply> InboundConnection::OnRcpt(std::string_view address, const R
     return verdict.reply;
   }
   const std::optional<Reply> welcome =
-      parts_.home.JudgeClient(client_, address, conversation_->judged);
+      parts_.home.JudgeClient({client_, Helo()}, address, conversation_->judged);
   if (!welcome.has_value()) {
     conversation_->transaction->SetPending(address, params);
     conversation_->awaits_client = true;
@@ -112,13 +118,12 @@ void InboundConnection::OnEndOfData(bool has_dot_lines) {
   const std::string address = client_.AddressString();
   const std::string literal = client_.AddressLiteral();
   client.hostname = parts_.params.hostname;
-  client.helo = conversation_->session.helo();
+  client.helo = Helo();
   client.address = address;
   client.address_literal = literal;
   client.port = client_.port();
   client.extended = conversation_->session.extended();
   if (told_ != nullptr) {
-    client.helo = told_->helo.has_value() ? std::string_view(*told_->helo) : client.helo;
     client.extended = told_->extended.value_or(client.extended);
   }
   client.tls = TlsProtocol();

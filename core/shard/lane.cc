@@ -130,9 +130,11 @@ bool Lane::IsLostInContent(const Outcome& outcome) {
          (outcome.phase == Outcome::Phase::kData || outcome.phase == Outcome::Phase::kEndOfData);
 }
 
-SpoolTime Lane::RefusedSince(const Deferral* before, SpoolTime now) {
-  const bool was_refused = before != nullptr && before->refused_since != SpoolTime();
-  return was_refused ? before->refused_since : now;
+SpoolTime Lane::RefusedSince(const Deferral* before, SpoolTime now) const {
+  if (before == nullptr) {
+    return queue_.RefusedUnlistedSince(now);
+  }
+  return before->refused_since != SpoolTime() ? before->refused_since : now;
 }
 
 // ---- records ----
@@ -155,7 +157,6 @@ void Lane::SetAside(MessageRef message, ReadOutcome outcome) {
       settles.push_back({recipient, SettleKind::kQuarantined, {}});
     }
   }
-  counters_.quarantined += settles.size();
   Event event;
   event.kind = EventKind::kQuarantined;
   event.id = name;
@@ -292,12 +293,13 @@ void Lane::Defer(const Attempt& attempt, const AttemptReport& report, size_t pos
   deferral.text = AnswerText(outcome);
   deferral.remote = outcome.code != 0 ? RemoteOf(report) : "";
   ++counters_.deferred;
+  if (!queue_.deferrals().Insert(key, deferral)) {
+    // No note either: there would be no room for it after a restart.
+    queue_.NoteUnlisted(outcome.kind == Outcome::Kind::kFailed, now);
+    return;
+  }
   const std::string note = EncodeDeferralNote(deferral);
   parts_.spool.Defer(attempt.message, recipient, domain, AsBytes(note));
-  if (!queue_.deferrals().Insert(key, std::move(deferral))) {
-    last_failure_ = now;  // nothing else knows that it had its try
-    queue_.AfterOverflow(now);
-  }
 }
 
 // ---- expiry ----
@@ -315,7 +317,8 @@ bool Lane::MayGiveUp(MessageRef message, uint32_t recipient, const RetryOrigin& 
   const RetryPolicy& policy = PolicyOf(domain);
   const SpoolTime now = parts_.spool.Clock();
   if (deferral == nullptr) {
-    return policy.GiveUp(origin, now, last_failure_, std::nullopt);
+    const SpoolTime tried = std::max(last_failure_, queue_.UnlistedTriedSince());
+    return policy.GiveUp(origin, now, tried, std::nullopt);
   }
   return policy.GiveUp(origin, now, std::max(last_failure_, deferral->last_try),
                        deferral->first_own);

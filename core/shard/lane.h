@@ -53,7 +53,6 @@ struct RouteCounters {
   uint64_t deferred = 0;
   uint64_t failed = 0;
   uint64_t discarded = 0;
-  uint64_t quarantined = 0;
 };
 
 class Lane;
@@ -65,6 +64,8 @@ class LaneHome {
   // OnSettlesDecided(), once.
   virtual void WaitForSettles(Lane& lane) = 0;
   virtual const RetryPolicy& PolicyOf(DomainId domain) const = 0;
+  // Of all lanes of the shard; called by a lane's constructor, and there when its home's begins.
+  virtual DeferralRoom& deferral_room() = 0;
 
  protected:
   ~LaneHome() = default;
@@ -73,7 +74,7 @@ class LaneHome {
 class Lane : public ListNode {
  public:
   Lane(const ShardParts& parts, LaneHome& home)
-      : parts_(parts), queue_(parts.spool), lane_home_(home) {}
+      : parts_(parts), queue_(parts.spool, home.deferral_room()), lane_home_(home) {}
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
   virtual ~Lane() = default;
@@ -116,7 +117,8 @@ class Lane : public ListNode {
   // Null as well for one that is older than the last reset.
   const Deferral* DeferralOf(MessageRef message, uint32_t recipient,
                              const RetryOrigin& origin) const;
-  static SpoolTime RefusedSince(const Deferral* before, SpoolTime now);
+  // Null: nothing is known of this recipient, which may be for want of room.
+  SpoolTime RefusedSince(const Deferral* before, SpoolTime now) const;
   // The content was on its way when the connection broke.
   static bool IsLostInContent(const Outcome& outcome);
   // Of a message that cannot be read (again): stays queued, or is quarantined.

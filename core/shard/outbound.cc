@@ -10,12 +10,6 @@ namespace {
 
 using Phase = ClientSession::Phase;
 
-// DESIGN 6: a host that does not answer SYN is down, long before TCP gives up.
-constexpr absl::Duration kConnectDeadline = absl::Seconds(5);
-// RFC 5321 s4.5.3.2, the minimum a client must wait in each phase.
-constexpr absl::Duration kCommandDeadline = absl::Minutes(5);  // greeting, EHLO, MAIL, RCPT
-constexpr absl::Duration kContentDeadline = absl::Minutes(3);  // each block
-constexpr absl::Duration kFinalDeadline = absl::Minutes(10);   // the reply to the end of data
 // From the 220 to the end of the handshake: a few round trips, and a server that is busy.
 constexpr absl::Duration kHandshakeDeadline = absl::Minutes(1);
 // TLS that took less, from STARTTLS on, when the owner lost patience: the host was slow before.
@@ -24,21 +18,21 @@ constexpr absl::Duration kTlsPatience = absl::Seconds(10);
 constexpr absl::Duration kIdleKeep = absl::Seconds(2);
 constexpr absl::Duration kQuitDeadline = absl::Seconds(5);  // courtesy only
 
-absl::Duration DeadlineOf(Phase phase) {
+absl::Duration DeadlineOf(Phase phase, const DeliveryTimes& times) {
   switch (phase) {
     case Phase::kGreeting:
     case Phase::kEhlo:
     case Phase::kStartTls:
     case Phase::kEnvelope:
-      return kCommandDeadline;
+      return times.reply;
     case Phase::kHandshake:
       return kHandshakeDeadline;
     case Phase::kReady:
       return kIdleKeep;
     case Phase::kContent:
-      return kContentDeadline;
+      return times.content;
     case Phase::kFinal:
-      return kFinalDeadline;
+      return times.final;
     case Phase::kQuit:
     case Phase::kFailed:
       return kQuitDeadline;
@@ -60,7 +54,7 @@ void OutboundConnection::Connect(const PrimaryHost& to) {
   wanted_ = parts_.tls.Wanted(to.address);
   session_.WantTls(wanted_);
   parts_.io.Connect(&connect_, to.address);
-  parts_.wheel.Insert(&deadline_, parts_.io.Now() + kConnectDeadline);
+  parts_.wheel.Insert(&deadline_, parts_.io.Now() + parts_.times.connect);
 }
 
 void OutboundConnection::OnConnected(const IoResult& result) {
@@ -319,7 +313,7 @@ void OutboundConnection::SetDeadline() {
     return;
   }
   parts_.wheel.Cancel(&deadline_);
-  parts_.wheel.Insert(&deadline_, parts_.io.Now() + DeadlineOf(session_.phase()));
+  parts_.wheel.Insert(&deadline_, parts_.io.Now() + DeadlineOf(session_.phase(), parts_.times));
 }
 
 }  // namespace backstay

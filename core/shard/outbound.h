@@ -34,6 +34,7 @@ struct OutboundParts {
   TimerWheel& wheel;
   Outbox& outbox;
   PrimaryTls& tls;
+  const DeliveryTimes& times;  // as they are when a wait begins
 };
 
 class OutboundEvents {

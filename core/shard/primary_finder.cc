@@ -6,6 +6,7 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
+#include "core/queue/breaker.h"
 
 namespace backstay {
 namespace {
@@ -14,6 +15,10 @@ namespace {
 constexpr absl::Duration kRefreshMin = absl::Seconds(30);
 constexpr absl::Duration kRefreshMax = absl::Hours(1);
 static_assert(kRefreshMin < kRefreshMax);
+// What a crash forgets of the answers.
+constexpr absl::Duration kAnswersEvery = absl::Hours(1);
+// Fewer say nothing of what is usual (Breaker).
+constexpr size_t kAnswersMin = Breaker::kAnswersMin;
 // While the DNS says nothing: the first wait doubles up to the last.
 constexpr absl::Duration kRetryMin = absl::Seconds(5);
 constexpr absl::Duration kRetryMax = absl::Minutes(5);
@@ -33,6 +38,10 @@ PrimaryFinder::PrimaryFinder(Io& io, TimerWheel& wheel, PostOffice& post, size_t
   for (std::unique_ptr<PrimarySearcher>& searcher : searchers_) {
     searcher = std::make_unique<PrimarySearcher>(io, absl::InfiniteDuration(), searcher_home);
   }
+}
+
+PrimaryFinder::~PrimaryFinder() {
+  wheel_.Cancel(&answers_clock_);
 }
 
 PrimaryFinder::Entry* PrimaryFinder::Find(uint64_t key) const {
@@ -66,7 +75,11 @@ void PrimaryFinder::UseSnapshot(const Snapshot& snapshot) {
       at = entries_.erase(at);
     }
   }
-  Save();
+  domains_.clear();
+  for (const DomainPlan& plan : snapshot.domains) {
+    domains_.push_back(plan.key);
+  }
+  TakeAnswers();
 }
 
 void PrimaryFinder::Plan(const DestinationPlan& plan, const Snapshot& snapshot) {
@@ -119,6 +132,14 @@ void PrimaryFinder::Hasten(uint64_t key) {
     entry->next = soon;
     wheel_.Insert(entry, soon);
   }
+}
+
+Instant PrimaryFinder::NextQuestion(uint64_t key) const {
+  const Entry* const entry = Find(key);
+  if (entry == nullptr || !entry->is_home || AsksNobody(entry->plan.list)) {
+    return Instant::Max();
+  }
+  return entry->is_wanted ? io_.Now() : entry->next;
 }
 
 void PrimaryFinder::StartSearches() {
@@ -258,11 +279,39 @@ void PrimaryFinder::Save() {
       primaries[key].outages = entry->outages;
     }
   }
+  for (const auto& [key, said] : answers_) {
+    primaries[key].taken = said.taken;
+    primaries[key].answers = said.answers;
+  }
   keeper_.Save(primaries);
 }
 
+// They change with each message; the file does not.
+void PrimaryFinder::TakeAnswers() {
+  if (index_ != 0) {
+    return;
+  }
+  answers_.clear();
+  for (const uint64_t domain : domains_) {
+    const SharedAnswers* const said = home_.AnswersOf(domain);
+    if (said != nullptr && said->answers() >= kAnswersMin) {
+      answers_[domain].answers = said->answers();
+      answers_[domain].taken = std::min(said->taken(), said->answers());
+    }
+  }
+  Save();
+  if (!stopping_) {
+    wheel_.Cancel(&answers_clock_);
+    wheel_.Insert(&answers_clock_, io_.Now() + kAnswersEvery);
+  }
+}
+
 void PrimaryFinder::Stop() {
-  stopping_ = true;
+  const bool is_first = !std::exchange(stopping_, true);
+  wheel_.Cancel(&answers_clock_);
+  if (is_first) {
+    TakeAnswers();
+  }
   for (const auto& [key, entry] : entries_) {
     wheel_.Cancel(entry.get());
   }

@@ -1,10 +1,10 @@
 // core/shard/primary_finder.h -- asks the DNS where the primaries are, again and again, and tells
 // the routes.
 //
-// The home shard of a destination asks and tells the others. What was found, and when a primary was
-// down, is kept on disk by the first shard. What was found stays good for as long
-// as the DNS says nothing, also over a restart (PrimaryKeeper). A list of addresses alone asks
-// nobody.
+// The home shard of a destination asks and tells the others. What was found, when a primary was
+// down, and what it said of a domain's mail, is kept on disk by the first shard. What was found
+// stays good for as long as the DNS says nothing, also over a restart (PrimaryKeeper). A list of
+// addresses alone asks nobody.
 //
 // Life:   UseSnapshot() first, and at each reload. Stop() ends what is under way; then idle().
 // Owns:   what is known of each destination; a bounded number of searches at a time.
@@ -21,6 +21,7 @@
 
 #include "absl/container/btree_map.h"
 #include "core/dns/primary_search.h"
+#include "core/queue/shared_answers.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/inbox.h"
 #include "core/shard/own_places.h"
@@ -36,6 +37,8 @@ class PrimaryFinderHome {
   virtual void OnPrimaries(uint64_t key, const FoundPrimaries& found) = 0;
   // Whether nothing is to be hurried.
   virtual bool IsUp(uint64_t key) const = 0;
+  // What was said lately of a domain's mail, to all shards; null: nothing.
+  virtual const SharedAnswers* AnswersOf(uint64_t domain) const = 0;
 
  protected:
   ~PrimaryFinderHome() = default;
@@ -45,6 +48,7 @@ class PrimaryFinder : private PrimarySearcherHome {
  public:
   PrimaryFinder(Io& io, TimerWheel& wheel, PostOffice& post, size_t index,
                 const PrimaryFiles& files, PrimaryFinderHome& home);
+  ~PrimaryFinder();
   PrimaryFinder(const PrimaryFinder&) = delete;
   PrimaryFinder& operator=(const PrimaryFinder&) = delete;
 
@@ -57,6 +61,8 @@ class PrimaryFinder : private PrimarySearcherHome {
   void Keep(uint64_t key, const Outages& outages);
   // It went down: perhaps it is elsewhere.
   void Hasten(uint64_t key);
+  // Max(): it is asked by another shard, or never.
+  Instant NextQuestion(uint64_t key) const;
   void Stop();
   bool idle() const;
 
@@ -93,6 +99,7 @@ class PrimaryFinder : private PrimarySearcherHome {
   void SearchIn(Entry& entry, absl::Duration wait);
   void Tell(Entry& entry);
   void Save();
+  void TakeAnswers();
 
   Io& io_;
   TimerWheel& wheel_;
@@ -101,6 +108,9 @@ class PrimaryFinder : private PrimarySearcherHome {
   PrimaryFinderHome& home_;
   const SavedPrimaries saved_;
   PrimaryKeeper keeper_;  // the first shard's writes
+  std::vector<uint64_t> domains_;
+  SavedPrimaries answers_;  // of them, as they are saved: not at each answer
+  Alarm<&PrimaryFinder::TakeAnswers> answers_clock_{this};
   std::string our_hostname_;
   OwnPlaces own_places_;
   absl::btree_map<uint64_t, std::unique_ptr<Entry>> entries_;

@@ -33,7 +33,6 @@ void Probe::Start(const std::vector<PrimaryHost>& hosts, std::string_view hostna
 void Probe::Stop() {
   EndRound();
   for (const std::unique_ptr<Try>& one : tries_) {
-    one->answered = false;
     if (!one->closed) {
       one->connection.Close();
     }
@@ -89,10 +88,9 @@ void Probe::OnPatienceOver() {
 void Probe::OnOutboundReady(OutboundConnection& connection) {
   Try& asked = Of(connection);
   asked.answered = true;
-  if (&asked == tries_.back().get()) {
-    parts_.wheel.Cancel(&patience_);
-  }
   connection.Quit();
+  EndRound();
+  events_.OnProbeAnswered(asked.host);
 }
 
 void Probe::OnOutboundContentWanted(OutboundConnection&) {
@@ -102,12 +100,8 @@ void Probe::OnOutboundContentWanted(OutboundConnection&) {
 void Probe::OnOutboundClosed(OutboundConnection& connection) {
   Try& ended = Of(connection);
   ended.closed = true;
-  if (ended.answered) {
-    EndRound();
-    return events_.OnProbeAnswered(ended.host);
-  }
-  if (!running_ || &ended != tries_.back().get()) {
-    return;  // it was silent for too long before
+  if (ended.answered || !running_ || &ended != tries_.back().get()) {
+    return;  // that was told, or it was silent for too long before
   }
   if (connection.tls_fallback()) {
     return Ask(ended.host);

@@ -23,7 +23,7 @@ namespace backstay {
 
 class ProbeEvents {
  public:
-  // It got through EHLO, in a round or between two. `host`: index of its address.
+  // It got through EHLO, in a round or between two, and is told QUIT. `host`: index of its address.
   virtual void OnProbeAnswered(size_t host) = 0;
   // The host greets with our own name. The round is over.
   virtual void OnProbeMetOurselves(const OutboundConnection& connection) = 0;

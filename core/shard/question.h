@@ -31,7 +31,8 @@ struct ShardCounters {
 // What an answer may look at.
 struct ShardView {
   size_t shard = 0;
-  bool is_queue_ready = false;  // all that was on disk is in the queue
+  bool is_queue_ready = false;   // all that was on disk is in the queue
+  bool is_under_stress = false;  // clients have to be quick
   Instant started;
   const Io& io;
   Spool& spool;

@@ -19,9 +19,13 @@ QuotaClerk::QuotaClerk(Io& io, TimerWheel& wheel, Spool& spool, SharedTable<Doma
     : io_(io), wheel_(wheel), spool_(spool), domains_(domains), shard_(shard) {}
 
 void QuotaClerk::UseSnapshot(const Snapshot& snapshot) {
+  for (auto& [domain, line] : lines_) {
+    line.tally->StopTelling(shard_);
+  }
   lines_.clear();
+  const bool is_asked = !snapshot.config.smtp.etrn_from.empty();
   for (const DomainPlan& plan : snapshot.domains) {
-    if (HasQuota(plan)) {
+    if (is_asked || HasQuota(plan)) {
       const DomainId domain = spool_.Intern(plan.name);
       Line& line = lines_[domain];
       line.tally = &domains_.At(plan.key);
@@ -40,25 +44,35 @@ bool QuotaClerk::HasRoom(const DomainPlan& plan) {
   if (!HasQuota(plan)) {
     return true;
   }
+  const DomainTally::Load all = TellNow(plan).tally->Sum();
+  return (plan.quota_messages == 0 || all.messages < plan.quota_messages) &&
+         (plan.quota_bytes == 0 || all.bytes < plan.quota_bytes);
+}
+
+std::optional<uint64_t> QuotaClerk::Waiting(const DomainPlan& plan) {
+  const std::optional<DomainTally::Load> all = TellNow(plan).tally->WholeSum();
+  return all.has_value() ? std::optional(all->messages) : std::nullopt;
+}
+
+QuotaClerk::Line& QuotaClerk::TellNow(const DomainPlan& plan) {
   const DomainId domain = spool_.Intern(plan.name);
   const auto found = lines_.find(domain);
   ASSERT(found != lines_.end());
   Tell(domain, found->second);
-  const DomainTally::Load all = found->second.tally->Sum();
-  return (plan.quota_messages == 0 || all.messages < plan.quota_messages) &&
-         (plan.quota_bytes == 0 || all.bytes < plan.quota_bytes);
+  return found->second;
 }
 
 void QuotaClerk::Tell(DomainId domain, Line& line) {
   const DomainTally::Load load{spool_.LiveMessages(domain), spool_.LiveBytes(domain)};
   line.told = load;
-  line.tally->Tell(shard_, load);
+  line.tally->Tell(shard_, load, queue_ready_);
   if (load != DomainTally::Load() && !clock_.armed()) {
     wheel_.Insert(&clock_, io_.Now() + kQuotaClock);
   }
 }
 
 void QuotaClerk::OnQueueReady() {
+  queue_ready_ = true;
   for (auto& [domain, line] : lines_) {
     Tell(domain, line);
   }

@@ -45,6 +45,12 @@ class RecipientClerk::Query final : public Timer, public RecipientQuestion {
   Query(RecipientClerk& owner, uint64_t number) : owner_(owner), number_(number) {}
 
   std::string_view address() const override { return address_; }
+  Interest interest() const override {
+    if (!waiter_.empty()) {
+      return Interest::kWaiting;
+    }
+    return is_told_ || is_for_domain_ ? Interest::kLearning : Interest::kNone;
+  }
   void OnPrimarySaid(PrimaryVerdict verdict) override { owner_.OnPrimarySaid(*this, verdict); }
   void OnTimer() override { owner_.OnLate(*this); }
 
@@ -53,6 +59,7 @@ class RecipientClerk::Query final : public Timer, public RecipientQuestion {
   uint64_t ticket_ = 0;    // of the look-up under way; an answer with another one is too late
   Step step_ = Step::kFree;
   bool is_for_domain_ = false;  // the address is one that nobody has
+  bool is_told_ = false;        // who asked
   bool is_late_ = false;
   std::string address_;
   std::string domain_;
@@ -117,6 +124,7 @@ RecipientClerk::Query* RecipientClerk::NewQuery(std::string_view address, std::s
   query->address_.assign(address);
   query->domain_.assign(domain);
   query->is_for_domain_ = false;
+  query->is_told_ = false;
   query->is_late_ = false;
   query->known_.reset();
   wheel_.Insert(query, io_.Now() + kAnswerWithin);
@@ -132,6 +140,7 @@ void RecipientClerk::Free(Query& query) {
   if (query.is_for_domain_) {
     StateOf(query.domain_).is_asked = false;
   }
+  questions_ -= query.step_ == Query::Step::kPrimary ? 1 : 0;
   query.step_ = Query::Step::kFree;
   ++query.ticket_;
   free_.push_back(&query);
@@ -139,6 +148,7 @@ void RecipientClerk::Free(Query& query) {
 
 void RecipientClerk::Answer(Query& query, const Reply& reply) {
   if (RecipientWaiter* waiter = query.waiter_.PopFront()) {
+    query.is_told_ = true;
     waiter->OnRecipientJudged(reply);
   }
 }
@@ -276,9 +286,8 @@ void RecipientClerk::AskAboutDomain(std::string_view domain, std::optional<Knowl
   query->key_ = KeyOfDomain(store_.secret(), domain);
   query->known_ = known;
   query->is_for_domain_ = true;
-  query->step_ = Query::Step::kPrimary;
   StateOf(domain).is_asked = true;
-  home_.AskPrimary(query->domain_, *query);
+  AskPrimary(*query);
 }
 
 void RecipientClerk::Decide(Query& query) {
@@ -303,6 +312,16 @@ void RecipientClerk::Decide(Query& query) {
     case RecipientAction::kAsk:
       break;
   }
+  AskPrimary(query);
+}
+
+void RecipientClerk::AskPrimary(Query& query) {
+  if (questions_ >= kQuestionsMax) {
+    MARK("recipient_questions_full");
+    OnPrimarySaid(query, PrimaryVerdict::kNone);
+    return;
+  }
+  ++questions_;
   query.step_ = Query::Step::kPrimary;
   home_.AskPrimary(query.domain_, query);
 }

@@ -7,8 +7,11 @@
 // is remembered, doubted and forgotten like an address.
 // The domain of an address is written in several ways; one is asked for and kept.
 //
+// Strangers decide how much is asked and primaries how long that takes; what is known does not wait
+// for either: questions leave room for look-ups in other shards.
+//
 // Life:     Start() reads what is on disk; Stop() at the drain's end, then idle().
-// Owns:     queries, kQueriesMax at a time; beyond them 451.
+// Owns:     queries, kQueriesMax at a time, kQuestionsMax of them with primaries; beyond them 451.
 // Turn:     never waits; answers come from the inbox, from Io::Turn and from the wheel.
 // See:      DESIGN 7.
 #pragma once
@@ -51,7 +54,9 @@ class RecipientHome {
 
 class RecipientClerk {
  public:
-  static constexpr size_t kQueriesMax = 1000;
+  // Beside 150 of each primary that hangs (Verifier) others are asked.
+  static constexpr size_t kQuestionsMax = 4000;
+  static constexpr size_t kQueriesMax = kQuestionsMax + 1000;
   static constexpr absl::Duration kAnswerWithin = absl::Seconds(5);
 
   RecipientClerk(Io& io, TimerWheel& wheel, PostOffice& post, size_t shard,
@@ -99,6 +104,7 @@ class RecipientClerk {
   void OnAddressKnown(Query& query, std::optional<Knowledge> known);
   void OnDomainKnown(Query& query, std::optional<Knowledge> known);
   void Decide(Query& query);
+  void AskPrimary(Query& query);
   void AskAboutDomain(std::string_view domain, std::optional<Knowledge> known);
   void OnPrimarySaid(Query& query, PrimaryVerdict verdict);
   void LearnKey(AddressKey key, bool is_taken, PrimaryHealth health);
@@ -117,6 +123,7 @@ class RecipientClerk {
   RecipientStore store_;
   std::vector<std::unique_ptr<Query>> queries_;  // all
   std::vector<Query*> free_;
+  size_t questions_ = 0;  // queries_ that are with a primary
   absl::flat_hash_map<std::string, DomainState, TextHash, TextEqual> domains_;
   std::string canonical_;  // keeps its memory
 };

@@ -44,7 +44,7 @@ ReportLane::ReportLane(const ShardParts& parts, ReportLaneHome& home)
     : Lane(parts, home),
       home_(home),
       tls_(parts.io, parts.handshakes),
-      outbound_{parts.io, parts.wheel, parts.outbox, tls_},
+      outbound_{parts.io, parts.wheel, parts.outbox, tls_, times_},
       visits_max_(std::max(kVisitsMax / parts.post.shards(), kVisitsOfAShardMin)),
       reader_(parts.spool, *this) {}
 
@@ -53,6 +53,7 @@ ReportLane::~ReportLane() = default;
 void ReportLane::UseSnapshot(const Snapshot& snapshot) {
   hostname_ = snapshot.hostname;
   own_places_.Use(parts_.io, snapshot.config.smtp.listen);
+  times_ = snapshot.config.delivery.times;
   const bool is_off = snapshot.config.delivery.tls == DeliveryConfig::Tls::kOff;
   tls_.UsePlan(is_off ? DeliveryConfig::Tls::kOff : DeliveryConfig::Tls::kOpportunistic,
                snapshot.client_tls.get(),

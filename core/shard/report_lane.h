@@ -137,6 +137,7 @@ class ReportLane final : public Lane, private MessageReaderEvents, private Prima
 
   ReportLaneHome& home_;
   PrimaryTls tls_;
+  DeliveryTimes times_;
   const OutboundParts outbound_;
   const size_t visits_max_;  // of this shard
   std::string hostname_;

@@ -1,7 +1,7 @@
 // core/shard/reporter.h -- tells senders what failed, and what was relayed to a primary that tells
 // them nothing: one report a message, stored like any other mail.
 //
-// A recipient of whom a report is owed stays "held (dsn pending)" until it is on disk; the record
+// A recipient of whom a report is owed stays "dsn pending" until it is on disk; the record
 // of the report ends the debt, so no crash loses a report or makes a second one. A failure that
 // nobody wants to hear of (NOTIFY) is discarded by that rule. A report over budget
 // (core/queue/report_budget.h) waits for its turn, and expiry waits with those of failures.

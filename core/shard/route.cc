@@ -31,7 +31,7 @@ constexpr absl::Duration kLookAgainAfter = absl::Milliseconds(100);
 Route::Route(const ShardParts& parts, RouteHome& home, uint64_t key)
     : Lane(parts, home),
       tls_(parts.io, parts.handshakes),
-      outbound_{parts.io, parts.wheel, parts.outbox, tls_},
+      outbound_{parts.io, parts.wheel, parts.outbox, tls_, times_},
       home_(home),
       key_(key),
       is_home_(key % parts.post.shards() == parts.index),
@@ -97,6 +97,7 @@ void Route::Retire() {
 void Route::RemoveDomain(DomainId domain) {
   Lane::RemoveDomain(domain);
   breakers_.erase(domain);
+  trials_.erase(domain);
 }
 
 void Route::StartDomain(DomainId domain, bool accepts_refusals) {
@@ -110,6 +111,7 @@ void Route::StartDomain(DomainId domain, bool accepts_refusals) {
 
 void Route::Dispatch() {
   BuryFinished();
+  LeavePassedOver();
   CountPlaces();
   is_blocked_ = false;
   if (!retired_ && !stopping_ && !hosts_.empty()) {
@@ -249,30 +251,47 @@ void Route::OnVerifierFailed(const OutboundConnection& connection) {
   OnNotGreeted(connection, FailureThere(connection));
 }
 
+// What is due sooner than a pause of canaries ends waits for that.
+NextEvent Route::NextAlarm() const {
+  const Instant now = parts_.io.Now();
+  NextEvent next;
+  if (!probe_.running()) {
+    next.Offer(NextEvent::Kind::kProbe, std::max(ProbeDue(), probe_from_));
+  }
+  if (!destination_.may_deliver()) {
+    return next;
+  }
+  const Instant paused = destination_.in_canaries() ? destination_.paused_until() : Instant();
+  for (const Instant pause : {pause_until_, paused}) {
+    if (pause > now) {
+      next.Offer(NextEvent::Kind::kPause, pause);
+    }
+  }
+  const SpoolTime due = queue_.NextDue();
+  if (due != SpoolTime::Max() && !waits_for_settles()) {
+    next.Offer(NextEvent::Kind::kRetry, std::max(now + (due - parts_.spool.Clock()), paused));
+  }
+  return next;
+}
+
+NextEvent Route::Upcoming() const {
+  if (retired_ || stopping_ || hosts_.empty()) {
+    return {};
+  }
+  return probe_.running() ? NextEvent{NextEvent::Kind::kProbe, parts_.io.Now()} : NextAlarm();
+}
+
 void Route::SetAlarm() {
-  Instant next = Instant::Max();
   if (retired_ || stopping_ || hosts_.empty()) {
     parts_.wheel.Cancel(&alarm_);  // there is nothing to do at any time
     return;
   }
+  Instant next = NextAlarm().at;
   if (is_blocked_) {
-    next = parts_.io.Now() + kLookAgainAfter;
+    next = std::min(next, parts_.io.Now() + kLookAgainAfter);
   }
   if (!is_home_ && destination_.state() == DestinationState::kDown) {
     next = tell_home_at_;
-  } else if (!probe_.running()) {
-    next = std::min(next, std::max(ProbeDue(), probe_from_));
-  }
-  if (destination_.may_deliver()) {
-    const SpoolTime due = queue_.NextDue();
-    if (due != SpoolTime::Max() && !waits_for_settles()) {
-      next = std::min(next, parts_.io.Now() + (due - parts_.spool.Clock()));
-    }
-    for (const Instant pause : {pause_until_, destination_.paused_until()}) {
-      if (pause > parts_.io.Now()) {
-        next = std::min(next, pause);
-      }
-    }
   }
   parts_.wheel.Cancel(&alarm_);
   if (next != Instant::Max()) {

@@ -26,8 +26,10 @@
 #include "core/queue/shard_places.h"
 #include "core/queue/timer_wheel.h"
 #include "core/shard/delivery.h"
+#include "core/shard/host_watch.h"
 #include "core/shard/inbox.h"
 #include "core/shard/lane.h"
+#include "core/shard/next_event.h"
 #include "core/shard/primary_tls.h"
 #include "core/shard/probe.h"
 #include "core/shard/snapshot.h"
@@ -60,8 +62,9 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void Resume(const Outages& outages);
   // `connections_max`: of all shards.
   void UsePlan(const DestinationPlan& plan, std::string_view hostname, size_t connections_max);
-  void UseTls(DeliveryConfig::Tls mode, const TlsContext* context) {
-    tls_.UsePlan(mode, context, is_home_);
+  void UseDelivery(const DeliveryConfig& delivery, const TlsContext* context) {
+    times_ = delivery.times;
+    tls_.UsePlan(delivery.tls, context, is_home_);
   }
   // Where it is from now on. Connections to other places end behind what is under way on them.
   void UsePrimaries(const FoundPrimaries& found);
@@ -73,6 +76,12 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   bool MustTryPrimary(absl::Duration store_after);
   // No destination of the configuration any more: what is queued is held.
   void Retire();
+  // What waits here of a domain may meet a primary now that it has not met before, or not in this
+  // run: it is on trial, so a refusal is doubted and not final for a while. From so many messages
+  // on canaries go first, unless somebody's mail was taken already.
+  void OnBacklog(DomainId domain, uint64_t canaries_from);
+  // It is elsewhere now, or out of use: what it took says nothing any more.
+  void Forget() { destination_.Forget(); }
   void RemoveDomain(DomainId domain) override;
   // As RestartDomain, and its breaker does not trip until nothing is left.
   void StartDomain(DomainId domain, bool accepts_refusals);
@@ -83,6 +92,9 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void Dispatch() override;
   void Stop(bool now_too);
   bool idle() const;
+  // For the operator, on this shard: probes are the home route's. Mail that waits for a connection
+  // is no event.
+  NextEvent Upcoming() const;
 
   // For a connection of somebody else's to its hosts.
   const OutboundParts& outbound() const { return outbound_; }
@@ -131,17 +143,23 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void OnVerifierGreeted() override;
   void OnVerifierFailed(const OutboundConnection& connection) override;
 
+  // A message that arrived before its domain met this primary.
+  bool IsOnTrial(DomainId domain, SpoolTime arrival) const;
   bool RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome, bool is_progress) const;
   Breaker& BreakerOf(DomainId domain);
   Breaker::Verdict AskBreaker(const AttemptReport& report, size_t position);
   bool IsFinal(const Attempt& attempt, const AttemptReport& report, size_t position,
                Breaker::Verdict verdict) const;
   void Trip(DomainId domain, const Outcome& outcome);
-  absl::Duration HoldOff(DomainId domain) const;
+  absl::Duration HoldOff(DomainId domain, SpoolTime arrival) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
   void UseFound();
+  bool OnHostTrouble(const SocketAddress& host, bool is_silence, std::string_view reason);
+  void LeavePassedOver();
+  void OnMetOurselves(const OutboundConnection& connection, std::string_view reason);
   void OnNotGreeted(const OutboundConnection& connection, std::string_view reason);
   void OnChainLost();
+  void OnCanariesDeferred();
   bool MayBegin(bool is_counted);
   size_t SettlesMax() const;
   void OnEnded(const Attempt& attempt, MessageFate fate, absl::Duration took);
@@ -153,6 +171,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void CameUp();
   Instant ProbeDue() const;
   Instant NextLook() const;
+  NextEvent NextAlarm() const;
   void StartProbeIfDue();
   void StartDeliveries();
   void BuryFinished();
@@ -167,6 +186,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void Broadcast(ShardMessage::Kind kind, std::string_view reason);
 
   PrimaryTls tls_;
+  DeliveryTimes times_;
   const OutboundParts outbound_;
   RouteHome& home_;
   const uint64_t key_;
@@ -182,6 +202,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   ShardPlaces places_;
   bool is_blocked_ = false;                          // mail waits for what other shards have
   absl::flat_hash_map<DomainId, Breaker> breakers_;  // of domains that had an answer
+  absl::flat_hash_map<DomainId, SpoolTime> trials_;  // what arrived until then; see OnBacklog
   Probe probe_;
   Verifier verifier_;
   Instant probe_from_;    // its place in the line of all probes; Instant(): none
@@ -193,12 +214,14 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   std::vector<PrimaryHost> hosts_;
   PrimaryStanding standing_ = PrimaryStanding::kNotAsked;
   std::string standing_reason_;
-  size_t address_ = 0;           // index into hosts_: the next connection goes there
-  size_t addresses_failed_ = 0;  // in a row
-  Instant first_again_at_;       // the first of them has another chance
-  Instant pause_until_;          // after a connection that ended badly while the destination is up
-  Instant chains_from_;          // after a connection that ended behind a chained message
-  uint32_t chains_lost_ = 0;     // since one was answered
+  std::optional<SpoolTime> deferring_since_;  // all canaries, without one that was taken
+  size_t address_ = 0;                        // index into hosts_: the next connection goes there
+  size_t addresses_failed_ = 0;               // in a row
+  HostWatch watch_;                           // which of them take nothing
+  Instant first_again_at_;                    // the first of them has another chance
+  Instant pause_until_;       // after a connection that ended badly while the destination is up
+  Instant chains_from_;       // after a connection that ended behind a chained message
+  uint32_t chains_lost_ = 0;  // since one was answered
   std::optional<Instant> went_now_;  // GoNow
   Outages outages_;
 };

@@ -23,11 +23,14 @@ constexpr absl::Duration kGoNowEvery = absl::Seconds(10);
 constexpr absl::Duration kDoubtAgainAfter = absl::Seconds(1);
 // While it is down the home route tells of every probe, and those are seconds apart.
 constexpr absl::Duration kSilenceMax = absl::Minutes(1);
+// Longer than greylisting takes.
+constexpr absl::Duration kCanariesSpeakAfter = absl::Hours(1);
 
 }  // namespace
 
-void Route::OnDeliveryGreeted(Delivery&) {
+void Route::OnDeliveryGreeted(Delivery& delivery) {
   addresses_failed_ = 0;
+  watch_.OnGreeted(delivery.connection().address());
   Feed(DestinationEvent::kAnswered, "");
 }
 
@@ -54,7 +57,51 @@ void Route::OnDeliveryClosed(Delivery& delivery) {
     OnChainLost();
   }
   pause_until_ = parts_.io.Now() + kPauseAfterBadEnd;
-  Feed(DestinationEvent::kTrouble, reason);
+  if (!OnHostTrouble(connection.address(), connection.deadline_passed(), reason)) {
+    Feed(DestinationEvent::kTrouble, reason);
+  }
+}
+
+// It answers and takes nothing. The next address of the list has its turn, and this one another
+// chance in a while (NextLook). Mail is not sent to and fro: where no other host is good it stays.
+// True: it goes elsewhere now, so this is no trouble of the whole list.
+bool Route::OnHostTrouble(const SocketAddress& host, bool is_silence, std::string_view reason) {
+  if (hosts_.size() < 2 || !HasHost(host)) {
+    return false;
+  }
+  const Instant now = parts_.io.Now();
+  watch_.Keep(hosts_);
+  if (!watch_.OnTrouble(host, is_silence, now) && !watch_.IsPassedOver(host, now)) {
+    return false;
+  }
+  if (const SocketAddress& at = hosts_[address_].address; at != host) {
+    return !watch_.IsPassedOver(at, now);  // others that were open to it break off, too
+  }
+  const std::optional<size_t> other = watch_.FirstGood(hosts_, now);
+  if (!other.has_value()) {
+    MARK("no_other_host_is_good");
+    return false;
+  }
+  MARK("host_passed_over");
+  LogWarning("{}: {} answers and takes no mail ({}); {} has it for a while", plan_.name,
+             host.ToString(), Escaped(reason), hosts_[*other].address.ToString());
+  address_ = *other;
+  first_again_at_ = watch_.PassedOverUntil(host);
+  home_.WantDispatch(*this);
+  return true;
+}
+
+// What is open to a host that takes nothing ends behind the message that is under way on it.
+void Route::LeavePassedOver() {
+  const Instant now = parts_.io.Now();
+  if (hosts_.size() < 2 || watch_.IsPassedOver(hosts_[address_].address, now)) {
+    return;
+  }
+  for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
+    if (!delivery->stopping() && watch_.IsPassedOver(delivery->connection().address(), now)) {
+      delivery->LeaveBehind();
+    }
+  }
 }
 
 // It may have been chance: the next chain will tell.
@@ -66,6 +113,36 @@ void Route::OnChainLost() {
   }
 }
 
+// Of MX hosts only those that are better than we are get mail (RFC 5321 s5.1): the others would
+// send it back to us. A list says nothing of who sends to whom: all others of it are tried.
+void Route::OnMetOurselves(const OutboundConnection& connection, std::string_view reason) {
+  const auto at = std::find_if(hosts_.begin(), hosts_.end(), [&](const PrimaryHost& host) {
+    return host.address == connection.address();
+  });
+  ASSERT(at != hosts_.end());
+  const bool by_mx = !plan_.list.mx_domain.empty();
+  const auto is_out = [by_mx, ours = *at](const PrimaryHost& host) {
+    return host.address == ours.address || (by_mx && host.preference >= ours.preference);
+  };
+  if (!std::all_of(hosts_.begin(), hosts_.end(), is_out)) {
+    LogError("{}: {} greets with our own name; only {} are tried", plan_.name,
+             connection.address().ToString(), by_mx ? "better hosts" : "the others");
+    std::erase_if(hosts_, is_out);
+    address_ = 0;
+    probe_.Stop();  // it counts in the list as it was
+    for (const std::unique_ptr<Delivery>& delivery : deliveries_) {
+      if (!HasHost(delivery->connection().address())) {
+        delivery->LeaveBehind();
+      }
+    }
+    home_.WantDispatch(*this);
+    return;
+  }
+  LogError("held{}: {} greets with our own name; mail to ourselves would loop",
+           by_mx ? " (best-mx)" : "", plan_.name);
+  Feed(DestinationEvent::kIsSelf, reason);
+}
+
 // The connection never got through EHLO. The next address of the list has its turn; when none is
 // left, the destination is what the last one said.
 void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view reason) {
@@ -74,26 +151,14 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
     return;  // where it was is not its place any more
   }
   if (failure == ClientSession::Failure::kSelf) {
-    const auto is_it = [&](const PrimaryHost& host) {
-      return host.address == connection.address();
-    };
-    if (!std::all_of(hosts_.begin(), hosts_.end(), is_it)) {
-      LogError("{}: {} greets with our own name; only the others are tried", plan_.name,
-               connection.address().ToString());
-      std::erase_if(hosts_, is_it);
-      address_ = 0;
-      probe_.Stop();  // it counts in the list as it was
-      home_.WantDispatch(*this);
-      return;
-    }
-    LogError("held: {} greets with our own name; mail to ourselves would loop", plan_.name);
-    Feed(DestinationEvent::kIsSelf, reason);
-    return;
+    return OnMetOurselves(connection, reason);
   }
   if (connection.tls_fallback()) {
     pause_until_ = parts_.io.Now() + kPauseAfterBadEnd;
     return;  // the host is well; its next connection does without
   }
+  watch_.Keep(hosts_);
+  watch_.OnNotGreeted(connection.address(), parts_.io.Now());
   address_ = (address_ + 1) % hosts_.size();
   if (++addresses_failed_ < hosts_.size()) {
     return;
@@ -208,17 +273,23 @@ void Route::TellHomeAgain() {
 // Everything queued is eligible at once (DESIGN 6), and canaries go first.
 void Route::CameUp() {
   queue_.Restart();
+  last_failure_ = SpoolTime();  // whose time is over has one more try, at what is up now
+  deferring_since_.reset();
   if (is_home_) {
     outages_.back().until = parts_.io.WallNow();
     home_.OnOutages(*this);
-    LogInfo("primary {} is back; {} recipients are queued here", plan_.name,
-            parts_.spool.Stats().recipients_live);
+    LogInfo("primary {} is back", plan_.name);
     Broadcast(ShardMessage::Kind::kDestinationUp, "");
   }
 }
 
+// That it answers EHLO does not bring mail back to a host that was passed over a moment ago.
 void Route::OnProbeAnswered(size_t host) {
-  address_ = host;
+  const Instant now = parts_.io.Now();
+  const SocketAddress& address = hosts_[host].address;
+  watch_.OnGreeted(address);
+  const bool is_bad = watch_.IsPassedOver(address, now);
+  address_ = is_bad ? watch_.FirstGood(hosts_, now).value_or(host) : host;
   addresses_failed_ = 0;
   if (std::exchange(is_doubted_, false) && destination_.may_deliver()) {
     MARK("doubted_and_well");
@@ -239,13 +310,26 @@ void Route::OnProbeFailed(bool is_soft, std::string_view reason) {
   }
 }
 
+// For a while that may be greylisting. Then they speak for the rest, which would take days to be
+// tried at their pace.
+void Route::OnCanariesDeferred() {
+  const SpoolTime now = parts_.spool.Clock();
+  deferring_since_ = deferring_since_.value_or(now);
+  if (now - *deferring_since_ >= kCanariesSpeakAfter) {
+    MARK("canaries_speak_for_the_rest");
+    last_failure_ = now;
+  }
+}
+
 // A message that was begun is over.
 void Route::OnEnded(const Attempt& attempt, MessageFate fate, absl::Duration took) {
   const bool had_canaries = destination_.in_canaries();
   const Instant paused_before = destination_.paused_until();
   destination_.OnEnd(attempt.era, fate, took, parts_.io.Now());
-  if (destination_.in_canaries() && destination_.paused_until() > paused_before) {
-    last_failure_ = parts_.spool.Clock();  // all canaries were deferred: they speak for the rest
+  if (!destination_.in_canaries()) {
+    deferring_since_.reset();
+  } else if (destination_.paused_until() > paused_before) {
+    OnCanariesDeferred();
   }
   if (had_canaries && !destination_.in_canaries()) {
     Broadcast(ShardMessage::Kind::kPlacesChanged, "");

@@ -57,6 +57,11 @@ void Route::OnOutcomes(const Attempt& attempt, const AttemptReport& report) {
   Release(attempt.message);
   const MessageFate fate = FateOf(report.outcomes);
   OnEnded(attempt, fate, report.transmitting);
+  if (fate == MessageFate::kTaken) {
+    watch_.OnTaken(report.relay);
+  } else if (fate == MessageFate::kPutOff) {
+    OnHostTrouble(report.relay, /*is_silence=*/false, "it puts off each message");
+  }
   if (report.is_chained && fate != MessageFate::kUntried) {
     chains_lost_ = 0;
   }
@@ -103,11 +108,32 @@ bool Route::RepeatsAtOnce(const Attempt& attempt, const Outcome& outcome, bool i
 
 // ---- refusals ----
 
+void Route::OnBacklog(DomainId domain, uint64_t canaries_from) {
+  const uint64_t messages = parts_.spool.LiveMessages(domain);
+  if (messages == 0 || IsReportDomain(parts_.spool.Name(domain))) {
+    return;
+  }
+  MARK("backlog_on_trial");
+  trials_[domain] = parts_.spool.Clock();
+  if (messages >= canaries_from && destination_.Doubt(parts_.io.Now())) {
+    LogInfo("primary {}: {} messages for {} have waited here and it has taken none; a few go first",
+            plan_.name, messages, Escaped(parts_.spool.Name(domain)));
+    Broadcast(ShardMessage::Kind::kPlacesChanged, "");  // each says whether it has mail, too
+    home_.WantDispatch(*this);
+  }
+}
+
+bool Route::IsOnTrial(DomainId domain, SpoolTime arrival) const {
+  const auto trial = trials_.find(domain);
+  return trial != trials_.end() && arrival <= trial->second;
+}
+
+// The answers are the domain's, whoever gave them: what is usual does not change with the primary.
 Breaker& Route::BreakerOf(DomainId domain) {
   if (const auto found = breakers_.find(domain); found != breakers_.end()) {
     return found->second;
   }
-  const uint64_t key = DomainKey(parts_.spool.Name(domain)) ^ key_;
+  const uint64_t key = DomainKey(parts_.spool.Name(domain));
   return breakers_.try_emplace(domain, parts_.shared.answers.At(key)).first->second;
 }
 
@@ -124,10 +150,10 @@ Breaker::Verdict Route::AskBreaker(const AttemptReport& report, size_t position)
     breaker.OnDeferred();
   } else {
     const std::hash<std::string_view> hash;
-    const Breaker::Verdict verdict =
-        breaker.OnRefused(outcome, hash(report.envelope.reverse_path),
-                          hash(report.envelope.recipients[report.recipients[position]].address),
-                          destination_.state() == DestinationState::kRamping);
+    const Breaker::Verdict verdict = breaker.OnRefused(
+        outcome, hash(report.envelope.reverse_path),
+        hash(report.envelope.recipients[report.recipients[position]].address),
+        destination_.state() == DestinationState::kRamping || IsOnTrial(domain, report.arrival));
     if (verdict == Breaker::Verdict::kTripped) {
       Trip(domain, outcome);
     }
@@ -147,9 +173,10 @@ void Route::Trip(DomainId domain, const Outcome& outcome) {
                    {.kind = ShardMessage::Kind::kBreakerTripped, .reason = name});
 }
 
-absl::Duration Route::HoldOff(DomainId domain) const {
+absl::Duration Route::HoldOff(DomainId domain, SpoolTime arrival) const {
   const bool was_down = destination_.WasDownSince(parts_.io.Now() - kRecently);
-  return was_down ? home_.PolicyOf(domain).bounce_after : absl::ZeroDuration();
+  return was_down || IsOnTrial(domain, arrival) ? home_.PolicyOf(domain).bounce_after
+                                                : absl::ZeroDuration();
 }
 
 // Whether this refusal ends it for the recipient.
@@ -172,7 +199,7 @@ bool Route::IsFinal(const Attempt& attempt, const AttemptReport& report, size_t 
       RefusedSince(DeferralOf(attempt.message, report.recipients[position], origin), now);
   const absl::Duration doubt =
       verdict == Breaker::Verdict::kDoubted ? kDoubtFor : absl::ZeroDuration();
-  return now - since >= std::max(HoldOff(domain), doubt);
+  return now - since >= std::max(HoldOff(domain, report.arrival), doubt);
 }
 
 // ---- records ----
@@ -185,7 +212,7 @@ void Route::Apply(const Attempt& attempt, const AttemptReport& report, size_t po
   const Breaker::Verdict verdict = AskBreaker(report, position);
   if (outcome.kind == Outcome::Kind::kDeferred ||
       (!is_taken && !IsFinal(attempt, report, position, verdict))) {
-    Defer(attempt, report, position, HoldOff(domain));
+    Defer(attempt, report, position, HoldOff(domain, report.arrival));
     return;
   }
   if (is_taken) {

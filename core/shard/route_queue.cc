@@ -10,8 +10,7 @@
 namespace backstay {
 namespace {
 
-// DESIGN 6: recipients with their own 4xx that have an entry; the rest wait for the limbo pass.
-constexpr size_t kDeferralsMax = 100000;
+// DESIGN 6: recipients with their own 4xx that have no entry wait for the limbo pass.
 constexpr absl::Duration kLimboWait = absl::Minutes(10);
 // Of so many messages one is of recipients that the primary has deferred before.
 constexpr size_t kLimboShare = 8;
@@ -30,11 +29,12 @@ void RemoveOne(std::vector<MessageRef>& messages, MessageRef message) {
 
 }  // namespace
 
-RouteQueue::RouteQueue(const Spool& spool) : spool_(spool), deferrals_(kDeferralsMax) {}
+RouteQueue::RouteQueue(const Spool& spool, DeferralRoom& room) : spool_(spool), deferrals_(room) {}
 
 void RouteQueue::AddDomain(DomainId domain) {
   if (cursors_.try_emplace(domain).second) {
     domains_.push_back(domain);
+    passed_ = SpoolTime();  // no pass has met its mail
   }
   Activate(domain);
 }
@@ -53,6 +53,7 @@ void RouteQueue::OnLive(DomainId domain, MessageRef message) {
   Cursor& cursor = cursors_[domain];
   if (cursor.after.has_value() && message <= *cursor.after) {
     MARK("older_mail_appeared");
+    passed_ = SpoolTime();
     cursor.after.reset();
     cursor.is_backlog = true;
   } else if (cursor.is_backlog && cursor.active && !cursor.fresh_from.has_value()) {
@@ -73,10 +74,12 @@ void RouteQueue::Activate(DomainId domain) {
 }
 
 void RouteQueue::Restart() {
+  refused_unlisted_ = SpoolTime();
   StartPass(/*recovery=*/true);
 }
 
 void RouteQueue::RestartDomain(DomainId domain) {
+  refused_unlisted_ = SpoolTime();
   if (HasDomain(domain)) {
     cursors_[domain].Rewind();
     Activate(domain);
@@ -91,6 +94,7 @@ void RouteQueue::PutRefusedLast(DomainId domain) {
 
 void RouteQueue::StartPass(bool recovery) {
   recovery_pass_ = recovery;
+  pass_began_ = spool_.Clock();
   limbo_due_ = SpoolTime::Max();
   again_.clear();  // the pass meets them all
   due_.clear();
@@ -102,7 +106,7 @@ void RouteQueue::StartPass(bool recovery) {
 }
 
 void RouteQueue::CollectDue(SpoolTime now) {
-  if (now >= limbo_due_ && !recovery_pass_) {
+  if (now >= limbo_due_ && !pass_began_.has_value()) {
     MARK("limbo_pass");
     StartPass(/*recovery=*/false);
   }
@@ -201,6 +205,9 @@ std::optional<RouteQueue::Found> RouteQueue::NextByCursor() {
     MeetAgain(next->message);
   }
   recovery_pass_ = false;
+  if (pass_began_.has_value()) {
+    passed_ = *std::exchange(pass_began_, std::nullopt);
+  }
   return std::nullopt;
 }
 
@@ -299,8 +306,10 @@ bool RouteQueue::in_flight(MessageRef message) const {
 }
 
 SpoolTime RouteQueue::NextDue() const {
-  // Limbo waits for the end of a recovery pass: it would begin that anew.
-  return recovery_pass_ ? deferrals_.NextDue() : std::min(deferrals_.NextDue(), limbo_due_);
+  // Limbo waits for the end of the pass that goes on: it would begin that anew, and what lies
+  // behind its first ten minutes would never be met.
+  return pass_began_.has_value() ? deferrals_.NextDue()
+                                 : std::min(deferrals_.NextDue(), limbo_due_);
 }
 
 bool RouteQueue::Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain,
@@ -322,8 +331,27 @@ bool RouteQueue::Eligible(const Attempt& attempt, uint32_t recipient, DomainId d
 }
 
 void RouteQueue::AfterOverflow(SpoolTime now) {
-  MARK("deferral_table_full");
   limbo_due_ = std::min(limbo_due_, now + kLimboWait);
+}
+
+void RouteQueue::NoteUnlisted(bool is_refused, SpoolTime now) {
+  MARK("deferral_table_full");
+  unlisted_at_ = now;
+  if (is_refused && refused_unlisted_ == SpoolTime()) {
+    refused_unlisted_ = now;
+  }
+  AfterOverflow(now);
+}
+
+// While there is room the next refusal has an entry of its own, and counts from there.
+SpoolTime RouteQueue::RefusedUnlistedSince(SpoolTime now) const {
+  const bool is_known = deferrals_.is_full() && refused_unlisted_ != SpoolTime();
+  return is_known ? refused_unlisted_ : now;
+}
+
+// If all found room since that pass began, who has no entry waits for another reason.
+SpoolTime RouteQueue::UnlistedTriedSince() const {
+  return unlisted_at_ >= passed_ ? passed_ : SpoolTime();
 }
 
 }  // namespace backstay

@@ -7,7 +7,7 @@
 // at the same time.
 //
 // Owns:  cursors, the list of attempts given back (bounded by the connections), deferrals
-//        (bounded).
+//        (bounded, together with those of the shard's other routes).
 // Turn:  pure but for reading the spool's index; `now` is an argument.
 // See:   DESIGN 6 "Recovery overrides every due time", "Limbo".
 #pragma once
@@ -26,7 +26,7 @@ namespace backstay {
 
 class RouteQueue {
  public:
-  explicit RouteQueue(const Spool& spool);
+  RouteQueue(const Spool& spool, DeferralRoom& room);
 
   // A domain's mail goes this way from now on; its cursor starts at the oldest message.
   void AddDomain(DomainId domain);
@@ -63,9 +63,16 @@ class RouteQueue {
 
   // Whether this recipient may be tried as part of `attempt`.
   bool Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain, SpoolTime now) const;
-  // A deferral that found no room: its recipient is met again by a new pass, not sooner than in 10
-  // minutes.
+  // Some recipient that nothing says of when it is due: it is met again by a new pass, not sooner
+  // than in 10 minutes.
   void AfterOverflow(SpoolTime now);
+  // The same for one that was deferred, or refused and not for good yet, and found no room.
+  void NoteUnlisted(bool is_refused, SpoolTime now);
+  // For one that has no entry and is refused now: since when refusals count. Since the destination
+  // is back the first without an entry speaks for all of them, or none would ever be final.
+  SpoolTime RefusedUnlistedSince(SpoolTime now) const;
+  // All that wait because they found no room have been tried at or after this; 0: not known.
+  SpoolTime UnlistedTriedSince() const;
 
   DeferralTable& deferrals() { return deferrals_; }
   const DeferralTable& deferrals() const { return deferrals_; }
@@ -119,8 +126,12 @@ class RouteQueue {
   std::optional<Found> peeked_;  // found by HasWork, not handed out yet
   size_t since_limbo_ = 0;       // messages by a cursor since the last one that was due
   DeferralTable deferrals_;
-  bool recovery_pass_ = false;
+  bool recovery_pass_ = false;           // only while a pass goes on
+  std::optional<SpoolTime> pass_began_;  // the one that goes on
+  SpoolTime passed_;                     // when the last whole one began
   SpoolTime limbo_due_ = SpoolTime::Max();
+  SpoolTime unlisted_at_;       // the last one that found no room
+  SpoolTime refused_unlisted_;  // the first refusal that did, since the destination is back
 };
 
 }  // namespace backstay

@@ -7,9 +7,22 @@
 
 #include "core/base/check.h"
 #include "core/base/log.h"
+#include "core/base/mark.h"
 #include "core/shard/retry_origin.h"
 
 namespace backstay {
+namespace {
+
+// Messages of a domain, on all shards, when the daemon starts or a primary is found elsewhere:
+// fewer do not wait for canaries.
+constexpr uint64_t kBacklogMin = 100;
+
+bool IsAmong(const PrimaryHost& host, const std::vector<PrimaryHost>& hosts) {
+  return std::any_of(hosts.begin(), hosts.end(),
+                     [&](const PrimaryHost& other) { return other.address == host.address; });
+}
+
+}  // namespace
 
 RouteTable::RouteTable(const ShardParts& parts, const PrimaryFiles& primaries,
                        const Snapshot& snapshot)
@@ -18,6 +31,13 @@ RouteTable::RouteTable(const ShardParts& parts, const PrimaryFiles& primaries,
       default_policy_(RetryPolicy::Default()),
       finder_(parts.io, parts.wheel, parts.post, parts.index, primaries, *this),
       reports_(parts, *this) {
+  if (parts.index == 0) {  // for all of them
+    for (const auto& [key, saved] : primaries.saved) {
+      if (saved.answers > 0) {
+        parts.shared.answers.At(key).Resume(saved.taken, saved.answers);
+      }
+    }
+  }
   UseSnapshot(snapshot);
 }
 
@@ -40,17 +60,24 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
   for (size_t index = 0; index < snapshot.destinations.size(); ++index) {
     const DestinationPlan& plan = snapshot.destinations[index];
     keys.push_back(plan.key);
-    RouteWithKey(plan.key).UsePlan(plan, snapshot.hostname, maximum);
-    RouteWithKey(plan.key).SetGated(std::any_of(
+    Route& route = RouteWithKey(plan.key);
+    const bool was_ourselves = route.destination().state() == DestinationState::kHeld;
+    route.UsePlan(plan, snapshot.hostname, maximum);
+    route.SetGated(std::any_of(
         snapshot.domains.begin(), snapshot.domains.end(),
         [index](const auto& domain) { return domain.defers && domain.destination == index; }));
+    if (was_ourselves) {
+      route.Forget();
+      MeetBacklog(route);
+    }
   }
   finder_.UseSnapshot(snapshot);
   for (const std::unique_ptr<Route>& route : routes_) {
     // Those without a plan too: a connection of theirs may be on its way to TLS.
-    route->UseTls(snapshot.config.delivery.tls, snapshot.client_tls.get());
+    route->UseDelivery(snapshot.config.delivery, snapshot.client_tls.get());
     if (std::find(keys.begin(), keys.end(), route->key()) == keys.end()) {
       route->Retire();
+      route->Forget();
     }
   }
   const std::vector<Lane*> at_work = LanesAtWork();
@@ -68,6 +95,9 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
     }
     if (way.lane != nullptr) {
       way.lane->AddDomain(domain);
+    }
+    if (way.route != nullptr && way.lane != before) {
+      way.route->OnBacklog(domain, /*canaries_from=*/1);
     }
   }
   reports_.UseSnapshot(snapshot);
@@ -190,6 +220,13 @@ void RouteTable::OnLiveMessage(DomainId domain, MessageRef message) {
   if (way.lane != nullptr) {
     way.lane->OnLiveMessage(domain, message);
   }
+  if (way.route != nullptr && message < parts_.spool.RunStart()) {
+    way.route->OnBacklog(domain, CanariesFrom());  // of a run before: told once a domain
+  }
+}
+
+uint64_t RouteTable::CanariesFrom() const {
+  return std::max<uint64_t>(kBacklogMin / parts_.post.shards(), Breaker::kRunMax);
 }
 
 void RouteTable::OnRecoveredDeferral(MessageRef message, uint32_t recipient, DomainId domain,
@@ -201,7 +238,29 @@ void RouteTable::OnRecoveredDeferral(MessageRef message, uint32_t recipient, Dom
 }
 
 void RouteTable::OnPrimaries(uint64_t key, const FoundPrimaries& found) {
-  RouteWithKey(key).UsePrimaries(found);
+  Route& route = RouteWithKey(key);
+  const std::vector<PrimaryHost> before = route.hosts();
+  route.UsePrimaries(found);
+  const std::vector<PrimaryHost>& now = route.hosts();
+  if (std::any_of(now.begin(), now.end(),
+                  [&](const PrimaryHost& host) { return IsAmong(host, before); })) {
+    return;
+  }
+  if (!before.empty()) {
+    MARK("primary_somewhere_else");
+    route.Forget();
+  }
+  if (!now.empty()) {  // else what waits meets them when there are some
+    MeetBacklog(route);
+  }
+}
+
+void RouteTable::MeetBacklog(Route& route) {
+  for (const DomainId domain : domains_) {
+    if (RouteOf(domain) == &route) {
+      route.OnBacklog(domain, CanariesFrom());
+    }
+  }
 }
 
 bool RouteTable::IsUp(uint64_t key) const {
@@ -290,7 +349,6 @@ RouteCounters RouteTable::totals() const {
     sum.deferred += counters.deferred;
     sum.failed += counters.failed;
     sum.discarded += counters.discarded;
-    sum.quarantined += counters.quarantined;
   }
   return sum;
 }

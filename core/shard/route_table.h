@@ -53,6 +53,8 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   absl::Duration DelayWarningOf(DomainId domain) const;
   // Null: not configured.
   Route* RouteOf(const DomainPlan& plan) const;
+  // When the DNS is asked next where this destination is, by this shard; Max(): never.
+  Instant NextQuestion(uint64_t key) const { return finder_.NextQuestion(key); }
   const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }
   const ReportLane& reports() const { return reports_; }
   RouteCounters totals() const;
@@ -65,13 +67,20 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   };
   void WantDispatch(Lane& lane) override;
   void WaitForSettles(Lane& lane) override { waiting_for_settles_.push_back(&lane); }
+  DeferralRoom& deferral_room() override { return deferral_room_; }
   const Route* PrimaryOf(std::string_view domain) const override;
   void Learn(DomainId domain, std::string_view address, bool is_taken) override;
   void OnWentDown(Route& route) override { finder_.Hasten(route.key()); }
   void OnOutages(Route& route) override { finder_.Keep(route.key(), route.outages()); }
   void OnPrimaries(uint64_t key, const FoundPrimaries& found) override;
   bool IsUp(uint64_t key) const override;
+  const SharedAnswers* AnswersOf(uint64_t domain) const override {
+    return parts_.shared.answers.Find(domain);
+  }
   const Way& WayOf(DomainId domain);
+  uint64_t CanariesFrom() const;
+  // All that waits for it, see Route::OnBacklog.
+  void MeetBacklog(Route& route);
   std::vector<Lane*> LanesAtWork();
   Way Resolve(DomainId domain);
   Route& RouteWithKey(uint64_t key);
@@ -79,6 +88,7 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   const ShardParts parts_;
   const Snapshot* snapshot_;
   const RetryPolicy default_policy_;
+  DeferralRoom deferral_room_{DeferralRoom::kOfShard};  // before the lanes
   PrimaryFinder finder_;
   ReportLane reports_;
   std::vector<std::unique_ptr<Route>> routes_;

@@ -65,7 +65,8 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       server_params_(setup.snapshot.server),
       wheel_(io.Now()),
       outbox_(io),
-      idle_watch_(InboundParts::Limits(setup.snapshot.config.smtp.idle_timeout)),
+      idle_watch_(InboundParts::Limits(setup.snapshot.config.smtp.idle_timeout,
+                                       /*under_stress=*/false)),
       ticket_keys_(setup.ticket_keys),
       spool_(io, setup.spool_directory, OptionsOf(setup), *this),
       event_log_(io, wheel_, setup.standard_error, setup.index, setup.post.shards()),
@@ -73,7 +74,7 @@ Shard::Shard(Io& io, const ShardSetup& setup)
       door_(io, wheel_, event_log_, setup.listeners,
             setup.snapshot.AdmissionLimitsOf(setup.intake_shards), setup.shared.clients, *this),
       recipients_(io, wheel_, setup.post, setup.index, setup.recipients, *this),
-      clients_(io, wheel_),
+      clients_(io, wheel_, setup.shared.block_lists),
       quotas_(io, wheel_, spool_, setup.shared.domains, setup.index),
       reporter_(io, spool_, snapshot_, setup.post.shards()),
       routes_({io, wheel_, outbox_, handshakes_, spool_, setup.post, event_log_, recipients_,
@@ -125,8 +126,8 @@ Instant Shard::NextWake() const {
   if (routes_.wanting() || !closed_.empty() || !handshakes_.empty() || door_.busy()) {
     return io_.Now();
   }
-  const Instant next =
-      std::min({wheel_.NextDue(), idle_watch_.NextDue(), spool_.NextDue(), reporter_.NextDue()});
+  const Instant next = std::min({wheel_.NextDue(), idle_watch_.NextDue(), spool_.NextDue(),
+                                 reporter_.NextDue(), door_.NextDue()});
   return post_.waiting(index_) ? std::min(next, io_.Now() + kBacklogRetry) : next;
 }
 
@@ -227,7 +228,7 @@ void Shard::UseSnapshot(const Snapshot& snapshot) {
   snapshot_ = &snapshot;
   server_params_ = snapshot.server;
   door_.SetLimits(snapshot.AdmissionLimitsOf(intake_shards_));
-  idle_watch_.SetLimits(InboundParts::Limits(snapshot.config.smtp.idle_timeout));
+  SetPatience();
   routes_.UseSnapshot(snapshot);
   quotas_.UseSnapshot(snapshot);
   clients_.UseConfig(snapshot.config.smtp);
@@ -296,6 +297,23 @@ void Shard::OnArrival(const Arrival& arrival) {
   connection->Start(arrival);
 }
 
+// Sessions look at their parameters for each command.
+void Shard::SetPatience() {
+  server_params_.under_stress = door_.under_stress();
+  inbound_parts_.SetPatience(snapshot_->config.smtp.idle_timeout, door_.under_stress());
+}
+
+void Shard::OnStress(const Stress& stress) {
+  SetPatience();
+  if (stress.on()) {
+    LogWarning("shard {}: under stress, {}: clients have less time and one error until it is over",
+               index_, stress.reason());
+  } else {
+    LogInfo("shard {}: under stress no more, after {}", index_,
+            absl::FormatDuration(absl::Trunc(io_.Now() - stress.began_at(), absl::Seconds(1))));
+  }
+}
+
 void Shard::VisitInbound(absl::FunctionRef<void(InboundConnection&)> visit) {
   for (Watched* watched : idle_watch_.All()) {
     visit(static_cast<InboundConnection&>(*watched));  // nobody else is watched
@@ -315,20 +333,22 @@ Intake::Rights Shard::RightsOf(const SocketAddress& client) const {
   return {.etrn = Contains(smtp.etrn_from, client), .xclient = Contains(smtp.xclient_from, client)};
 }
 
-// ETRN. What waits is only known of this shard: numbers are told when there is no other one.
+// ETRN. What came is known of all shards, what has gone out of others for up to a second is not.
 Reply Shard::StartQueue(std::string_view domain, bool subdomains) {
   const std::string name = DomainOf(fmt::format("@{}", domain));
   const std::string suffix = "." + name;
   bool is_ours = false;
   bool is_started = false;
-  uint64_t waiting = 0;
+  std::optional<uint64_t> waiting = 0;
   for (const DomainPlan& plan : snapshot_->domains) {
     if (plan.name != name && !(subdomains && plan.name.ends_with(suffix))) {
       continue;
     }
     is_ours = true;
     is_started |= routes_.GoNow(snapshot_->destinations[plan.destination].key);
-    waiting += spool_.LiveMessages(spool_.Intern(plan.name));
+    const std::optional<uint64_t> here = quotas_.Waiting(plan);
+    waiting =
+        waiting.has_value() && here.has_value() ? std::optional(*waiting + *here) : std::nullopt;
   }
   if (!is_ours) {
     return replies::kNodeNotAllowed;
@@ -336,13 +356,13 @@ Reply Shard::StartQueue(std::string_view domain, bool subdomains) {
   if (!is_started) {
     return replies::kCannotQueue;
   }
-  if (post_.shards() > 1 || !queue_ready_) {
+  if (!waiting.has_value()) {
     return replies::kQueuingStarted;
   }
   if (waiting == 0) {
     return replies::kNothingQueued;
   }
-  queue_answer_ = fmt::format("{} pending messages for {} started", waiting, name);
+  queue_answer_ = fmt::format("{} pending messages for {} started", *waiting, name);
   return {253, "2.0.0", queue_answer_};
 }
 
@@ -432,6 +452,7 @@ void Shard::AskPrimary(std::string_view domain, RecipientQuestion& question) {
 ShardView Shard::View() {
   return {.shard = index_,
           .is_queue_ready = queue_ready_,
+          .is_under_stress = door_.under_stress(),
           .started = started_,
           .io = io_,
           .spool = spool_,

@@ -77,7 +77,6 @@ class Shard : private SpoolEvents,
   const absl::Status& status() const { return status_; }
 
   const Spool& spool() const { return spool_; }
-  const EventLog& event_log() const { return event_log_; }
   const RouteTable& routes() const { return routes_; }
   const ShardCounters& counters() const { return counters_; }
   // Nothing is being received, sent or delivered; for tests.
@@ -96,6 +95,7 @@ class Shard : private SpoolEvents,
   bool IsProxy(const SocketAddress& peer) const override;
   void OnArrival(const Arrival& arrival) override;
   void OnTurnedAway() override { OnWelcome(/*admitted=*/false); }
+  void OnStress(const Stress& stress) override;
   void OnInboundLeft() override { door_.Leave(); }
   void OnInboundClosed(InboundConnection& connection) override;
   void OnWelcome(bool admitted) override;
@@ -118,9 +118,10 @@ class Shard : private SpoolEvents,
   std::string_view ClientName(const SocketAddress& client) const override {
     return clients_.NameOf(client);
   }
-  std::optional<Reply> JudgeClient(const SocketAddress& client, std::string_view recipient,
+  std::optional<Reply> JudgeClient(const ClientIdentity& client, std::string_view recipient,
                                    RecipientWaiter& waiter) override {
-    return IsPostmaster(recipient) ? replies::kRcptOk : clients_.Judge(client, waiter);
+    return IsPostmaster(recipient) ? replies::kRcptOk
+                                   : clients_.Judge(client.address, client.helo, waiter);
   }
   PrimaryHealth HealthOf(std::string_view domain) override;
   void AskPrimary(std::string_view domain, RecipientQuestion& question) override;
@@ -134,6 +135,7 @@ class Shard : private SpoolEvents,
   void DrainInbox();
   void OnShardMessage(const ShardMessage& message);
   void UseSnapshot(const Snapshot& snapshot);
+  void SetPatience();
   void BeginDrain();
   void OnDrainLimit();
   void ContinueDrain();

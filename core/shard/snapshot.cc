@@ -19,6 +19,8 @@ namespace {
 
 // Twenty million addresses, twice what is kept of those that are asked about.
 constexpr size_t kRecipientFileBytesMax = 1_GiB;
+// Recipients of a domain. Shorter lists are kept by hand, and a human changes them as he likes.
+constexpr size_t kListedByProgram = 100;
 
 uint64_t HashText(std::string_view text) {
   uint64_t hash = 14695981039346656037U;  // FNV-1a: only has to be the same in every shard and run
@@ -60,12 +62,15 @@ size_t DestinationIndex(Snapshot& snapshot, DestinationPlan plan) {
   return snapshot.destinations.size() - 1;
 }
 
-// By domain.
-using RecipientLists = absl::flat_hash_map<std::string, TextSet>;
+struct RecipientList {
+  TextSet addresses;
+  bool is_unended = false;  // see DomainPlan
+};
+using RecipientLists = absl::flat_hash_map<std::string, RecipientList>;  // by domain
 
 // Each file is read once, whatever the number of domains that share it: it may be large, and all
 // of them see the same version of it.
-absl::StatusOr<RecipientLists> ReadRecipientLists(const Config& config) {
+absl::StatusOr<RecipientLists> ReadRecipientLists(Config& config) {
   absl::btree_map<std::string, std::vector<std::string>> domains;  // by path
   for (const DomainConfig& domain : config.domains) {
     if (domain.recipients == DomainConfig::Recipients::kFile) {
@@ -76,8 +81,15 @@ absl::StatusOr<RecipientLists> ReadRecipientLists(const Config& config) {
   for (const auto& [path, names] : domains) {
     ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kRecipientFileBytesMax));
     ASSIGN_OR_RETURN(std::vector<TextSet> sets, ParseRecipientFile(text, path, names));
+    const bool is_unended = !text.ends_with('\n');
+    size_t listed = 0;
     for (size_t i = 0; i < names.size(); ++i) {
-      lists[names[i]] = std::move(sets[i]);
+      listed += sets[i].size();
+      lists[names[i]] = {std::move(sets[i]), is_unended};
+    }
+    if (is_unended && listed >= kListedByProgram) {
+      config.notices.push_back(fmt::format(
+          "{}: its last line has no newline: it may have been cut off within an address", path));
     }
   }
   return lists;
@@ -98,7 +110,7 @@ DomainPolicy RelayOf(const DomainConfig& config, RecipientLists& lists) {
       return policy;
     case DomainConfig::Recipients::kFile:
       policy.recipients = DomainPolicy::Recipients::kList;
-      policy.list = std::move(lists[config.name]);
+      policy.list = std::move(lists[config.name].addresses);
       return policy;
   }
   UNREACHABLE();
@@ -151,12 +163,12 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config, const Machine& 
     DomainPolicy policy = RelayOf(domain, lists);
     const size_t listed = policy.list.size();
     relay.push_back(std::move(policy));
-    snapshot->domains.push_back({domain.name, DomainKey(domain.name),
-                                 DestinationIndex(*snapshot, PlanOf(domain)), domain.retry.policy,
-                                 domain.quota_messages, domain.quota_bytes,
-                                 domain.recipients == DomainConfig::Recipients::kVerify,
-                                 domain.when_primary_up == DomainConfig::WhenPrimaryUp::kDefer,
-                                 domain.store_after, listed, domain.retry.delay_warning});
+    snapshot->domains.push_back(
+        {domain.name, DomainKey(domain.name), DestinationIndex(*snapshot, PlanOf(domain)),
+         domain.retry.policy, domain.quota_messages, domain.quota_bytes,
+         domain.recipients == DomainConfig::Recipients::kVerify,
+         domain.when_primary_up == DomainConfig::WhenPrimaryUp::kDefer, domain.store_after, listed,
+         lists[domain.name].is_unended, domain.retry.delay_warning});
   }
   PlanReports(config.dsn, *snapshot);
   snapshot->connections_max = ConnectionsMax(*snapshot, config, machine.files_max);
@@ -177,11 +189,26 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config, const Machine& 
   return snapshot;
 }
 
-// A file that is being written when a reload comes refuses everybody it has not reached yet. None
-// at all is another rule for the domain, not a file.
-bool LooksHalfWritten(size_t next, size_t running) {
-  constexpr size_t kSmall = 100;  // lists that a human keeps by hand change as he likes
-  return running >= kSmall && next > 0 && next < running / 2;
+// A file that is being written when a reload comes, or was cut off, refuses everybody behind its
+// end for good. No address at all is another rule for the domain, not a file.
+absl::Status KeepsList(const DomainPlan& next, const DomainPlan& running) {
+  const bool is_long = std::max(next.listed, running.listed) >= kListedByProgram;
+  // Who never ends the last line says nothing by it.
+  if (is_long && next.listed > 0 && next.is_unended && !running.is_unended) {
+    return absl::FailedPreconditionError(fmt::format(
+        "the recipient file of {} ends without a newline: it looks cut off; write it anew beside "
+        "it and rename it, the last line with its newline; if it is meant: backstay reload --force",
+        running.name));
+  }
+  // So many leave at once only if somebody sees to it.
+  if (is_long && next.listed > 0 && next.listed < running.listed - running.listed / 10) {
+    return absl::FailedPreconditionError(fmt::format(
+        "the recipient file of {} names {} addresses, the one in force {}: it looks half "
+        "written; write it anew beside it and rename it; if so many are gone: backstay reload "
+        "--force",
+        running.name, next.listed, running.listed));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -210,7 +237,7 @@ AdmissionLimits Snapshot::AdmissionLimitsOf(size_t shards) const {
   return limits;
 }
 
-absl::Status Snapshot::CanReplace(const Snapshot& running) const {
+absl::Status Snapshot::CanReplace(const Snapshot& running, bool is_forced) const {
   const Config& old = running.config;
   if (config.spool.directory != old.spool.directory) {
     return absl::FailedPreconditionError("spool.directory needs a restart");
@@ -239,11 +266,8 @@ absl::Status Snapshot::CanReplace(const Snapshot& running) const {
   }
   for (const DomainPlan& plan : running.domains) {
     const DomainPlan* next = FindDomain(plan.name);
-    if (next != nullptr && LooksHalfWritten(next->listed, plan.listed)) {
-      return absl::FailedPreconditionError(fmt::format(
-          "the recipient file of {} names {} addresses, the one in force {}: it looks half "
-          "written; write it anew beside it and rename it, or restart if it is meant",
-          plan.name, next->listed, plan.listed));
+    if (next != nullptr && !is_forced) {
+      RETURN_IF_ERROR(KeepsList(*next, plan));
     }
   }
   return absl::OkStatus();

@@ -46,6 +46,7 @@ struct DomainPlan {
   bool defers = false;    // while the primary is up, and for `store_after` after that
   absl::Duration store_after;
   size_t listed = 0;                                    // recipients of its file
+  bool is_unended = false;                              // the file's last line has no newline
   absl::Duration delay_warning = absl::ZeroDuration();  // zero: none
 };
 
@@ -74,8 +75,9 @@ struct Snapshot {
   const DomainPlan* FindDomain(std::string_view name) const;
   AdmissionLimits AdmissionLimitsOf(size_t shards) const;
   // What a running daemon cannot change: the spool, the number of shards, listeners. Nor can it
-  // take more connections than it has counters for.
-  absl::Status CanReplace(const Snapshot& running) const;
+  // take more connections than it has counters for. Unless it is forced, it keeps a recipient list
+  // rather than take what looks like the beginning of one.
+  absl::Status CanReplace(const Snapshot& running, bool is_forced = false) const;
 };
 
 // Reads `path` and the files that it names: recipients, certificates.

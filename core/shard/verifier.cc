@@ -13,6 +13,21 @@ namespace backstay {
 namespace {
 
 constexpr size_t kQuestionsPerTransactionMax = 50;
+static_assert(Verifier::kWaitingMax % kQuestionsPerTransactionMax == 0);
+
+// A refusal for other reasons says nothing of who is known: "504 5.5.2 Helo command rejected" is
+// about us, "552 5.2.2 Mailbox full" about today, 5.7.Y about who asks.
+bool IsOfTheAddress(const Outcome& outcome) {
+  const std::string_view enhanced = outcome.enhanced;
+  if (enhanced.empty()) {  // RFC 5321 s4.2.3
+    return outcome.code == 550 || outcome.code == 551 || outcome.code == 553;
+  }
+  if (enhanced == "5.4.1") {  // Exchange Online says so of whom it does not know
+    return outcome.text.find("Recipient address rejected") != std::string::npos;
+  }
+  // 5.1.7 and 5.1.8 are about the sender's (RFC 3463 s3.2).
+  return enhanced.starts_with("5.1.") && enhanced != "5.1.7" && enhanced != "5.1.8";
+}
 
 PrimaryVerdict VerdictOf(const Outcome& outcome) {
   if (outcome.kind == Outcome::Kind::kFailed && outcome.code == 0 && outcome.enhanced == "5.6.7") {
@@ -24,10 +39,8 @@ PrimaryVerdict VerdictOf(const Outcome& outcome) {
   if (outcome.kind == Outcome::Kind::kDelivered) {
     return PrimaryVerdict::kTaken;
   }
-  // 5.7.Y is about who asks.
-  const bool is_policy = outcome.enhanced.starts_with("5.7.");
-  return outcome.kind == Outcome::Kind::kFailed && !is_policy ? PrimaryVerdict::kRefused
-                                                              : PrimaryVerdict::kNone;
+  const bool is_refused = outcome.kind == Outcome::Kind::kFailed && IsOfTheAddress(outcome);
+  return is_refused ? PrimaryVerdict::kRefused : PrimaryVerdict::kNone;
 }
 
 }  // namespace
@@ -37,8 +50,47 @@ Verifier::Verifier(const OutboundParts& parts, VerifierHome& home) : parts_(part
 Verifier::~Verifier() = default;
 
 void Verifier::Ask(RecipientQuestion& question) {
+  if (!MakeRoom()) {
+    MARK("questions_without_room");
+    question.OnPrimarySaid(PrimaryVerdict::kNone);
+    return;
+  }
   waiting_.PushBack(&question);
   Continue();
+}
+
+// The oldest of those that nobody waits for makes it. False: there is none.
+bool Verifier::MakeRoom() {
+  if (DropForsaken() < kWaitingMax) {
+    return true;
+  }
+  RecipientQuestion* question = waiting_.front();
+  while (question != nullptr && question->interest() == RecipientQuestion::Interest::kWaiting) {
+    question = waiting_.Next(question);
+  }
+  if (question == nullptr) {
+    return false;
+  }
+  question->Unlink();
+  question->OnPrimarySaid(PrimaryVerdict::kNone);
+  return true;
+}
+
+// Returns how many are left. Nobody hears of these, so nothing is asked by it.
+size_t Verifier::DropForsaken() {
+  size_t left = 0;
+  for (RecipientQuestion* question = waiting_.front(); question != nullptr;) {
+    RecipientQuestion* const next = waiting_.Next(question);
+    if (question->interest() == RecipientQuestion::Interest::kNone) {
+      MARK("question_forsaken");
+      question->Unlink();
+      question->OnPrimarySaid(PrimaryVerdict::kNone);
+    } else {
+      ++left;
+    }
+    question = next;
+  }
+  return left;
 }
 
 void Verifier::LeaveBehind() {
@@ -57,7 +109,7 @@ void Verifier::Stop() {
 }
 
 void Verifier::Continue() {
-  if (is_asking_ || waiting_.empty()) {
+  if (is_asking_ || DropForsaken() == 0) {
     return;
   }
   if (is_stopped_) {

@@ -2,16 +2,18 @@
 //
 // Questions that come together go in one transaction, those of addresses in UTF-8 in one of their
 // own: a primary without SMTPUTF8 is asked the others. What the primary says of the null
-// reverse-path is no verdict on anybody, nor is a 4xx, nor a refusal for reasons of policy. What is
-// refused here does not feed the breaker, as DESIGN 7 has it: strangers choose what is asked, and
-// whoever tries twenty names that do not exist would stop the mail of a domain.
+// reverse-path is no verdict on anybody, nor is a 4xx, nor a refusal of anything but the address.
+// What is refused here does not feed the breaker, as DESIGN 7 has it: strangers choose what is
+// asked, and whoever tries twenty names that do not exist would stop the mail of a domain.
 //
 // Where a primary falls silent, mail would wait for minutes. Here all other questions stand behind
 // the one connection: what was asked on it is soon not known, what waits goes on over the next one.
+// Strangers make that queue as long as they may: who has hung up is not asked for, and without room
+// those go first whom nobody waits for.
 //
 // Life:     Ask() connects when it must; an idle connection says QUIT by itself. Each question is
 //           answered once, in a later turn, unless it unlinks itself.
-// Owns:     one connection.
+// Owns:     one connection, one transaction, kWaitingMax questions behind it.
 // Turn:     events come from Io::Turn or the wheel.
 #pragma once
 
@@ -36,7 +38,14 @@ enum class PrimaryVerdict : uint8_t {
 // answered to nobody.
 class RecipientQuestion : public ListNode {
  public:
+  // What becomes of it before it is asked.
+  enum class Interest : uint8_t {
+    kNone,      // who asked has gone before he was told anything: it is not asked any more
+    kLearning,  // nobody waits, but the answer is worth knowing: it makes room for others
+    kWaiting
+  };
   virtual std::string_view address() const = 0;
+  virtual Interest interest() const = 0;
   virtual void OnPrimarySaid(PrimaryVerdict verdict) = 0;
 
  protected:
@@ -68,10 +77,13 @@ class Verifier : private OutboundEvents {
   // for as long as a question lives (RecipientClerk).
   static constexpr absl::Duration kGreetsWithin = absl::Seconds(35);
   static_assert(kSilentMax < kGreetsWithin);
+  // Behind those that are asked. Two transactions: further behind nobody is told in time.
+  static constexpr size_t kWaitingMax = 100;
 
   Verifier(const OutboundParts& parts, VerifierHome& home);
   ~Verifier();
 
+  // Without room for it: it has no answer, at once.
   void Ask(RecipientQuestion& question);
   // The connection leads nowhere any more, which is nobody's fault: what is asked on it has no
   // answer, what waits connects anew. From any event.
@@ -86,6 +98,8 @@ class Verifier : private OutboundEvents {
   void OnOutboundReady(OutboundConnection& connection) override;
   void OnOutboundContentWanted(OutboundConnection& connection) override;
   void OnOutboundClosed(OutboundConnection& connection) override;
+  bool MakeRoom();
+  size_t DropForsaken();
   void Continue();
   void StartTransaction();
   bool FitsTransaction(std::string_view address) const;

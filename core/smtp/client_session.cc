@@ -260,6 +260,10 @@ void ClientSession::Fail(Failure failure, bool by_reply) {
   outcome.own = failure == Failure::kProtocol &&
                 (at == Outcome::Phase::kData || at == Outcome::Phase::kEndOfData);
   DecideRest(outcome);
+  // Row 139. A reply to the content is in step with its 354, and what it says stays.
+  if (failure == Failure::kProtocol && (phase_ == Phase::kEnvelope || phase_ == Phase::kReady)) {
+    ledger_.Doubt();
+  }
   Ended(failure);
 }
 

@@ -139,8 +139,6 @@ class ClientSession {
 
   std::string_view output() const { return output_.view(); }  // commands and content not yet sent
   void DropOutput(size_t bytes) { output_.Drop(bytes); }
-  // Faults in stored content that were put right on the way out (DataWriter::repairs).
-  uint64_t content_repairs() const { return data_writer_.repairs(); }
 
  private:
   // A command that a reply is owed for.

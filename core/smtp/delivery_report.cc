@@ -275,9 +275,24 @@ void Builder::AddRecipientFields(const ReportedRecipient& told) {
   }
 }
 
-// Whole lines of the header section, as many as there is room for.
+// RFC 5322 s2.1.1: without the CRLF. Who refused mail for a longer line would refuse its report.
+constexpr size_t kLineBytesMax = 998;
+
+// Its first line, cut to what a line may have; `headers` is what is behind it.
+std::string_view TakeHeaderLine(std::string_view& headers) {
+  const size_t end = std::min(headers.find("\r\n"), headers.size());
+  size_t kept = std::min(end, kLineBytesMax);
+  while (kept > 0 && kept < end && (static_cast<uint8_t>(headers[kept]) & 0xc0) == 0x80) {
+    --kept;  // not in the middle of a character
+  }
+  const std::string_view line = headers.substr(0, kept);
+  headers.remove_prefix(std::min(end + 2, headers.size()));
+  return line;
+}
+
+// Lines of the header section, as many as there is room for.
 void Builder::AddOriginal() {
-  constexpr std::string_view kCut = "X-Cut-Off: the rest of the header is left away\r\n";
+  constexpr std::string_view kCut = "X-Cut-Off: parts of the header are left away\r\n";
   const bool is_8bit = !IsAscii(AsText(report_.headers));
   // RFC 6533 s5. Bytes that were sent without SMTPUTF8 are no text that anybody knows.
   const bool is_global = is_8bit && report_.envelope->smtputf8 && IsUtf8(AsText(report_.headers));
@@ -292,7 +307,12 @@ void Builder::AddOriginal() {
     const size_t end = headers.rfind("\r\n");
     headers = headers.substr(0, end == std::string_view::npos ? 0 : end + 2);
   }
-  out_.append(headers);
+  while (!headers.empty()) {
+    const size_t before = headers.size();
+    const std::string_view line = TakeHeaderLine(headers);
+    is_cut = is_cut || line.size() + 2 < before - headers.size();
+    Line(line);
+  }
   if (is_cut) {
     out_.append(kCut);
   }

@@ -38,6 +38,14 @@ void RecipientLedger::DecideRest(const Outcome& outcome) {
   DecideAccepted(outcome);
 }
 
+void RecipientLedger::Doubt() {
+  for (Outcome& outcome : outcomes_) {
+    if (outcome.kind == Outcome::Kind::kFailed && outcome.code != 0) {
+      outcome.kind = Outcome::Kind::kDeferred;
+    }
+  }
+}
+
 void RecipientLedger::DecideWhere(Standing standing, const Outcome& outcome) {
   for (size_t position = 0; position < standings_.size(); ++position) {
     if (standings_[position] == standing) {

@@ -1,7 +1,7 @@
 // core/smtp/recipient_ledger.h -- how each recipient of one transaction stands.
 //
 // Life:  Begin(); each recipient goes open -> (accepted ->) decided, never back: a verdict once
-//        given is not overwritten by what happens to the connection later.
+//        given is not overwritten by what happens to the connection later, but for Doubt().
 #pragma once
 
 #include <cstddef>
@@ -21,6 +21,9 @@ class RecipientLedger {
   void DecideOpen(const Outcome& outcome);
   void DecideAccepted(const Outcome& outcome);
   void DecideRest(const Outcome& outcome);
+  // The replies were out of step: a refusal that came by one may be another recipient's. They are
+  // deferrals then, each its recipient's own.
+  void Doubt();
 
   bool IsOpen(size_t position) const { return standings_[position] == Standing::kOpen; }
   size_t accepted() const { return accepted_; }  // ever in this transaction

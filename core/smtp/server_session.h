@@ -105,6 +105,7 @@ struct ServerParams {
   size_t recipients_max = 0;
   bool normalize_line_endings = false;  // smtp.line_endings
   bool starttls = false;                // offered
+  bool under_stress = false;  // others need the place: fewer errors, and less that comes to nothing
 };
 
 class ServerSession {
@@ -116,10 +117,14 @@ class ServerSession {
   static_assert(kLineBytesMax > kCommandBytesMax);
   // 5xx replies without a message taken between them.
   static constexpr uint32_t kErrorsMax = 20;
+  // Under stress the first one is the last.
+  static constexpr uint32_t kErrorsMaxUnderStress = 1;
   // So many cost nothing; each of the next ones a pause.
   static constexpr uint32_t kErrorsFree = 10;
   // EHLO, HELO, NOOP, RSET, VRFY, HELP, ETRN and XCLIENT without a message taken between them.
   static constexpr uint32_t kJunkMax = 100;
+  // Two greetings, and some that belong to messages which are put off.
+  static constexpr uint32_t kJunkMaxUnderStress = 10;
   // Recipients beyond recipients_max before each further one is an error: a sender that overshoots
   // must get its first recipients_max through, or it would fail the same way for ever.
   static constexpr uint32_t kExcessRecipientsMax = 1000;
@@ -151,7 +156,8 @@ class ServerSession {
   void FinishData(const Reply& reply);
   // Answers the recipient for which OnRcpt had no reply yet; `address` as it was given there.
   void FinishRcpt(std::string_view address, const Reply& reply);
-  // 421 4.4.2 or 421 4.3.2, then wants_close(). While something is awaited that comes first.
+  // 421 4.4.2 or 421 4.3.2, then wants_close(). While something is awaited that comes first; to
+  // data whose framing is broken its refusal is said instead.
   void TimedOut();
   void ShutDown();
   // The connection is secure: as if it had just been greeted (RFC 3207 s4.2), but for the limits.
@@ -215,7 +221,7 @@ class ServerSession {
   void Answer(const Reply& reply);
   void Tell(const Reply& reply);
   void Say(const Reply& reply);
-  void CountError();
+  void CountError(uint32_t most);
   void CloseWith(const Reply& reply);
   void EndWith(const Reply& reply);
   void CloseLater(const Reply& reply);

@@ -458,14 +458,14 @@ std::string Story::DescribeState() {
       "  spool: live {} (messages {}) pending {} quarantined {} appended {} batches {} segments {} "
       "abandoned {} damaged {} torn {}\n"
       "  shards: accepted {} refused {} stored {} refused messages {}\n"
-      "  routes: delivered {} deferred {} failed {} discarded {} quarantined {}\n",
+      "  routes: delivered {} deferred {} failed {} discarded {}\n",
       ledger_.Summary(), daemon_->running(), daemon_->serving(), daemon_->quiet(), world_.events(),
       stats.recipients_live, stats.messages_live, stats.recipients_dsn_pending,
       stats.recipients_quarantined, stats.messages_appended, stats.batches, stats.segments,
       stats.segments_abandoned, stats.damaged_records, stats.torn_tails,
       counters.connections_accepted, counters.connections_refused, counters.messages_stored,
-      counters.messages_refused, routes.delivered, routes.deferred, routes.failed, routes.discarded,
-      routes.quarantined);
+      counters.messages_refused, routes.delivered, routes.deferred, routes.failed,
+      routes.discarded);
   for (const std::unique_ptr<SimPrimary>& primary : primaries_) {
     text +=
         fmt::format("  {}: {} connections now, {} in all, {} messages\n", primary->host().name(),

@@ -211,7 +211,7 @@ void SimDaemon::PostToAll(ShardMessage message) {
 absl::Status SimDaemon::Reload(std::string config_toml, bool is_forced) {
   ASSERT(running());
   ASSIGN_OR_RETURN(std::unique_ptr<const Snapshot> next, ParseSnapshot(config_toml, "sim.toml"));
-  RETURN_IF_ERROR(next->CanReplace(*snapshot_));
+  RETURN_IF_ERROR(next->CanReplace(*snapshot_, is_forced));
   if (!is_forced) {
     GivingUp sum;
     PostToAll(
@@ -304,7 +304,6 @@ RouteCounters SimDaemon::route_counters() const {
     sum.deferred += totals.deferred;
     sum.failed += totals.failed;
     sum.discarded += totals.discarded;
-    sum.quarantined += totals.quarantined;
   }
   return sum;
 }

@@ -65,6 +65,24 @@ TEST_F(JobTest, EachNameMustMeanSomethingWhereNoCountWouldTell) {
   EXPECT_EQ(Ask(R"({"verb":"primaries"})")[0].find("\"state\":\"held\""), std::string::npos);
 }
 
+// A domain that is held says nothing of its primary, nor of the others there.
+TEST_F(JobTest, AStopHidesNoPrimary) {
+  Ask(R"({"verb":"stop","domains":["b.example"]})");
+  const auto primary = [&] { return Ask(R"({"verb":"status"})")[1]; };
+  EXPECT_NE(primary().find(R"("state":"up","reason":"1 of 2 domains held: operator","domains":2,)"),
+            std::string::npos)
+      << primary();
+  Send({"x@a.example"});
+  Send({"y@b.example"});
+  world_.RunFor(absl::Seconds(90));
+  EXPECT_NE(primary().find(R"("state":"down","reason":"10.0.0.3:25: connect)"), std::string::npos)
+      << primary();
+  EXPECT_NE(primary().find("; 1 of 2 domains held: operator\""), std::string::npos) << primary();
+  EXPECT_NE(primary().find(R"("held":1,)"), std::string::npos) << primary();
+  EXPECT_TRUE(Ask(R"({"verb":"primaries"})")[1].starts_with(
+      R"({"domain":"b.example","state":"held","reason":"operator","queued":1,)"));
+}
+
 TEST_F(JobTest, AStopIsSeenAndEndsThoughItsDomainIsGone) {
   Ask(R"({"verb":"stop","domains":["b.example"]})");
   ASSERT_NO_FATAL_FAILURE(RemoveLastDomain());
@@ -154,6 +172,7 @@ TEST_F(JobTest, MailOfARemovedDomainIsStillTold) {
   EXPECT_TRUE(lines[1].starts_with(
       R"({"domain":"b.example","state":"held","reason":"removed","queued":1,)"))
       << lines[1];
+  EXPECT_NE(lines[1].find(R"("held":1,"primary":"")"), std::string::npos) << lines[1];
   EXPECT_NE(Ask("{\"verb\":\"show\",\"id\":\"" + id + "\"}")[0].find("is not configured"),
             std::string::npos);
   EXPECT_EQ(Ask(R"({"verb":"delete","domains":["b.example"]})")[0],
@@ -186,6 +205,50 @@ TEST_F(JobTest, AReportBehindAStartSaysThatMailIsMissing) {
   // An order waits until everything is known.
   EXPECT_EQ(Ask(shared, R"({"verb":"hold","all":true})")[0], R"({"result":"ok","recipients":1})");
   EXPECT_EQ(Ask(shared, R"({"verb":"list"})").back(), R"({"result":"ok","message":""})");
+}
+
+// An order goes by such a list, and would leave out what is not read yet.
+TEST_F(JobTest, AListThatMustBeWholeWaitsForAStart) {
+  const std::string id = Send({"x@a.example"});
+  daemon_.Crash(CrashMode::kAllUnsynced);
+  ASSERT_TRUE(daemon_.Start().ok());
+  AdminShared shared{daemon_.desk(), reload_, nullptr, std::nullopt};
+  const std::vector<std::string> lines = Ask(shared, R"({"verb":"list","whole":true})");
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_NE(lines[0].find(id), std::string::npos) << lines[0];
+  EXPECT_EQ(lines[1], R"({"result":"ok","message":""})");
+}
+
+TEST_F(JobTest, StatusTellsWhatIsNext) {
+  ASSERT_TRUE(daemon_
+                  .Reload(ConfigText() + "[retry]\nexpire_after = \"1h\"\n"
+                                         "[[domain]]\nname = \"n.example\"\n"
+                                         "primary = [\"mx.n.example:25\"]\n")
+                  .ok());
+  const auto next = [&](const std::string& primary) {
+    for (const std::string& line : Ask(R"({"verb":"status"})")) {
+      if (line.find("\"primary\":\"" + primary) != std::string::npos) {
+        return line.substr(line.find("\"next\""));
+      }
+    }
+    return std::string();
+  };
+  EXPECT_EQ(next("10.0.0.3:25"), R"("next":"","next_in":null})") << "nobody asked anything of it";
+  EXPECT_TRUE(next("mx.n.example").starts_with(R"("next":"dns","next_in":)")) << "nobody answers";
+  Send({"x@a.example"});
+  world_.RunFor(absl::Seconds(10));  // nobody answers there
+  EXPECT_TRUE(next("10.0.0.3:25").starts_with(R"("next":"probe","next_in":)"));
+  // A stop is of the domain; the primary is probed all the same.
+  Ask(R"({"verb":"stop","domains":["a.example"]})");
+  EXPECT_TRUE(next("10.0.0.3:25").starts_with(R"("next":"probe","next_in":)"));
+  Send({"x@n.example"});
+  world_.RunFor(absl::Minutes(58));
+  bool is_expiry = false;  // the DNS is asked every five minutes
+  for (int seconds = 0; seconds < 120 && !is_expiry; ++seconds) {
+    world_.RunFor(absl::Seconds(1));
+    is_expiry = next("mx.n.example").starts_with(R"("next":"expiry","next_in":)");
+  }
+  EXPECT_TRUE(is_expiry);
 }
 
 TEST_F(JobTest, AReloadTellsHowItEnded) {
@@ -236,6 +299,7 @@ TEST_F(JobTest, MessagesAreOrderedByTheirIds) {
   EXPECT_EQ(show(ids[5]).find("\"state\":\"held\""), std::string::npos);
   EXPECT_EQ(order("delete", {ids[4], "0000000000000000"}),
             R"({"result":"ok","recipients":1,"message":"1 do not wait here"})");
+  EXPECT_NE(show(ids[4]).find("reported, discarded or deleted"), std::string::npos);
   EXPECT_EQ(order("delete", {ids[4]}),
             R"({"result":"unknown","message":"none of them waits here"})");
   EXPECT_EQ(order("bounce", {ids[2], ids[3]}), R"({"result":"ok","recipients":2})");
@@ -244,6 +308,57 @@ TEST_F(JobTest, MessagesAreOrderedByTheirIds) {
   EXPECT_EQ(order("reset", ids),
             "{\"result\":\"ok\",\"recipients\":9,\"message\":\"3 do not wait "
             "here\"}");
+}
+
+// Nobody would look for it in a count of what waits.
+TEST_F(JobTest, ADeleteTellsTheReportsThatEndWithIt) {
+  const std::string owed = Send({"x@a.example", "y@a.example"});
+  const std::string both = Send({"x@a.example", "y@b.example"});
+  Ask(R"({"verb":"bounce","domains":["a.example"]})");
+  world_.RunFor(absl::Seconds(1));
+  const auto by_id = [&](const std::string& dry_run) {
+    return Ask("{\"verb\":\"delete\",\"ids\":[\"" + owed + "\",\"" + both + "\"]," +
+               "\"dry_run\":" + dry_run + "}")[0];
+  };
+  EXPECT_EQ(by_id("true"), R"({"result":"ok","recipients":1,"reports":3})");
+  EXPECT_EQ(Ask(R"({"verb":"delete","all":true,"dry_run":true})")[0],
+            R"({"result":"ok","recipients":1,"reports":3})");
+  EXPECT_EQ(Ask(R"({"verb":"reset","all":true,"dry_run":true})")[0],
+            R"({"result":"ok","recipients":1})");
+  EXPECT_EQ(Ask(R"({"verb":"delete","domains":["a.example"]})")[0],
+            R"({"result":"ok","recipients":0,"reports":3})");
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(by_id("false"), R"({"result":"ok","recipients":1,"message":"1 do not wait here"})");
+}
+
+// A line for each message would be as many as there are messages; these say where to look.
+TEST_F(JobTest, TheLogSaysWhichMessagesAnOrderMeant) {
+  static std::vector<std::string>* lines;
+  std::vector<std::string> log;
+  lines = &log;
+  SetLogSink([](LogLevel, std::string_view line) {
+    if (line.starts_with("admin: ")) {
+      lines->emplace_back(line);
+    }
+  });
+  std::vector<std::string> ids;
+  std::string list = "\"0000000000000000\"";
+  for (int i = 0; i < 10; ++i) {
+    ids.push_back(Send({"x@a.example"}));
+    list += ",\"" + ids.back() + "\"";
+  }
+  log.clear();
+  Ask("{\"verb\":\"delete\",\"ids\":[\"" + ids.back() + "\"]}");
+  EXPECT_EQ(log, std::vector<std::string>{"admin: uid 0 (pid 1): queue delete: 1 messages by id: " +
+                                          ids.back() + ", 1 recipients"});
+  log.clear();
+  Ask("{\"verb\":\"hold\",\"chosen\":\"--sender a\\nb\",\"ids\":[" + list + "]}");
+  ASSERT_EQ(log.size(), 1u);
+  EXPECT_NE(log[0].find("queue hold --sender a\\x0ab: 9 messages by id: "), std::string::npos)
+      << log[0];
+  EXPECT_NE(log[0].find(" and 1 more, 9 recipients, 2 do not wait here"), std::string::npos)
+      << log[0];
+  EXPECT_EQ(log[0].find(" 0000000000000000"), std::string::npos) << log[0];
 }
 
 }  // namespace

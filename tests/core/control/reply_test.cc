@@ -9,7 +9,11 @@ namespace backstay {
 namespace {
 
 TEST(Reply, Results) {
-  EXPECT_EQ(CountLine(7), "{\"result\":\"ok\",\"recipients\":7}\n");
+  EXPECT_EQ(CountLine({7}), "{\"result\":\"ok\",\"recipients\":7}\n");
+  EXPECT_EQ(CountLine({0, 2}, "no"),
+            "{\"result\":\"ok\",\"recipients\":0,\"reports\":2,\"message\":\"no\"}\n");
+  EXPECT_EQ(InWords({7}), "7 recipients");
+  EXPECT_EQ(InWords({0, 2}), "0 recipients and 2 reports that were owed");
   EXPECT_EQ(ResultLine(AdminResult::kNotStored, "a \"b\"\n\xff"),
             "{\"result\":\"not-stored\",\"message\":\"a \\\"b\\\"\\n\xef\xbf\xbd\"}\n");
 }
@@ -26,13 +30,36 @@ TEST(Reply, ADomainWithoutMailHasNoOldest) {
             "{\"domain\":\"a.example\",\"state\":\"up\",\"reason\":\"\",\"queued\":0,\"oldest\":"
             "null,\"held\":0,\"primary\":\"10.0.0.1:25\",\"outages\":[],"
             "\"expires\":null,\"ledger\":{\"accepted\":0,\"generated\":0,\"delivered\":0,"
-            "\"bounced\":0,\"discarded\":0,\"quarantined\":0,\"queued\":0}}\n");
+            "\"bounced\":0,\"discarded\":0,\"quarantined\":0,\"queued\":0},"
+            "\"addresses\":[]}\n");
+  row.addresses = {"10.0.0.1:25", "[2001:db8::1]:25"};
+  EXPECT_NE(DomainLine("a.example", row).find(R"("addresses":["10.0.0.1:25","[2001:db8::1]:25"]})"),
+            std::string::npos);
   row.queued = 2;
   row.oldest = absl::Milliseconds(2900);
   EXPECT_NE(DomainLine("a.example", row).find("\"oldest\":2,"), std::string::npos);
   EXPECT_EQ(PrimaryLine("10.0.0.1:25", row, 3),
             "{\"kind\":\"primary\",\"primary\":\"10.0.0.1:25\",\"state\":\"up\",\"reason\":\"\","
-            "\"domains\":3,\"queued\":2,\"oldest\":2,\"held\":0,\"expires\":null}\n");
+            "\"domains\":3,\"queued\":2,\"oldest\":2,\"held\":0,\"expires\":null,"
+            "\"next\":\"\",\"next_in\":null}\n");
+}
+
+TEST(Reply, APrimaryTellsWhatIsNextInSecondsNoneOfThemOver) {
+  const auto told = [](NextEvent::Kind kind, absl::Duration in) {
+    DomainRow row;
+    row.asked = Instant() + absl::Hours(1);
+    row.next = {kind, row.asked + in};
+    const std::string line = PrimaryLine("10.0.0.1:25", row, 1);
+    return line.substr(line.find("\"next\""));
+  };
+  EXPECT_EQ(told(NextEvent::Kind::kProbe, absl::Milliseconds(14'001)),
+            "\"next\":\"probe\",\"next_in\":15}\n");
+  EXPECT_EQ(told(NextEvent::Kind::kPause, absl::Seconds(10)),
+            "\"next\":\"pause\",\"next_in\":10}\n");
+  EXPECT_EQ(told(NextEvent::Kind::kQuestion, absl::Minutes(5)),
+            "\"next\":\"dns\",\"next_in\":300}\n");
+  EXPECT_EQ(told(NextEvent::Kind::kExpiry, -absl::Minutes(1)),
+            "\"next\":\"expiry\",\"next_in\":0}\n");
 }
 
 TEST(Reply, TheFirstThatExpiresIsThatOfAnyShard) {
@@ -47,6 +74,22 @@ TEST(Reply, TheFirstThatExpiresIsThatOfAnyShard) {
   Merge({{"a", late}}, all);
   EXPECT_NE(DomainLine("a", all["a"]).find("\"expires\":\"2001-09-09T01:46:40Z\""),
             std::string::npos);
+}
+
+TEST(DomainRows, TheSoonestOfAllShardsIsNext) {
+  DomainRow silent;
+  silent.asked = Instant() + absl::Seconds(7);
+  DomainRow retry;
+  retry.next = {NextEvent::Kind::kRetry, Instant() + absl::Minutes(9)};
+  DomainRow probe;
+  probe.next = {NextEvent::Kind::kProbe, Instant() + absl::Seconds(8)};
+  DomainRows all;
+  for (const DomainRow& row : {retry, silent, probe, retry}) {
+    Merge({{"a", row}}, all);
+  }
+  EXPECT_EQ(all["a"].next.kind, NextEvent::Kind::kProbe);
+  EXPECT_EQ(all["a"].next.at, probe.next.at);
+  EXPECT_EQ(all["a"].asked, silent.asked);
 }
 
 TEST(Reply, AMessageHasTheStateOfItsNearestRecipient) {
@@ -98,11 +141,20 @@ TEST(Reply, RatesAreToATenth) {
   DaemonRow row;
   row.sampled = absl::Milliseconds(3000);
   row.taken = 10;
-  EXPECT_NE(DaemonLine(row).find("\"accepted_per_second\":3.3,\"delivered_per_second\":0.0}"),
+  EXPECT_NE(DaemonLine(row).find("\"accepted_per_second\":3.3,\"delivered_per_second\":0.0,"),
             std::string::npos)
       << DaemonLine(row);
   row.sampled = absl::ZeroDuration();
   EXPECT_NE(DaemonLine(row).find("\"accepted_per_second\":0.0"), std::string::npos);
+}
+
+// Their mail is not lost, and not in any other number.
+TEST(Reply, TheDaemonTellsWhatItCouldNotRead) {
+  DaemonRow row;
+  row.totals.spool.segments_unreadable = 3;
+  row.totals.shards_under_stress = 2;
+  EXPECT_NE(DaemonLine(row).find(",\"segments_unreadable\":3,\"shards_under_stress\":2}"),
+            std::string::npos);
 }
 
 TEST(DomainRows, TheWorstStateOfAllShardsCounts) {

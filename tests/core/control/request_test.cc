@@ -53,6 +53,11 @@ TEST(Request, AListHasALimit) {
   EXPECT_NE(Refusal(R"({"verb":"list","limit":99999999999999999999999})"), "taken");
 }
 
+TEST(Request, AListMayHaveToBeWhole) {
+  EXPECT_FALSE(ParseRequest(R"({"verb":"list"})")->wants_whole);
+  EXPECT_TRUE(ParseRequest(R"({"verb":"list","whole":true})")->wants_whole);
+}
+
 TEST(Request, AListMayBeOfWhatWaitsForLong) {
   EXPECT_EQ(ParseRequest(R"({"verb":"list"})")->older, absl::ZeroDuration());
   EXPECT_EQ(ParseRequest(R"({"verb":"list","older":"5d"})")->older, absl::Hours(5 * 24));
@@ -100,6 +105,7 @@ INSTANTIATE_TEST_SUITE_P(
         Junk{R"({"verb":"delete","domains":[")" + std::string(256, 'a') + R"("]})", "255"},
         Junk{R"({"verb":"delete","all":true,"keep_age":true})", "keep_age"},
         Junk{R"({"verb":"delete","all":true,"dry_run":0})", "dry_run"},
+        Junk{R"({"verb":"delete","all":true,"chosen":"--older 5d"})", "chosen belongs to ids"},
         Junk{R"({"verb":"stop","all":true})", "want domains"},
         Junk{R"({"verb":"start"})", "want domains"},
         Junk{R"({"verb":"stop","domains":["a.example"],"accept_refusals":true})", "belongs to"},
@@ -109,6 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
         Junk{R"({"verb":"list","older":"1h30m"})", "older: "},
         Junk{R"({"verb":"list","older":5})", "older: "},
         Junk{R"({"verb":"status","older":"5d"})", "older belongs to list"},
+        Junk{R"({"verb":"status","whole":true})", "whole belongs to list"},
         Junk{R"({"verb":"go","all":true,"dry_run":true})", "dry_run does not belong to go"},
         Junk{R"({"verb":"import","addresses":["a@a.example"],"dry_run":true})", "dry_run"},
         Junk{R"({"verb":"forget"})", "either addresses or domains"},

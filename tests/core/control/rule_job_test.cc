@@ -69,11 +69,29 @@ TEST_F(RuleJobTest, ADryRunChangesNothingAndIsNotLogged) {
   const auto job = Make(R"({"verb":"delete","all":true,"dry_run":true})");
   job->Step(out_);
   AnswerAll(3);
+  job->Step(out_);
+  AnswerAll(3);
   EXPECT_TRUE(job->Step(out_));
   EXPECT_EQ(out_, "{\"result\":\"ok\",\"recipients\":6}\n");
   EXPECT_EQ(given_.back().task, RuleTask::kCount);
   EXPECT_EQ(desk_.epoch(), 0u);
   EXPECT_TRUE(log_.empty());
+}
+
+TEST_F(RuleJobTest, ADeleteTellsTheReportsThatItEnds) {
+  const auto job = Make(R"({"verb":"delete","domains":["a.example"]})");
+  job->Step(out_);
+  AnswerAll(3);
+  EXPECT_EQ(given_.back().task, RuleTask::kCount);
+  EXPECT_FALSE(job->Step(out_));
+  EXPECT_FALSE(job->is_free());  // nobody's rule may come between
+  AnswerAll(8);
+  EXPECT_TRUE(job->Step(out_));
+  EXPECT_EQ(given_.back().task, RuleTask::kApply);
+  EXPECT_EQ(given_.back().rule.verb, RuleVerb::kDelete);
+  EXPECT_EQ(out_, "{\"result\":\"ok\",\"recipients\":6,\"reports\":10}\n");
+  EXPECT_EQ(log_, std::vector<std::string>{"admin: uid 7 (pid 8): queue delete a.example: "
+                                           "6 recipients and 10 reports that were owed"});
 }
 
 TEST_F(RuleJobTest, AnotherOrderWaitsUntilTheLastRuleOfThisOne) {

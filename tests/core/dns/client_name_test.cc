@@ -10,8 +10,11 @@ namespace {
 
 class ClientNameTest : public testing::Test {
  protected:
-  std::string NameOf(const std::string& address) {
+  std::string NameOf(const std::string& address) { return Searched(address).name(); }
+  bool IsNameless(const std::string& address) { return Searched(address).is_nameless(); }
+  ClientNameSearch Searched(const std::string& address) {
     ClientNameSearch search(*SocketAddress::Parse(address, 40000));
+    EXPECT_FALSE(search.is_nameless()) << "nobody was asked yet";
     for (int questions = 0; search.question() != nullptr; ++questions) {
       if (questions > 20) {
         ADD_FAILURE() << "questions without end";
@@ -24,7 +27,7 @@ class ClientNameTest : public testing::Test {
         search.OnNoReply();
       }
     }
-    return search.name();
+    return search;
   }
   DnsZone zone_;
 };
@@ -91,7 +94,47 @@ TEST_F(ClientNameTest, ADnsThatFailsGivesNoName) {
   for (const DnsZone::Mood mood : {DnsZone::Mood::kFails, DnsZone::Mood::kSilent}) {
     zone_.SetMood(mood);
     EXPECT_EQ(NameOf("192.0.2.1"), "");
+    EXPECT_FALSE(IsNameless("192.0.2.1")) << "nobody knows";
   }
+}
+
+TEST_F(ClientNameTest, NamelessIsWhoHasNoNameThatLeadsBack) {
+  EXPECT_TRUE(IsNameless("192.0.2.1")) << "none";
+  zone_.AddAddress("1.2.0.192.in-addr.arpa", "192.0.2.1");
+  EXPECT_TRUE(IsNameless("192.0.2.1")) << "none, though there is something";
+  zone_.AddPointer("192.0.2.2", "client.example");
+  EXPECT_TRUE(IsNameless("192.0.2.2")) << "a name that does not exist";
+  zone_.AddAddress("client.example", "2001:db8::2");
+  EXPECT_TRUE(IsNameless("192.0.2.2")) << "a name with addresses of another kind";
+  zone_.AddAddress("client.example", "192.0.2.77");
+  EXPECT_TRUE(IsNameless("192.0.2.2")) << "a name that is another's";
+  zone_.AddAddress("client.example", "192.0.2.2");
+  EXPECT_FALSE(IsNameless("192.0.2.2"));
+  EXPECT_TRUE(IsNameless("2001:db8::9"));
+}
+
+TEST_F(ClientNameTest, NobodyIsNamelessWhileAQuestionIsOpen) {
+  zone_.AddPointer("192.0.2.1", "client.example");
+  zone_.AddPointer("192.0.2.1", "other.example");
+  EXPECT_TRUE(IsNameless("192.0.2.1"));
+  for (const char* name : {"client.example", "other.example", "1.2.0.192.in-addr.arpa"}) {
+    zone_.SetSilent(name, true);
+    EXPECT_FALSE(IsNameless("192.0.2.1")) << name;
+    zone_.SetSilent(name, false);
+  }
+  for (int count = 0; count < 5; ++count) {
+    zone_.AddPointer("192.0.2.2", "n" + std::to_string(count) + ".example");
+  }
+  EXPECT_FALSE(IsNameless("192.0.2.2")) << "not all names were asked for";
+  zone_.AddPointer("192.0.2.3", "bad name.example");
+  EXPECT_FALSE(IsNameless("192.0.2.3")) << "a reply that is damaged says nothing";
+  zone_.SetFollowsAliases(false);
+  for (int link = 0; link < 10; ++link) {
+    const auto name = [](int number) { return "l" + std::to_string(number) + ".example"; };
+    zone_.AddAlias(name(link), name(link + 1));
+  }
+  zone_.AddPointer("192.0.2.4", "l0.example");
+  EXPECT_FALSE(IsNameless("192.0.2.4")) << "aliases that go on";
 }
 
 }  // namespace

@@ -20,6 +20,8 @@ SavedPrimaries Some() {
   primaries[UINT64_MAX].outages = {{At(1'790'000'000), At(1'790'000'060), "connection refused"},
                                    {At(1'790'001'000), WallTime(), ""}};
   primaries[7].outages = {{At(1), At(2), "closed its service (421), last reply: 421 no"}};
+  primaries[9].taken = 980;
+  primaries[9].answers = 1000;
   return primaries;
 }
 
@@ -31,7 +33,7 @@ TEST(PrimaryFile, ComesBackAsItWas) {
 TEST(PrimaryFile, IsReadableText) {
   EXPECT_TRUE(EncodePrimaries(Some()).starts_with(
       "backstay-primaries 1\n0000000000000007 down 1 2 closed its service (421), last reply: 421 "
-      "no\n0000000000000012 10 192.0.2.1:25 mx1.example\n"));
+      "no\n0000000000000009 said 980 1000\n0000000000000012 10 192.0.2.1:25 mx1.example\n"));
 }
 
 TEST(PrimaryFile, AReasonOfSeveralLinesIsOneLine) {

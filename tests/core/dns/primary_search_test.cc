@@ -83,6 +83,8 @@ TEST_F(PrimarySearchTest, NamesAndAddressesInOrderWithBothFamiliesInTurn) {
   EXPECT_TRUE(found.hosts[0].address.is_v6());
   EXPECT_FALSE(found.hosts[1].address.is_v6());
   EXPECT_EQ(found.hosts[3].address.ToString(), "192.0.2.9:25");
+  EXPECT_EQ(found.hosts[0].preference, found.hosts[2].preference);
+  EXPECT_LT(found.hosts[2].preference, found.hosts[3].preference);
   EXPECT_EQ(found.ttl, absl::Seconds(300));
 }
 

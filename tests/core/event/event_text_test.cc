@@ -61,6 +61,27 @@ TEST(EventText, JsonKeepsUtf8AndReplacesWhatIsNone) {
   }
 }
 
+// Reliability rows 66 and 206: an address that reads as another one, a line that ends too early.
+TEST(EventText, JsonEscapesWhatMisleadsAReader) {
+  const struct {
+    const char* said;
+    const char* text;
+  } rows[] = {{"a\xc2\x80\xc2\x85\xc2\x9f z", R"(a\u0080\u0085\u009f z)"},
+              {"\xe2\x80\xaegpj.exe", R"(\u202egpj.exe)"},
+              {"\xe2\x80\xa8\xe2\x80\xa9", R"(\u2028\u2029)"},
+              {"\xe2\x80\x8b\xe2\x80\x8d\xe2\x80\x8f", R"(\u200b\u200d\u200f)"},
+              {"\xe2\x80\xaa\xe2\x81\xa0\xe2\x81\xa6\xe2\x81\xa9", R"(\u202a\u2060\u2066\u2069)"},
+              {"\xc2\xad\xd8\x9c\xef\xbb\xbf", R"(\u00ad\u061c\ufeff)"}};
+  for (const auto& row : rows) {
+    EXPECT_EQ(Json(row.said), row.text);
+  }
+  for (const char* const neighbour :
+       {"\xc2\xa0", "\xc2\xac", "\xc2\xae", "\xe2\x80\x8a", "\xe2\x80\x90", "\xe2\x80\xa7",
+        "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe2\x81\xb0", "\xef\xbb\xbe", "\xf0\x92\x80\xae"}) {
+    EXPECT_EQ(Json(neighbour), neighbour);
+  }
+}
+
 TEST(EventText, PrintableHasNoByteThatMoves) {
   std::string out;
   AppendPrintable("a\nb\x1b[2J\xc3\xa9~"s, out);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/random.h"
+#include "core/queue/deferral_room.h"
 
 namespace backstay {
 namespace {
@@ -25,7 +26,8 @@ Deferral DueAt(int64_t seconds) {
 }
 
 TEST(DeferralTable, PopsInOrderOfTimeThenKey) {
-  DeferralTable table(10);
+  DeferralRoom room(10);
+  DeferralTable table(room);
   EXPECT_EQ(table.NextDue(), SpoolTime::Max());
   EXPECT_TRUE(table.Insert({2, 1, 0}, DueAt(30)));
   EXPECT_TRUE(table.Insert({1, 1, 1}, DueAt(20)));
@@ -40,7 +42,8 @@ TEST(DeferralTable, PopsInOrderOfTimeThenKey) {
 }
 
 TEST(DeferralTable, APoppedOneKeepsItsHistory) {
-  DeferralTable table(10);
+  DeferralRoom room(10);
+  DeferralTable table(room);
   Deferral deferral = DueAt(10);
   deferral.first_own = SpoolSecond(1);
   deferral.attempts = 3;
@@ -54,7 +57,8 @@ TEST(DeferralTable, APoppedOneKeepsItsHistory) {
 }
 
 TEST(DeferralTable, ReplacingMovesTheTime) {
-  DeferralTable table(10);
+  DeferralRoom room(10);
+  DeferralTable table(room);
   table.Insert({1, 2, 3}, DueAt(10));
   table.Insert({1, 2, 3}, DueAt(50));
   EXPECT_EQ(table.size(), 1u);
@@ -65,7 +69,8 @@ TEST(DeferralTable, ReplacingMovesTheTime) {
 }
 
 TEST(DeferralTable, AFullTableTakesNoNewOneButReplaces) {
-  DeferralTable table(2);
+  DeferralRoom room(2);
+  DeferralTable table(room);
   EXPECT_TRUE(table.Insert({1, 0, 0}, DueAt(1)));
   EXPECT_TRUE(table.Insert({2, 0, 0}, DueAt(2)));
   EXPECT_FALSE(table.Insert({3, 0, 0}, DueAt(0)));
@@ -78,8 +83,29 @@ TEST(DeferralTable, AFullTableTakesNoNewOneButReplaces) {
   EXPECT_TRUE(table.Insert({3, 0, 0}, DueAt(0)));
 }
 
+// A shard has a table for each primary.
+TEST(DeferralTable, TablesShareTheirRoom) {
+  DeferralRoom room(3);
+  DeferralTable table(room);
+  {
+    DeferralTable other(room);
+    EXPECT_TRUE(other.Insert({1, 0, 0}, DueAt(1)));
+    EXPECT_TRUE(other.Insert({2, 0, 0}, DueAt(1)));
+    EXPECT_TRUE(table.Insert({1, 0, 0}, DueAt(1)));
+    EXPECT_TRUE(table.is_full());
+    EXPECT_FALSE(table.Insert({2, 0, 0}, DueAt(1)));
+    EXPECT_TRUE(table.Insert({1, 0, 0}, DueAt(2)));
+    other.Erase({2, 0, 0});
+    other.Erase({2, 0, 0});
+    EXPECT_TRUE(table.Insert({2, 0, 0}, DueAt(1)));
+    EXPECT_TRUE(table.is_full());
+  }
+  EXPECT_FALSE(table.is_full()) << "one that is gone holds nothing";
+}
+
 TEST(DeferralTable, EraseTakesItOutWaitingOrPopped) {
-  DeferralTable table(10);
+  DeferralRoom room(10);
+  DeferralTable table(room);
   table.Insert({1, 0, 0}, DueAt(1));
   table.Insert({2, 0, 0}, DueAt(2));
   table.PopDue(SpoolSecond(1));
@@ -93,7 +119,8 @@ TEST(DeferralTable, EraseTakesItOutWaitingOrPopped) {
 
 TEST(DeferralTable, RandomOperationsFollowASortedModel) {
   constexpr size_t kMax = 20;
-  DeferralTable table(kMax);
+  DeferralRoom room(kMax);
+  DeferralTable table(room);
   std::map<Key, std::pair<int64_t, bool>> model;  // next_try, waiting
   Random random(5);
   for (int step = 0; step < 20'000; ++step) {

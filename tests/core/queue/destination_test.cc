@@ -298,6 +298,33 @@ TEST_F(DestinationTest, ResumesAsItWasLeft) {
   EXPECT_TRUE(up.WasDownSince(AtSecond(-86400)));
 }
 
+TEST_F(DestinationTest, ADoubtIsAsIfItHadJustBeenDown) {
+  EXPECT_TRUE(destination_.Doubt(AtSecond(2000)));
+  EXPECT_EQ(destination_.state(), State::kRamping);
+  EXPECT_TRUE(destination_.in_canaries());
+  EXPECT_TRUE(destination_.WasDownSince(AtSecond(2000)));
+  EXPECT_EQ(destination_.not_up_since(), AtSecond(2000));
+  EXPECT_TRUE(other_.Doubt(AtSecond(2001)));
+  EXPECT_EQ(other_.state(), State::kRamping);
+  Take(300);
+  EXPECT_EQ(destination_.state(), State::kUp);
+}
+
+TEST_F(DestinationTest, WhoTakesMailIsNotDoubted) {
+  Take(1);
+  EXPECT_FALSE(destination_.Doubt(AtSecond(2000)));
+  EXPECT_EQ(destination_.state(), State::kUp);
+  EXPECT_FALSE(destination_.WasDownSince(AtSecond(0)));
+  destination_.Forget();
+  EXPECT_TRUE(destination_.Doubt(AtSecond(2001)));
+}
+
+TEST_F(DestinationTest, ADoubtEndsNoOutage) {
+  Feed(Event::kUnreachable, AtSecond(2000));
+  EXPECT_FALSE(destination_.Doubt(AtSecond(2001)));
+  EXPECT_EQ(destination_.state(), State::kDown);
+}
+
 TEST_F(DestinationTest, AMaximumOfOneIsKept) {
   destination_.SetConnectionsMax(1);
   EXPECT_EQ(destination_.window(), 1u);

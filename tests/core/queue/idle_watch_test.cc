@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace backstay {
 namespace {
@@ -101,6 +102,25 @@ TEST_F(IdleWatchTest, NewLimitsHoldForThoseWhoWait) {
   limits[static_cast<size_t>(Patience::kIdle)] = absl::Minutes(1);
   watch_.SetLimits(limits);
   EXPECT_EQ(watch_.NextDue(), At(absl::Minutes(1)));
+}
+
+// A lower limit, for instance, ends the time of a whole crowd at once.
+TEST_F(IdleWatchTest, ACrowdIsCalledInPieces) {
+  constexpr size_t kCrowd = 2 * IdleWatch::kPerAdvance + 10;
+  std::vector<std::unique_ptr<Guest>> crowd;
+  for (size_t count = 0; count < kCrowd; ++count) {
+    crowd.push_back(std::make_unique<Guest>("c", calls_));
+    watch_.Watch(*crowd.back(), Patience::kIdle, At(absl::ZeroDuration()));
+  }
+  watch_.Watch(b_, Patience::kHandshake, At(absl::ZeroDuration()));
+  const Instant now = At(absl::Minutes(5));
+  watch_.Advance(now);
+  EXPECT_EQ(calls_, std::string(IdleWatch::kPerAdvance, 'c') + "b") << "each line has its piece";
+  EXPECT_LE(watch_.NextDue(), now) << "the others are not waited for";
+  watch_.Advance(now);
+  watch_.Advance(now);
+  EXPECT_EQ(calls_.size(), kCrowd + 1);
+  EXPECT_GT(watch_.NextDue(), now);
 }
 
 TEST_F(IdleWatchTest, AllAreThoseOfEveryLine) {

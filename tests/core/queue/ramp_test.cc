@@ -184,6 +184,47 @@ TEST_F(RampTest, WhatFollowsOnAConnectionIsUnderWay) {
   EXPECT_FALSE(ramp_.MayFollow());
 }
 
+TEST_F(RampTest, WhoHasTakenNothingYetIsDoubtedOnceByAllShards) {
+  EXPECT_TRUE(ramp_.over());
+  EXPECT_TRUE(ramp_.Doubt());
+  EXPECT_TRUE(ramp_.in_canaries());
+  EXPECT_FALSE(ramp_.over());
+  const uint32_t era = ramp_.era();
+  ASSERT_EQ(StartAll(), 5u);
+  EXPECT_TRUE(ramp_.Doubt());  // another shard's mail
+  EXPECT_EQ(ramp_.era(), era);
+  End(1, MessageFate::kTaken);
+  EXPECT_FALSE(ramp_.Doubt());
+  EXPECT_FALSE(ramp_.in_canaries());
+}
+
+TEST_F(RampTest, WhatWasUnderWayIsNoCanary) {
+  ASSERT_EQ(StartAll(), 2u);
+  const uint32_t before = era_;
+  EXPECT_TRUE(ramp_.Doubt());
+  EXPECT_EQ(StartAll(), 5u);
+  EXPECT_FALSE(ramp_.OnEnd(before, MessageFate::kTaken, now_));
+  EXPECT_TRUE(ramp_.in_canaries());
+}
+
+TEST_F(RampTest, OneTakenIsEnoughNotToBeDoubtedUntilItIsForgotten) {
+  Take(1);
+  EXPECT_FALSE(ramp_.Doubt());
+  const size_t window = ramp_.window();
+  ramp_.Forget();
+  EXPECT_EQ(ramp_.window(), window);  // fresh mail goes on
+  EXPECT_TRUE(ramp_.MayFollow());
+  EXPECT_TRUE(ramp_.Doubt());
+  EXPECT_TRUE(ramp_.in_canaries());
+}
+
+TEST_F(RampTest, AnOutageIsNotEndedByADoubt) {
+  ramp_.Shut();
+  ramp_.Forget();
+  EXPECT_FALSE(ramp_.Doubt());
+  EXPECT_EQ(ramp_.window(), 0u);
+}
+
 TEST_F(RampTest, GrowsByOneForEachWindowsWorth) {
   ramp_.Restart();
   Take(5);

@@ -148,6 +148,28 @@ TEST(RecipientFile, MayBeSharedBySeveralDomains) {
             (std::vector<TextSet>{{"b@y.example"}, {"a@x.example", "\"q@y.example\"@x.example"}}));
 }
 
+// Whatever they write, clients and the file mean the same: the domain is known in ASCII.
+TEST(RecipientFile, ADomainInItsOwnScriptIsTheOneThatIsConfigured) {
+  const std::string name = "xn--bcher-kva.example";
+  std::vector<DomainPolicy> domains(1);
+  domains[0].name = name;
+  domains[0].recipients = DomainPolicy::Recipients::kList;
+  const absl::StatusOr<TextSet> list = ListOf(
+      "a@b\u00fccher.example\nB@b\u00fcCHER.Example.\r\n\u00fc@b\u00fccher.example\n"
+      "d@XN--bcher-kva.example\n",
+      "list", name);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_EQ(*list, (TextSet{"a@" + name, "b@" + name, "\u00fc@" + name, "d@" + name}));
+  domains[0].list = *list;
+  const RelayPolicy policy(std::move(domains), "");
+  for (const char* const local : {"a", "b", "\u00fc", "d"}) {
+    const std::string at = std::string(local) + "@";
+    EXPECT_EQ(policy.Judge(at + name).reply.code, 250) << local;
+    EXPECT_EQ(policy.Judge(at + "b\u00fccher.example.").reply.code, 250) << local;
+  }
+  EXPECT_EQ(policy.Judge("c@b\u00fccher.example").reply.code, 550);
+}
+
 // It would refuse everyone, which is never meant.
 TEST(RecipientFile, WithoutAnAddressOfTheDomainIsAnError) {
   for (const std::string_view text :

@@ -27,6 +27,23 @@ TEST(SharedAnswers, RemembersTheLastThousand) {
   EXPECT_EQ(answers.taken(), 500u);
 }
 
+TEST(SharedAnswers, GoesOnFromAnEarlierRun) {
+  SharedAnswers answers(1);
+  answers.Resume(600, 900);
+  EXPECT_EQ(answers.answers(), 900u);
+  EXPECT_EQ(answers.taken(), 600u);
+  for (int i = 0; i < 400; ++i) {  // 300 of the old ones go
+    answers.Remember(false);
+  }
+  EXPECT_EQ(answers.answers(), 1000u);
+  EXPECT_EQ(answers.taken(), 400u);
+  SharedAnswers none(1);
+  none.Resume(0, 0);
+  EXPECT_EQ(none.answers(), 0u);
+  none.Resume(5000, 5000);
+  EXPECT_EQ(none.taken(), 1000u);
+}
+
 TEST(SharedAnswers, ARunCountsRefusalsAndThoseWhoAreDifferent) {
   SharedAnswers answers(1);
   SharedAnswers::Run run;

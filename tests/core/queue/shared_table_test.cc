@@ -19,6 +19,7 @@ TEST(SharedTable, AKeyHasItsThingForGood) {
   SharedTable<Thing> table(8);
   std::set<Thing*> things;
   std::vector<Thing*> in_order;
+  EXPECT_EQ(table.Find(7), nullptr);
   for (uint64_t key = 0; key < 5000; ++key) {  // several in each place
     in_order.push_back(&table.At(key));
     things.insert(in_order.back());
@@ -27,7 +28,9 @@ TEST(SharedTable, AKeyHasItsThingForGood) {
   EXPECT_EQ(things.size(), 5000u);
   for (uint64_t key = 0; key < 5000; ++key) {
     ASSERT_EQ(&table.At(key), in_order[key]);
+    ASSERT_EQ(table.Find(key), in_order[key]);
   }
+  EXPECT_EQ(table.Find(5000), nullptr);
 }
 
 TEST(SharedTable, ThoseWhoComeTogetherFindTheSame) {

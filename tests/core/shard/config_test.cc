@@ -185,7 +185,6 @@ TEST(Config, ADomainOverridesRetryKeyByKey) {
 
 TEST(Config, TheSmarterMailProfileIsFourRetries) {
   const Config config = Accepted(With("[retry]\nprofile = \"smartermail\""));
-  EXPECT_EQ(config.domains[0].retry.profile, "smartermail");
   EXPECT_EQ(config.domains[0].retry.policy.schedule, Minutes({10, 10, 10, 1440}));
   EXPECT_EQ(config.domains[0].retry.policy.max_retries, 4u);
 }
@@ -193,7 +192,6 @@ TEST(Config, TheSmarterMailProfileIsFourRetries) {
 TEST(Config, AScheduleOfTheDomainEndsTheProfileAndItsRetries) {
   const std::string schedule = "[domain.retry]\nschedule = [\"5m\"]\n";
   const Config plain = Accepted(With("[retry]\nprofile = \"smartermail\"") + schedule);
-  EXPECT_EQ(plain.domains[0].retry.profile, "");
   EXPECT_EQ(plain.domains[0].retry.policy.schedule, Minutes({5}));
   EXPECT_EQ(plain.domains[0].retry.policy.max_retries, 0u);
   const Config counted =
@@ -426,11 +424,11 @@ TEST(Config, AThousandMistakesAreCountedNotPrinted) {
 
 TEST(Config, TextThatIsNotTomlIsRefusedWithItsPlace) {
   const std::string refusal = Refusal("[smtp\nlisten = 3");
-  EXPECT_TRUE(refusal.starts_with("f:1:6: ")) << refusal;
+  EXPECT_TRUE(refusal.starts_with("f:1:6: ") && refusal.ends_with(" saw '\\n'")) << refusal;
   EXPECT_EQ(Refusal("[!]"),
             "f:1:2: Error while parsing key: expected bare key starting character or string "
             "delimiter, saw '!'");
-  EXPECT_NE(Refusal("a = 1\na = 2"), "accepted");
+  EXPECT_NE(Refusal("\"\xc3\xb6\" = 1\n\"\xc3\xb6\" = 2").find("\\xc3\\xb6"), std::string::npos);
   EXPECT_NE(Refusal(std::string(100000, '[')), "accepted");
   EXPECT_NE(Refusal("a = \"\xff\xfe\""), "accepted");
 }

@@ -27,7 +27,7 @@ class Hall final : public Actor, private DoorHome {
     io_->Wake();
   }
   void Turn() override {
-    io_->Turn(door.busy() ? io_->Now() : wheel_.NextDue());
+    io_->Turn(door.busy() ? io_->Now() : std::min(wheel_.NextDue(), door.NextDue()));
     wheel_.Advance(io_->Now());
     if (asleep) {
       return;
@@ -50,12 +50,14 @@ class Hall final : public Actor, private DoorHome {
   bool asleep = false;  // nobody looks who is at the door
   size_t most_in_a_step = 0;
   absl::Duration delay;
+  std::vector<bool> stress;  // what was said of it, in order
 
  private:
   absl::Duration CommitDelay() const override { return delay; }
   bool IsProxy(const SocketAddress&) const override { return false; }
   void OnArrival(const Arrival& arrival) override { inside.push_back(arrival); }
   void OnTurnedAway() override { ++turned_away; }
+  void OnStress(const Stress& said) override { stress.push_back(said.on()); }
 
   std::unique_ptr<Io> io_;
   TimerWheel wheel_;
@@ -173,6 +175,35 @@ TEST_F(DoorTest, WhoIsGoneBeforeAnybodyLooksIsNobody) {
   EXPECT_EQ(hall.inside.size(), 0u);
   EXPECT_EQ(hall.turned_away, 0u);
   EXPECT_FALSE(hall.door.busy());
+}
+
+TEST_F(DoorTest, NearlyAllPlacesTakenIsStressAndIsSaidOnce) {
+  Hall& hall = Open({.connections_max = 10, .connections_per_client_max = 100});
+  Come(9);
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_TRUE(hall.stress.empty());
+  Come(5);
+  world_.RunFor(absl::Minutes(5));
+  EXPECT_EQ(hall.stress, std::vector<bool>{true});
+  EXPECT_TRUE(hall.door.under_stress());
+  hall.Wake();  // looks once more
+  world_.RunFor(absl::Milliseconds(1));
+  for (int count = 0; count < 3; ++count) {
+    hall.door.Leave();
+  }
+  hall.Wake();
+  world_.RunFor(Stress::kCalm - absl::Seconds(1));
+  EXPECT_TRUE(hall.door.under_stress());
+  world_.RunFor(absl::Seconds(2));  // and nobody comes or goes
+  EXPECT_EQ(hall.stress, (std::vector<bool>{true, false}));
+}
+
+TEST_F(DoorTest, ADiskThatIsBehindIsStress) {
+  Hall& hall = Open({.connections_max = 10, .connections_per_client_max = 10});
+  hall.delay = Admission::kBusyDelay + absl::Seconds(1);
+  hall.Wake();
+  world_.RunFor(absl::Seconds(1));
+  EXPECT_EQ(hall.stress, std::vector<bool>{true});
 }
 
 TEST_F(DoorTest, ASlowDiskAndAClosedDoorRefuseAll) {

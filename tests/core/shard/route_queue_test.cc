@@ -12,7 +12,7 @@ class RouteQueueTest : public testing::Test {
  protected:
   RouteQueueTest() {
     harness_.Start();
-    queue_.emplace(*harness_.spool);
+    queue_.emplace(*harness_.spool, room_);
   }
   MessageRef Send() {
     const MessageRef message = harness_.SendAndWait(TestContent(++sent_, 500)).message;
@@ -22,6 +22,7 @@ class RouteQueueTest : public testing::Test {
   std::optional<Attempt> Take() { return queue_->Take(harness_.spool->Clock()); }
 
   SpoolHarness harness_;
+  DeferralRoom room_{2};
   std::optional<RouteQueue> queue_;
   uint64_t sent_ = 0;
 };
@@ -178,6 +179,47 @@ TEST_F(RouteQueueTest, WhatWasRefusedComesLastAfterARelease) {
   const MessageRef more = Send();
   EXPECT_EQ(Take()->message, more);
   EXPECT_FALSE(Take().has_value());
+}
+
+// ---- who found no room ----
+
+TEST_F(RouteQueueTest, WhoFoundNoRoomIsMetByAPassTenMinutesLater) {
+  const MessageRef message = Send();
+  EXPECT_EQ(Take()->message, message);
+  queue_->Release(message);
+  const SpoolTime then = harness_.spool->Clock();
+  queue_->NoteUnlisted(/*is_refused=*/false, then);
+  EXPECT_EQ(queue_->NextDue(), then + absl::Minutes(10));
+  EXPECT_FALSE(queue_->Take(then + absl::Minutes(9)).has_value());
+  const std::optional<Attempt> again = queue_->Take(then + absl::Minutes(10));
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->message, message);
+  EXPECT_FALSE(again->recovery) << "others keep to their times";
+}
+
+// Each attempt of a pass may find no room, ten minutes long: what lies behind has its turn all the
+// same.
+TEST_F(RouteQueueTest, APassThatLastsIsNotBegunAnew) {
+  const MessageRef first = Send();
+  const MessageRef second = Send();
+  const MessageRef third = Send();
+  SpoolTime now = harness_.spool->Clock();
+  while (const std::optional<Attempt> attempt = queue_->Take(now)) {
+    queue_->Release(attempt->message);
+  }
+  queue_->NoteUnlisted(/*is_refused=*/false, now);
+  for (const MessageRef message : {first, second, third}) {
+    now = now + absl::Minutes(11);
+    const std::optional<Attempt> attempt = queue_->Take(now);
+    ASSERT_TRUE(attempt.has_value());
+    EXPECT_EQ(attempt->message, message);
+    queue_->Release(attempt->message);
+    queue_->NoteUnlisted(/*is_refused=*/false, now);
+  }
+  now = now + absl::Minutes(11);
+  EXPECT_FALSE(queue_->Take(now).has_value()) << "its end";
+  EXPECT_LE(queue_->NextDue(), now);
+  EXPECT_EQ(queue_->Take(now)->message, first);
 }
 
 }  // namespace

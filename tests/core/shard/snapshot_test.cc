@@ -6,7 +6,12 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/support/certificates.h"
 
@@ -43,6 +48,93 @@ TEST(Snapshot, AFileOfSeveralDomainsIsOpenedOnce) {
     EXPECT_EQ((*snapshot)->FindDomain(fmt::format("d{}.example", i))->listed, 1u);
   }
 }
+
+// ---- a recipient file that may have been cut off ----
+
+class ListedSnapshots : public testing::Test {
+ protected:
+  // One whose file names so many addresses, and its last line ends or does not.
+  std::unique_ptr<const Snapshot> Listed(size_t addresses, bool is_ended = true) const {
+    const std::string path = folder_.path() + "/users";
+    std::FILE* file = std::fopen(path.c_str(), "wb");
+    for (size_t i = 1; i <= addresses; ++i) {
+      const bool has_newline = is_ended || i < addresses;
+      fmt::print(file, "user{}@a.example{}", i, has_newline ? "\n" : "");
+    }
+    std::fclose(file);
+    auto snapshot =
+        ParseSnapshot(fmt::format("[admin]\nlisten = \"\"\n[[domain]]\nname = \"a.example\"\n"
+                                  "primary = [\"192.0.2.1\"]\nrecipients = \"file:{}\"\n",
+                                  path),
+                      "f");
+    EXPECT_TRUE(snapshot.ok()) << snapshot.status();
+    return std::move(snapshot).value();
+  }
+  std::unique_ptr<const Snapshot> Unended(size_t addresses) const {
+    return Listed(addresses, /*is_ended=*/false);
+  }
+  // Why a reload does not take it; it does when it is forced.
+  static std::string Refusal(std::unique_ptr<const Snapshot> running,
+                             std::unique_ptr<const Snapshot> next) {
+    EXPECT_TRUE(next->CanReplace(*running, /*is_forced=*/true).ok());
+    return std::string(next->CanReplace(*running).message());
+  }
+  static bool IsNoticed(const Snapshot& snapshot) {
+    const std::vector<std::string>& notices = snapshot.config.notices;
+    return std::any_of(notices.begin(), notices.end(), [](const std::string& notice) {
+      return notice.find("/users: its last line has no newline") != std::string::npos;
+    });
+  }
+
+ private:
+  const TestFolder folder_;
+};
+
+TEST_F(ListedSnapshots, AReloadTakesAwayATenthOfAListNotMore) {
+  EXPECT_EQ(Refusal(Listed(1000), Listed(900)), "");
+  EXPECT_EQ(Refusal(Listed(1000), Listed(899)),
+            "the recipient file of a.example names 899 addresses, the one in force 1000: it looks "
+            "half written; write it anew beside it and rename it; if so many are gone: backstay "
+            "reload --force");
+  EXPECT_EQ(Refusal(Listed(100), Listed(90)), "");
+  EXPECT_NE(Refusal(Listed(100), Listed(89)), "");
+  EXPECT_EQ(Refusal(Listed(99), Listed(1)), "") << "kept by hand";
+  EXPECT_EQ(Refusal(Listed(1), Listed(5000)), "");
+}
+
+TEST_F(ListedSnapshots, AReloadTakesNoListThatEndsWithoutANewline) {
+  EXPECT_EQ(Refusal(Listed(1000), Unended(1000)),
+            "the recipient file of a.example ends without a newline: it looks cut off; write it "
+            "anew beside it and rename it, the last line with its newline; if it is meant: "
+            "backstay reload --force");
+  EXPECT_NE(Refusal(Listed(100), Unended(95)), "");
+  EXPECT_NE(Refusal(Listed(10), Unended(100)), "");
+  EXPECT_EQ(Refusal(Listed(99), Unended(99)), "") << "kept by hand";
+}
+
+// Their operator would be locked out of all changes.
+TEST_F(ListedSnapshots, ListsThatNeverEndTheirLastLineAreTaken) {
+  EXPECT_EQ(Refusal(Unended(1000), Unended(950)), "");
+  EXPECT_EQ(Refusal(Unended(1000), Listed(950)), "");
+  EXPECT_NE(Refusal(Unended(1000), Unended(899)).find("half written"), std::string::npos);
+}
+
+// A start has no other list: it takes it, and says so.
+TEST_F(ListedSnapshots, AStartSaysThatAListMayHaveBeenCutOff) {
+  EXPECT_TRUE(IsNoticed(*Unended(100)));
+  EXPECT_FALSE(IsNoticed(*Listed(100)));
+  EXPECT_FALSE(IsNoticed(*Unended(99)));
+}
+
+TEST_F(ListedSnapshots, AnotherRuleForTheDomainIsNoCutOffList) {
+  const auto any = ParseSnapshot(
+      "[admin]\nlisten = \"\"\n[[domain]]\nname = \"a.example\"\nprimary = [\"192.0.2.1\"]\n", "f");
+  ASSERT_TRUE(any.ok()) << any.status();
+  EXPECT_TRUE((*any)->CanReplace(*Listed(1000)).ok());
+  EXPECT_TRUE(Listed(1000)->CanReplace(**any).ok());
+}
+
+// ---- what it means ----
 
 // Who is told 421 knows more than who is not accepted.
 TEST(Snapshot, ClientsLeaveDescriptorsForTheRest) {

@@ -1,5 +1,5 @@
 // tests/core/shard/verifier_test.cc -- questions to a primary that says how many it takes, that
-// falls silent, that does not know SMTPUTF8.
+// falls silent, that does not know SMTPUTF8, that refuses for all kinds of reasons.
 #include "core/shard/verifier.h"
 
 #include <fmt/format.h>
@@ -20,8 +20,10 @@ class Question final : public RecipientQuestion {
  public:
   explicit Question(std::string address) : address_(std::move(address)) {}
   std::string_view address() const override { return address_; }
+  Interest interest() const override { return matters; }
   void OnPrimarySaid(PrimaryVerdict said) override { verdict = said; }
 
+  Interest matters = Interest::kWaiting;
   std::optional<PrimaryVerdict> verdict;
 
  private:
@@ -37,7 +39,7 @@ class AskingRoute final : public Actor, private VerifierHome {
         outbox_(*io_),
         tls_(*io_, turns_),
         primary_{primary, "primary.example"},
-        verifier({*io_, wheel_, outbox_, tls_}, *this) {
+        verifier({*io_, wheel_, outbox_, tls_, times_}, *this) {
     world.Attach(*io_, *this);
   }
   void Turn() override {
@@ -88,6 +90,7 @@ class AskingRoute final : public Actor, private VerifierHome {
   Outbox outbox_;
   List<PendingHandshake> turns_;
   PrimaryTls tls_;
+  DeliveryTimes times_;
   const PrimaryHost primary_;
   const std::string hostname_ = "mx2.example.net";
 
@@ -164,7 +167,9 @@ class VerifierTest : public testing::Test {
 };
 
 using Said = std::vector<PrimaryVerdict>;
+using Interest = RecipientQuestion::Interest;
 constexpr PrimaryVerdict kTaken = PrimaryVerdict::kTaken;
+constexpr PrimaryVerdict kRefused = PrimaryVerdict::kRefused;
 constexpr PrimaryVerdict kNone = PrimaryVerdict::kNone;
 constexpr PrimaryVerdict kNeedsUtf8 = PrimaryVerdict::kNeedsUtf8;
 
@@ -270,6 +275,94 @@ TEST_F(VerifierTest, OneThatDoesNotGreetAtAllIsTrouble) {
   ASSERT_TRUE(route_.all_answered());
   EXPECT_EQ(Verdicts(), (Said{kNone}));
   failed_expected_ = 1;
+}
+
+// ---- more than can be asked ----
+
+TEST_F(VerifierTest, WhoHasHungUpIsNotAskedFor) {
+  FallSilent();
+  route_.Ask(3);  // the first is asked, the others wait for it
+  route_.questions[1]->matters = Interest::kNone;
+  primary_.SetPace(absl::ZeroDuration());
+  EXPECT_EQ(Verdicts(), (Said{kTaken, kNone, kTaken}));
+  const auto& heard = primary_.heard();
+  EXPECT_EQ(std::count(heard.begin(), heard.end(), "RCPT TO:<r1@example.com>"), 0);
+  EXPECT_EQ(std::count(heard.begin(), heard.end(), "RCPT TO:<r2@example.com>"), 1);
+}
+
+TEST_F(VerifierTest, TheNextQuestionEndsThoseOfWhoHasHungUp) {
+  FallSilent();
+  route_.Ask(1 + Verifier::kWaitingMax);
+  for (size_t index = 1; index < route_.questions.size(); ++index) {
+    route_.questions[index]->matters = Interest::kNone;
+  }
+  route_.Ask(1);
+  for (size_t index = 1; index + 1 < route_.questions.size(); ++index) {
+    EXPECT_EQ(route_.questions[index]->verdict, kNone);
+  }
+  EXPECT_FALSE(route_.questions.back()->verdict.has_value());
+  primary_.SetPace(absl::ZeroDuration());
+  EXPECT_EQ(Verdicts().back(), kTaken);
+}
+
+TEST_F(VerifierTest, WithoutRoomThoseGoThatNobodyWaitsForThenNobodyElseComes) {
+  FallSilent();
+  route_.Ask(1 + Verifier::kWaitingMax);
+  route_.questions[7]->matters = Interest::kLearning;
+  route_.questions[9]->matters = Interest::kLearning;
+  route_.Ask(1);
+  EXPECT_EQ(route_.questions[7]->verdict, kNone) << "the oldest";
+  EXPECT_FALSE(route_.questions[9]->verdict.has_value());
+  route_.Ask(1);
+  EXPECT_EQ(route_.questions[9]->verdict, kNone);
+  EXPECT_FALSE(route_.questions.back()->verdict.has_value());
+  route_.Ask(1);
+  EXPECT_EQ(route_.questions.back()->verdict, kNone);
+  primary_.SetPace(absl::ZeroDuration());
+  std::vector<PrimaryVerdict> said = Verdicts();
+  EXPECT_EQ(std::count(said.begin(), said.end(), kTaken), 1 + Verifier::kWaitingMax);
+  EXPECT_EQ(std::count(said.begin(), said.end(), kNone), 3);
+}
+
+// ---- refusals ----
+
+TEST_F(VerifierTest, OnlyWhatIsSaidOfTheAddressIsAnUnknownUser) {
+  const struct {
+    std::string_view reply;
+    PrimaryVerdict verdict;
+  } cases[] = {
+      {"550 5.1.1 nobody", kRefused},
+      {"550 5.1.10 RESOLVER.ADR.RecipientNotFound", kRefused},
+      {"553 5.1.2 no such domain", kRefused},
+      {"554 5.1.6 moved", kRefused},
+      {"550 unknown user", kRefused},
+      {"551 not here", kRefused},
+      {"553 mailbox name not allowed", kRefused},
+      {"550 5.4.1 Recipient address rejected: Access denied.", kRefused},
+      {"550 5.4.1 no answer from host", kNone},
+      {"504 5.5.2 <localhost>: Helo command rejected", kNone},
+      {"552 5.2.2 mailbox full", kNone},
+      {"552 mailbox full", kNone},
+      {"554 no", kNone},
+      {"550 5.7.1 blocked", kNone},
+      {"550 5.1.7 your address", kNone},
+      {"550 5.1.8 your domain", kNone},
+      {"550 5.3.0 something", kNone},
+      {"503 5.5.1 later", kNone},
+      {"450 4.1.1 greylisted", kNone},
+  };
+  std::vector<std::string> addresses;
+  Said wanted;
+  for (const auto& one : cases) {
+    addresses.push_back(fmt::format("r{}@example.com", addresses.size()));
+    wanted.push_back(one.verdict);
+    primary_.SetReply("RCPT", std::string(one.reply), addresses.back());
+  }
+  route_.Ask(addresses);
+  const Said said = Verdicts();
+  for (size_t index = 0; index < said.size(); ++index) {
+    EXPECT_EQ(said[index], wanted[index]) << cases[index].reply;
+  }
 }
 
 // ---- left behind ----

@@ -313,6 +313,23 @@ TEST(ClientEnvelope, SurplusRepliesEndTheSession) {
   EXPECT_EQ(ready.session.failure(), Failure::kProtocol);
 }
 
+// Which of the replies was one too many is only known when one has no place.
+TEST(ClientEnvelope, ARefusalAmongRepliesOutOfStepIsNobodys) {
+  for (const std::string_view rest :
+       {"250 2.1.5 ok", "550 5.1.1 nor you\r\n354 go", "550 5.1.1 nor you\r\n221 bye"}) {
+    ClientFixture f;
+    f.Greet({"PIPELINING"});
+    f.Start(2);
+    f.Say("250 mail\r\n250 mail, again\r\n550 5.1.1 no such user\r\n" + std::string(rest));
+    EXPECT_EQ(f.session.failure(), Failure::kProtocol) << rest;
+    for (const size_t recipient : {0, 1}) {
+      EXPECT_EQ(f.outcome(recipient).kind, Kind::kDeferred) << rest << recipient;
+    }
+    EXPECT_TRUE(f.outcome(1).own);
+    EXPECT_EQ(f.outcome(1).code, 550);
+  }
+}
+
 TEST(ClientEnvelope, AReplyBegunBeforeTheTransactionIsNoneOfItsReplies) {
   ClientFixture f;
   f.Greet({"PIPELINING"});

@@ -170,6 +170,23 @@ TEST_F(DeliveryReportTest, LongHeadersAreCutAtALine) {
   EXPECT_TRUE(Has(text, "x\r\nX-Cut-Off: "));
 }
 
+TEST_F(DeliveryReportTest, NoLineOfTheHeaderIsLongerThanMailMayHave) {
+  const std::string fits = "X-Fits: " + std::string(990, 'y');
+  const std::string headers = fits + "\r\nX-Long: " + std::string(2000, 'x') + "\r\nX-Next: z\r\n";
+  report_.headers = AsBytes(headers);
+  Tell();
+  const std::string text = Build();
+  EXPECT_TRUE(
+      Has(text, fits + "\r\nX-Long: " + std::string(990, 'x') + "\r\nX-Next: z\r\nX-Cut-Off: "));
+  report_.headers = AsBytes(fits);
+  EXPECT_FALSE(Has(Build(), "X-Cut-Off"));
+
+  // Not in the middle of a character.
+  const std::string wide = "X-Wide: x" + std::string(988, 'x') + "\xc3\xa4\xc3\xa4\r\n";
+  report_.headers = AsBytes(wide);
+  EXPECT_TRUE(Has(Build(), std::string(988, 'x') + "\r\nX-Cut-Off: "));
+}
+
 TEST_F(DeliveryReportTest, ManyRecipientsAreAllInTheFields) {
   report_.recipients.clear();
   envelope_.recipients.clear();

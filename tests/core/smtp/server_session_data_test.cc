@@ -19,6 +19,37 @@ TEST(ServerSession, QuitInsideDataIsContent) {
   EXPECT_EQ(dialogue.intake.messages[0], "QUIT\r\nRSET\r\n");
 }
 
+// A client that knows no CR waits for a reply, and we for an end of data.
+TEST(ServerSession, DataOfBareNewlinesHearsItsRefusalAtTheEndOfPatience) {
+  for (const bool is_shutdown : {false, true}) {
+    Dialogue dialogue;
+    dialogue.StartData();
+    dialogue.Feed("Subject: x\n\nbody\n.\n");
+    dialogue.ExpectOpen("");
+    is_shutdown ? dialogue.session.ShutDown() : dialogue.session.TimedOut();
+    dialogue.Collect();
+    dialogue.ExpectClosed("521 5.5.2");
+    EXPECT_EQ(dialogue.intake.calls, "MRDX");
+  }
+  EXPECT_GE(MarkCount("malformed data without an end"), 2u);
+  Dialogue nul;
+  nul.StartData();
+  nul.Feed(std::string_view("a\0b\r\n", 5));
+  nul.session.TimedOut();
+  nul.Collect();
+  nul.ExpectClosed("550 5.6.0");
+}
+
+// Its end may come.
+TEST(ServerSession, DataThatIsTooLargeOnlyTimesOut) {
+  Dialogue dialogue;
+  dialogue.StartData();
+  dialogue.Feed(std::string(1001, 'x') + "\r\n");
+  dialogue.session.TimedOut();
+  dialogue.Collect();
+  dialogue.ExpectClosed("421 4.4.2");
+}
+
 TEST(ServerSession, ContentAtTheLimitIsTakenAndBeyondItRefusedOnce) {
   Dialogue exact;
   exact.StartData();

@@ -119,5 +119,64 @@ TEST(ServerSession, EtrnAndXclientAreJunkAfterAHundred) {
   dialogue.ExpectClosed("421 4.7.0");
 }
 
+ServerParams UnderStress() {
+  ServerParams params = Dialogue::DefaultParams();
+  params.under_stress = true;
+  return params;
+}
+
+// Reliability row 38.
+TEST(ServerSession, UnderStressTheFirstErrorEndsTheConnection) {
+  for (const char* error : {"FOO\r\n", "\r\n", "BAR baz\r\n", "MAIL\r\n"}) {
+    Dialogue dialogue(UnderStress());
+    dialogue.Feed("EHLO c\r\n");
+    dialogue.TakeReplies();
+    dialogue.Feed(error);
+    const std::string replies = dialogue.TakeReplies();
+    EXPECT_EQ(replies.substr(replies.find('|')), "|421 4.7.0") << error;
+    EXPECT_TRUE(dialogue.session.wants_close()) << error;
+  }
+}
+
+// Nor is a stale address among others: a list that has one would never get through.
+TEST(ServerSession, UnderStressAnUnknownRecipientKeepsNobodyElseOut) {
+  Dialogue recipient(UnderStress());
+  recipient.FeedEach({"EHLO c\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<refused@our>\r\n",
+                      "RCPT TO:<v@our>\r\n"});
+  recipient.ExpectOpen("250|250 2.1.0|550 5.1.1|250 2.1.5");
+}
+
+TEST(ServerSession, WhatFollowsFromARefusalIsNoErrorUnderStress) {
+  Dialogue mail(UnderStress());
+  mail.FeedEach({"EHLO c\r\n", "MAIL FROM:<later@b>\r\nRCPT TO:<v@our>\r\nDATA\r\n", "NOOP\r\n"});
+  mail.ExpectOpen("250|451 4.3.0|503 5.5.1|503 5.5.1|250 2.0.0");
+  Dialogue data(UnderStress());
+  data.FeedEach({"EHLO c\r\n", "MAIL FROM:<a@b>\r\nRCPT TO:<later@our>\r\nDATA\r\n", "NOOP\r\n"});
+  data.ExpectOpen("250|250 2.1.0|451 4.3.0|554 5.5.1|250 2.0.0");
+  for (uint32_t count = 3; count < ServerSession::kErrorsMax; ++count) {
+    mail.Feed("RCPT TO:<v@our>\r\n");
+  }
+  mail.TakeReplies();
+  EXPECT_FALSE(mail.session.wants_close());
+  mail.Feed("RCPT TO:<v@our>\r\n");
+  mail.ExpectClosed("503 5.5.1|421 4.7.0");
+}
+
+TEST(ServerSession, StressHoldsForSessionsThatAreThereAndNoLongerThanItLasts) {
+  Dialogue dialogue;
+  dialogue.FeedEach({"EHLO c\r\n", "FOO\r\n"});
+  dialogue.Reload(UnderStress());
+  for (uint32_t count = 1; count < ServerSession::kJunkMaxUnderStress; ++count) {
+    dialogue.Feed("NOOP\r\n");
+  }
+  dialogue.TakeReplies();
+  dialogue.Reload(Dialogue::DefaultParams());
+  dialogue.FeedEach({"FOO\r\n", "NOOP\r\n"});
+  dialogue.ExpectOpen("500 5.5.2|250 2.0.0");
+  dialogue.Reload(UnderStress());
+  dialogue.Feed("NOOP\r\n");
+  dialogue.ExpectClosed("421 4.7.0");
+}
+
 }  // namespace
 }  // namespace backstay

@@ -1,4 +1,6 @@
 // tests/sim/scenarios/clients_test.cc -- clients that have a name, and clients that are on lists.
+#include "core/base/log.h"
+#include "core/base/mark.h"
 #include "tests/sim/scenarios/scenario.h"
 #include "tests/support/line_client.h"
 
@@ -103,6 +105,131 @@ TEST(ClientsScenario, AnswersOutsideOf127AreNoListing) {
   Scenario scenario(Lists("dnsbl = [\"gone.example\"]\n"));
   scenario.zone.AddListing(kClient, "gone.example", "192.0.2.1", "a web site");
   EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example").substr(0, 3), "250");
+}
+
+// What a list says of those who ask: too often, by a public resolver, for a zone that is none.
+TEST(ClientsScenario, AListThatRefusesUsRefusesNobody) {
+  for (const char* said : {"127.0.0.1", "127.255.255.252", "127.255.255.254", "127.255.255.255"}) {
+    Scenario scenario(Lists("dnsbl = [\"zen.example\"]\n"));
+    scenario.zone.AddListing(kClient, "zen.example", said, "see http://zen.example/error");
+    EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example").substr(0, 3), "250") << said;
+    scenario.zone.AddListing(kClient, "zen.example", "127.0.0.2", "");
+    scenario.RunFor(absl::Minutes(11));
+    EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example").substr(0, 3), "550") << "a listing beside";
+  }
+  for (const char* said : {"127.0.0.2", "127.0.1.1", "127.255.0.1", "127.0.255.1"}) {
+    Scenario scenario(Lists("dnsbl = [\"zen.example\"]\n"));
+    scenario.zone.AddListing(kClient, "zen.example", said, "");
+    EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example").substr(0, 3), "550") << said;
+  }
+}
+
+TEST(ClientsScenario, AListThatRefusesUsIsWarnedOfOnceADay) {
+  static size_t said = 0;
+  Scenario::Options options = Lists("dnsbl = [\"zen.example\", \"good.example\"]\n");
+  options.shards = 4;
+  Scenario scenario(options);
+  scenario.zone.AddListing(kClient, "zen.example", "127.255.255.254", "");
+  SetLogSink([](LogLevel, std::string_view line) {
+    said += line.starts_with("dnsbl: zen.example answers 127.255.255.254,") ? 1 : 0;
+  });
+  const uint64_t before = MarkCount("block_list_lists_nobody");
+  for (const size_t warnings : {1U, 1U, 2U}) {
+    for (int calls = 0; calls < 20; ++calls) {
+      EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example").substr(0, 3), "250");
+    }
+    EXPECT_EQ(said, warnings);
+    scenario.RunFor(absl::Hours(13));
+  }
+  SetLogSink(nullptr);
+  EXPECT_GT(MarkCount("block_list_lists_nobody"), before + 4);
+}
+
+// ---- smtp.client_checks ----
+
+const char* const kNameless = "450 4.7.25 10.2.0.1 has no name that points back to it";
+
+TEST(ClientsScenario, WhoHasNoNameIsPutOff) {
+  for (const int step : {0, 1, 2, 3}) {
+    Scenario scenario(Lists("client_checks = [\"reverse_dns\"]\n"));
+    if (step >= 1) {
+      scenario.zone.AddPointer(kClient, "client.example");
+    }
+    if (step >= 2) {
+      scenario.zone.AddAddress("client.example", "10.2.0.9");
+    }
+    if (step >= 3) {
+      scenario.zone.AddAddress("client.example", kClient);
+    }
+    Caller caller(scenario);
+    EXPECT_EQ(caller.Rcpt("user@d0.example"), step < 3 ? kNameless : "250 2.1.5 Ok") << step;
+    EXPECT_EQ(caller.Rcpt("user@elsewhere.example"), "550 5.7.1 Relay access denied");
+    EXPECT_EQ(caller.Rcpt("Postmaster@d0.example"), "250 2.1.5 Ok");
+  }
+}
+
+TEST(ClientsScenario, NobodyIsPutOffUnasked) {
+  for (const char* smtp : {"", "client_checks = []\n", "client_checks = [\"helo\"]\n",
+                           "dnsbl = [\"zen.example\"]\n"}) {
+    Scenario scenario(Lists(smtp));
+    EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example").substr(0, 3), "250") << smtp;
+  }
+}
+
+TEST(ClientsScenario, ANameThatCannotBeAskedForPutsNobodyOff) {
+  for (const std::string silent : {"", "1.0.2.10.in-addr.arpa", "client.example"}) {
+    Scenario scenario(Lists("client_checks = [\"reverse_dns\"]\n"));
+    scenario.zone.AddPointer(kClient, "client.example");
+    if (silent.empty()) {
+      scenario.zone.SetMood(DnsZone::Mood::kFails);
+    } else {
+      scenario.zone.SetSilent(silent, true);
+    }
+    Caller caller(scenario);
+    Instant before = scenario.world.Now();
+    EXPECT_EQ(caller.Rcpt("user@d0.example").substr(0, 3), "250") << silent;
+    EXPECT_LE(scenario.world.Now() - before, absl::Milliseconds(2100));
+    before = scenario.world.Now();
+    EXPECT_EQ(caller.Rcpt("other@d0.example").substr(0, 3), "250") << silent;
+    EXPECT_LT(scenario.world.Now() - before, absl::Milliseconds(100));
+    scenario.RunFor(absl::Seconds(30));
+    EXPECT_EQ(caller.Rcpt("third@d0.example").substr(0, 3), "250") << "and it stays so";
+  }
+}
+
+TEST(ClientsScenario, WhoWaitsForANameKeepsItsRepliesInOrder) {
+  Scenario::Options options = Lists("client_checks = [\"reverse_dns\", \"helo\"]\n");
+  options.faults.dns_min = options.faults.dns_max = absl::Seconds(1);
+  Scenario scenario(options);
+  Caller caller(scenario);
+  const Instant before = scenario.world.Now();
+  caller.Send("RCPT TO:<one@d0.example>\r\nRCPT TO:<nobody@elsewhere.example>\r\nNOOP");
+  EXPECT_EQ(caller.Read(), kNameless);
+  EXPECT_GT(scenario.world.Now() - before, absl::Milliseconds(300));
+  EXPECT_LT(scenario.world.Now() - before, absl::Milliseconds(1500));
+  EXPECT_EQ(caller.Read(), "550 5.7.1 Relay access denied");
+  EXPECT_EQ(caller.Read().substr(0, 3), "250");
+}
+
+// Its refusal is final whatever its name is.
+TEST(ClientsScenario, WhoIsListedDoesNotWaitForAName) {
+  Scenario scenario(Lists("dnsbl = [\"zen.example\"]\nclient_checks = [\"reverse_dns\"]\n"));
+  scenario.zone.AddListing(kClient, "zen.example", "127.0.0.2", "");
+  scenario.zone.SetSilent("1.0.2.10.in-addr.arpa", true);
+  Caller caller(scenario);
+  const Instant before = scenario.world.Now();
+  EXPECT_EQ(caller.Rcpt("user@d0.example"), "550 5.7.1 10.2.0.1 is listed by zen.example");
+  EXPECT_LT(scenario.world.Now() - before, absl::Milliseconds(500));
+}
+
+TEST(ClientsScenario, WhoHasANameNowIsWelcomeTenMinutesLater) {
+  Scenario scenario(Lists("client_checks = [\"reverse_dns\"]\n"));
+  EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example"), kNameless);
+  scenario.zone.AddPointer(kClient, "client.example");
+  scenario.zone.AddAddress("client.example", kClient);
+  EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example"), kNameless);
+  scenario.RunFor(absl::Minutes(11));
+  EXPECT_EQ(Caller(scenario).Rcpt("user@d0.example"), "250 2.1.5 Ok");
 }
 
 TEST(ClientsScenario, AListThatDoesNotAnswerRefusesNobodyAndKeepsOnlyTheFirstWaiting) {

@@ -231,10 +231,19 @@ class Murmurer : public Actor, private PeerEvents {
 
  private:
   void OnAccepted(const IoResult& result) {
-    if (result.ok() && !socket_.started()) {
-      socket_.Start(result.fd());
-      socket_.Send("220 p ESMTP\r\n");
+    if (!result.ok()) {
+      return;
     }
+    if (socket_.started()) {
+      next_ = result.fd();  // a probe's, who takes its leave
+      socket_.Abort();
+      return;
+    }
+    Greet(result.fd());
+  }
+  void Greet(Fd fd) {
+    socket_.Start(fd);
+    socket_.Send("220 p ESMTP\r\n");
   }
   void OnPeerBytes(std::string_view bytes) override {
     if (bytes.starts_with("EHLO")) {
@@ -244,10 +253,16 @@ class Murmurer : public Actor, private PeerEvents {
     }
   }
   void OnPeerEnd(IoError) override { socket_.Abort(); }
-  void OnPeerGone() override { greeted_ = false; }
+  void OnPeerGone() override {
+    greeted_ = false;
+    if (next_.valid()) {
+      Greet(std::exchange(next_, Fd()));
+    }
+  }
 
   std::unique_ptr<Io> io_;
   PeerSocket socket_;
+  Fd next_;
   Fd listener_;
   bool greeted_ = false;
   size_t said_ = 0;  // of a reply that nobody waits for and that has no end

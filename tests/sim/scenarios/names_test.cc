@@ -220,18 +220,72 @@ TEST(NamesScenario, NeverOurselves) {
 }
 
 // An MX that is this machine behind another name and address: it says so in its greeting.
-TEST(NamesScenario, OneHostThatGreetsAsWeDoKeepsNobodyFromTheOthers) {
+class Disguised {
+ public:
+  Disguised(Scenario& scenario, uint16_t preference)
+      : host_(scenario.world.AddHost("disguised", *SocketAddress::Parse("10.1.0.8:0"))),
+        ourselves_(scenario.world, host_, 25, Random(7), scenario.ledger) {
+    ourselves_.set_name("mx2.sim.example");
+    ourselves_.Open();
+    scenario.zone.AddAddress("disguised.sim.example", "10.1.0.8");
+    scenario.zone.AddMx("d0.example", preference, "disguised.sim.example");
+  }
+
+ private:
+  Host& host_;
+  SimPrimary ourselves_;
+};
+
+// Who is a worse MX than we are hands mail on to us.
+TEST(NamesScenario, OnlyHostsThatAreBetterThanWeAreTriedWhenOneGreetsAsWeDo) {
   Scenario scenario(By(Way::kMx));
-  Host& disguised = scenario.world.AddHost("disguised", *SocketAddress::Parse("10.1.0.8:0"));
-  SimPrimary ourselves(scenario.world, disguised, 25, Random(7), scenario.ledger);
-  ourselves.set_name("mx2.sim.example");
-  ourselves.Open();
-  scenario.zone.AddAddress("disguised.sim.example", "10.1.0.8");
-  scenario.zone.AddMx("d0.example", 5, "disguised.sim.example");
+  const Disguised disguised(scenario, 15);
+  scenario.smart_host.Open();
+  scenario.zone.AddAddress("worse.sim.example", std::string(kReportHost));
+  scenario.zone.AddMx("d0.example", 17, "worse.sim.example");
+  scenario.RunFor(absl::Seconds(90));
+  scenario.PrimaryDown();
+  scenario.SendMany(3);
+  scenario.RunFor(absl::Minutes(10));
+  EXPECT_EQ(scenario.live(), 3U);
+  EXPECT_EQ(scenario.smart_host.messages(), 0U);
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(1)));
+  EXPECT_EQ(scenario.primary.messages(), 3U);
+}
+
+// Our other name is the best MX: nobody is better, and nothing bounces.
+TEST(NamesScenario, WhenTheBestMxGreetsAsWeDoMailIsHeld) {
+  Scenario scenario(By(Way::kMx));
+  const Disguised disguised(scenario, 5);
   scenario.RunFor(absl::Seconds(90));
   scenario.SendMany(3);
-  EXPECT_TRUE(scenario.Drain(absl::Seconds(30)));
+  scenario.RunFor(absl::Hours(24 * 6));
+  EXPECT_EQ(scenario.primary.messages(), 0U);
+  EXPECT_EQ(scenario.live(), 3U);
+  EXPECT_EQ(scenario.pending(), 0U);
+  scenario.zone.Remove("d0.example");
+  scenario.zone.AddMx("d0.example", 10, "primary0.sim.example");
+  scenario.zone.AddMx("d0.example", 20, "mx2.sim.example");
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(3)));
   EXPECT_EQ(scenario.primary.messages(), 3U);
+}
+
+// A list says nothing of who is better.
+TEST(NamesScenario, OfAListTheOthersAreTriedWhenOneGreetsAsWeDo) {
+  Scenario scenario;
+  std::string config = scenario.daemon.config();
+  const std::string first = scenario.primary.address().ToString();
+  for (size_t at = config.find(first); at != std::string::npos;
+       at = config.find(first, at + first.size())) {
+    config.insert(at + first.size(), "\", \"" + scenario.smart_host.address().ToString());
+  }
+  ASSERT_TRUE(scenario.daemon.Reload(config).ok());
+  scenario.primary.set_name("mx2.sim.example");
+  scenario.smart_host.Open();
+  scenario.SendMany(3);
+  EXPECT_TRUE(scenario.Drain(absl::Seconds(30)));
+  EXPECT_EQ(scenario.smart_host.messages(), 3U);
 }
 
 // Millions of them cost a turn no more than a thousand; and others have their look all the same.

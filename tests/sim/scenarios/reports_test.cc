@@ -242,12 +242,12 @@ TEST(ReportsByMx, DomainsWithoutNameServersDoNotHoldUpTheOthers) {
 // Neither a name nor a route for each; what is remembered of them is bounded.
 TEST(ReportsByMx, ThousandsOfDomainsLeaveNothingBehind) {
   Scenario scenario(ByMx());
-  constexpr size_t kDomains = StrangerTable::kStrangersMax + 1000;
+  constexpr size_t kStrangers = StrangerTable::kStrangersMax + 1000;
   const uint64_t forgotten = MarkCount("stranger_forgotten");
-  for (size_t number = 0; number < kDomains; ++number) {
+  for (size_t number = 0; number < kStrangers; ++number) {
     scenario.ledger.OnUntellable(Domain(number));
   }
-  FailFromMany(scenario, kDomains);
+  FailFromMany(scenario, kStrangers);
   EXPECT_TRUE(AllEnded(scenario, absl::Hours(1)));
   const RouteTable& routes = scenario.daemon.shard(0).routes();
   EXPECT_EQ(routes.domains().size(), 2U);  // d0.example, and that of all reports
@@ -255,7 +255,7 @@ TEST(ReportsByMx, ThousandsOfDomainsLeaveNothingBehind) {
   EXPECT_EQ(routes.reports().strangers().size(), StrangerTable::kStrangersMax);
   EXPECT_EQ(routes.reports().strangers().waiting(), 0U);
   EXPECT_GE(MarkCount("stranger_forgotten"), forgotten + 900);
-  EXPECT_EQ(scenario.daemon.route_counters().discarded, kDomains);
+  EXPECT_EQ(scenario.daemon.route_counters().discarded, kStrangers);
 }
 
 // More for one domain than may wait for it: all are told, the rest a little later.

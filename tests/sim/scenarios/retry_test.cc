@@ -207,6 +207,17 @@ TEST(RetryScenario, ReturnIsNoticedWithinSeconds) {
   EXPECT_TRUE(scenario.Drain(absl::Milliseconds(1500)));
 }
 
+// Its reply to EHLO says it; what it makes of QUIT is no matter.
+TEST(RetryScenario, AReturnIsNoticedBeforeTheProbeHasTakenItsLeave) {
+  Scenario scenario;
+  scenario.PrimaryDown();
+  scenario.SendOne();
+  scenario.RunFor(absl::Minutes(5));
+  scenario.primary.SetSilentAtQuit(true);
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Milliseconds(1500)));
+}
+
 TEST(RetryScenario, WhileDownThereIsOneProbeAtATimeWhateverIsQueued) {
   Scenario::Options options;
   options.shards = 2;

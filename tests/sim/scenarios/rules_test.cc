@@ -73,7 +73,7 @@ TEST(RulesScenario, ExpireGivesUpAtOnceAndDeleteForgets) {
   const std::string deleted = scenario.SendOne("deleted");
   const auto outcome = scenario.daemon.ApplyRule(RuleVerb::kDelete);
   ASSERT_TRUE(outcome.has_value());
-  EXPECT_EQ(outcome->recipients, 1U);
+  EXPECT_EQ(outcome->recipients, 2U);  // one is dsn pending
   EXPECT_TRUE(scenario.RunUntil([&] { return scenario.live() == 0; }, absl::Seconds(10)));
   EXPECT_EQ(scenario.pending(), 0U);
   scenario.PrimaryUp();
@@ -81,6 +81,21 @@ TEST(RulesScenario, ExpireGivesUpAtOnceAndDeleteForgets) {
   EXPECT_EQ(scenario.primary.messages(), 0U);
   scenario.ledger.OnDeleted(expired);
   scenario.ledger.OnDeleted(deleted);
+}
+
+// An order to give up is newer than the hold, and means all that waits.
+TEST(RulesScenario, WhatIsHeldIsGivenUpToo) {
+  for (const RuleVerb hold : {RuleVerb::kHold, RuleVerb::kStop}) {
+    Scenario scenario(TwoShards());
+    scenario.PrimaryDown();
+    const std::string given_up = scenario.SendOne("given-up");
+    ASSERT_TRUE(scenario.daemon.ApplyRule(hold, {"d0.example"}).has_value());
+    const auto outcome = scenario.daemon.ApplyRule(RuleVerb::kExpire);
+    ASSERT_TRUE(outcome.has_value());
+    EXPECT_EQ(outcome->recipients, 1U);
+    EXPECT_TRUE(scenario.RunUntil([&] { return scenario.pending() == 1; }, absl::Seconds(10)));
+    scenario.ledger.OnRejected(given_up);  // for the ledger: by the order
+  }
 }
 
 // What was stopped stays so wherever mail comes in, also on shards that this start is the first of.

@@ -3,6 +3,7 @@
 
 #include "core/base/mark.h"
 #include "tests/sim/scenarios/scenario.h"
+#include "tests/support/line_client.h"
 
 namespace backstay {
 namespace {
@@ -157,6 +158,52 @@ TEST(SharesScenario, AQuotaIsOfAllShards) {
   Spread(scenario, 10);
   EXPECT_EQ(scenario.client.stored(), 60U);
   EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
+}
+
+// The answer of whichever shard is asked.
+std::string SaidToEtrn(Scenario& scenario) {
+  LineClient client(scenario.world, scenario.client_host, *SocketAddress::Parse("10.0.0.1:25"));
+  const auto next = [&client] { return client.NextLine(absl::Seconds(5)).value_or("(nothing)"); };
+  next();  // the banner
+  client.Send("HELO client.example\r\n");
+  next();
+  client.Send("ETRN d0.example\r\n");
+  const std::string answer = next();
+  client.Disconnect();
+  return answer;
+}
+
+// Whoever is asked tells what waits on all of them: over a restart, over reloads, until it is gone.
+TEST(SharesScenario, EtrnTellsWhatWaitsOnAllShards) {
+  const std::string asked = "etrn_from = [\"10.2.0.0/16\"]\n";
+  const auto pending = [](int messages) {
+    return "253 2.0.0 " + std::to_string(messages) + " pending messages for d0.example started";
+  };
+  Scenario::Options options = ManyShards(8);
+  options.smtp = asked;
+  Scenario scenario(options);
+  EXPECT_EQ(SaidToEtrn(scenario), "251 2.0.0 No messages waiting");
+  scenario.PrimaryDown();
+  for (int messages = 1; messages <= 20; ++messages) {
+    scenario.OfferOne();
+    EXPECT_EQ(SaidToEtrn(scenario), pending(messages));
+  }
+  EXPECT_GT(ShardsWithMail(scenario), 4U);
+  scenario.Crash(CrashMode::kNothingUnsynced);
+  scenario.Restart();
+  EXPECT_EQ(SaidToEtrn(scenario), pending(20));
+  for (const std::string& smtp : {std::string(), asked}) {
+    scenario.plan.smtp = smtp;
+    ASSERT_TRUE(scenario.daemon.Reload(scenario.plan.Config(2)).ok());
+    Spread(scenario, 5);
+  }
+  EXPECT_EQ(SaidToEtrn(scenario), pending(30));
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
+  scenario.RunFor(absl::Seconds(2));
+  for (int calls = 0; calls < 10; ++calls) {
+    EXPECT_EQ(SaidToEtrn(scenario), "251 2.0.0 No messages waiting");
+  }
 }
 
 // A deletion takes away what lies there, on whichever shard.
