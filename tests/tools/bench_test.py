@@ -18,6 +18,7 @@ from unittest import mock
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "bench"))
+import audit     # noqa: E402
 import common    # noqa: E402
 import counters  # noqa: E402
 import table     # noqa: E402
@@ -88,6 +89,11 @@ class Places(unittest.TestCase):
         self.assertEqual((made.data["rows"][0]["met"], made.data["rows"][0]["unjudged"]),
                          (None, found["no_disk"]))
 
+    def test_what_is_on_no_device_of_its_own_has_no_flushes(self):
+        with mock.patch("os.path.exists", lambda _: False):
+            self.assertIsNone(counters.device_of("/"))
+        self.assertIsNone(counters.flushes(None))
+
     def test_the_mount_is_the_innermost_and_last(self):
         mounts = ("1 0 8:1 / / rw - ext4 /dev/a rw\n" "2 1 8:2 / /tmp rw shared:1 - ext4 /dev/b rw\n"
                   "3 1 0:9 / /tmp ro - tmpfs none size=4k\n" "4 1 8:3 / /tmpx rw - xfs /dev/c rw\n"
@@ -114,7 +120,9 @@ class Places(unittest.TestCase):
 
 class Windows(unittest.TestCase):
     def test_only_what_came_within_the_seconds_counts(self):
-        said = json.dumps({"series": [[10, 1, 0], [99, 9, 0]], "rate": 5, "sessions": 0})
+        said = json.dumps({"series": [[10, 1, 0, 12], [99, 9, 0, 99]], "rate": 5, "sessions": 0,
+                           "errors": {"mail 451": 2}, "session_errors": {"lost": 1},
+                           "unsent": 3})
         fake = [sys.executable, "-c", f"import time; time.sleep(1.2); print('{said}')"]
         times = iter((3.0, 3.25))
         server = types.SimpleNamespace(port=0, cpu=lambda: next(times))
@@ -122,7 +130,33 @@ class Windows(unittest.TestCase):
                 fake, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)):
             found = common.measured_load(server, 0.5)
         self.assertEqual((found["window_s"], found["acknowledged"], found["refused"],
-                          found["rate"], found["server_cpu"]), (1, 10, 1, 10, 0.25))
+                          found["offered"], found["rate"], found["server_cpu"]),
+                         (1, 10, 1, 12, 10, 0.25))
+        self.assertEqual(dict(common._complaints),
+                         {"mail 451": 2, "lost": 1, "due and never sent": 3})
+
+    def test_what_was_never_sent_or_failed_is_no_measurement(self):
+        self.assertIsNone(common.incomplete([{"unsent": 0}, {"unsent": 0}]))
+        self.assertEqual(common.incomplete([{"unsent": 0}, {"unsent": 2}]),
+                         "2 messages were due and never sent")
+        few, many = ({"messages": 1000, "errors": {"lost": lost}} for lost in (10, 11))
+        self.assertIsNone(common.faulty([few]))
+        self.assertEqual(common.faulty([few, many]), "1.1% of the messages failed")
+
+
+class Ledgers(unittest.TestCase):
+    def found(self, **given):
+        return {"acknowledged": 9, "missing": 0, "queued": 0, "damaged": 0, "violations": 0} | given
+
+    def test_what_is_missing_and_not_queued_is_lost(self):
+        for missing, queued, lost in ((0, 0, 0), (5, 0, 5), (5, 3, 2), (5, 7, 0)):
+            self.assertEqual(audit.lost(missing, queued), lost)
+
+    def test_an_audit_without_mail_is_none(self):
+        for code, given in ((0, {}), (1, {"lost": 1}), (1, {"lost": 1, "queued": 4}),
+                            (1, {"damaged": 1}), (1, {"violations": 1}), (2, {"queued": 4}),
+                            (3, {"acknowledged": 0})):
+            self.assertEqual(audit.verdict(self.found(lost=0) | given), code, given)
 
 
 class Socket(unittest.TestCase):

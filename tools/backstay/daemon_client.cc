@@ -123,6 +123,7 @@ DaemonAnswer DaemonClient::Ask(std::string_view request,
       continue;
     }
     answer.recipients = reply.Number("recipients");
+    answer.reports = reply.Number("reports");
     answer.exit_code = ExitCodeOf(result);
     ComplainOfLines(reply.Text("message"));  // none when there is nothing to say
     return answer;

@@ -16,6 +16,7 @@ namespace backstay {
 struct DaemonAnswer {
   int exit_code = 0;  // of what went wrong, which was said; 0: nothing
   uint64_t recipients = 0;
+  uint64_t reports = 0;  // that were owed of others, and end
 };
 
 class DaemonClient {

@@ -19,12 +19,14 @@ struct OrderText {
 };
 constexpr OrderText kOrders[] = {
     {"reset", "schedule and age begin again, due now",
-     "What waits begins anew as if it had just arrived; what is held stays held."},
+     "What waits begins anew as if it had just arrived. What is on hold stays so; what is held as "
+     "its\ntime is over (on_expiry = \"hold\") goes on, but with --keep-age."},
     {"hold", "no attempts, and no expiry, until it is released",
      "Mail that arrives later is not held."},
     {"release", "what was held is reset", "It begins anew as if it had just arrived."},
     {"bounce", "given up now: the senders are told",
-     "What is held stays. Until reports are made the mail stays in the spool as dsn pending."},
+     "What is held is given up, too. A later hold or reset saves what has not had its turn yet. "
+     "Until\nreports are made the mail stays in the spool as dsn pending."},
     {"delete", "gone, and nobody is told", "This cannot be undone."}};
 
 constexpr const char* kDestinations =
@@ -107,6 +109,7 @@ void DaemonVerbs::AddQueue(CLI::App& queue) {
   queue_list_
       ->add_option_function<uint64_t>(
           "--limit", [this](uint64_t most) { list_.messages_max = most; }, LimitPromise())
+      ->check(CLI::NonNegativeNumber)
       ->type_name("N");
   queue_list_->add_flag("--json", list_.is_json, "one JSON object a message");
   queue_list_->footer(
@@ -136,11 +139,15 @@ void DaemonVerbs::AddQueue(CLI::App& queue) {
 void DaemonVerbs::AddStatus(CLI::App& app) {
   status_ = app.add_subcommand("status", "the daemon and its primaries");
   status_->add_flag("--json", list_.is_json, "one JSON object for the daemon, one a primary");
-  status_->footer(std::string("A message is accepted; its recipients are queued, delivered, "
-                              "deferred (each time), failed\n"
-                              "and discarded. Not stored: what came whole and found no room, or no "
-                              "disk that takes it.\n") +
-                  kExitCodes);
+  status_->footer(
+      std::string("A message is accepted; its recipients are queued, delivered, "
+                  "deferred (each time), failed\n"
+                  "and discarded (mail without a sender that a primary refused or "
+                  "whose time was over; the\n"
+                  "ledger has what else was). Not stored: what came whole and found no room, or no "
+                  "disk that takes it.\n"
+                  "NEXT: what can change soonest how a primary stands, and in how long.\n") +
+      kExitCodes);
   top_ = app.add_subcommand("top", "the status again and again, until it is interrupted");
   top_->add_option("--interval", top_options_.interval, "between two: 2s, 1m")
       ->type_name("T")
@@ -151,7 +158,10 @@ void DaemonVerbs::AddStatus(CLI::App& app) {
   top_->add_flag("--json", top_options_.is_json, "each time one line: the daemon's of the status");
   top_->footer(kExitCodes);
   reload_ = app.add_subcommand("reload", "read the configuration again; a bad one changes nothing");
-  reload_->add_flag("--force", is_forced_, "also if mail that waits is given up by it");
+  reload_->add_flag(
+      "--force", is_forced_,
+      "also if mail that waits is given up by it, or if a list of recipients lost more "
+      "than a tenth of them, or its last newline");
   reload_->footer(kExitCodes);
   check_ = app.add_subcommand("check-config", "name every mistake of a configuration");
   check_->add_option("FILE", config_path_, "the configuration")
@@ -199,7 +209,9 @@ CLI::App* DaemonVerbs::AddPrimaryOrder(CLI::App& primary, const char* name, cons
                                        const std::string& footer) {
   CLI::App* verb = primary.add_subcommand(name, promise);
   verb->add_option("DOMAIN", order_.domains, "of the configuration")->required()->type_name("");
-  verb->add_flag("--yes", order_.how.is_sure, "do not ask");
+  verb->add_flag("--yes", order_.how.is_sure,
+                 std::string_view(name) == "release" ? "do not ask (with --accept-refusals)"
+                                                     : "as the others; it asks nothing");
   verb->add_flag("--json", order_.how.is_json, "one JSON object");
   verb->footer(footer + "\n" + kExitCodes);
   return verb;

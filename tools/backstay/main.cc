@@ -78,7 +78,8 @@ void AddStat(CLI::App& spool, StatOptions& options) {
   verb->add_flag("--json", options.is_json, "one JSON object a shard, a domain, and the total");
   verb->footer(
       "FILES are allocated at once, WRITTEN is the log in them. LIVE are the records of messages\n"
-      "that are owed, DEAD the others; a segment goes when nothing in it and before it is live.\n"
+      "that are owed, DEAD the others. A segment in which nothing is live goes when checkpoints\n"
+      "know it; one with little in it is emptied before.\n"
       "A message that owes only a report to its sender is counted as DSN PENDING.\n"
       "Exit codes: 0; 64 usage; 73 cannot be opened or read; 76 newer format.");
 }

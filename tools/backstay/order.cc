@@ -1,10 +1,12 @@
 // tools/backstay/order.cc -- which messages are meant, and the requests that say so.
 #include "tools/backstay/order.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "tools/backstay/daemon_client.h"
@@ -17,6 +19,9 @@ namespace {
 
 // 19 bytes each: well within a request.
 constexpr size_t kIdsInRequest = 8192;
+// Of messages in `queue list`.
+constexpr std::string_view kStates[] = {"active", "due",      "deferred",
+                                        "held",   "expiring", "unreadable"};
 constexpr uint64_t kTellEvery = 10'000;
 
 std::string ArrayOf(const std::vector<std::string>& names) {
@@ -28,12 +33,39 @@ std::string ArrayOf(const std::vector<std::string>& names) {
   return json + "]";
 }
 
+// What was said instead of ids, as it was said.
+std::string ChosenBy(const OrderOptions& options) {
+  std::string text;
+  const auto add = [&text](std::string_view flag, const std::string& value) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : " ", flag, value);
+  };
+  for (const auto& [flag, value] :
+       {std::pair("--sender", options.sender), std::pair("--older", options.older),
+        std::pair("--state", options.state)}) {
+    if (value.has_value()) {
+      add(flag, value->empty() ? "<>" : *value);
+    }
+  }
+  if (!text.empty()) {
+    for (const std::string& name : options.domains) {
+      add("--domain", name);
+    }
+    for (const std::string& name : options.destinations) {
+      add("--destination", name);
+    }
+  }
+  return text;
+}
+
 std::string RequestOf(const OrderOptions& options, bool is_dry_run,
                       const std::vector<std::string>& ids) {
   JsonObject json;
   json.Text("verb", options.verb);
   if (!ids.empty()) {
     json.Json("ids", ArrayOf(ids));
+    if (const std::string chosen = ChosenBy(options); !chosen.empty()) {
+      json.Text("chosen", chosen);
+    }
   } else {
     json.Flag("all", options.is_all)
         .Json("domains", ArrayOf(options.domains))
@@ -59,6 +91,7 @@ DaemonAnswer Give(DaemonClient& daemon, const OrderOptions& options,
                                          ids.begin() + static_cast<ptrdiff_t>(end));
     const DaemonAnswer answer = daemon.Ask(RequestOf(options, is_dry_run, piece), no_rows);
     sum.recipients += answer.recipients;
+    sum.reports += answer.reports;
     sum.exit_code = answer.exit_code;
     at = end;
     is_done = is_done || answer.exit_code == kExitOk;
@@ -68,6 +101,10 @@ DaemonAnswer Give(DaemonClient& daemon, const OrderOptions& options,
     sum.exit_code = kExitOk;
   }
   return sum;
+}
+
+bool IsState(std::string_view text) {
+  return std::find(std::begin(kStates), std::end(kStates), text) != std::end(kStates);
 }
 
 bool SelectsMessages(const OrderOptions& options) {
@@ -91,7 +128,8 @@ uint64_t CountElsewhere(const Row& message, const OrderOptions& options) {
   return count;
 }
 
-// Reads the queue and keeps the ids of what is meant; says how far it is at a terminal. How old a
+// Reads the queue, the whole of it, and keeps the ids of what is meant; says how far it is at a
+// terminal. After a start the daemon answers when it knows what is in the spool. How old a
 // message is the daemon knows: its clock stands while it is stopped, and ours may be another one.
 int SelectMessages(DaemonClient& daemon, const OrderOptions& options, std::vector<std::string>& ids,
                    uint64_t& elsewhere) {
@@ -100,6 +138,7 @@ int SelectMessages(DaemonClient& daemon, const OrderOptions& options, std::vecto
   uint64_t read = 0;
   JsonObject json;
   json.Text("verb", "list")
+      .Flag("whole", true)
       .Json("domains", ArrayOf(options.domains))
       .Json("destinations", ArrayOf(options.destinations));
   if (options.older.has_value()) {
@@ -132,6 +171,11 @@ int SelectMessages(DaemonClient& daemon, const OrderOptions& options, std::vecto
 int Order(const std::string& endpoint, const OrderOptions& options) {
   if (IsContradiction(options)) {
     Complain("either all, or domains and destinations, or ids are wanted");
+    return kExitUsage;
+  }
+  if (options.state.has_value() && !IsState(*options.state)) {
+    Complain(fmt::format("there is no state '{}': {}", Printable(*options.state),
+                         fmt::join(std::begin(kStates), std::end(kStates), ", ")));
     return kExitUsage;
   }
   DaemonClient daemon(endpoint);

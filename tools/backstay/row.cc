@@ -50,6 +50,17 @@ bool Row::Has(std::string_view name) const {
   return value != nullptr && !value->is_null();
 }
 
+std::vector<std::string> Row::Texts(std::string_view name) const {
+  std::vector<std::string> texts;
+  const nlohmann::json* value = members_->Find(name);
+  if (value != nullptr && value->is_array()) {
+    for (const nlohmann::json& item : *value) {
+      texts.push_back(item.is_string() ? item.get<std::string>() : "");
+    }
+  }
+  return texts;
+}
+
 Row Row::Member(std::string_view name) const {
   const nlohmann::json* value = members_->Find(name);
   return Row(std::unique_ptr<Members>(new Members{value != nullptr ? *value : nlohmann::json()}));

@@ -25,6 +25,7 @@ class Row {
   bool Flag(std::string_view name) const;
   bool Has(std::string_view name) const;  // and it is not null
   std::vector<Row> Rows(std::string_view name) const;
+  std::vector<std::string> Texts(std::string_view name) const;
   Row Member(std::string_view name) const;  // an object
 
  private:

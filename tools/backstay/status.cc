@@ -16,8 +16,28 @@
 namespace backstay {
 namespace {
 
+std::string PrimaryOf(const Row& row) {
+  const std::string list = row.Text("primary");
+  return !list.empty()               ? Printable(list)
+         : row.Text("domain") == "@" ? "(dsn.route)"
+                                     : "(not configured)";
+}
+
+// In use now.
+std::string AddressesOf(const Row& row) {
+  std::string text;
+  for (const std::string& address : row.Texts("addresses")) {
+    text += (text.empty() ? "" : ", ") + Printable(address);
+  }
+  return text;
+}
+
 std::string OldestOf(const Row& row) {
   return row.Has("oldest") ? ReadableAge(row.Number("oldest")) : "-";
+}
+
+std::string NextOf(const Row& row) {
+  return row.Has("next_in") ? row.Text("next") + " " + ReadableAge(row.Number("next_in")) : "-";
 }
 
 // Recipients, over restarts; both sides are equal.
@@ -31,15 +51,33 @@ std::string LedgerOf(const Row& row) {
       number("discarded"), number("quarantined"), number("queued"));
 }
 
+// Their mail waits, and is in no other number.
+std::string UnreadableText(const Row& row) {
+  const uint64_t segments = row.Number("segments_unreadable");
+  return segments == 0 ? ""
+                       : fmt::format(
+                             "{} segments of the spool cannot be read: what is in them waits for a "
+                             "start that can read them\n",
+                             GroupedNumber(segments));
+}
+
+std::string StressText(const Row& row) {
+  const uint64_t shards = row.Number("shards_under_stress");
+  return shards == 0 ? ""
+                     : fmt::format("clients have to be quick on {} shards: the log says why\n",
+                                   GroupedNumber(shards));
+}
+
 // A message is accepted as a whole, and each of its recipients has an end of its own.
 std::string DaemonText(const Row& row) {
   const auto number = [&](std::string_view name) { return GroupedNumber(row.Number(name)); };
   return fmt::format("up {}, {} shards{}\n", ReadableAge(row.Number("uptime")),
                      row.Number("shards"),
                      row.Flag("ready") ? "" : "; the spool is still being read") +
-         fmt::format("queued {} recipients in {} messages, {} dsn pending, {} quarantined\n",
-                     number("queued"), number("messages"), number("dsn_pending"),
+         fmt::format("queued {} recipients, {} dsn pending, in {} messages; {} quarantined\n",
+                     number("queued"), number("dsn_pending"), number("messages"),
                      number("quarantined")) +
+         UnreadableText(row) + StressText(row) +
          fmt::format(
              "since start accepted {} messages, {} not stored; delivered {} recipients, "
              "{} deferred, {} failed, {} discarded\n",
@@ -57,16 +95,15 @@ std::string DaemonText(const Row& row) {
 
 int StatusText(const std::string& endpoint, std::string& text) {
   DaemonClient daemon(endpoint);
-  Table table({"PRIMARY", "STATE", "DOMAINS", "QUEUED", "HELD", "OLDEST", "REASON"});
+  Table table({"PRIMARY", "STATE", "DOMAINS", "QUEUED", "HELD", "OLDEST", "NEXT", "REASON"});
   const DaemonAnswer answer = daemon.Ask(R"({"verb":"status"})", [&](std::string_view line) {
     const Row row(line);
     if (row.Text("kind") == "daemon") {
       text += DaemonText(row);
     } else {
-      const std::string name = row.Text("primary");
-      table.Add({name.empty() ? "(not configured)" : Printable(name), row.Text("state"),
-                 GroupedNumber(row.Number("domains")), GroupedNumber(row.Number("queued")),
-                 GroupedNumber(row.Number("held")), OldestOf(row), Printable(row.Text("reason"))});
+      table.Add({PrimaryOf(row), row.Text("state"), GroupedNumber(row.Number("domains")),
+                 GroupedNumber(row.Number("queued")), GroupedNumber(row.Number("held")),
+                 OldestOf(row), NextOf(row), Printable(row.Text("reason"))});
     }
   });
   text += "\n" + table.Text();
@@ -95,7 +132,7 @@ int ListPrimaries(const std::string& endpoint, bool is_json) {
     const Row row(line);
     table.Add({Printable(row.Text("domain")), row.Text("state"),
                GroupedNumber(row.Number("queued")), GroupedNumber(row.Number("held")),
-               OldestOf(row), Printable(row.Text("primary")), Printable(row.Text("reason"))});
+               OldestOf(row), PrimaryOf(row), Printable(row.Text("reason"))});
   });
   if (answer.exit_code == kExitOk && !is_json) {
     Print(table.Text());
@@ -119,7 +156,10 @@ int ShowPrimary(const std::string& endpoint, const std::string& wanted, bool is_
     const std::string reason = row.Text("reason");
     PrintLine(fmt::format("{}: {}{}", Printable(domain), row.Text("state"),
                           reason.empty() ? "" : ", " + Printable(reason)));
-    PrintLine(fmt::format("primary  {}", Printable(row.Text("primary"))));
+    PrintLine(fmt::format("primary  {}", PrimaryOf(row)));
+    if (const std::string addresses = AddressesOf(row); !addresses.empty()) {
+      PrintLine(fmt::format("address  {}", addresses));
+    }
     PrintLine(fmt::format("queued   {} recipients, the oldest {}",
                           GroupedNumber(row.Number("queued")), OldestOf(row)));
     PrintLine(fmt::format("held     {}", GroupedNumber(row.Number("held"))));

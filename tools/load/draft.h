@@ -12,7 +12,7 @@ namespace backstay {
 
 struct Draft {
   uint64_t number = 0;
-  Instant intended;    // when it was to be sent; latency counts from here
+  Instant intended;    // when it was to be sent; latency and refusals count from here
   Instant started;     // when a connection began with it: to connect, or MAIL
   Instant ended;       // when its last byte was queued
   bool cut = false;    // the connection is to be cut in the middle of its content

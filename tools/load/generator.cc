@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "core/base/check.h"
@@ -13,8 +14,6 @@
 namespace backstay {
 namespace {
 
-// A server's backlog is finite, and a SYN that it drops comes again a second later.
-constexpr size_t kConnectingMax = 256;
 constexpr size_t kHandshakesPerTurn = 16;
 // For a closed loop; whoever was thrown out would only be thrown out again.
 constexpr absl::Duration kRestAfterFailure = absl::Milliseconds(100);
@@ -25,6 +24,13 @@ constexpr absl::Duration kClosingMax = absl::Seconds(5);
 SenderPlan Staying(SenderPlan plan) {
   plan.purpose = SenderPlan::Purpose::kStay;
   return plan;
+}
+
+size_t ConnectingMax(const LoadPlan& plan) {
+  if (plan.connecting_max > 0) {
+    return plan.connecting_max;
+  }
+  return plan.rate > 0 ? std::numeric_limits<size_t>::max() : Generator::kOpeningMax;
 }
 
 }  // namespace
@@ -40,7 +46,26 @@ Generator::Generator(Io& io, LoadPlan plan)
 
 Generator::~Generator() = default;
 
+absl::Status Generator::Check(const LoadPlan& plan) {
+  const bool sends = plan.sender.purpose == SenderPlan::Purpose::kSend;
+  if (plan.connections + plan.idle + plan.slow_drips + plan.unread == 0) {
+    return absl::InvalidArgumentError("--connections: none, and nobody beside them");
+  }
+  if (plan.connections == 0 && plan.rate > 0) {
+    return absl::InvalidArgumentError("--rate: there is no connection that could send");
+  }
+  if (!sends && plan.rate > 0) {
+    return absl::InvalidArgumentError("--rate: messages become due, --greet-only sends none");
+  }
+  const bool ends = plan.messages_max > 0 && sends && plan.connections > 0;
+  if (!ends && plan.duration == absl::InfiniteDuration()) {
+    return absl::InvalidArgumentError("--messages or --duration: without one it would never end");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Generator::Start() {
+  RETURN_IF_ERROR(Check(plan_));
   if (plan_.sender.tls) {
     ASSIGN_OR_RETURN(tls_, TlsContext::MakeClient({}));
   }
@@ -117,7 +142,7 @@ void Generator::AdvancePhase() {
       if (now >= phase_end_) {
         phase_ = Phase::kRunning;
         phase_end_ = now + plan_.duration;
-        score_.Begin(now);
+        score_.Begin(now, outstanding_);
       }
       return;
     case Phase::kRunning:
@@ -151,11 +176,9 @@ void Generator::Stop() {
   }
   phase_ = Phase::kAwaiting;
   phase_end_ = io_.Now() + plan_.sender.reply_timeout;
-  unsent_ = arrivals_.size();
+  score_.OnUnsent(arrivals_.size());
   arrivals_.clear();
-  if (score_.Seconds() <= 0) {
-    score_.Finish(io_.Now());
-  }
+  score_.Finish(io_.Now());  // a server that died early has no better rate for it
   ledger_.Flush();
 }
 
@@ -191,6 +214,7 @@ Draft Generator::MakeDraft(Instant intended) {
   draft.started = io_.Now();
   draft.cut = plan_.cut_percent > 0 && random_.Chance(plan_.cut_percent, 100);
   ++outstanding_;
+  score_.OnDraftBegun(draft);
   return draft;
 }
 
@@ -224,11 +248,13 @@ void Generator::StartCold() {
     (sender->stays() ? absent_ : cold_).PushBack(sender);
     resting_.pop_front();
   }
-  while (issuing() && connecting_ < kConnectingMax && !absent_.empty()) {
+  const size_t most = ConnectingMax(plan_);
+  while (issuing() && connecting_ < most && staying_connecting_ < kOpeningMax && !absent_.empty()) {
     ++connecting_;
+    ++staying_connecting_;
     absent_.PopFront()->Start(std::nullopt);
   }
-  while (issuing() && connecting_ < kConnectingMax && !cold_.empty()) {
+  while (issuing() && connecting_ < most && !cold_.empty()) {
     if (open_loop() ? arrivals_.empty() : exhausted()) {
       return;
     }
@@ -265,6 +291,9 @@ void Generator::OnDraftEnded(const Draft& draft, const Ending& ending) {
   ASSERT(outstanding_ > 0);
   --outstanding_;
   score_.OnDraftEnded(draft, ending, io_.Now());
+  if (ending.kind == Ending::Kind::kAcknowledged || ending.kind == Ending::Kind::kRefused) {
+    OnHeard();
+  }
   if (ending.kind != Ending::Kind::kAcknowledged || plan_.ledger.empty()) {
     return;
   }
@@ -281,18 +310,49 @@ void Generator::OnSenderIdle(Sender& sender) {
   idle_.PushBack(&sender);
 }
 
-void Generator::OnSenderReady(Sender&) {
+void Generator::LeaveConnecting(const Sender& sender) {
   --connecting_;
+  staying_connecting_ -= sender.stays() ? 1 : 0;
+}
+
+void Generator::OnHeard() {
+  last_heard_ = io_.Now();
+  server_gone_ = false;
+}
+
+// Who waited in vain has met silence for that long already: under overload others are answered
+// meanwhile, and the server is there.
+void Generator::OnLost(const Ending& ending) {
+  const bool waited = ending.error == IoError::kTimedOut;
+  const absl::Duration silent = waited ? plan_.sender.reply_timeout : absl::ZeroDuration();
+  if ((waited || phase_ != Phase::kClosing) && io_.Now() - last_heard_ >= silent) {
+    server_gone_ = true;
+  }
+}
+
+void Generator::OnSenderReady(Sender& sender) {
+  LeaveConnecting(sender);
   ++ready_;
+  OnHeard();
   score_.OnSessionReady();
 }
 
 void Generator::OnSenderClosed(Sender& sender, const Ending& ending) {
   sender.Unlink();  // it may have been idle
-  sender.was_ready() ? --ready_ : --connecting_;
+  if (sender.was_ready()) {
+    --ready_;
+  } else {
+    LeaveConnecting(sender);
+  }
   score_.OnSessionEnded(ending);
-  const bool failed = ending.kind == Ending::Kind::kRefused || ending.kind == Ending::Kind::kLost;
-  if (failed && (sender.stays() || !open_loop())) {
+  const bool refused = ending.kind == Ending::Kind::kRefused;
+  const bool lost = ending.kind == Ending::Kind::kLost;
+  if (refused) {
+    OnHeard();
+  } else if (lost) {
+    OnLost(ending);
+  }
+  if ((refused || lost) && (sender.stays() || !open_loop())) {
     resting_.push_back({io_.Now() + kRestAfterFailure, &sender});
   } else {
     (sender.stays() ? absent_ : cold_).PushBack(&sender);
@@ -303,6 +363,11 @@ std::unique_ptr<TlsSession> Generator::MakeTlsSession() {
   return std::make_unique<TlsSession>(*tls_, TlsSession::Client{.host = "load.test"});
 }
 
+std::string Generator::Text() const {
+  return score_.Text() +
+         (server_gone_ ? "the server was lost, and nothing came from it behind that\n" : "");
+}
+
 std::string Generator::ExtraJson() const {
   uint64_t connections = 0;
   uint64_t bytes = 0;
@@ -310,9 +375,8 @@ std::string Generator::ExtraJson() const {
     connections += nuisance->connections();
     bytes += nuisance->bytes();
   }
-  return fmt::format(
-      ",\"unsent\":{},\"unanswered\":{},\"nuisances\":{{\"connections\":{},\"bytes\":{}}}",
-      unsent(), outstanding_, connections, bytes);
+  return fmt::format(",\"server_gone\":{},\"nuisances\":{{\"connections\":{},\"bytes\":{}}}",
+                     server_gone_, connections, bytes);
 }
 
 }  // namespace backstay

@@ -4,6 +4,9 @@
 // that stalls is asked less. Open loop: messages become due at a fixed rate whatever the server
 // does, and their latency counts from that moment, whenever a connection was free to send them.
 //
+// An open loop connects whatever the server does: SYNs beyond a listen backlog are between the
+// kernel and the server. A closed loop opens its connections in portions.
+//
 // Life:     Start(), Turn() until finished().
 // Owns:     all connections.
 // Turn:     one enter of the ring sends all that the turn has queued.
@@ -34,7 +37,10 @@ struct LoadPlan {
   size_t connections = 1;
   uint64_t messages_max = 0;  // 0: no limit
   double rate = 0;            // messages/s that become due; 0: closed loop
-  bool poisson = false;       // at random moments instead of even ones
+  // So many connections wait for their greeting at the same time; 0: no limit with a rate, else
+  // Generator::kOpeningMax. Of those that only stay, never more than that.
+  size_t connecting_max = 0;
+  bool poisson = false;  // at random moments instead of even ones
   absl::Duration warm_up = absl::ZeroDuration();
   absl::Duration duration = absl::InfiniteDuration();  // behind the warm-up
   size_t idle = 0;
@@ -47,6 +53,11 @@ struct LoadPlan {
 
 class Generator : private SenderHome {
  public:
+  // A server's backlog is finite, and a SYN that it drops comes again a second later.
+  static constexpr size_t kOpeningMax = 256;
+
+  // What cannot be run, as a sentence; Start() says the same.
+  static absl::Status Check(const LoadPlan& plan);
   Generator(Io& io, LoadPlan plan);
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;
@@ -59,8 +70,11 @@ class Generator : private SenderHome {
   bool finished() const { return phase_ == Phase::kDone; }
 
   const Score& score() const { return score_; }
-  uint64_t unsent() const { return unsent_ + arrivals_.size(); }
+  uint64_t unsent() const { return score_.unsent() + arrivals_.size(); }
   size_t ready() const { return ready_; }  // sessions that are past their greeting
+  // A session was lost while there was work, and no answer to anybody has come behind that.
+  bool server_gone() const { return server_gone_; }
+  std::string Text() const;  // the score's, and what became of the server
   std::string ExtraJson() const;
 
  private:
@@ -81,6 +95,9 @@ class Generator : private SenderHome {
   bool open_loop() const { return plan_.rate > 0; }
   bool issuing() const { return phase_ == Phase::kWarmUp || phase_ == Phase::kRunning; }
   bool exhausted() const;
+  void OnHeard();
+  void OnLost(const Ending& ending);
+  void LeaveConnecting(const Sender& sender);
   SocketAddress SourceOf(size_t index) const;
   void MakeClients();
   void AdvancePhase();
@@ -105,9 +122,11 @@ class Generator : private SenderHome {
   Instant phase_end_;
   uint64_t next_number_ = 0;
   uint64_t outstanding_ = 0;  // drafts that have not ended
-  uint64_t unsent_ = 0;
   size_t connecting_ = 0;
+  size_t staying_connecting_ = 0;  // of connecting_, those that only stay
   size_t ready_ = 0;
+  Instant last_heard_;
+  bool server_gone_ = false;
   Instant next_arrival_;
   std::deque<Instant> arrivals_;  // due, not sent
   struct Resting {

@@ -1,14 +1,17 @@
 // tools/load/main.cc -- backstay-load: flags, progress, the result.
 //
-// Exit codes: 0; 1 nothing was acknowledged, or --require-all and something was not; 64 usage; 69
-// the kernel lacks what is needed; 73 a file; 74 the result cannot be written.
+// Exit codes: 0; 1 nothing was acknowledged, the server was lost and did not come back, or
+// --require-all and something was not acknowledged; 64 usage; 69 the kernel lacks what is needed;
+// 73 a file; 74 the result cannot be written.
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <limits>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -23,7 +26,10 @@ namespace backstay {
 namespace {
 
 constexpr int kExitFailed = 1;
-constexpr uint32_t kRunMask = 0xffffff;  // MessageMaker: ids have 24 bits for it
+constexpr uint32_t kRunMask = 0xffffff;                     // MessageMaker: ids have 24 bits for it
+constexpr uint64_t kMessagesMax = (uint64_t{1} << 40) - 1;  // and 40 for the number
+constexpr uint64_t kClientsMax = 1'000'000;                 // a process has no more descriptors
+constexpr double kRateMax = 1e7;  // two moments must be apart in nanoseconds
 
 struct Flags {
   std::string server;
@@ -61,23 +67,6 @@ absl::StatusOr<absl::Duration> DurationOf(const std::string& flag, const std::st
   return duration;
 }
 
-// "example.com,example.org", or a number: domain-0.example and so on.
-std::vector<std::string> DomainsOf(const std::string& text) {
-  std::vector<std::string> domains;
-  if (text.find_first_not_of("0123456789") == std::string::npos && text.size() < 9) {
-    for (int number = 0; number < std::stoi(text); ++number) {
-      domains.push_back(fmt::format("domain-{}.example", number));
-    }
-    return domains;
-  }
-  for (size_t at = 0; at <= text.size();) {
-    const size_t comma = std::min(text.find(',', at), text.size());
-    domains.push_back(text.substr(at, comma - at));
-    at = comma + 1;
-  }
-  return domains;
-}
-
 absl::Status Complete(Flags& flags) {
   LoadPlan& plan = flags.plan;
   const std::optional<SocketAddress> server = SocketAddress::Parse(flags.server);
@@ -96,72 +85,125 @@ absl::Status Complete(Flags& flags) {
     plan.sender.purpose = SenderPlan::Purpose::kLeave;
   }
   ASSIGN_OR_RETURN(plan.messages.sizes, SizePlan::Parse(flags.size));
-  plan.messages.domains = DomainsOf(flags.domains);
-  if (plan.messages.domains.empty()) {
-    return absl::InvalidArgumentError("--domains: none");
+  absl::StatusOr<std::vector<std::string>> domains = MessageMaker::ParseDomains(flags.domains);
+  if (!domains.ok()) {
+    return absl::InvalidArgumentError("--domains: " + std::string(domains.status().message()));
   }
+  plan.messages.domains = *std::move(domains);
   ASSIGN_OR_RETURN(plan.warm_up, DurationOf("--warm-up", flags.warm_up));
   ASSIGN_OR_RETURN(plan.sender.reply_timeout, DurationOf("--timeout", flags.timeout));
   if (!flags.duration.empty()) {
     ASSIGN_OR_RETURN(plan.duration, DurationOf("--duration", flags.duration));
-  } else if (plan.messages_max == 0) {
-    return absl::InvalidArgumentError("--messages or --duration: without one it would never end");
   }
-  return absl::OkStatus();
+  return Generator::Check(plan);
 }
 
-void AddFlags(CLI::App& app, Flags& flags) {
+CLI::Validator Count(uint64_t least, uint64_t most) {
+  return {[least, most](const std::string& text) { return ComplainAboutCount(text, least, most); },
+          ""};
+}
+
+void AddAmounts(CLI::App& app, Flags& flags) {
   LoadPlan& plan = flags.plan;
   app.add_option("SERVER", flags.server, "address and port: 127.0.0.1:2525")->required();
-  app.add_option("--connections", plan.connections, "at the same time")->type_name("N");
-  app.add_option("--messages", plan.messages_max, "so many in all")->type_name("N");
+  app.add_option("--connections", plan.connections, "at the same time")
+      ->check(Count(0, kClientsMax))
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--connecting", plan.connecting_max,
+                 "of them, so many at once may wait for their greeting; 0: no limit with --rate "
+                 "(SYNs beyond a listen backlog are the kernel's matter), else 256")
+      ->check(Count(0, kClientsMax))
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--messages", plan.messages_max, "so many in all; 0: no limit")
+      ->check(Count(0, kMessagesMax))
+      ->type_name("N")
+      ->capture_default_str();
   app.add_option("--duration", flags.duration, "so long, behind the warm-up")->type_name("TIME");
-  app.add_option("--warm-up", flags.warm_up, "so long nothing is counted")->type_name("TIME");
+  app.add_option("--warm-up", flags.warm_up, "so long nothing is counted")
+      ->type_name("TIME")
+      ->capture_default_str();
   app.add_option("--per-connection", plan.sender.messages_max, "then QUIT; 0: no limit")
-      ->type_name("N");
+      ->check(Count(0, kMessagesMax))
+      ->type_name("N")
+      ->capture_default_str();
   app.add_option("--rate", plan.rate,
-                 "open loop: messages/s become due, whatever the server does; latency counts from "
-                 "that moment")
-      ->check(CLI::PositiveNumber)
+                 "open loop: messages/s become due, whatever the server does; latency, and the "
+                 "time of a refusal, count from that moment. Without it: closed loop")
+      ->check([](const std::string& text) { return ComplainAboutRate(text, kRateMax); })
       ->type_name("N");
   app.add_flag("--poisson", plan.poisson, "due at random moments instead of even ones");
+  app.add_option("--timeout", flags.timeout, "for the connection and for each reply")
+      ->type_name("TIME")
+      ->capture_default_str();
+  app.add_option("--seed", plan.messages.seed, "of sizes, moments and cuts")
+      ->check(Count(0, std::numeric_limits<uint64_t>::max()))
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+void AddMail(CLI::App& app, Flags& flags) {
+  LoadPlan& plan = flags.plan;
   app.add_option("--pipelining", flags.pipelining,
                  "off; envelope: MAIL to DATA in one piece (also without a value); chained: and "
                  "the next one behind each end of data")
       ->expected(0, 1)
       ->default_str("envelope")
       ->check(CLI::IsMember({"off", "envelope", "chained"}))
-      ->type_name("HOW");
+      ->option_text("HOW:{off,envelope,chained}=off");
   app.add_flag("--tls", plan.sender.tls, "STARTTLS, whatever the certificate");
   app.add_flag("--greet-only", flags.greet_only, "no message: greeting, EHLO, TLS, QUIT, again");
   app.add_option("--size", flags.size,
                  "of a message: 4KiB, 1KiB-64KiB, or with weights 2KiB:60,16KiB:30,1MiB:10")
-      ->type_name("SIZES");
+      ->type_name("SIZES")
+      ->capture_default_str();
   app.add_option("--replay", flags.replay, "real messages: an mbox, or a folder of .eml files")
       ->type_name("PATH");
   app.add_option("--recipients", plan.messages.recipients, "of each message")
-      ->check(CLI::Range(1, 10000))
-      ->type_name("N");
+      ->check(Count(1, 10'000))
+      ->type_name("N")
+      ->capture_default_str();
   app.add_option("--mailboxes", plan.messages.mailboxes, "of a domain, in turn: each message's own")
-      ->check(CLI::Range(1, 1'000'000'000))
-      ->type_name("N");
+      ->check(Count(1, 1'000'000'000))
+      ->type_name("N")
+      ->capture_default_str();
   app.add_option("--domains", flags.domains, "of the recipients in turn: a list, or how many")
-      ->type_name("NAMES");
-  app.add_option("--sources", plan.sources, "come from so many addresses, 127.1.0.1 and on")
-      ->check(CLI::Range(0, 16'000'000 - 0x10000))
-      ->type_name("N");
-  app.add_option("--idle", plan.idle, "beside them, clients that greet and stay")->type_name("N");
+      ->type_name("NAMES")
+      ->capture_default_str();
+  app.add_option("--run", plan.messages.run, "the first six digits of every id; 0: random")
+      ->check(Count(0, kRunMask))
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+void AddClients(CLI::App& app, Flags& flags) {
+  LoadPlan& plan = flags.plan;
+  app.add_option("--sources", plan.sources,
+                 "come from so many addresses, 127.1.0.1 and on; 0: the kernel chooses")
+      ->check(Count(0, 16'000'000 - 0x10000))
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--idle", plan.idle, "beside them, clients that greet and stay")
+      ->check(Count(0, kClientsMax))
+      ->type_name("N")
+      ->capture_default_str();
   app.add_option("--slow-drip", plan.slow_drips, "beside them, clients that send a byte a second")
-      ->type_name("N");
-  app.add_option("--no-read", plan.unread, "beside them, clients that never read")->type_name("N");
+      ->check(Count(0, kClientsMax))
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--no-read", plan.unread, "beside them, clients that never read")
+      ->check(Count(0, kClientsMax))
+      ->type_name("N")
+      ->capture_default_str();
   app.add_option("--cut", plan.cut_percent, "of 100 messages, so many end in a cut connection")
-      ->check(CLI::Range(0, 100))
-      ->type_name("N");
-  app.add_option("--timeout", flags.timeout, "for each reply")->type_name("TIME");
-  app.add_option("--seed", plan.messages.seed, "of sizes, moments and cuts")->type_name("N");
-  app.add_option("--run", plan.messages.run, "the first six digits of every id; default: random")
-      ->type_name("N");
-  app.add_option("--ledger", plan.ledger, "write a line for each acknowledged recipient")
+      ->check(Count(0, 100))
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+void AddResults(CLI::App& app, Flags& flags) {
+  app.add_option("--ledger", flags.plan.ledger, "write a line for each acknowledged recipient")
       ->type_name("FILE");
   app.add_option("--json", flags.json, "the result as one JSON object; -: stdout")
       ->type_name("FILE");
@@ -179,17 +221,64 @@ void ShowProgress(const Generator& generator, Instant now, Instant& next) {
                generator.score().ProgressLine(now, generator.unsent()).c_str());
 }
 
-bool WriteJson(const Generator& generator, Io& io, const Flags& flags) {
+// What a reader needs to repeat the run.
+nlohmann::ordered_json OptionsOf(const Flags& flags, WallTime started) {
+  const LoadPlan& plan = flags.plan;
+  const bool replays = !flags.replay.empty();
+  const auto text_or_null = [](bool is, const std::string& text) {
+    return is ? nlohmann::ordered_json(text) : nlohmann::ordered_json(nullptr);
+  };
+  nlohmann::ordered_json options;
+  options["version"] = BACKSTAY_VERSION;
+  options["started"] = IsoTime(started);
+  options["server"] = flags.server;
+  options["connections"] = plan.connections;
+  options["connecting"] = plan.connecting_max;
+  options["messages"] = plan.messages_max;
+  options["duration"] = text_or_null(!flags.duration.empty(), flags.duration);
+  options["warm_up"] = flags.warm_up;
+  options["per_connection"] = plan.sender.messages_max;
+  options["rate"] = plan.rate;
+  options["poisson"] = plan.poisson;
+  options["timeout"] = flags.timeout;
+  options["seed"] = plan.messages.seed;
+  options["pipelining"] = flags.pipelining;
+  options["tls"] = plan.sender.tls;
+  options["greet_only"] = flags.greet_only;
+  options["size"] = text_or_null(!replays, flags.size);
+  options["replay"] = text_or_null(replays, flags.replay);
+  options["recipients"] = plan.messages.recipients;
+  options["mailboxes"] = plan.messages.mailboxes;
+  options["domains"] = flags.domains;
+  options["run"] = plan.messages.run;
+  options["sources"] = plan.sources;
+  options["idle"] = plan.idle;
+  options["slow_drip"] = plan.slow_drips;
+  options["no_read"] = plan.unread;
+  options["cut"] = plan.cut_percent;
+  return options;
+}
+
+bool WriteJson(const Generator& generator, Io& io, const Flags& flags, WallTime started) {
   const UringCounters& counters = CountersOf(io);
+  const std::string options =
+      OptionsOf(flags, started).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const std::string extra = fmt::format(
-      "{},\"ring\":{{\"turns\":{},\"enters\":{},\"completions\":{}}},\"options\":{{\"server\":"
-      "\"{}\",\"connections\":{},\"pipelining\":\"{}\",\"tls\":{},\"size\":\"{}\",\"recipients\":{}"
-      ","
-      "\"rate\":{},\"run\":{}}}",
-      generator.ExtraJson(), counters.turns, counters.enters, counters.completions, flags.server,
-      flags.plan.connections, flags.pipelining, flags.plan.sender.tls, flags.size,
-      flags.plan.messages.recipients, flags.plan.rate, flags.plan.messages.run);
+      "{},\"ring\":{{\"turns\":{},\"enters\":{},\"completions\":{}}},\"options\":{}",
+      generator.ExtraJson(), counters.turns, counters.enters, counters.completions, options);
   return WriteResult(generator.score().Json(extra), flags.json);
+}
+
+bool Failed(const Generator& generator, const Flags& flags) {
+  const Score& score = generator.score();
+  const bool none = score.acknowledged() == 0 &&
+                    flags.plan.sender.purpose == SenderPlan::Purpose::kSend &&
+                    flags.plan.connections > 0;
+  const bool missing =
+      flags.require_all &&
+      (score.errors() > 0 || generator.unsent() > 0 ||
+       (flags.plan.messages_max > 0 && score.acknowledged() < flags.plan.messages_max));
+  return none || missing || generator.server_gone();
 }
 
 int Run(Io& io, const Flags& flags) {
@@ -199,6 +288,7 @@ int Run(Io& io, const Flags& flags) {
     return Complain(kExitFile, started);
   }
   const bool live = !flags.quiet && isatty(STDERR_FILENO) != 0;
+  const WallTime begun = io.WallNow();
   Instant next_line = io.Now() + absl::Seconds(1);
   while (!generator.finished()) {
     generator.Turn();
@@ -212,21 +302,13 @@ int Run(Io& io, const Flags& flags) {
   if (live) {
     std::fputs("\r\033[K", stderr);
   }
-  const Score& score = generator.score();
   if (!flags.quiet) {
-    std::fputs(score.Text().c_str(), flags.json == "-" ? stderr : stdout);
+    std::fputs(generator.Text().c_str(), flags.json == "-" ? stderr : stdout);
   }
-  if (!flags.json.empty() && !WriteJson(generator, io, flags)) {
+  if (!flags.json.empty() && !WriteJson(generator, io, flags, begun)) {
     return Complain(kExitOutput, absl::DataLossError("cannot write " + flags.json));
   }
-  const bool none = score.acknowledged() == 0 &&
-                    flags.plan.sender.purpose == SenderPlan::Purpose::kSend &&
-                    flags.plan.connections > 0;
-  const bool missing =
-      flags.require_all &&
-      (score.errors() > 0 || generator.unsent() > 0 ||
-       (flags.plan.messages_max > 0 && score.acknowledged() < flags.plan.messages_max));
-  return none || missing ? kExitFailed : 0;
+  return Failed(generator, flags) ? kExitFailed : 0;
 }
 
 int Main(int argc, char** argv) {
@@ -236,7 +318,10 @@ int Main(int argc, char** argv) {
                "backstay-load"};
   app.set_version_flag("--version", "backstay-load " BACKSTAY_VERSION);
   app.get_formatter()->label("REQUIRED", "");
-  AddFlags(app, flags);
+  AddAmounts(app, flags);
+  AddMail(app, flags);
+  AddClients(app, flags);
+  AddResults(app, flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

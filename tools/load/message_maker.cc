@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <utility>
 
@@ -19,6 +20,7 @@ constexpr std::string_view kLetters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static_assert(kLetters.size() == 64);
 constexpr size_t kSendersCount = 100;
+constexpr uint32_t kDomainsMax = 1'000'000;  // they are kept
 
 // As base64 of noise: what compresses would flatter a server that compresses.
 std::string MakeFiller(size_t bytes, Random random) {
@@ -40,6 +42,32 @@ std::string_view Cut(const std::string& filler, size_t bytes) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<std::string>> MessageMaker::ParseDomains(std::string_view text) {
+  std::vector<std::string> domains;
+  if (!text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos) {
+    uint32_t count = 0;
+    const bool fits =
+        std::from_chars(text.data(), text.data() + text.size(), count).ec == std::errc();
+    if (!fits || count == 0 || count > kDomainsMax) {
+      return absl::InvalidArgumentError(
+          fmt::format("\"{}\": from 1 to {} domains", text, kDomainsMax));
+    }
+    for (uint32_t number = 0; number < count; ++number) {
+      domains.push_back(fmt::format("domain-{}.example", number));
+    }
+    return domains;
+  }
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    if (comma == at) {
+      return absl::InvalidArgumentError(fmt::format("\"{}\": an empty name", text));
+    }
+    domains.emplace_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return domains;
+}
 
 MessageMaker::MessageMaker(Plan plan)
     : plan_(std::move(plan)),

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "core/base/random.h"
 #include "tools/load/size_plan.h"
 
@@ -29,6 +30,8 @@ class MessageMaker {
     uint32_t run = 0;  // told apart in the ledger of a sink that several runs were sent to
   };
   explicit MessageMaker(Plan plan);
+  // "example.com,example.org", or how many: domain-0.example and so on.
+  static absl::StatusOr<std::vector<std::string>> ParseDomains(std::string_view text);
 
   uint64_t IdOf(uint64_t number) const { return uint64_t{plan_.run} << 40 | number; }
   size_t recipients() const { return plan_.recipients; }

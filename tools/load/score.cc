@@ -68,8 +68,9 @@ std::string NameOf(const Ending& ending) {
 
 }  // namespace
 
-void Score::Begin(Instant now) {
+void Score::Begin(Instant now, uint64_t under_way) {
   *this = Score();
+  offered_ = under_way;
   begin_ = now;
   end_ = now;
   cpu_begin_ = CpuNow();
@@ -81,6 +82,12 @@ Score::Second& Score::SecondAt(Instant now) {
     seconds_.resize(second + 1);
   }
   return seconds_[second];
+}
+
+void Score::OnDraftBegun(const Draft& draft) {
+  ++offered_;
+  begun_.Record(draft.started - draft.intended);
+  ++SecondAt(draft.started).offered;
 }
 
 void Score::OnDraftEnded(const Draft& draft, const Ending& ending, Instant now) {
@@ -95,12 +102,14 @@ void Score::OnDraftEnded(const Draft& draft, const Ending& ending, Instant now) 
       return;
     case Ending::Kind::kRefused:
       ++refused_;
-      refusal_.Record(now - draft.started);
+      refusal_.Record(now - draft.intended);
       ++refusals_[NameOf(ending)];
       ++SecondAt(now).refused;
       return;
     case Ending::Kind::kLost:
       ++lost_;
+      timed_out_ += ending.error == IoError::kTimedOut ? 1 : 0;
+      unanswered_ += ending.error == IoError::kCanceled ? 1 : 0;
       ++refusals_[NameOf(ending)];
       ++SecondAt(now).lost;
       return;
@@ -138,8 +147,15 @@ std::string Score::Json(const std::string& extra) const {
   json["tool"] = "backstay-load";
   json["seconds"] = Seconds();
   json["rate"] = Rate();
-  json["messages"] = {
-      {"acknowledged", acknowledged_}, {"refused", refused_}, {"lost", lost_}, {"cut", cut_}};
+  json["messages"] = {{"offered", offered_},
+                      {"answered", acknowledged_ + refused_},
+                      {"acknowledged", acknowledged_},
+                      {"refused", refused_},
+                      {"lost", lost_},
+                      {"timed_out", timed_out_},
+                      {"unanswered", unanswered_},
+                      {"cut", cut_}};
+  json["unsent"] = unsent_;
   json["recipients"] = recipients_;
   json["sessions"] = sessions_;
   json["session_rate"] = Seconds() > 0 ? static_cast<double>(sessions_) / Seconds() : 0;
@@ -148,11 +164,12 @@ std::string Score::Json(const std::string& extra) const {
   json["latency_us"] = JsonOf(latency_);
   json["commit_us"] = JsonOf(commit_);
   json["refusal_us"] = JsonOf(refusal_);
+  json["begun_us"] = JsonOf(begun_);
   json["cpu_s"] = {{"user", static_cast<double>(cpu[0] - cpu_begin_[0]) / 1e6},
                    {"system", static_cast<double>(cpu[1] - cpu_begin_[1]) / 1e6}};
   nlohmann::ordered_json series = nlohmann::ordered_json::array();
   for (const Second& second : seconds_) {
-    series.push_back({second.acknowledged, second.refused, second.lost});
+    series.push_back({second.acknowledged, second.refused, second.lost, second.offered});
   }
   json["series"] = std::move(series);
   std::string text = json.dump();
@@ -164,6 +181,10 @@ std::string Score::Text() const {
   std::string text = fmt::format(
       "{} acknowledged in {:.2f} s: {:.0f}/s; {} refused, {} lost, {} cut; {} sessions\n",
       acknowledged_, Seconds(), Rate(), refused_, lost_, cut_, sessions_);
+  if (unsent_ > 0 || lost_ > 0) {
+    text += fmt::format("{} of {} due were never sent, {} lost: no percentile knows of them\n",
+                        unsent_, offered_ + unsent_, lost_);
+  }
   if (latency_.count() > 0) {
     text += LineOf("latency", latency_) + LineOf("commit", commit_);
   }

@@ -7,7 +7,9 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <limits>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,8 @@
 
 namespace backstay {
 namespace {
+
+constexpr uint64_t kCountMax = uint64_t{1} << 40;
 
 constexpr const char* kFooter =
     "A rule is PHASE [N%] [from TIME] [until TIME] [only TEXT] ACTION:\n"
@@ -51,21 +55,35 @@ int Complain(int code, const std::string& text) {
   return code;
 }
 
+CLI::Validator Count(uint64_t most) {
+  return {[most](const std::string& text) { return ComplainAboutCount(text, 0, most); }, ""};
+}
+
 void AddFlags(CLI::App& app, Flags& flags) {
   SinkPlan& plan = flags.plan;
   app.set_config("--script", "", "TOML with the names of these flags");
+  app.allow_config_extras(CLI::config_extras_mode::error);  // a name that nobody knows is a mistake
   app.add_option("--listen", flags.listen, "addresses with ports (default 127.0.0.1:2526)");
   app.add_option("--rule", flags.rules, "what happens instead of taking mail")
       ->allow_extra_args(false);
   app.add_option("--outage", flags.outages, "FROM UNTIL [every TIME]: nobody answers")
       ->allow_extra_args(false);
-  app.add_option("--seed", plan.seed, "of what happens in N%")->type_name("N");
-  app.add_option("--hostname", plan.manners.hostname, "in the greeting")->type_name("NAME");
+  app.add_option("--seed", plan.seed, "of what happens in N%")
+      ->check(Count(std::numeric_limits<uint64_t>::max()))
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--hostname", plan.manners.hostname, "in the greeting")
+      ->type_name("NAME")
+      ->capture_default_str();
   app.add_option("--max-connections", plan.connections_max, "beyond it 421; 0: no limit")
-      ->type_name("N");
+      ->check(Count(kCountMax))
+      ->type_name("N")
+      ->capture_default_str();
   app.add_option("--max-messages", plan.manners.messages_max,
                  "of a connection, then 421; 0: no limit")
-      ->type_name("N");
+      ->check(Count(kCountMax))
+      ->type_name("N")
+      ->capture_default_str();
   app.add_flag("--no-pipelining", flags.no_pipelining, "do not offer it");
   app.add_option("--certificate", flags.certificate, "PEM; offers STARTTLS")->type_name("FILE");
   app.add_option("--private-key", flags.private_key, "PEM")->type_name("FILE");
@@ -100,7 +118,25 @@ absl::Status Complete(Flags& flags) {
   return status;
 }
 
+// What a reader needs to repeat the run.
+std::string OptionsJson(const Flags& flags, WallTime started) {
+  const SinkPlan& plan = flags.plan;
+  const nlohmann::ordered_json options = {{"version", BACKSTAY_VERSION},
+                                          {"started", IsoTime(started)},
+                                          {"listen", flags.listen},
+                                          {"rules", flags.rules},
+                                          {"outages", flags.outages},
+                                          {"seed", plan.seed},
+                                          {"hostname", plan.manners.hostname},
+                                          {"max_connections", plan.connections_max},
+                                          {"max_messages", plan.manners.messages_max},
+                                          {"pipelining", !flags.no_pipelining},
+                                          {"tls", !flags.certificate.empty()}};
+  return ",\"options\":" + options.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 int Run(Io& io, Flags& flags) {
+  const std::string options = OptionsJson(flags, io.WallNow());
   SinkServer server(io, std::move(flags.plan));
   const absl::Status started = server.Start();
   if (!started.ok()) {
@@ -115,10 +151,10 @@ int Run(Io& io, Flags& flags) {
     if (g_report != 0) {
       g_report = 0;
       server.FlushLedger();
-      code = WriteResult(server.Json(), flags.json) ? code : kExitOutput;
+      code = WriteResult(server.Json(options), flags.json) ? code : kExitOutput;
     }
   }
-  return WriteResult(server.Json(), flags.json)
+  return WriteResult(server.Json(options), flags.json)
              ? code
              : Complain(kExitOutput, "cannot write " + flags.json);
 }

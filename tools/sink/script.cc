@@ -44,6 +44,13 @@ absl::StatusOr<absl::Duration> TakeDuration(std::string_view& text) {
   return duration;
 }
 
+absl::Status RefuseRest(std::string_view text) {
+  const std::string_view word = TakeWord(text);
+  return word.empty() ? absl::OkStatus()
+                      : absl::InvalidArgumentError(
+                            fmt::format("\"{}\": nothing may stand behind the end", word));
+}
+
 std::optional<double> NumberOf(std::string_view text) {
   double number = 0;
   const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -92,9 +99,11 @@ absl::StatusOr<SinkScript::Rule> SinkScript::ParseRule(std::string_view text) {
       rule.only = TakeWord(text);
     } else if (word == "delay") {
       ASSIGN_OR_RETURN(rule.delay, TakeDuration(text));
+      RETURN_IF_ERROR(RefuseRest(text));
       return rule;
     } else if (word == "stall" || word == "cut") {
       rule.action = word == "stall" ? Action::kStall : Action::kCut;
+      RETURN_IF_ERROR(RefuseRest(text));
       return rule;
     } else {
       const std::optional<double> code = NumberOf(word);
@@ -132,6 +141,7 @@ absl::Status SinkScript::AddOutage(std::string_view text) {
   const std::string_view every = TakeWord(text);
   if (every == "every") {
     ASSIGN_OR_RETURN(outage.every, TakeDuration(text));
+    RETURN_IF_ERROR(RefuseRest(text));
   }
   const bool repeats = outage.every > absl::ZeroDuration();
   if (outage.until <= outage.from || (repeats && outage.every < outage.until) ||

@@ -45,7 +45,8 @@ class SinkServer {
   void Turn();
   void Stop();  // cuts what is open
   bool finished() const;
-  std::string Json() const { return tally_.Json(io_.Now()); }
+  // `extra` as Tally::Json has it.
+  std::string Json(const std::string& extra = "") const { return tally_.Json(io_.Now(), extra); }
   void FlushLedger() { tally_.FlushLedger(); }
   const Tally& tally() const { return tally_; }
   // Of the first listener; its port may have been chosen.

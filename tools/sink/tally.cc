@@ -74,7 +74,7 @@ void Tally::OnConnection(size_t open) {
   connections_most_ = std::max(connections_most_, open);
 }
 
-std::string Tally::Json(Instant now) const {
+std::string Tally::Json(Instant now, const std::string& extra) const {
   const auto since_epoch = [this](Instant at) {
     const absl::Duration wall = absl::Nanoseconds(wall_begin_.nanoseconds()) + (at - begin_);
     return absl::ToDoubleSeconds(wall);
@@ -99,7 +99,9 @@ std::string Tally::Json(Instant now) const {
   json["first_at"] = taken_ == 0 ? 0 : since_epoch(first_);
   json["last_at"] = taken_ == 0 ? 0 : since_epoch(last_);
   json["series"] = seconds_;
-  return json.dump();
+  std::string text = json.dump();
+  text.insert(text.size() - 1, extra);
+  return text;
 }
 
 }  // namespace backstay

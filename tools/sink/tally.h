@@ -35,7 +35,8 @@ class Tally {
 
   uint64_t taken() const { return taken_; }
   uint64_t duplicates() const { return duplicates_; }
-  std::string Json(Instant now) const;
+  // `extra` is text of more members, each behind a comma.
+  std::string Json(Instant now, const std::string& extra) const;
 
  private:
   Instant begin_;

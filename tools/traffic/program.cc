@@ -1,17 +1,52 @@
-// tools/traffic/program.cc -- the heap, and results beside their place first.
+// tools/traffic/program.cc -- the heap, numbers, and results beside their place first.
 #include "tools/traffic/program.h"
 
+#include <fmt/format.h>
 #include <malloc.h>
 
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
 
+#include "absl/time/time.h"
+
 namespace backstay {
+namespace {
+
+template <typename Number>
+bool IsNumber(std::string_view text, Number& number) {
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && at == end;
+}
+
+}  // namespace
 
 void KeepHeap() {
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_TOP_PAD, 1 << 20);
+}
+
+std::string ComplainAboutCount(std::string_view text, uint64_t least, uint64_t most) {
+  uint64_t count = 0;
+  if (IsNumber(text, count) && count >= least && count <= most) {
+    return "";
+  }
+  return fmt::format("\"{}\" is no whole number from {} to {}", text, least, most);
+}
+
+std::string ComplainAboutRate(std::string_view text, double most) {
+  double rate = 0;
+  if (IsNumber(text, rate) && rate > 0 && rate <= most) {
+    return "";
+  }
+  return fmt::format("\"{}\" is no number above 0, {:.0f} at most", text, most);
+}
+
+std::string IsoTime(WallTime time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixNanos(time.nanoseconds()),
+                          absl::UTCTimeZone());
 }
 
 bool WriteResult(const std::string& json, const std::string& path) {

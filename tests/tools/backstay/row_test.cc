@@ -16,6 +16,8 @@ TEST(Row, MembersByTypeAndName) {
   EXPECT_FALSE(row.Has("none"));
   ASSERT_EQ(row.Rows("rows").size(), 1u);
   EXPECT_EQ(row.Rows("rows")[0].Text("x"), "y");
+  EXPECT_EQ(Row(R"({"texts":["a",1,"b"]})").Texts("texts"),
+            (std::vector<std::string>{"a", "", "b"}));
 }
 
 TEST(Row, WhatIsMissingOrOtherwiseIsEmpty) {
@@ -26,6 +28,7 @@ TEST(Row, WhatIsMissingOrOtherwiseIsEmpty) {
     EXPECT_EQ(row.Rate("a"), 0.0);
     EXPECT_FALSE(row.Flag("a"));
     EXPECT_TRUE(row.Rows("a").empty());
+    EXPECT_TRUE(row.Texts("a").empty());
   }
   EXPECT_EQ(Row(R"({"a":-1})").Number("a"), 0u);
 }

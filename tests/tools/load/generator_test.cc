@@ -67,7 +67,15 @@ class GeneratorTest : public testing::Test {
   }
   const Score& score() const { return generator_->score(); }
   bool Says(const std::string& part) const {
-    return generator_->score().Text().find(part) != std::string::npos;
+    return generator_->Text().find(part) != std::string::npos;
+  }
+  bool SinkSays(const std::string& part) const {
+    return sink_->Json().find(part) != std::string::npos;
+  }
+  // As long as it is asked to, whatever comes of it.
+  void Last(absl::Duration duration) {
+    plan_.messages_max = 0;
+    plan_.duration = duration;
   }
   // Everything that was acknowledged is in the sink's ledger, and nothing else.
   void ExpectEqualLedgers() {
@@ -181,6 +189,144 @@ TEST_F(GeneratorTest, OpenLoopKeepsItsRateThroughAStall) {
   EXPECT_GE(score().latency().Percentile(0.85), absl::Milliseconds(200));  // due, not yet sent
 }
 
+TEST_F(GeneratorTest, OpenLoopConnectsForWhatIsDueHoweverManyWaitForAGreeting) {
+  ASSERT_TRUE(sink_plan_.script.AddRule("connect delay 1s").ok());
+  plan_.rate = 400;
+  plan_.connections = 1000;
+  plan_.sender.messages_max = 1;
+  Last(absl::Seconds(2));
+  Run();
+  EXPECT_NEAR(static_cast<double>(score().acknowledged()), 800, 3);
+  EXPECT_EQ(score().offered(), score().acknowledged());
+  EXPECT_EQ(generator_->unsent(), 0u);
+  EXPECT_LE(score().begun().max(), absl::Milliseconds(60));
+}
+
+TEST_F(GeneratorTest, ConnectingIsCappedInAClosedLoopAndWhereItIsAskedFor) {
+  ASSERT_TRUE(sink_plan_.script.AddRule("connect delay 1s").ok());
+  plan_.connections = 600;
+  Last(absl::Milliseconds(500));
+  Run();
+  EXPECT_TRUE(SinkSays("\"connections\":256,")) << sink_->Json();
+  plan_.idle = 300;  // these first, and together with the others
+  Run();
+  EXPECT_TRUE(SinkSays("\"connections\":256,")) << sink_->Json();
+  plan_.idle = 0;
+  plan_.rate = 400;
+  plan_.connecting_max = 10;
+  Run();
+  EXPECT_TRUE(SinkSays("\"connections\":10,")) << sink_->Json();
+  EXPECT_EQ(score().offered(), 10u);
+  EXPECT_NEAR(static_cast<double>(generator_->unsent()), 190, 3);
+}
+
+TEST_F(GeneratorTest, RefusalsCountFromTheMomentTheirMessagesWereDue) {
+  for (const char* rule : {"connect delay 1s", "connect 421 4.3.2 no"}) {
+    ASSERT_TRUE(sink_plan_.script.AddRule(rule).ok());
+  }
+  plan_.rate = 10;
+  plan_.connecting_max = 1;  // the last one, due after 0.4 s, has its connection after 4 s
+  plan_.messages_max = 5;
+  Run();
+  EXPECT_EQ(score().refused(), 5u);
+  EXPECT_GE(score().refusal().max(), absl::Milliseconds(4500));
+  EXPECT_GE(score().begun().max(), absl::Milliseconds(3500));
+}
+
+TEST_F(GeneratorTest, WhatAStallLeavesIsAccountedFor) {
+  ASSERT_TRUE(sink_plan_.script.AddRule("end from 700ms stall").ok());
+  plan_.rate = 100;
+  plan_.connections = 8;
+  Last(absl::Seconds(2));
+  Run();
+  EXPECT_NEAR(static_cast<double>(score().acknowledged()), 70, 3);
+  EXPECT_EQ(score().timed_out(), 8u);
+  EXPECT_EQ(score().offered(), score().acknowledged() + 8);
+  EXPECT_NEAR(static_cast<double>(score().offered() + score().unsent()), 200, 3);
+  EXPECT_TRUE(Says("due were never sent, 8 lost: no percentile knows of them")) << score().Text();
+  EXPECT_TRUE(Says("the server was lost")) << generator_->Text();
+  const std::string json = score().Json("");
+  const std::string acknowledged = std::to_string(score().acknowledged());
+  EXPECT_NE(json.find("\"answered\":" + acknowledged + ",\"acknowledged\":" + acknowledged +
+                      ",\"refused\":0,\"lost\":8,\"timed_out\":8,\"unanswered\":0"),
+            std::string::npos)
+      << json;
+  EXPECT_NE(json.find("\"unsent\":" + std::to_string(score().unsent())), std::string::npos) << json;
+}
+
+TEST_F(GeneratorTest, WhoIsAnsweredTooSlowlyIsUnansweredAtTheEnd) {
+  for (const char* rule : {"mail delay 15s", "rcpt delay 15s"}) {  // each within its patience
+    ASSERT_TRUE(sink_plan_.script.AddRule(rule).ok());
+  }
+  Last(absl::Seconds(2));
+  Run();
+  EXPECT_EQ(score().offered(), 4u);
+  EXPECT_EQ(score().unanswered(), 4u);
+  EXPECT_EQ(score().lost(), 4u);
+  EXPECT_EQ(score().timed_out(), 0u);
+}
+
+TEST_F(GeneratorTest, WhatWasUnderWayWhenTheClockBeganIsOffered) {
+  ASSERT_TRUE(sink_plan_.script.AddRule("end delay 1s").ok());
+  plan_.warm_up = absl::Milliseconds(500);
+  Last(absl::Milliseconds(100));
+  Run();
+  EXPECT_EQ(score().acknowledged(), 4u);
+  EXPECT_EQ(score().offered(), 4u);
+}
+
+TEST_F(GeneratorTest, AServerThatDiesHasNoBetterRateForIt) {
+  ASSERT_TRUE(sink_plan_.script.AddRule("end delay 20ms").ok());
+  ASSERT_TRUE(sink_plan_.script.AddOutage("1s 1h").ok());
+  Last(absl::Seconds(4));
+  Run();
+  EXPECT_GT(score().acknowledged(), 50u);
+  EXPECT_GE(score().Seconds(), 4);
+  EXPECT_LE(score().Seconds(), 4.2);
+  EXPECT_TRUE(generator_->server_gone());
+  EXPECT_TRUE(Says("the server was lost")) << generator_->Text();
+}
+
+TEST_F(GeneratorTest, AServerThatAnswersOthersMeanwhileIsNotGone) {
+  ASSERT_TRUE(sink_plan_.script.AddRule("connect from 1s until 2s stall").ok());
+  plan_.rate = 50;
+  plan_.connections = 300;
+  plan_.sender.messages_max = 1;
+  plan_.sender.reply_timeout = absl::Seconds(3);
+  Last(absl::Seconds(3));
+  Run();
+  EXPECT_NEAR(static_cast<double>(score().timed_out()), 50, 3);  // told behind the last answer
+  EXPECT_NEAR(static_cast<double>(score().acknowledged()), 100, 3);
+  EXPECT_FALSE(generator_->server_gone());
+}
+
+TEST_F(GeneratorTest, WhatCannotBeRunIsNamed) {
+  EXPECT_TRUE(Generator::Check(plan_).ok());
+  const auto complaint = [this](void (*change)(LoadPlan&)) {
+    LoadPlan plan = plan_;
+    change(plan);
+    return std::string(Generator::Check(plan).message());
+  };
+  EXPECT_NE(complaint([](LoadPlan& plan) { plan.connections = 0; }), "");
+  EXPECT_NE(complaint([](LoadPlan& plan) { plan.messages_max = 0; }), "");
+  EXPECT_NE(complaint([](LoadPlan& plan) {
+              plan.sender.purpose = SenderPlan::Purpose::kLeave;
+              plan.duration = absl::Seconds(1);
+              plan.rate = 5;
+            }),
+            "")
+      << "its messages would count as acknowledged and were never sent";
+  EXPECT_NE(complaint([](LoadPlan& plan) { plan.sender.purpose = SenderPlan::Purpose::kLeave; }),
+            "")
+      << "it never has so many messages";
+  EXPECT_EQ(complaint([](LoadPlan& plan) {
+              plan.connections = 0;
+              plan.idle = 5;
+              plan.duration = absl::Seconds(1);
+            }),
+            "");
+}
+
 TEST_F(GeneratorTest, CutConnectionsLeaveNothingBehind) {
   plan_.cut_percent = 30;
   plan_.messages_max = 100;
@@ -217,6 +363,7 @@ TEST_F(GeneratorTest, OutagesAreOutlived) {
   EXPECT_TRUE(Says("connect lost: ")) << score().Text();
   EXPECT_GT(score().acknowledged(), 80u);
   EXPECT_LT(score().acknowledged(), 120u);
+  EXPECT_FALSE(generator_->server_gone());
 }
 
 TEST_F(GeneratorTest, TlsCarriesMail) {

@@ -126,6 +126,16 @@ TEST(SizePlan, WhatIsNoSizeIsNamed) {
   }
 }
 
+TEST(MessageMaker, DomainsAreNamedOrCounted) {
+  EXPECT_EQ(*MessageMaker::ParseDomains("a.example,b.example"),
+            (std::vector<std::string>{"a.example", "b.example"}));
+  EXPECT_EQ(*MessageMaker::ParseDomains("2"),
+            (std::vector<std::string>{"domain-0.example", "domain-1.example"}));
+  for (const char* text : {"", "0", ",", "a.example,", "a,,b", "1000001", "99999999999999999999"}) {
+    EXPECT_FALSE(MessageMaker::ParseDomains(text).ok()) << text;
+  }
+}
+
 TEST(Replay, MboxIsSplitAtItsFromLines) {
   const auto messages = SplitMbox(
       "From a Mon\nSubject: 1\n\nbody\nFrom the heart\nbye\n\nFrom b Tue\nSubject: 2\n\nx");

@@ -66,11 +66,13 @@ TEST(SinkScript, OutagesComeAgain) {
 
 TEST(SinkScript, WhatIsNoRuleIsNamed) {
   SinkScript script;
-  for (const char* rule : {"", "rcpt", "banner cut", "rcpt 120% cut", "rcpt 99 no", "mail delay",
-                           "mail from cut", "content 450 no"}) {
+  for (const char* rule :
+       {"", "rcpt", "banner cut", "rcpt 120% cut", "rcpt 99 no", "mail delay", "mail from cut",
+        "content 450 no", "end delay 1s cut", "rcpt stall 5s", "rcpt cut here"}) {
     EXPECT_FALSE(script.AddRule(rule).ok()) << rule;
   }
-  for (const char* outage : {"", "10s", "20s 10s", "10s 20s every 15s", "10s 20s daily"}) {
+  for (const char* outage :
+       {"", "10s", "20s 10s", "10s 20s every 15s", "10s 20s daily", "10s 20s every 60s twice"}) {
     EXPECT_FALSE(script.AddOutage(outage).ok()) << outage;
   }
 }

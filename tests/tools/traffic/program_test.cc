@@ -1,4 +1,4 @@
-// tests/tools/traffic/program_test.cc -- where results go.
+// tests/tools/traffic/program_test.cc -- where results go, and numbers that are none.
 #include "tools/traffic/program.h"
 
 #include <fcntl.h>
@@ -47,6 +47,29 @@ TEST_F(WriteResultTest, WhatIsNoFileIsWrittenToAndStays) {
 
 TEST_F(WriteResultTest, SaysWhenItCannot) {
   EXPECT_FALSE(WriteResult("{}", Path("nowhere/result")));
+}
+
+TEST(Numbers, CountsAreWholeAndWithinTheirRange) {
+  for (const char* text : {"1", "17", "100"}) {
+    EXPECT_EQ(ComplainAboutCount(text, 1, 100), "") << text;
+  }
+  for (const char* text : {"", "-1", "0", "101", "1.5", "1k", " 1", "99999999999999999999"}) {
+    EXPECT_NE(ComplainAboutCount(text, 1, 100), "") << text;
+  }
+}
+
+TEST(Numbers, RatesAreAboveZeroAndSaidBriefly) {
+  for (const char* text : {"0.5", "1e3", "76752.25"}) {
+    EXPECT_EQ(ComplainAboutRate(text, 1e7), "") << text;
+  }
+  for (const char* text : {"", "0", "-1", "1e8", "inf", "nan", "5x"}) {
+    EXPECT_NE(ComplainAboutRate(text, 1e7), "") << text;
+  }
+  EXPECT_EQ(ComplainAboutRate("0", 1e7), "\"0\" is no number above 0, 10000000 at most");
+}
+
+TEST(Numbers, MomentsAreWrittenInUniversalTime) {
+  EXPECT_EQ(IsoTime(WallTime::FromNanoseconds(1'700'000'000'500'000'000)), "2023-11-14T22:13:20Z");
 }
 
 }  // namespace
