@@ -50,7 +50,8 @@ def one_round(arguments):
             **{f"{name}_{key}": found["latency_us"][key] for key in ("p50", "p99")
                for name, found in (("alone", alone), ("beside", beside))},
             "parts": {"alone": alone["latency_us"]["parts"], "beside": beside["latency_us"]["parts"]},
-            "unsent": alone["unsent"] + beside["unsent"]}
+            "unsent": alone["unsent"] + beside["unsent"],
+            "unsent_alone": alone["unsent"], "unsent_beside": beside["unsent"]}
 
 
 def main():
@@ -68,6 +69,7 @@ def main():
     result.row("drain beside", f"p99 of intake at {arguments.rate:,.0f}/s while {rate:,.0f}/s go "
                "out, against none going out", common.ratio(beside, alone), ours=beside,
                theirs=alone, unit="us", baseline="without a drain",
+               unjudged=common.incomplete(rounds),
                spreads={"beside": common.spread(rounds, "beside_p99"),
                         "alone": common.spread(rounds, "alone_p99")})
     middle = sorted(rounds, key=lambda found: found["beside_p99"])[len(rounds) // 2]

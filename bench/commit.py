@@ -41,11 +41,11 @@ class Server:
         time.sleep(0.3)  # the last sync, and the commit record behind it
         messages = result["messages"]["acknowledged"]
         out = written(self.pid) - before[0]
-        flushed = common.flushes(self.device) - before[1]
+        flushed = None if self.device is None else common.flushes(self.device) - before[1]
         return {"rate": result["rate"], "bytes_per_second": out / result["seconds"],
                 "bytes_per_message_byte": out / (messages * size),
-                "flushes_per_1000": 1000 * flushed / messages,
-                "bytes_per_flush": out / max(flushed, 1)}
+                "flushes_per_1000": None if flushed is None else 1000 * flushed / messages,
+                "bytes_per_flush": out / flushed if flushed else size}
 
 
 def single(port):
@@ -114,7 +114,7 @@ def report(result, rounds):
         result.row(goal, what, common.ratio(ours, floor) if theirs else ours, ours=ours,
                    theirs=floor, unit=unit, baseline=baseline,
                    unjudged=common.lacks("fio") if baseline == "fio" else None,
-                   spreads={"backstay": [min(found), max(found)]})
+                   spreads={"backstay": [min(found), max(found)] if found else None})
 
     add("P5", f"64 KiB messages, bytes/s; fio with blocks of {rounds[0]['block']} bytes",
         ("large", "bytes_per_second"), ("fio_large", "bytes_per_second"), "fio", "B/s")

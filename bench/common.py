@@ -5,10 +5,12 @@
 # goal: ours, theirs, ratio, spread), runs (everything that was seen), and what report.py plots.
 # A goal is judged only where what it speaks of was measured; otherwise its row says why not.
 import argparse
+import collections
 import contextlib
 import json
 import math
 import os
+import re
 import resource
 import shutil
 import signal
@@ -20,7 +22,7 @@ import tempfile
 import time
 
 from counters import (DIRECTORY, TOP, buried_cpu, busy_seconds, device_of, fio,  # noqa: F401
-                      flushes, lacks, machine, system_calls)
+                      flushes, idle_cpu, lacks, machine, system_calls, versions)
 
 sys.path.insert(0, os.path.join(TOP, "tests/system"))
 import harness  # noqa: E402
@@ -39,6 +41,18 @@ POSTFIX_TUNING = {
     "maximal_backoff_time": "4h",
     "default_destination_concurrency_failed_cohort_limit": "1",
 }
+# What a 250 of each contestant stands for.
+DURABILITY = {
+    "backstay": "log synced before 250, primary down",
+    "postfix": "queue file synced before 250, primary down",
+    "exim": "-D and -H files synced before 250, queue_only",
+    "opensmtpd": "message and envelope files, primary down",
+    "haraka": "queue file, outbound delivery off",
+    "smtp-sink": "keeps nothing: the ceiling of the generator",
+    "backstay-sink": "keeps nothing, counts and checks",
+    "fio": "write and fdatasync, one after the other",
+}
+ERRORS_MAX = 0.01  # of all messages: with more of them a round has measured something else
 # What is to be reached (DESIGN "numbers to reach"), then the stretch; "least": smaller is better.
 GOALS = {
     "P1": (60, 100, "most"), "P1 Exim": (25, None, "most"), "P2": (100, 150, "most"),
@@ -51,7 +65,8 @@ GOALS = {
     "P14 smtp-sink": (0.95, None, "most"), "P14 backstay-sink": (2, 3, "most"),
     "P14 first": (1, None, "least"), "P15": (0.1, None, "least"), "P16": (0.75, 0.9, "most"),
     "P17 64 KiB": (1.03, 1.01, "least"), "P17 4 KiB": (1.15, 1.08, "least"),
-    "drain beside": (1.5, None, "least"), "generator": (3, None, "most"),
+    "drain beside": (1.5, None, "least"), "crowd": (0.9, None, "most"), "orders": (100, None, "least"),
+    "generator": (3, None, "most"),
 }
 
 
@@ -95,6 +110,7 @@ class Backstay(Server):
         if core is not None:
             merged["smtp"]["shards"] = 1
         self.daemon = harness.Daemon(directory, primary_port or harness.free_port(), merged)
+        _used["settings"].setdefault("backstay", merged)
         if core is not None:
             self.daemon.limits = ["taskset", "-c", str(core)]
         self.daemon.start()
@@ -253,6 +269,8 @@ def as_root(sides, rootless):
 
 def load_command(port, *flags, core=None):
     pinned = [] if core is None else ["taskset", "-c", str(core)]
+    shown = " ".join([*pinned, "backstay-load", "SERVER", *map(str, flags)])
+    _used["commands"].setdefault(re.sub(r"(--rate) [\d.]+", r"\1 R", shown), True)
     return [*pinned, harness.binary("backstay-load"), f"127.0.0.1:{port}", "--quiet", *map(str, flags)]
 
 
@@ -294,6 +312,8 @@ def children_cpu():
 
 
 _others = []  # cores that neither server nor generator had, of each measured run
+_used = {"commands": {}, "settings": {}}  # of this measurement: a result can be repeated from them
+_complaints = collections.Counter()       # what went wrong in its runs
 
 
 def measured_load(server, seconds, *flags, warm_up=0, core=None):
@@ -315,12 +335,29 @@ def measured_load(server, seconds, *flags, warm_up=0, core=None):
     finally:
         result = finish_load(process)
     elapsed, ours, generator, busy = (after - before for before, after in zip(first, last))
-    window = [sum(column) for column in zip(*result["series"][:seconds])] or [0, 0, 0]
+    window = [sum(column) for column in zip(*result["series"][:seconds])] or [0, 0, 0, 0]
     result |= {"window_s": seconds, "acknowledged": window[0], "refused": window[1],
+               "offered": window[3],
                "rate": window[0] / seconds, "server_cpu": ours, "generator_cpu": generator,
                "others_cores": max(0.0, (busy - ours - generator) / elapsed)}
     _others.append(result["others_cores"])
+    for what, count in (result["errors"] | result["session_errors"]).items():
+        _complaints[what] += count
+    if result["unsent"]:
+        _complaints["due and never sent"] += result["unsent"]
     return result
+
+
+def incomplete(runs):
+    """Why rounds that were paced say nothing of a percentile; None: they do."""
+    unsent = max((run["unsent"] for run in runs), default=0)
+    return f"{unsent:,} messages were due and never sent" if unsent else None
+
+
+def faulty(runs):
+    """Why rounds of a flood say nothing of a rate; None: they do."""
+    failed = max((sum(run["errors"].values()) / run["messages"] for run in runs), default=0)
+    return f"{failed:.1%} of the messages failed" if failed > ERRORS_MAX else None
 
 
 def flood(server, connections, seconds, *flags, size=4096, core=None):
@@ -369,15 +406,26 @@ def ratio(ours, theirs):
     return ours / theirs if ours is not None and theirs else None
 
 
+def default_path(name):
+    return os.path.join(TOP, "build/bench", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json")
+
+
+def write(path, data):
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1)
+
+
 class Result:
     """Rows and runs of one measurement; printed as a table and kept as one JSON file."""
 
     def __init__(self, name, arguments):
-        self.path = arguments.json or os.path.join(
-            TOP, "build/bench", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json")
+        self.path = arguments.json or default_path(name)
         self.keeps = arguments.keep
         self.data = {"bench": name, "machine": machine(arguments.directory),
-                     "postfix": POSTFIX_TUNING,
+                     "postfix": POSTFIX_TUNING, "versions": versions(),
+                     "command": " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
+                     "durability": DURABILITY,
                      "arguments": {k: v for k, v in vars(arguments).items() if k != "json"},
                      "rows": [], "runs": {}, "plots": []}
 
@@ -415,13 +463,16 @@ class Result:
         if _others:
             low, high = round(min(_others), 2), round(max(_others), 2)
             self.data["machine"]["cores others had meanwhile"] = f"{low} to {high}"
-        os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
-        with open(self.path, "w", encoding="utf-8") as file:
-            json.dump(self.data, file, indent=1)
+        self.data |= {"generator": list(_used["commands"]), "settings": _used["settings"],
+                      "complaints": dict(_complaints)}
+        write(self.path, self.data)
         if self.keeps:
             self.keep()
         print_machine(self.data["machine"])
         print_rows(self.data["rows"])
+        if _complaints:
+            print("in the runs:", ", ".join(f"{count:,} {what}"
+                                            for what, count in sorted(_complaints.items())))
         print(f"result: {os.path.relpath(self.path)}")
 
 

@@ -27,14 +27,7 @@ TUNING = {
     "haraka": {"smtp.ini nodes": "cpus", "outbound.ini disabled": "true",
                "plugin": "every recipient may be relayed to", "loglevel": "CRIT"},
 }
-DESCRIPTION = {
-    "backstay": "log synced before 250, primary down",
-    "postfix": "queue file synced before 250, primary down",
-    "exim": "-D and -H files synced before 250, queue_only",
-    "opensmtpd": "message and envelope files, primary down",
-    "haraka": "queue file, outbound delivery off",
-    "smtp-sink": "keeps nothing: the ceiling of the generator",
-}
+SIDES = ("backstay", "postfix", "exim", "opensmtpd", "haraka", "smtp-sink")
 
 
 class Session(common.Server):
@@ -118,8 +111,8 @@ def measure(side, arguments):
             before = common.flushes(device)
             found = common.load(server.port, "--connections", 1, "--messages", 50, "--size",
                                 arguments.bytes)
-            result["flushes"] = (common.flushes(device) - before) / max(
-                1, found["messages"]["acknowledged"])
+            result["flushes"] = None if device is None else (
+                common.flushes(device) - before) / max(1, found["messages"]["acknowledged"])
             return result
         finally:
             server.close()
@@ -129,7 +122,7 @@ def main():
     parser = common.parser("messages/s taken and kept, everybody beside backstay")
     parser.add_argument("--connections", type=int, default=GOAL_CONNECTIONS)
     parser.add_argument("--bytes", type=int, default=4096)
-    parser.add_argument("--sides", default=",".join(DESCRIPTION))
+    parser.add_argument("--sides", default=",".join(SIDES))
     arguments = parser.parse_args()
     sides = common.as_root(arguments.sides.split(","), ("backstay", "smtp-sink"))
     result = common.Result("compare", arguments)
@@ -140,13 +133,15 @@ def main():
     for side in sides:
         rate, kept = common.median(runs[side], "rate"), common.median(runs[side], "flushes")
         result.row("P1 Exim" if side == "exim" else "",
-                   f"{side}: {DESCRIPTION[side]}; {kept:.2g} flushes for a message alone",
+                   f"{side}: {common.DURABILITY[side]}" +
+                   ("" if kept is None else f"; {kept:.2g} flushes for a message alone"),
                    common.ratio(common.median(own, "rate"), rate),
                    ours=common.median(own, "rate"), theirs=rate, unit="/s", baseline=side,
                    spreads={s: common.spread(runs.get(s, []), "rate")
                             for s in dict.fromkeys(("backstay", side))},
-                   unjudged=None if arguments.connections == GOAL_CONNECTIONS else
-                   f"{arguments.connections} connections, not {GOAL_CONNECTIONS}")
+                   unjudged=common.faulty(own + runs[side]) or (
+                       None if arguments.connections == GOAL_CONNECTIONS else
+                       f"{arguments.connections} connections, not {GOAL_CONNECTIONS}"))
     for key, title, unit in (("rate", "Messages/s taken and kept", "/s"),
                              ("cpu_us", "Server's CPU a message", "us")):
         result.plot(kind="bars", title=title, unit=unit, log=True,

@@ -1,7 +1,9 @@
 # bench/counters.py -- what is read of the machine: CPU, system calls, flushes, fio, what it is.
+import glob
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -51,15 +53,19 @@ def fio(directory, seconds, block=4096, overwrite=True):
 
 
 def device_of(directory):
-    """The folder of the disk in /sys/dev/block, of a partition's parent."""
+    """The folder of the disk in /sys/dev/block, of a partition's parent; None where a file system
+    has none of its own (memory, overlay, several disks)."""
     number = os.stat(directory).st_dev
     path = os.path.realpath(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
     if not os.path.exists(path):
-        raise SystemExit(f"{directory} is on no block device of its own: no flushes to count")
+        return None
     return path if os.path.exists(os.path.join(path, "queue")) else os.path.dirname(path)
 
 
 def flushes(device):
+    """So far, of everybody; None without a device."""
+    if device is None:
+        return None
     with open(os.path.join(device, "stat"), encoding="ascii") as file:
         return int(file.read().split()[15])
 
@@ -94,6 +100,57 @@ def machine(directory=None):
         print(f"\n*** WARNING: {directory}: {found['no_disk']}; no goal is judged. Another "
               "--directory! ***\n", file=sys.stderr, flush=True)
     return found
+
+
+# name: the command that says its version, and where in what it says
+VERSIONS = {
+    "backstayd": (("build/release/bin/backstayd", "--version"), r"\S+$"),
+    "postfix": (("build/peers/bin/run-postfix", f"{TOP}/build/peers/root/usr/sbin/postconf", "-d",
+                 "-h", "mail_version"), r"\S+"),
+    "exim": (("zcat", f"{TOP}/build/peers/exim/usr/share/doc/exim4-daemon-light/"
+              "changelog.Debian.gz"), r"\(([^)]+)"),  # by itself it asks for its users first
+    "opensmtpd": (("build/peers/opensmtpd/usr/sbin/smtpd", "-h"), r"version: OpenSMTPD (\S+)"),
+    "node": (("node", "--version"), r"\S+"), "fio": (("fio", "--version"), r"\S+"),
+    "perf": (("perf", "--version"), r"version (\S+)"),
+    "compiler": (("c++", "--version"), r"[^\n]+"),
+}
+
+
+def versions():
+    """Of what is measured and what measures, as far as it is here."""
+    found = {}
+    for name, (command, pattern) in VERSIONS.items():
+        said = said_by(command)
+        if said and (match := re.search(pattern, said)):
+            found[name] = match[match.re.groups]
+    haraka = os.path.join(TOP, "build/peers/npm/node_modules/Haraka/package.json")
+    if os.path.exists(haraka):
+        with open(haraka, encoding="utf-8") as file:
+            found["haraka"] = json.load(file)["version"]
+    return found
+
+
+def said_by(command):
+    program = os.path.join(TOP, command[0]) if "/" in command[0] else command[0]
+    root = re.match(r".*/build/peers/\w+(?=/usr)", program)
+    libraries = ":".join(glob.glob(f"{root[0]}/usr/lib/*-linux-gnu")) if root else ""
+    try:
+        done = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=10,
+                              check=False, stdin=subprocess.DEVNULL,
+                              env=os.environ | ({"LD_LIBRARY_PATH": libraries} if root else {}))
+    except OSError:
+        return None
+    return done.stdout.strip() or done.stderr.strip()
+
+
+def idle_cpu(pid):
+    """Seconds of all its threads that live, by the scheduler's clock: for what is less than a tick
+    (10 ms) now and then."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
 
 
 def busy_seconds():

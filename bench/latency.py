@@ -46,7 +46,8 @@ def main():
         result.row("P8" if side == "backstay" else "", f"{side}: p99 from due to 250, at "
                    f"{arguments.share:.0%} of {common.median(runs[side], 'peak'):,.0f}/s",
                    common.ratio(ours, floor), ours=ours, theirs=floor, unit="us",
-                   baseline="fio fdatasync p99", unjudged=common.lacks("fio"),
+                   baseline="fio fdatasync p99",
+                   unjudged=common.lacks("fio") or common.incomplete(runs[side]),
                    spreads={side: common.spread(runs[side], "latency_p99"),
                             "fio": common.spread(runs.get("fio", []), "sync_p99_us")})
     middle = {side: sorted(runs[side], key=lambda r: r["latency_p99"])[len(runs[side]) // 2]

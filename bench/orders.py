@@ -1,25 +1,35 @@
 #!/usr/bin/env python3
 # bench/orders.py -- how long the operator waits for an order or a list, whatever is queued.
 #
-# orders.py [--messages 1000,1000000] [--rounds 9] [--directory DIR] [--json FILE]
+# orders.py [--messages 1000,1000000] [--domains 1,2000] [--fresh 20000] [--rounds 9] [--json FILE]
 #
-# Per size: backstay-fill fills a spool of two shards, the daemon runs with the primary down. Printed
-# are medians in milliseconds: `backstay --version` (the process alone), each order from the start of
-# the command to its end, with the disk's sync in it, and the same order by a client that is
-# connected already. Last the time of `mailq --json` a message.
-import argparse
+# Per size and number of domains: backstay-fill fills a spool of two shards, the daemon runs with the
+# primary down and takes some more, so that orders are given in the middle of a segment. Medians in
+# milliseconds: `backstay --version` (the process alone), each order from the start of the command to
+# its end, with the disk's sync in it, and the same order by a client that is connected already; the
+# longest that a client waited for a greeting meanwhile. Last the time of `mailq --json` a message.
+import itertools
 import json
+import socket
 import statistics
 import subprocess
+import sys
+import threading
 import time
 
 import common
 import restart
 from common import harness
 
-ORDERS = (("queue", "reset", "--all"), ("queue", "hold", "--domain", "example.com"),
-          ("queue", "release", "--all"))
 LISTED_MAX = 100000
+WHATS = {"reset": "queue reset --all", "hold": "queue hold --domain",
+         "release": "queue release --all", "connected": "reset over an open connection",
+         "greeting": "the longest wait for a greeting meanwhile"}
+
+
+def orders(domain):
+    return (("queue", "reset", "--all"), ("queue", "hold", "--domain", domain),
+            ("queue", "release", "--all"))
 
 
 def command(*arguments):
@@ -40,52 +50,83 @@ def connected(daemon, rounds):
     return times
 
 
-def measure(directory, messages, rounds):
+def longest_greeting(port, stop):
+    """Of clients that come one after the other, in seconds, until `stop` is set."""
+    longest = 0.0
+    while not stop.is_set():
+        began = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port), 60) as client:
+            client.recv(1)
+        longest = max(longest, time.monotonic() - began)
+        time.sleep(0.01)
+    return longest
+
+
+def measure(directory, messages, domains, arguments):
+    rounds = arguments.rounds
     daemon = harness.Daemon(directory, harness.free_port(), {
         "smtp": {"shards": restart.SHARDS}, "spool": {"segment_size": "256MiB", "reserve": "1GiB"}})
+    daemon.settings["domain"] = restart.domains_of(domains)
+    daemon.write_config()
     endpoint = daemon.settings["admin"]["socket"]
+    stop = threading.Event()
     try:
-        restart.fill(directory, messages, 1)
+        restart.fill(directory, messages, domains)
         restart.start(daemon)
-        row = {"messages": messages,
+        names = ",".join(domain["name"] for domain in daemon.settings["domain"])
+        fresh = common.load(daemon.port, "--connections", 64, "--messages", arguments.fresh,
+                            "--domains", names if domains == 1 else domains)
+        messages += fresh["messages"]["acknowledged"]
+        row = {"messages": messages, "domains": domains,
                "process": statistics.median(command("--version")[0] for _ in range(rounds))}
-        for order in ORDERS:
+        greetings = []
+        clients = threading.Thread(
+            target=lambda: greetings.append(longest_greeting(daemon.port, stop)))
+        clients.start()
+        for order in orders(daemon.settings["domain"][0]["name"]):
             times = []
             for _ in range(rounds):
                 seconds, said = command("--endpoint", endpoint, *order, "--yes", "--json")
                 times.append(seconds)
-                assert json.loads(said)["recipients"] in (messages, 0), said
+                assert json.loads(said)["recipients"] in (
+                    0, messages, *(messages // domains + more for more in (0, 1))), said
             row[order[1]] = statistics.median(times)
         row["connected"] = statistics.median(connected(daemon, rounds))
+        stop.set()
+        clients.join(60)
+        row["greeting"] = greetings[0]
         seconds, said = command("--endpoint", endpoint, "queue", "list", "--json",
                                 "--limit", str(LISTED_MAX))
         row["list_message"] = seconds / max(said.count(b"\n"), 1)
         return row
     finally:
+        stop.set()
         daemon.close()
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = common.parser("how long the operator waits for an order or a list", rounds=9)
     parser.add_argument("--messages", default="1000,1000000")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--directory", default=common.DIRECTORY)
-    parser.add_argument("--json")
+    parser.add_argument("--domains", default="1,2000")
+    parser.add_argument("--fresh", type=int, default=20_000, help="that come in by SMTP")
     arguments = parser.parse_args()
-    common.print_machine(common.machine(arguments.directory))
+    result = common.Result("orders", arguments)
     rows = []
-    print(f"{'messages':>10} {'process':>9} {'reset':>9} {'hold':>9} {'release':>9} "
-          f"{'connected':>9}  ms; {'list':>6} us/message")
-    for messages in map(int, arguments.messages.split(",")):
+    for messages, domains in itertools.product(map(int, arguments.messages.split(",")),
+                                               map(int, arguments.domains.split(","))):
         with common.scratch(arguments.directory) as directory:
-            row = measure(directory, messages, arguments.rounds)
-        rows.append(row)
-        times = " ".join(f"{row[name] * 1e3:9.2f}"
-                         for name in ("process", "reset", "hold", "release", "connected"))
-        print(f"{messages:>10} {times}      {row['list_message'] * 1e6:6.1f}", flush=True)
-    if arguments.json:
-        with open(arguments.json, "w", encoding="ascii") as file:
-            json.dump(rows, file, indent=1)
+            rows.append(measure(directory, messages, domains, arguments))
+            print(rows[-1], file=sys.stderr, flush=True)
+    result.data["runs"] = rows
+    for row in rows:
+        queued = f"{row['messages']:,} queued for {row['domains']:,} domains"
+        for name, what in WHATS.items():
+            goal = "orders" if name == "reset" else ""
+            result.row(goal, f"{what}, {queued}", row[name] * 1e3, ours=row[name] * 1e3,
+                       unit="ms", theirs=row["process"] * 1e3, baseline="backstay --version")
+        result.row("", f"a message of a list, {queued}", row["list_message"] * 1e6, unit="us",
+                   ours=row["list_message"] * 1e6)
+    result.finish()
 
 
 if __name__ == "__main__":

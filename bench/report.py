@@ -127,15 +127,17 @@ def lines(plot):
 KINDS = {"bars": bars, "percentiles": percentiles, "lines": lines}
 
 
-def picture(plot):
+def picture(plot, png):
+    """For the page; and a file of its own for those who want to show it elsewhere."""
     figure = KINDS[plot["kind"]](plot)
     figure.tight_layout()
     target = io.StringIO()
     figure.savefig(target, format="svg", metadata={"Date": None})
+    figure.savefig(png, format="png", dpi=140)
     plt.close(figure)
     svg = target.getvalue()
     return (f"<figure>{svg[svg.index('<svg'):]}<figcaption class=note>"
-            f"{html.escape(plot['title'])}</figcaption></figure>")
+            f"{html.escape(plot['title'])} ({os.path.basename(png)})</figcaption></figure>")
 
 
 def row_of(row):
@@ -153,7 +155,27 @@ def row_of(row):
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def section(data):
+def notes(data):
+    """What it takes to repeat a measurement, a line each."""
+    durability = data.get("durability", {})
+    named = [side for side in durability if re.search(rf"\b{side}\b", json.dumps(data["rows"]))]
+    found = {
+        "machine": ", ".join(f"{key} {value}" for key, value in data["machine"].items()),
+        "versions": ", ".join(f"{key} {value}" for key, value in data.get("versions", {}).items()),
+        "command": data.get("command", ""),
+        "generator": "; ".join(data.get("generator", [])),
+        "what a 250 stands for": "; ".join(f"{side}: {durability[side]}" for side in named),
+        "our settings": ", ".join(f"{section}.{key} = {value}" for side in
+                                  data.get("settings", {}).values()
+                                  for section, values in side.items()
+                                  for key, value in values.items()),
+        "in the runs": ", ".join(f"{count:,} {what}"
+                                 for what, count in data.get("complaints", {}).items()),
+    }
+    return "<br>".join(f"<b>{name}</b>: {html.escape(text)}" for name, text in found.items() if text)
+
+
+def section(data, pictures):
     about = ", ".join(f"{key} {value}" for key, value in data["machine"].items())
     if data["bench"] == "audit":
         rows = "".join(f"<tr><td>{html.escape(key)}</td><td>{html.escape(str(value))}</td></tr>"
@@ -163,10 +185,10 @@ def section(data):
                    ("goal", "what (lowest to highest of the rounds)", "value", "reach", "then",
                     "backstay", "baseline", ""))
     rows = "".join(row_of(row) for row in data["rows"])
-    arguments = ", ".join(f"{key} {value}" for key, value in data["arguments"].items() if value)
-    return (f"<h2>{html.escape(data['bench'])}</h2><p class=note>{html.escape(about)}<br>"
-            f"{html.escape(arguments)}</p><table><tr>{head}</tr>{rows}</table>" +
-            "".join(picture(plot) for plot in data["plots"]))
+    return (f"<h2>{html.escape(data['bench'])}</h2><table><tr>{head}</tr>{rows}</table>" +
+            "".join(picture(plot, os.path.join(pictures, f"{data['bench']}-{number}.png"))
+                    for number, plot in enumerate(data["plots"], 1)) +
+            f"<p class=note>{notes(data)}</p>")
 
 
 def settings(side, values):
@@ -196,13 +218,14 @@ def main():
     tuning = {"postfix": next((data["postfix"] for data in results if data.get("postfix")), {})}
     for data in results:
         tuning |= data.get("tuning", {})
+    pictures = os.path.dirname(os.path.abspath(arguments.output))
+    os.makedirs(pictures, exist_ok=True)
     page = ("<!doctype html><html lang=en><meta charset=utf-8><title>backstay: measurements"
             f"</title><style>{STYLE}</style><h1>backstay: measurements</h1><p>Ratios of sides that "
             "ran in turn on one machine; medians of the rounds. A difference within the spread is "
-            "none.</p>" + "".join(section(data) for data in results) +
+            "none.</p>" + "".join(section(data, pictures) for data in results) +
             "<h2>Settings of the others</h2>" + "".join(settings(*item) for item in tuning.items()) +
             "</html>")
-    os.makedirs(os.path.dirname(os.path.abspath(arguments.output)), exist_ok=True)
     with open(arguments.output, "w", encoding="utf-8") as file:
         file.write(page)
     print(arguments.output)

@@ -38,15 +38,15 @@ def measure(side, way, arguments):
 def calls_per_message(server, way, arguments):
     """Counted apart: the counting itself costs time. Behind a warm-up, as the run that counts."""
     counted = {}
-    flags = ("--connections", arguments.connections, "--warm-up", "1s", "--duration", "3s",
+    flags = ("--connections", arguments.connections, "--warm-up", "1s", "--duration", "4s",
              "--size", arguments.bytes, "--pipelining", way)
     thread = threading.Thread(target=lambda: counted.update(common.load(server.port, *flags)))
     thread.start()
-    time.sleep(1.3)
-    calls = common.system_calls(server.pids(), 2)
+    time.sleep(2)
+    calls = common.system_calls(server.pids(), 2)  # from the second second to the third, about
     thread.join()
-    rate = counted["rate"]
-    return calls / 2 / rate if calls is not None and rate else None
+    messages = sum(taken for taken, *_ in counted["series"][1:3])
+    return calls / messages if calls is not None and messages else None
 
 
 def report(result, runs, ways):
@@ -58,7 +58,9 @@ def report(result, runs, ways):
         result.row(goal, what, value, ours=middle("backstay", way, key),
                    theirs=middle(theirs, way, key), unit=unit, baseline=theirs,
                    spreads={side: common.spread(runs.get(f"{side} {way}", []), key)
-                            for side in ("backstay", theirs)})
+                            for side in ("backstay", theirs)},
+                   unjudged=common.faulty(runs.get(f"backstay {way}", []) +
+                                          runs.get(f"{theirs} {way}", [])))
 
     for way in ways:
         name = "without pipelining" if way == "off" else f"pipelining {way}"

@@ -26,7 +26,7 @@ SCRIPTS = {  # name: flags of a whole run, and of a quick one
                 ["--sides", "backstay,exim", "--rounds", "1", "--seconds", "3"]),
     "first": (["--sides", "backstay,smtp-sink", "--connections", "256"],
               ["--sides", "backstay,smtp-sink", "--connections", "256", "--rounds", "1"]),
-    "overload": (["--limit", "1000"], ["--limit", "1000", "--rounds", "1", "--seconds", "3"]),
+    "overload": ([], ["--rounds", "1", "--seconds", "3"]),
     "idle": ([], ["--clients", "1000,5000"]),
     "restart": ([], ["--messages", "10000,1000000", "--rounds", "1", "--seconds", "5"]),
     "drain": ([], ["--rounds", "1", "--messages", "20000"]),
