@@ -298,6 +298,30 @@ class ReadOnly(Cli):
         self.assertEqual(self.verb("list").stderr, b"")
         self.assertEqual(self.summary()["messages_owed"], len(load.acknowledged))
 
+    def test_what_a_drain_gives_back_meanwhile_is_no_damage(self):
+        self.daemon_.start()
+        load = loader.Load(self.daemon_.port, 16, lambda number: loader.Outgoing(
+            "s@load.test", ["a@example.com"], LARGE[:random.Random(number).randrange(20, 600000)]
+            + b"\r\n"), limit=500).start().join()
+        self.assertFalse(load.errors)
+        before = len(segments(self.spool))
+        self.assertGreater(before, 20)
+        self.sink.keep = len
+        self.sink.up()
+        runs, given_back = 0, 0
+        end = time.monotonic() + 60
+        while len(segments(self.spool)) > before / 4 and time.monotonic() < end:
+            done = self.verb("verify", "--json")
+            *findings, summary = objects(done)
+            self.assertTrue(summary["in_use"])
+            self.assertTrue(summary["whole"], done.stdout)
+            given_back += sum("given back" in finding["what"] for finding in findings)
+            runs += 1
+        self.sink.wait_for(len(load.acknowledged), 60)
+        print(f"verified {runs} times beside a drain; {given_back} segments went meanwhile")
+        self.assertEqual(self.daemon_.stop(), 0)
+        self.assertTrue(self.summary()["whole"])
+
 
 class Damage(Cli):
     def setUp(self):

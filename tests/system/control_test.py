@@ -190,9 +190,31 @@ class Orders(Control):
             self.verb("queue", "delete", "--domain", "example.com", "--sender", sender, "--yes",
                       expect=1)
             self.verb("queue", "show", reports[number], expect=1)
-        self.verb("queue", "delete", "--domain", "example.com", "--state", "", "--yes", expect=1)
+        for wrong in ("", "foo"):
+            self.assertIn(b"active, due, deferred, held, ", self.verb(
+                "queue", "delete", "--domain", "example.com", "--state", wrong, "--yes",
+                expect=64).stderr)
         self.assertEqual(self.queued()["example.com"], len(com))
         self.assertEqual(self.queued()["example.net"], len(net))
+
+    def test_an_order_by_a_list_wants_all_of_the_list(self):
+        """While a start reads the spool a list may lack what is older."""
+        path = f"{self.directory}/daemon.sock"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            listener.settimeout(20)
+            command = [harness.binary("backstay"), "--endpoint", path, "queue", "delete",
+                       "--older", "5d", "--yes"]
+            with subprocess.Popen(command, stderr=subprocess.PIPE) as order:
+                client, _ = listener.accept()
+                with client, client.makefile() as lines:
+                    request = json.loads(lines.readline())
+                    client.sendall(b'{"result":"busy","message":"not yet"}\n')
+                    error = order.stderr.read()
+        self.assertEqual((request["verb"], request["older"], request["whole"]),
+                         ("list", "5d", True))
+        self.assertEqual((order.returncode, b"not yet" in error), (75, True), error)
 
     def test_a_release_may_be_counted(self):
         self.daemon_.start()
@@ -218,6 +240,9 @@ class Orders(Control):
         self.assertEqual(row["recipients"][0]["attempts"], 1)
         self.assertGreater(row["recipients"][0]["next_try"], row["arrival"])
         self.assertGreater(row["recipients"][0]["expires"], row["recipients"][0]["next_try"])
+        (primary,) = [item for item in self.rows("status") if item.get("primary", "").endswith(
+            f":{self.sink.port}")]
+        self.assertEqual((primary["next"], primary["next_in"] > 60), ("retry", True), primary)
         self.sink.script = None
         self.assertEqual(self.order("reset", "--domain", "example.com", "--keep-age"), 1)
         self.sink.wait_for(len(com), 10)  # not in ten minutes
@@ -230,7 +255,13 @@ class Orders(Control):
                                 r"route \(dsn\.route is \"off\"\)$")
         self.assertNotIn("next try", shown)
         self.assertNotIn(net[0].encode(), self.verb("queue", "list").stdout)
-        self.verb("queue", "delete", net[0], "--yes")
+        for meant, count in (((net[0],), 1), (("--domain", "example.net"), len(net))):
+            self.assertIn(b"delete: 0 recipients and %d reports that are owed\n" % count,
+                          self.verb("queue", "delete", *meant, "--dry-run").stdout)
+        (row,) = self.rows("queue", "delete", net[0], "--yes")
+        self.assertEqual((row["recipients"], row["reports"]), (0, 1))
+        self.assertIn(f"queue delete: 1 messages by id: {net[0]}, 0 recipients and 1 reports",
+                      self.daemon_.log())
         self.assertIn(b"does not wait here", self.verb("queue", "show", net[0], expect=1).stderr)
 
     def test_messages_by_id_and_by_what_they_have_in_common(self):
@@ -241,7 +272,9 @@ class Orders(Control):
         self.assertEqual(self.order("hold", com[0], net[0], odd[0]), 3)
         self.assertEqual(self.state(com[0])[0], "held")
         self.assertNotEqual(self.state(com[1])[0], "held")
-        self.assertEqual(self.order("delete", "--sender", "odd@load.test"), 3)
+        self.assertEqual(self.order("delete", "--sender", "odd@load.test", "--older", "0s"), 3)
+        self.assertIn("queue delete --sender odd@load.test --older 0s: 3 messages by id: ",
+                      self.daemon_.log())
         self.assertEqual(self.order("delete", com[1]), 1)
         self.assertIn(b"1 do not wait here", self.verb(
             "queue", "reset", com[1], com[2], "--yes").stderr)
@@ -356,7 +389,10 @@ class Reports(Control):
             "held": 0, "primary": f"127.0.0.1:{self.sink.port}", "outages": [],
             "expires": None,
             "ledger": {"accepted": 0, "generated": 0, "delivered": 0, "bounced": 0,
-                       "discarded": 0, "quarantined": 0, "queued": 0}})
+                       "discarded": 0, "quarantined": 0, "queued": 0},
+            "addresses": [f"127.0.0.1:{self.sink.port}"]})
+        self.assertIn(b"\naddress  127.0.0.1:%d\n" % self.sink.port,
+                      self.verb("primary", "show", "example.com").stdout)
         com, net = self.fill()
         self.wait_down()
         row = self.domains()["example.com"]
@@ -371,9 +407,14 @@ class Reports(Control):
                          {f"127.0.0.1:{self.sink.port}": (1, len(com)),
                           f"127.0.0.1:{self.other.port}": (2, len(net))})
         self.assertGreater(daemon["accepted_per_second"], 0)
+        harness.wait_until(lambda: all(item["next"] == "probe" and item["next_in"] <= 2
+                                       for item in self.rows("status")[1:]), 10,
+                           "both are down, and probed every second")
+        self.assertRegex(self.verb("status").stdout.decode(),
+                         r"OLDEST +NEXT +REASON *\n127\.0\.0\.1:\d+ +down .* probe [012]s ")
         self.assertIn(b"since start accepted 10 messages, 0 not stored; delivered 0 recipients, ",
                       self.verb("status").stdout)
-        for arguments, words in ((("status",), b"queued 10 recipients in 10 messages"),
+        for arguments, words in ((("status",), b"queued 10 recipients, 0 dsn pending, in 10 "),
                                  (("primary", "list"), b"example.org"),
                                  (("queue", "list"), com[0].encode()),
                                  (("queue", "show", net[0]), b"next try")):
@@ -440,7 +481,7 @@ class Reports(Control):
             self.assertEqual([(row["kind"], row["queued"]) for row in rows],
                              [("daemon", 10)] * count)
         text = self.verb("top", "--count", "2", "--interval", "1s").stdout
-        self.assertEqual(text.count(b"queued 10 recipients in 10 messages"), 2)
+        self.assertEqual(text.count(b"queued 10 recipients, 0 dsn pending, in 10 messages"), 2)
         self.assertEqual(text.count(b"PRIMARY"), 2)
         self.assertNotIn(b"\x1b", text)  # no terminal to be cleared
         self.assertIn(b"--interval", self.verb("top", "--interval", "0", expect=64).stderr)
@@ -498,8 +539,10 @@ class Reports(Control):
         removed = self.daemon_.settings["domain"].pop(0)
         self.daemon_.write_config()
         self.verb("reload")
-        self.assertEqual((self.domains()["example.com"]["state"],
-                          self.domains()["example.com"]["reason"]), ("held", "removed"))
+        row = self.domains()["example.com"]
+        self.assertEqual((row["state"], row["reason"], row["held"]), ("held", "removed", len(com)))
+        self.assertIn(b"\nprimary  (not configured)\n",
+                      self.verb("primary", "show", "example.com").stdout)
         self.assertEqual(self.state(com[0]), ("held", "its domain is not configured"))
         self.daemon_.write_config("[smtp]\nlisten = 3\nnonsense = 4\n")
         refused = self.verb("reload", expect=1).stderr.decode()
@@ -580,12 +623,17 @@ class Words(Control):
             done = self.verb(*verb.split(), "--help")
             self.assertEqual(done.stderr, b"")
             self.assertLessEqual(max(map(len, done.stdout.decode().splitlines())), 100, verb)
+            self.assertEqual(b"do not ask" in done.stdout,
+                             verb in ("queue reset", "queue hold", "queue release", "queue bounce",
+                                      "queue delete", "primary release"), verb)
+        self.assertIn(b"is held is given up, too", self.verb("queue", "bounce", "--help").stdout)
         self.daemon_.start()
         for arguments, words in (
                 (("queue",), b"--help"), (("queue", "explode"), b"--help"),
                 (("stauts", "--json"), b"there is no verb 'stauts'"),
                 (("stauts",), b"status, top, reload, "), (("queue", "explode"), b"verb 'explode'"),
                 (("queue", "explode"), b"reset, hold, release, "), (("--nonsense",), b"verb is"),
+                (("queue", "list", "--limit", "-1"), b"--limit"),
                 (("queue", "show"), b"QUEUE_ID"), (("queue", "show", "AEIOU"), b"no queue id"),
                 (("queue", "delete", "--yes"), b"either all"),
                 (("queue", "delete", "--all", "--domain", "example.com", "--yes"), b"either all"),

@@ -192,6 +192,32 @@ class Clients(harness.SystemTest):
         self.assertRegex(self.sink.messages[0].content,
                          rb"\AReceived: from \S+ \(client\.test \[192\.0\.2\.7\]\)")
 
+    def test_a_list_that_refuses_us_is_named_in_the_log_once(self):
+        for host in (66, 67):
+            self.dns.table[f"{host}.2.0.192.zen.test", "A"] = ["127.255.255.254"]
+            client = self.connect(f"192.0.2.{host}")
+            self.assertTrue(client.command(b"RCPT TO:<a@example.com>").startswith(b"250"))
+        self.assertEqual(self.backstay.log().count("dnsbl: zen.test answers 127.255.255.254"), 1)
+
+    def test_a_client_without_a_name_is_put_off_and_a_word_is_no_name(self):
+        self.backstay.stop()
+        self.backstay.settings["smtp"]["client_checks"] = ["reverse_dns", "helo"]
+        self.backstay.write_config()
+        self.backstay.start()
+        self.dns.table["7.2.0.192.in-addr.arpa", "PTR"] = ["client.test."]
+        self.dns.table["client.test", "A"] = ["192.0.2.7"]
+        client = self.connect("192.0.2.7")
+        self.assertTrue(client.command(b"RCPT TO:<a@example.com>").startswith(b"250"))
+        self.assertTrue(client.command(b"RSET").startswith(b"250"))
+        client.command(b"EHLO localhost")
+        client.command(b"MAIL FROM:<s@load.test>")
+        self.assertEqual(client.command(b"RCPT TO:<a@example.com>").strip(),
+                         b"504 5.5.2 localhost: not a fully qualified host name")
+        self.assertTrue(client.command(b"RCPT TO:<postmaster@example.com>").startswith(b"250"))
+        self.dns.table["8.2.0.192.in-addr.arpa", "PTR"] = ["client.test."]
+        self.assertEqual(self.connect("192.0.2.8").command(b"RCPT TO:<a@example.com>").strip(),
+                         b"450 4.7.25 192.0.2.8 has no name that points back to it")
+
     def test_a_silent_resolver_costs_two_seconds_once_and_nobody_their_mail(self):
         self.dns.mood = "silent"
         client = self.connect("192.0.2.8")

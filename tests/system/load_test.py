@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import unittest
 
 import harness
@@ -12,9 +13,12 @@ import sinks
 import tls_peers
 
 
+def command(port, *flags):
+    return [harness.binary("backstay-load"), f"127.0.0.1:{port}", "--json", "-", "--quiet", *flags]
+
+
 def run_load(port, *flags):
-    done = subprocess.run([harness.binary("backstay-load"), f"127.0.0.1:{port}", "--json", "-",
-                           "--quiet", *flags], capture_output=True, text=True, timeout=120,
+    done = subprocess.run(command(port, *flags), capture_output=True, text=True, timeout=120,
                           stdin=subprocess.DEVNULL, check=False)
     assert done.returncode in (0, 1), done.stderr
     return json.loads(done.stdout)
@@ -117,8 +121,39 @@ class Load(harness.SystemTest):
         sink = self.sink()
         sent = run_load(sink.port, "--replay", folder, "--messages", "60", "--connections", "3")
         self.assertEqual(sent["messages"]["acknowledged"], 60, sent)
+        self.assertEqual((sent["options"]["replay"], sent["options"]["size"]), (folder, None))
         seen = sink.result()
         self.assertEqual((seen["intact"], seen["damaged"]), (60, 0), seen)
+
+    def test_results_say_how_they_were_made(self):
+        rules = ["rcpt only nobody 550 5.1.1 no", "end delay 1ms"]
+        sink = self.sink("--rule", rules[0], "--rule", rules[1], "--seed", "7")
+        sent = run_load(sink.port, "--messages", "20", "--seed", "3", "--per-connection", "5",
+                        "--mailboxes", "9", "--warm-up", "0s")
+        self.assertEqual(sent["messages"] | {"offered": 20, "answered": 20}, sent["messages"])
+        options = sent["options"]
+        wanted = {"seed": 3, "per_connection": 5, "mailboxes": 9, "size": "4KiB", "messages": 20,
+                  "duration": None, "warm_up": "0s", "domains": "example.com", "timeout": "60s",
+                  "sources": 0, "idle": 0, "slow_drip": 0, "no_read": 0, "cut": 0, "replay": None,
+                  "poisson": False, "connecting": 0, "greet_only": False}
+        self.assertEqual(options | wanted, options)
+        seen = sink.result()["options"]
+        self.assertEqual((seen["rules"], seen["outages"], seen["seed"]), (rules, [], 7))
+        for found in (options, seen):
+            self.assertRegex(found["started"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+            self.assertRegex(found["version"], r"^\d")
+
+    def test_a_server_that_is_killed_is_no_success(self):
+        sink = self.sink("--rule", "end delay 10ms")
+        load = subprocess.Popen(command(sink.port, "--duration", "3s", "--connections", "4"),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        time.sleep(1)
+        sink.process.kill()
+        found = json.loads(load.communicate(timeout=60)[0])
+        self.assertEqual(load.returncode, 1, found)
+        self.assertTrue(found["server_gone"], found)
+        self.assertGreater(found["messages"]["acknowledged"], 0, found)
+        self.assertGreaterEqual(found["seconds"], 3, found)
 
     def test_script_file_and_usage(self):
         script = os.path.join(self.directory, "script.toml")
@@ -128,14 +163,29 @@ class Load(harness.SystemTest):
         sent = run_load(sink.port, "--messages", "10", "--duration", "1s", "--per-connection", "1")
         self.assertEqual(sent["messages"]["acknowledged"], 0, sent)
         self.assertEqual(set(sent["errors"]), {"mail 421"}, sent)
-        for program, flags in (("backstay-load", ["127.0.0.1:1"]),
-                               ("backstay-load", ["nowhere", "--messages", "1"]),
-                               ("backstay-load", ["127.0.0.1:1", "--messages", "1", "--size", "x"]),
-                               ("backstay-sink", ["--rule", "lunch delay 1h"]),
-                               ("backstay-sink", ["--outage", "2s 1s"])):
-            done = subprocess.run([harness.binary(program), *flags], capture_output=True,
-                                  timeout=20, check=False)
-            self.assertEqual(done.returncode, 64, (program, flags, done.stderr))
+        unknown = os.path.join(self.directory, "unknown.toml")
+        with open(unknown, "w", encoding="utf-8") as file:
+            file.write('rules = ["mail cut"]\n')
+        for flags in (["--rule", "lunch delay 1h"], ["--outage", "2s 1s"], ["--script", unknown],
+                      ["--outage", "10s 20s every 60s trailing"], ["--max-connections", "-1"]):
+            self.check_usage("backstay-sink", *flags)
+        self.check_usage("backstay-load", "127.0.0.1:1")
+        self.check_usage("backstay-load", "nowhere", "--messages", "1")
+        self.check_usage("backstay-load", "127.0.0.1:1", "--greet-only", "--messages", "1")
+        for name, value in (("size", "x"), ("rate", "0"), ("rate", "inf"), ("domains", ""),
+                            ("domains", "a,,b"), ("connections", "-1"), ("connections", "0"),
+                            ("idle", "-1"), ("slow-drip", "-1"), ("no-read", "-1"),
+                            ("per-connection", "-1"), ("seed", "-1")):
+            self.check_usage("backstay-load", "127.0.0.1:1", "--messages", "1", f"--{name}", value)
+        self.check_usage("backstay-load", "127.0.0.1:1", "--messages", "-1")
+        self.check_usage("backstay-load", "127.0.0.1:1", "--duration", "1s", "--greet-only",
+                         "--rate", "5")
+
+    def check_usage(self, program, *flags):
+        done = subprocess.run([harness.binary(program), *flags], capture_output=True, text=True,
+                              timeout=20, check=False)
+        self.assertEqual(done.returncode, 64, (program, flags, done.stderr))
+        self.assertTrue(5 < len(done.stderr) < 300, (program, flags, done.stderr))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 #
 # tools/peers unpacks them. Exim and OpenSMTPD know users and paths that are compiled in, so each
 # lives in a root directory of its own, with its libraries, users and queue: the machine gets none.
+import contextlib
 import glob
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 
 import harness
 import peers
@@ -107,6 +110,25 @@ class Rooted:
                 text += f"== {name}\n{file.read()}"
         return text
 
+    def processes(self):
+        """All that have this root, whatever session they made for themselves."""
+        pids = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{name}/root") == os.path.realpath(self.root):
+                    pids.append(int(name))
+        return pids
+
+    def kill(self):
+        """SIGKILL to every process of it."""
+        end = time.monotonic() + 10
+        while (pids := self.processes()) and time.monotonic() < end:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.005)
+        self.process.wait(10)
+
     def close(self):
         peers.finish(self.process)
 
@@ -164,7 +186,14 @@ begin retry
         self.write("etc/exim4/exim4.conf", self.CONFIGURATION % {
             "port": port, "next_port": next_port, "advertise": "*" if certificate else "",
             "use": "hosts_require_tls" if next_tls else "hosts_avoid_tls"})
-        self.run(port, "/usr/sbin/exim4", "-bdf", "-q1s")
+        self.port = port
+        self.start()
+
+    def start(self):
+        self.run(self.port, "/usr/sbin/exim4", "-bdf", "-q1s")
+
+    def queue_count(self):
+        return len(glob.glob(self.path("var/spool/exim4/input/**/*-H"), recursive=True))
 
 
 class OpenSmtpd(Rooted):

@@ -118,9 +118,12 @@ class Recipients(harness.SystemTest):
         self.backstay.settings["domain"][0]["recipients"] = f"file:{path}"
         self.backstay.write_config()
 
-        def reload(lines, says):
+        def write(lines, end="\n"):
             with open(path, "w", encoding="utf-8") as file:
-                file.writelines(f"user{n}@example.com\n" for n in range(lines))
+                file.write("\n".join(f"user{n}@example.com" for n in range(lines)) + end)
+
+        def reload(lines, says, end="\n"):
+            write(lines, end)
             before = self.backstay.log().count(says)
             self.backstay.process.send_signal(signal.SIGHUP)
             harness.wait_until(lambda: self.backstay.log().count(says) > before, 10,
@@ -132,8 +135,23 @@ class Recipients(harness.SystemTest):
         reload(400, "it looks half written")
         self.assertEqual(self.rcpt("user999@example.com", "other@example.com"),
                          ["250 2.1.5", "550 5.1.1"])
-        reload(600, "configuration reloaded")
-        self.assertEqual(self.rcpt("user999@example.com"), ["550 5.1.1"])
+        reload(990, "it looks cut off", end="")
+        reload(800, "it looks half written")
+        self.assertEqual(self.rcpt("user999@example.com"), ["250 2.1.5"])
+        reload(980, "configuration reloaded")
+        self.assertEqual(self.rcpt("user999@example.com", "user979@example.com"),
+                         ["550 5.1.1", "250 2.1.5"])
+        # Who has lost a fifth of the users says so.
+        write(780)
+        endpoint = self.backstay.settings["admin"]["socket"]
+        command = [harness.binary("backstay"), "--endpoint", endpoint, "reload"]
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("backstay reload --force", refused.stderr)
+        self.assertEqual(self.rcpt("user979@example.com"), ["250 2.1.5"])
+        subprocess.run(command + ["--force"], capture_output=True, timeout=60, check=True)
+        self.assertEqual(self.rcpt("user979@example.com", "user779@example.com"),
+                         ["550 5.1.1", "250 2.1.5"])
 
     def test_a_slow_primary_holds_up_nobody_else(self):
         self.rcpt("known@example.com")

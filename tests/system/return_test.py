@@ -95,6 +95,7 @@ class Return(harness.SystemTest):
         self.sink.up()
         self.sink.wait_for(20, 20)
         self.wait_state("up")
+        self.assertRegex(self.daemon_.log(), r"primary 127\.0\.0\.1:\d+ is back\n")
         (after,) = self.primary()["outages"]
         self.assertEqual(after["since"], outage["since"])
         self.assertGreater(after["until"], after["since"])

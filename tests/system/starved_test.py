@@ -26,13 +26,13 @@ SEED = int(os.environ.get("BACKSTAY_STARVED_SEED", time.time_ns() % 1_000_000))
 
 # Flags of backstay-load; each runs for some seconds, three at a time.
 LOADS = (
-    ("--connections", 1500, "--per-connection", 1, "--rate", 3000, "--timeout", "3s"),
+    ("--connections", 1500, "--per-connection", 1, "--rate", 3000),
     ("--connections", 300, "--pipelining", "chained", "--size", "4KiB"),
     ("--connections", 64, "--tls", "--size", "1KiB-64KiB", "--per-connection", 5),
     ("--connections", 16, "--size", "200KiB:5,3MiB:1", "--recipients", 3),
     ("--connections", 100, "--pipelining", "off", "--recipients", 40, "--cut", 20),
     ("--connections", 50, "--slow-drip", 100, "--no-read", 50, "--idle", 300),
-    ("--connections", 200, "--greet-only", "--tls", "--timeout", "2s"),
+    ("--connections", 200, "--greet-only", "--tls"),
     ("--connections", 500, "--sources", 500, "--per-connection", 2, "--size", "512"),
 )
 ORDERS = (("status", "--json"), ("queue", "list"), ("primary", "list"), ("queue", "flush"),
