@@ -141,8 +141,8 @@ TEST(ServerSession, UnderStressTheFirstErrorEndsTheConnection) {
 // Nor is a stale address among others: a list that has one would never get through.
 TEST(ServerSession, UnderStressAnUnknownRecipientKeepsNobodyElseOut) {
   Dialogue recipient(UnderStress());
-  recipient.FeedEach({"EHLO c\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<refused@our>\r\n",
-                      "RCPT TO:<v@our>\r\n"});
+  recipient.FeedEach(
+      {"EHLO c\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<refused@our>\r\n", "RCPT TO:<v@our>\r\n"});
   recipient.ExpectOpen("250|250 2.1.0|550 5.1.1|250 2.1.5");
 }
 
