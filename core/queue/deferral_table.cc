@@ -104,6 +104,18 @@ void DeferralTable::Erase(const Key& key) {
   }
 }
 
+void DeferralTable::EraseIf(absl::FunctionRef<bool(const Key&)> is_over) {
+  for (auto at = entries_.begin(); at != entries_.end();) {
+    if (!is_over(at->first)) {
+      ++at;
+      continue;
+    }
+    waiting_.erase({at->second.next_try.nanoseconds(), at->first});
+    at = entries_.erase(at);
+    room_.GiveBack(1);
+  }
+}
+
 std::optional<DeferralTable::Key> DeferralTable::PopDue(SpoolTime now) {
   if (waiting_.empty() || waiting_.begin()->first > now.nanoseconds()) {
     return std::nullopt;

@@ -16,6 +16,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
+#include "absl/functional/function_ref.h"
 #include "core/base/bytes.h"
 #include "core/base/units.h"
 #include "core/queue/deferral_room.h"
@@ -58,6 +59,7 @@ class DeferralTable {
   bool Insert(const Key& key, Deferral deferral);
   const Deferral* Find(const Key& key) const;
   void Erase(const Key& key);
+  void EraseIf(absl::FunctionRef<bool(const Key&)> is_over);
   // The due one that was due first, once: it stays in the table, but is not due any more until it
   // is inserted again.
   std::optional<Key> PopDue(SpoolTime now);

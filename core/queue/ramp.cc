@@ -109,6 +109,7 @@ void Ramp::OnShardEmpty() {
   state_.Change([&](State& state) {
     const bool was_waiting = state.phase == Phase::kCanaries && state.era == now;
     Open(state);
+    state.phase = Phase::kUntold;  // nothing was tried
     return was_waiting;
   });
 }

@@ -26,7 +26,8 @@ void HostWatch::OnTaken(const SocketAddress& host) {
 
 bool HostWatch::OnTrouble(const SocketAddress& host, bool is_silence, Instant now) {
   Entry& entry = EntryOf(host);
-  if (++entry.run < kRunMax && !is_silence) {
+  entry.run += is_silence ? kSilenceCounts : 1;
+  if (entry.run < kRunMax) {
     return false;
   }
   entry.run = 0;

@@ -23,13 +23,14 @@ namespace backstay {
 class HostWatch {
  public:
   static constexpr uint32_t kRunMax = 3;  // without one taken between them
+  static constexpr uint32_t kSilenceCounts = 2;
   static constexpr absl::Duration kPassedOverFor = absl::Minutes(5);
   static constexpr uint32_t kDoublingsMax = 3;
 
   // A message.
   void OnTaken(const SocketAddress& host);
   // It put a message off as a whole, or ended a connection badly. `is_silence`: it was waited for
-  // until a deadline, which is long enough. True: it is passed over from now on.
+  // until a deadline, which counts for two. True: it is passed over from now on.
   bool OnTrouble(const SocketAddress& host, bool is_silence, Instant now);
   // It got through EHLO, or did not.
   void OnGreeted(const SocketAddress& host);

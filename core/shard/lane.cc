@@ -293,7 +293,8 @@ void Lane::Defer(const Attempt& attempt, const AttemptReport& report, size_t pos
   deferral.text = AnswerText(outcome);
   deferral.remote = outcome.code != 0 ? RemoteOf(report) : "";
   ++counters_.deferred;
-  if (!queue_.deferrals().Insert(key, deferral)) {
+  if (!queue_.deferrals().Insert(key, deferral) &&
+      !(lane_home_.MakeDeferralRoom() && queue_.deferrals().Insert(key, deferral))) {
     // No note either: there would be no room for it after a restart.
     queue_.NoteUnlisted(outcome.kind == Outcome::Kind::kFailed, now);
     return;

@@ -66,6 +66,8 @@ class LaneHome {
   virtual const RetryPolicy& PolicyOf(DomainId domain) const = 0;
   // Of all lanes of the shard; called by a lane's constructor, and there when its home's begins.
   virtual DeferralRoom& deferral_room() = 0;
+  // True: there is room again.
+  virtual bool MakeDeferralRoom() = 0;
 
  protected:
   ~LaneHome() = default;
@@ -93,6 +95,7 @@ class Lane : public ListNode {
   virtual void Dispatch() = 0;
 
   const RouteQueue& queue() const { return queue_; }
+  void DropStrayDeferrals() { queue_.DropStrayDeferrals(); }
   const RouteCounters& counters() const { return counters_; }
   const std::string& last_reason() const { return last_reason_; }
   // Its time is over, and an attempt of its own or of all failed then (DESIGN 6). A recipient whose

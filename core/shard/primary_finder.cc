@@ -294,9 +294,10 @@ void PrimaryFinder::TakeAnswers() {
   answers_.clear();
   for (const uint64_t domain : domains_) {
     const SharedAnswers* const said = home_.AnswersOf(domain);
-    if (said != nullptr && said->answers() >= kAnswersMin) {
-      answers_[domain].answers = said->answers();
-      answers_[domain].taken = std::min(said->taken(), said->answers());
+    const size_t answers = said != nullptr ? said->answers() : 0;  // once: others add to them
+    if (answers >= kAnswersMin) {
+      answers_[domain].answers = answers;
+      answers_[domain].taken = std::min(said->taken(), answers);
     }
   }
   Save();

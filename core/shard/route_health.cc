@@ -86,7 +86,7 @@ bool Route::OnHostTrouble(const SocketAddress& host, bool is_silence, std::strin
   LogWarning("{}: {} answers and takes no mail ({}); {} has it for a while", plan_.name,
              host.ToString(), Escaped(reason), hosts_[*other].address.ToString());
   address_ = *other;
-  first_again_at_ = watch_.PassedOverUntil(host);
+  first_again_at_ = std::min(watch_.PassedOverUntil(host), now + HostWatch::kPassedOverFor);
   home_.WantDispatch(*this);
   return true;
 }

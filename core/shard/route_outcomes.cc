@@ -115,6 +115,7 @@ void Route::OnBacklog(DomainId domain, uint64_t canaries_from) {
   }
   MARK("backlog_on_trial");
   trials_[domain] = parts_.spool.Clock();
+  queue_.ForgetUnlistedRefusals();
   if (messages >= canaries_from && destination_.Doubt(parts_.io.Now())) {
     LogInfo("primary {}: {} messages for {} have waited here and it has taken none; a few go first",
             plan_.name, messages, Escaped(parts_.spool.Name(domain)));
@@ -195,8 +196,11 @@ bool Route::IsFinal(const Attempt& attempt, const AttemptReport& report, size_t 
   const SpoolTime now = parts_.spool.Clock();
   const RetryOrigin origin =
       OriginOf(report.arrival, parts_.spool.StandingOf(attempt.message, domain));
-  const SpoolTime since =
-      RefusedSince(DeferralOf(attempt.message, report.recipients[position], origin), now);
+  const Deferral* const before = DeferralOf(attempt.message, report.recipients[position], origin);
+  if (verdict == Breaker::Verdict::kDoubted && before == nullptr) {
+    return false;  // nothing says that this doubt is a minute old
+  }
+  const SpoolTime since = RefusedSince(before, now);
   const absl::Duration doubt =
       verdict == Breaker::Verdict::kDoubted ? kDoubtFor : absl::ZeroDuration();
   return now - since >= std::max(HoldOff(domain, report.arrival), doubt);

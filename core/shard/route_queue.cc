@@ -343,6 +343,14 @@ void RouteQueue::NoteUnlisted(bool is_refused, SpoolTime now) {
   AfterOverflow(now);
 }
 
+void RouteQueue::DropStrayDeferrals() {
+  deferrals_.EraseIf([this](const DeferralTable::Key& key) {
+    const MessageRef message{key.segment, key.block};
+    return !spool_.IsLive(message, key.recipient) ||
+           !HasDomain(spool_.DomainOf(message, key.recipient));
+  });
+}
+
 // While there is room the next refusal has an entry of its own, and counts from there.
 SpoolTime RouteQueue::RefusedUnlistedSince(SpoolTime now) const {
   const bool is_known = deferrals_.is_full() && refused_unlisted_ != SpoolTime();

@@ -74,6 +74,11 @@ class RouteQueue {
   // All that wait because they found no room have been tried at or after this; 0: not known.
   SpoolTime UnlistedTriedSince() const;
 
+  // Entries of recipients that ended by another way, or are another lane's now: a walk over all.
+  void DropStrayDeferrals();
+  // What was refused without an entry counts from now on: the primary is another one.
+  void ForgetUnlistedRefusals() { refused_unlisted_ = SpoolTime(); }
+
   DeferralTable& deferrals() { return deferrals_; }
   const DeferralTable& deferrals() const { return deferrals_; }
 

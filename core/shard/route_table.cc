@@ -16,6 +16,7 @@ namespace {
 // Messages of a domain, on all shards, when the daemon starts or a primary is found elsewhere:
 // fewer do not wait for canaries.
 constexpr uint64_t kBacklogMin = 100;
+constexpr absl::Duration kRoomMadeEvery = absl::Minutes(10);
 
 bool IsAmong(const PrimaryHost& host, const std::vector<PrimaryHost>& hosts) {
   return std::any_of(hosts.begin(), hosts.end(),
@@ -261,6 +262,22 @@ void RouteTable::MeetBacklog(Route& route) {
       route.OnBacklog(domain, CanariesFrom());
     }
   }
+}
+
+// A lane forgets those that end in its hands. What an order or a reload ends otherwise goes here,
+// seldom, as the walk is long.
+bool RouteTable::MakeDeferralRoom() {
+  const Instant now = parts_.io.Now();
+  if (room_made_at_ != Instant() && now - room_made_at_ < kRoomMadeEvery) {
+    return false;
+  }
+  MARK("deferral_room_made");
+  room_made_at_ = now;
+  for (const std::unique_ptr<Route>& route : routes_) {
+    route->DropStrayDeferrals();
+  }
+  reports_.DropStrayDeferrals();
+  return !deferral_room_.is_full();
 }
 
 bool RouteTable::IsUp(uint64_t key) const {

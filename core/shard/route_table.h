@@ -68,6 +68,7 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   void WantDispatch(Lane& lane) override;
   void WaitForSettles(Lane& lane) override { waiting_for_settles_.push_back(&lane); }
   DeferralRoom& deferral_room() override { return deferral_room_; }
+  bool MakeDeferralRoom() override;
   const Route* PrimaryOf(std::string_view domain) const override;
   void Learn(DomainId domain, std::string_view address, bool is_taken) override;
   void OnWentDown(Route& route) override { finder_.Hasten(route.key()); }
@@ -89,6 +90,7 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   const Snapshot* snapshot_;
   const RetryPolicy default_policy_;
   DeferralRoom deferral_room_{DeferralRoom::kOfShard};  // before the lanes
+  Instant room_made_at_;                                // looked for what may go from it
   PrimaryFinder finder_;
   ReportLane reports_;
   std::vector<std::unique_ptr<Route>> routes_;

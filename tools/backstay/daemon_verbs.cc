@@ -158,10 +158,8 @@ void DaemonVerbs::AddStatus(CLI::App& app) {
   top_->add_flag("--json", top_options_.is_json, "each time one line: the daemon's of the status");
   top_->footer(kExitCodes);
   reload_ = app.add_subcommand("reload", "read the configuration again; a bad one changes nothing");
-  reload_->add_flag(
-      "--force", is_forced_,
-      "also if mail that waits is given up by it, or if a list of recipients lost more "
-      "than a tenth of them, or its last newline");
+  reload_->add_flag("--force", is_forced_,
+                    "also if it gives up mail, or if a recipient list was cut");
   reload_->footer(kExitCodes);
   check_ = app.add_subcommand("check-config", "name every mistake of a configuration");
   check_->add_option("FILE", config_path_, "the configuration")

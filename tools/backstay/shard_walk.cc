@@ -168,11 +168,14 @@ void ShardWalk::ReadBesideADaemon(size_t entry_number) {
   held_back_.emplace();
   ReadSegment(entry_number);
   const std::vector<Finding> findings = *std::exchange(held_back_, std::nullopt);
-  if (HasGone(entry)) {
-    return Forget(entry, before);
-  }
+  const bool has_gone = HasGone(entry);
   for (const Finding& finding : findings) {
-    events_.OnFinding(finding);
+    if (!has_gone || finding.segment != entry.number) {  // or of the one before, which is there
+      events_.OnFinding(finding);
+    }
+  }
+  if (has_gone) {
+    Forget(entry, before);
   }
 }
 

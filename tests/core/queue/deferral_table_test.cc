@@ -117,6 +117,20 @@ TEST(DeferralTable, EraseTakesItOutWaitingOrPopped) {
   EXPECT_FALSE(table.PopDue(SpoolSecond(99)).has_value());
 }
 
+TEST(DeferralTable, ErasesWhatIsOverWaitingOrPopped) {
+  DeferralRoom room(4);
+  DeferralTable table(room);
+  for (uint32_t block = 1; block <= 4; ++block) {
+    ASSERT_TRUE(table.Insert({1, block, 0}, DueAt(block)));
+  }
+  ASSERT_EQ(table.PopDue(SpoolSecond(1))->block, 1u);
+  table.EraseIf([](const DeferralTable::Key& key) { return key.block <= 2; });
+  EXPECT_EQ(table.size(), 2u);
+  EXPECT_FALSE(room.is_full());
+  EXPECT_EQ(table.Find({1, 1, 0}), nullptr);
+  EXPECT_EQ(table.PopDue(SpoolSecond(9))->block, 3u);
+}
+
 TEST(DeferralTable, RandomOperationsFollowASortedModel) {
   constexpr size_t kMax = 20;
   DeferralRoom room(kMax);

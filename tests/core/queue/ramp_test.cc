@@ -145,6 +145,16 @@ TEST_F(RampTest, WithNothingToTryOnAnyShardThereAreNoCanaries) {
   EXPECT_EQ(StartAll(), 2u);
 }
 
+TEST_F(RampTest, WhereNothingWasTriedNobodyKnowsWhetherMailIsTaken) {
+  ramp_.Restart();
+  for (size_t shard = 0; shard < kShards; ++shard) {
+    ramp_.OnShardEmpty();
+  }
+  ASSERT_FALSE(ramp_.in_canaries());
+  EXPECT_TRUE(ramp_.Doubt());
+  EXPECT_TRUE(ramp_.in_canaries());
+}
+
 TEST_F(RampTest, FiveCanariesFromHoweverManyShards) {
   for (int round = 0; round < 20; ++round) {
     ramp_.Restart();

@@ -49,12 +49,20 @@ class LaneBed final : private LaneHome, private RecipientHome {
 
   RetryPolicy policy = RetryPolicy::Default();
   DeferralRoom room;
+  bool makes_room = false;
 
  private:
   void WantDispatch(Lane&) override {}
   void WaitForSettles(Lane&) override {}
   const RetryPolicy& PolicyOf(DomainId) const override { return policy; }
   DeferralRoom& deferral_room() override { return room; }
+  bool MakeDeferralRoom() override {
+    if (makes_room) {
+      lane.DropStrayDeferrals();
+      other.DropStrayDeferrals();
+    }
+    return !room.is_full();
+  }
   PrimaryHealth HealthOf(std::string_view) override { return PrimaryHealth(); }
   void AskPrimary(std::string_view, RecipientQuestion&) override {}
 
@@ -170,6 +178,25 @@ TEST_F(LaneTest, TheRoomIsThatOfAllLanes) {
   Say(lane(), message, 2, 452);
   EXPECT_EQ(lane().queue().deferrals().size() + bed_->other.queue().deferrals().size(), 2u);
   EXPECT_TRUE(bed_->room.is_full());
+}
+
+// By an order, or because a reload gave its domain to another lane: nobody tells this one.
+TEST_F(LaneTest, WhoEndedByAnotherWayMakesRoom) {
+  MakeLanes(3);
+  bed_->makes_room = true;
+  const MessageRef message = Send(5);
+  Say(lane(), message, 0, 452);
+  Say(bed_->other, message, 1, 452);  // a domain that is not its own
+  Say(lane(), message, 2, 452);
+  harness_.Settle(message, 0, SettleKind::kDiscarded, "");
+  harness_.Idle(absl::Seconds(1));
+  Say(lane(), message, 3, 452);
+  Say(lane(), message, 4, 452);
+  const DeferralTable& kept = lane().queue().deferrals();
+  EXPECT_EQ(kept.size(), 3u);
+  for (const uint32_t recipient : {2, 3, 4}) {
+    EXPECT_NE(kept.Find({message.segment, message.block, recipient}), nullptr) << recipient;
+  }
 }
 
 TEST_F(LaneTest, ARefusalWithoutAnEntryIsFinalWhenTheFirstOneIs) {
