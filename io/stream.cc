@@ -8,6 +8,7 @@
 // completes at once.
 #include "io/stream.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -22,10 +23,6 @@ namespace {
 // Plain text that the owner gets at a time: the largest record (RFC 8446 s5.1), and a piece of
 // Io::Receive.
 constexpr size_t kPlainBytesMax = 16_KiB;
-
-// What a peer may send behind our last word: more than it can have had on its way before it could
-// read that, and nothing that it can hold us busy with.
-constexpr uint32_t kLingerBytesMax = 16_MiB;
 
 }  // namespace
 
@@ -58,7 +55,6 @@ void Stream::Start(Fd socket) {
   paused_ = false;
   peer_ended_ = false;
   send_error_ = IoError::kNone;
-  dropped_ = 0;
   StartReceive();
 }
 
@@ -149,7 +145,7 @@ void Stream::Resume() {
   StartReceive();  // also of what asked for TLS just now
 }
 
-void Stream::CloseAfterSend() {
+void Stream::CloseAfterSend(uint32_t bytes_max) {
   if (phase_ != Phase::kOpen) {
     return;
   }
@@ -158,6 +154,7 @@ void Stream::CloseAfterSend() {
     return;
   }
   phase_ = Phase::kSendingLast;
+  droppable_ = bytes_max;
   if (tls_ != nullptr) {
     tls_->pending.Unlink();
     tls_->session->End(traffic().queue);
@@ -240,13 +237,18 @@ void Stream::OnReceivedOpen(const IoResult& result) {
 void Stream::OnReceivedLeaving(const IoResult& result) {
   const bool ended = result.ok() && result.count() == 0;
   const bool again = result.ok() || result.error() == IoError::kNoBuffers;
-  dropped_ += result.ok() ? static_cast<uint32_t>(result.count()) : 0;
-  if (!again || dropped_ > kLingerBytesMax) {
-    Close();  // the peer is gone, nobody reads what is left; or it never stops
+  if (!again) {
+    Close();  // the peer is gone, nobody reads what is left
     return;
   }
+  const auto count = result.ok() ? static_cast<uint32_t>(result.count()) : 0;
+  droppable_ -= std::min(droppable_, count);
   if (!ended) {
-    StartReceive();
+    if (droppable_ > 0) {
+      StartReceive();
+    } else {
+      MARK("stream: peer does not stop");
+    }
     return;
   }
   peer_ended_ = true;

@@ -65,6 +65,10 @@ class StreamEvents {
 
 class Stream {
  public:
+  // What a peer may send behind our last word: more than it can have had on its way before it
+  // could read that.
+  static constexpr uint32_t kLingerBytesMax = 16 * 1024 * 1024;
+
   Stream(Outbox& outbox, StreamEvents& events);
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -87,9 +91,10 @@ class Stream {
   void Resume();
   // Orderly: what is queued is sent first, then the stream lingers: our direction ends, and what
   // the peer still sends is read and dropped until it ends too, so that our last reply is not lost
-  // to a reset. The owner's timer bounds both and ends them with Close(); the stream itself bounds
-  // the bytes.
-  void CloseAfterSend();
+  // to a reset. The owner's timer bounds both and ends them with Close(). So many bytes are
+  // dropped; beyond them nothing is read, and a peer that goes on costs nothing until that timer
+  // ends it.
+  void CloseAfterSend(uint32_t bytes_max = kLingerBytesMax);
   // Now: queued bytes are dropped.
   void Close();
 
@@ -132,7 +137,7 @@ class Stream {
   std::unique_ptr<Tls> tls_;                // null: clear text
   Completion<&Stream::OnReceived> receive_{this};
   Fd socket_;
-  uint32_t dropped_ = 0;  // bytes received since CloseAfterSend()
+  uint32_t droppable_ = 0;  // bytes that may still come since CloseAfterSend()
   Phase phase_ = Phase::kIdle;
   bool paused_ = false;      // the owner left bytes in `kept`; no receive is in flight
   bool peer_ended_ = false;  // told to the owner

@@ -13,6 +13,7 @@ namespace {
 // After our last word: how long a client may take to read it, and then to hang up. Enough for what
 // it had on its way, short enough for a client that means to stay.
 constexpr absl::Duration kGoodbyeMax = absl::Seconds(2);
+constexpr uint32_t kCommandsOnTheirWayMax = 64 * 1024;
 
 // From the 220 to the end of the handshake: a few round trips, however bad the line is.
 constexpr absl::Duration kHandshakeMax = absl::Seconds(30);
@@ -268,10 +269,12 @@ void InboundConnection::OnPauseEnd() {
   Settle();
 }
 
+// A message may have been under way for a while; of commands nobody has so many on their way.
 void InboundConnection::SayGoodbye() {
+  const bool in_content = conversation_ != nullptr && conversation_->content_bytes > 0;
   closing_ = true;
   DropTransaction();
-  stream_.CloseAfterSend();
+  stream_.CloseAfterSend(in_content ? Stream::kLingerBytesMax : kCommandsOnTheirWayMax);
   Watch(Patience::kGoodbye);
 }
 

@@ -24,6 +24,7 @@ bool IsNumber(std::string_view text, Number& number) {
 }  // namespace
 
 void KeepHeap() {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most; by itself it does not grow once one is set
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_TOP_PAD, 1 << 20);
 }
