@@ -50,8 +50,7 @@ def one_round(arguments):
             **{f"{name}_{key}": found["latency_us"][key] for key in ("p50", "p99")
                for name, found in (("alone", alone), ("beside", beside))},
             "parts": {"alone": alone["latency_us"]["parts"], "beside": beside["latency_us"]["parts"]},
-            "unsent": alone["unsent"] + beside["unsent"],
-            "unsent_alone": alone["unsent"], "unsent_beside": beside["unsent"]}
+            "unsent": alone["unsent"] + beside["unsent"]}
 
 
 def main():

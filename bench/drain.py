@@ -11,6 +11,7 @@
 # looked for 20 times a second. The rate from first to last delivery stands beside, and is no goal.
 # System calls are counted in a run of their own, for half a second when a quarter has gone: the
 # counting costs time.
+import contextlib
 import time
 
 import common
@@ -18,6 +19,20 @@ from common import harness
 
 COUNTED_SECONDS = 0.5
 SIDES = ("smtp-source to smtp-sink", "backstay to smtp-sink", "backstay to backstay-sink")
+
+
+@contextlib.contextmanager
+def filled(arguments):
+    """A server with all of the mail, and the port of its primary, which is down."""
+    with common.scratch(arguments.directory) as directory:
+        port = harness.free_port()
+        server = common.Backstay(directory, port, settings={
+            "delivery": {"max_connections_per_primary": arguments.connections}})
+        try:
+            fill(server, arguments)
+            yield server, port
+        finally:
+            server.close()
 
 
 def fill(server, arguments):
@@ -49,24 +64,17 @@ def drain(side, server, port, arguments):
 
 def system_calls(arguments):
     """A delivered message's; None without perf."""
-    with common.scratch(arguments.directory) as directory:
-        port = harness.free_port()
-        server = common.Backstay(directory, port, settings={
-            "delivery": {"max_connections_per_primary": arguments.connections}})
+    with filled(arguments) as (server, port):
+        sink = common.BackstaySink(port=port)
         try:
-            fill(server, arguments)
-            sink = common.BackstaySink(port=port)
-            try:
-                with common.Admin(server.daemon) as admin:
-                    admin.wait_queued(lambda left: left < arguments.messages * 3 // 4, 60)
-                    before = admin.queued()
-                    calls = common.system_calls(server.pids(), COUNTED_SECONDS)
-                    gone = before - admin.queued()
-                return calls / gone if calls is not None and gone else None
-            finally:
-                sink.close()
+            with common.Admin(server.daemon) as admin:
+                admin.wait_queued(lambda left: left < arguments.messages * 3 // 4, 60)
+                before = admin.queued()
+                calls = common.system_calls(server.pids(), COUNTED_SECONDS)
+                gone = before - admin.queued()
+            return calls / gone if calls is not None and gone else None
         finally:
-            server.close()
+            sink.close()
 
 
 def measure(side, arguments):
@@ -78,15 +86,8 @@ def measure(side, arguments):
             return {"rate": arguments.messages / seconds}
         finally:
             sink.close()
-    with common.scratch(arguments.directory) as directory:
-        port = harness.free_port()
-        server = common.Backstay(directory, port, settings={
-            "delivery": {"max_connections_per_primary": arguments.connections}})
-        try:
-            fill(server, arguments)
-            return drain(side, server, port, arguments)
-        finally:
-            server.close()
+    with filled(arguments) as (server, port):
+        return drain(side, server, port, arguments)
 
 
 def main():
