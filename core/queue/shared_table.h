@@ -36,10 +36,7 @@ class SharedTable {
 
   // Null: nobody has asked for it.
   const T* Find(uint64_t key) const {
-    const Entry* entry = heads_[key % kHeads].load(std::memory_order_acquire);
-    while (entry != nullptr && entry->key != key) {
-      entry = entry->next;
-    }
+    const Entry* const entry = FindIn(heads_[key % kHeads].load(std::memory_order_acquire), key);
     return entry == nullptr ? nullptr : &entry->value;
   }
 
@@ -48,10 +45,8 @@ class SharedTable {
     Entry* first = head.load(std::memory_order_acquire);
     std::unique_ptr<Entry> fresh;
     while (true) {
-      for (Entry* entry = first; entry != nullptr; entry = entry->next) {
-        if (entry->key == key) {
-          return entry->value;
-        }
+      if (Entry* const entry = FindIn(first, key); entry != nullptr) {
+        return entry->value;
       }
       if (fresh == nullptr) {
         fresh = std::make_unique<Entry>(key, shards_);
@@ -73,6 +68,13 @@ class SharedTable {
     T value;
     Entry* next = nullptr;
   };
+  // What hangs on a head never changes but at the front.
+  static Entry* FindIn(Entry* entry, uint64_t key) {
+    while (entry != nullptr && entry->key != key) {
+      entry = entry->next;
+    }
+    return entry;
+  }
 
   const size_t shards_;
   std::array<std::atomic<Entry*>, kHeads> heads_ = {};
