@@ -32,7 +32,7 @@ Breaker::Verdict Breaker::OnRefused(const Outcome& outcome, uint64_t sender, uin
   if (!at_mail && outcome.phase != Outcome::Phase::kRcpt) {
     return Verdict::kNone;  // of the content
   }
-  if (tripped_) {
+  if (tripped()) {
     return Verdict::kDoubted;
   }
   if (disarmed_) {
@@ -46,15 +46,14 @@ Breaker::Verdict Breaker::OnRefused(const Outcome& outcome, uint64_t sender, uin
   if (run.refusals < kRunMax || run.different < (at_mail ? kSendersMin : kRunMax)) {
     return Verdict::kDoubted;
   }
-  tripped_ = true;
-  answers_.EndRun();  // once is enough: the others hear of it
-  return Verdict::kTripped;
+  answers_.EndRun();
+  return answers_.Trip() ? Verdict::kTripped : Verdict::kDoubted;
 }
 
 void Breaker::Disarm(bool accepts) {
   disarmed_ = true;
   accepts_ = accepts;
-  tripped_ = false;
+  answers_.Untrip();
   answers_.EndRun();
 }
 

@@ -3,7 +3,8 @@
 //
 // A primary that was restored without its users refuses each recipient for good, one after the
 // other, in the same words. That is no verdict on the recipients. One breaker watches one domain on
-// one shard; what it judges by is what all shards were told.
+// one shard; what it judges by is what all shards were told, and when one trips all have tripped:
+// nobody is asked any more, though the stop is not on disk yet.
 //
 // Outlives: the answers outlive it.
 // See:      DESIGN 6 "Breaker".
@@ -27,7 +28,7 @@ class Breaker {
   enum class Verdict : uint8_t {
     kNone,      // the refusal is the primary's word on this recipient
     kDoubted,   // it may turn out to be one of many
-    kTripped,   // it is: told once
+    kTripped,   // it is: told once, to one shard
     kAccepted,  // the operator says so
   };
 
@@ -43,7 +44,7 @@ class Breaker {
   // `accepts`: and what is refused is refused.
   void Disarm(bool accepts);
   void OnNothingLeft();
-  bool tripped() const { return tripped_; }
+  bool tripped() const { return answers_.tripped(); }
 
  private:
   bool IsMostlyTaken() const {
@@ -53,7 +54,6 @@ class Breaker {
   SharedAnswers& answers_;
   bool disarmed_ = false;
   bool accepts_ = false;  // only if disarmed_
-  bool tripped_ = false;
 };
 
 }  // namespace backstay

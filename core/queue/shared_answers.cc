@@ -76,6 +76,14 @@ void SharedAnswers::EndRun() {
   }
 }
 
+bool SharedAnswers::Trip() {
+  return tripped_.Change([](uint64_t& is_tripped) {
+    const bool is_first = is_tripped == 0;
+    is_tripped = 1;
+    return is_first;
+  });
+}
+
 void SharedAnswers::ForgetWho() {
   for (SharedWord<uint64_t>& one : who_) {
     one.Store(0);

@@ -1,7 +1,8 @@
 // core/queue/shared_answers.h -- what a primary said of one domain's mail, to all shards.
 //
 // Exact but for answers that come to several shards in the same moment: such a one may be counted
-// in the run before or behind its own.
+// in the run before or behind its own. A trip is nobody's but the first one's, and known to all at
+// once.
 //
 // Owns:    a bit for each of the last 1,000 answers, and the hashes of one run of refusals.
 // Threads: every method from any thread. No atomics of its own (SharedWord).
@@ -39,6 +40,11 @@ class SharedAnswers {
   Run OnRefused(uint32_t words, uint64_t who);
   void EndRun();
 
+  // It refuses everybody, and nobody else has said so since the last Untrip().
+  bool Trip();
+  void Untrip() { tripped_.Store(0); }
+  bool tripped() const { return tripped_.Load() != 0; }
+
  private:
   struct Counts {
     uint32_t next;  // place of the next answer
@@ -57,6 +63,7 @@ class SharedAnswers {
   std::array<SharedWord<uint64_t>, (kAnswersMax + kBits - 1) / kBits> last_;  // a ring of bits
   SharedWord<Words> run_;
   std::array<SharedWord<uint64_t>, kDifferentMax> who_;  // 0: nobody
+  SharedWord<uint64_t> tripped_;
 };
 
 }  // namespace backstay

@@ -379,7 +379,8 @@ void Route::OnNotBegun(const Attempt& attempt) {
 }
 
 bool Route::Eligible(const Attempt& attempt, uint32_t recipient, DomainId domain) {
-  return queue_.Eligible(attempt, recipient, domain, parts_.spool.Clock());
+  // The stop is on its way to the disk; the release meets all of the domain's mail again.
+  return !IsTripped(domain) && queue_.Eligible(attempt, recipient, domain, parts_.spool.Clock());
 }
 
 void Route::OnNotStarted(const Attempt& attempt) {

@@ -151,6 +151,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   bool IsFinal(const Attempt& attempt, const AttemptReport& report, size_t position,
                Breaker::Verdict verdict) const;
   void Trip(DomainId domain, const Outcome& outcome);
+  bool IsTripped(DomainId domain) const;
   absl::Duration HoldOff(DomainId domain, SpoolTime arrival) const;
   void Apply(const Attempt& attempt, const AttemptReport& report, size_t position);
   void UseFound();

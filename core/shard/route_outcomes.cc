@@ -174,6 +174,11 @@ void Route::Trip(DomainId domain, const Outcome& outcome) {
                    {.kind = ShardMessage::Kind::kBreakerTripped, .reason = name});
 }
 
+bool Route::IsTripped(DomainId domain) const {
+  const auto breaker = breakers_.find(domain);
+  return breaker != breakers_.end() && breaker->second.tripped();
+}
+
 absl::Duration Route::HoldOff(DomainId domain, SpoolTime arrival) const {
   const bool was_down = destination_.WasDownSince(parts_.io.Now() - kRecently);
   return was_down || IsOnTrial(domain, arrival) ? home_.PolicyOf(domain).bounce_after
@@ -187,9 +192,7 @@ bool Route::IsFinal(const Attempt& attempt, const AttemptReport& report, size_t 
   if (verdict == Breaker::Verdict::kAccepted) {
     return true;
   }
-  const auto breaker = breakers_.find(domain);
-  const bool is_tripped = breaker != breakers_.end() && breaker->second.tripped();
-  if (verdict == Breaker::Verdict::kTripped || is_tripped ||
+  if (verdict == Breaker::Verdict::kTripped || IsTripped(domain) ||
       parts_.spool.StopOf(domain) != DomainStop::kNone) {
     return false;
   }

@@ -73,7 +73,7 @@ TEST_F(BreakerTest, RefusalsOfAllShardsAreOneRun) {
     EXPECT_EQ(other_.OnRefused(Refusal(Phase::kRcpt), 100 + i, 100 + i, true), Verdict::kDoubted);
   }
   EXPECT_EQ(Refuse(1), Verdict::kTripped);
-  EXPECT_FALSE(other_.tripped());  // it is told, as the operator's order is
+  EXPECT_TRUE(other_.tripped());
   EXPECT_EQ(other_.OnRefused(Refusal(Phase::kRcpt), 200, 200, true), Verdict::kDoubted);
 }
 
@@ -172,6 +172,13 @@ TEST_F(BreakerTest, TheOperatorMayAcceptRefusals) {
   EXPECT_EQ(Refuse(100), Verdict::kAccepted);
   breaker_.OnNothingLeft();
   EXPECT_EQ(Refuse(1), Verdict::kDoubted);
+}
+
+TEST_F(BreakerTest, DisarmedByOneShardNoneIsTripped) {
+  Refuse(20);
+  EXPECT_TRUE(other_.tripped());
+  other_.Disarm(/*accepts=*/false);
+  EXPECT_FALSE(breaker_.tripped());
 }
 
 TEST_F(BreakerTest, ATrippedOneStaysTrippedWhenNothingIsLeft) {

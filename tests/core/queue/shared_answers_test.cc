@@ -44,6 +44,17 @@ TEST(SharedAnswers, GoesOnFromAnEarlierRun) {
   EXPECT_EQ(none.taken(), 1000u);
 }
 
+TEST(SharedAnswers, OnlyTheFirstTrips) {
+  SharedAnswers answers(2);
+  EXPECT_FALSE(answers.tripped());
+  EXPECT_TRUE(answers.Trip());
+  EXPECT_FALSE(answers.Trip());
+  EXPECT_TRUE(answers.tripped());
+  answers.Untrip();
+  EXPECT_FALSE(answers.tripped());
+  EXPECT_TRUE(answers.Trip());
+}
+
 TEST(SharedAnswers, ARunCountsRefusalsAndThoseWhoAreDifferent) {
   SharedAnswers answers(1);
   SharedAnswers::Run run;

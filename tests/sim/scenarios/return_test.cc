@@ -181,6 +181,38 @@ TEST(ReturnScenario, APrimaryWithoutItsUsersBouncesNothing) {
   EXPECT_EQ(scenario.primary.messages(), 210U);
 }
 
+// The order that stops the domain waits for an operator's on a slow disk; nobody is asked meanwhile.
+TEST(ReturnScenario, WhenTheBreakerTripsNobodyIsAskedAnyMore) {
+  Scenario scenario(Shards(2));
+  scenario.PrimaryDown();
+  scenario.SendMany(300);
+  scenario.RunFor(absl::Minutes(1));
+  scenario.primary.SetEmptied(true);
+  FaultPlan slow = FaultPlan::None();
+  slow.sync_min = slow.sync_max = absl::Seconds(30);
+  scenario.world.SetPlan(slow);
+  Rule other;
+  other.verb = RuleVerb::kHold;
+  other.domains = {"other.example"};
+  scenario.daemon.desk().Begin(std::move(other), /*counts_only=*/false);
+  const uint64_t tripped = MarkCount("breaker_tripped");
+  scenario.PrimaryUp();
+  EXPECT_TRUE(
+      scenario.RunUntil([&] { return MarkCount("breaker_tripped") > tripped; }, absl::Minutes(5)));
+  const size_t attempts = scenario.primary.attempts().size();
+  scenario.RunFor(absl::Seconds(25));
+  EXPECT_EQ(StopOf(scenario), DomainStop::kNone);
+  EXPECT_LE(scenario.primary.attempts().size(), attempts + 10);  // were under way
+  scenario.world.SetPlan(FaultPlan::None());
+  EXPECT_TRUE(scenario.RunUntil([&] { return StopOf(scenario) == DomainStop::kByBreaker; },
+                                absl::Minutes(5)));
+  EXPECT_EQ(MarkCount("breaker_tripped"), tripped + 1);
+  scenario.primary.SetEmptied(false);
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kStart, {"d0.example"}).has_value());
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(12)));
+  EXPECT_EQ(scenario.primary.messages(), 300U);
+}
+
 // Of each shard's mail so few is refused that it would say nothing by itself.
 TEST(ReturnScenario, WhatManyShardsAreToldIsOneRun) {
   Scenario scenario(Shards(8));
