@@ -181,7 +181,7 @@ TEST(ReturnScenario, APrimaryWithoutItsUsersBouncesNothing) {
   EXPECT_EQ(scenario.primary.messages(), 210U);
 }
 
-// The order that stops the domain waits for an operator's on a slow disk; nobody is asked meanwhile.
+// The order that stops the domain waits for another on a slow disk; nobody is asked meanwhile.
 TEST(ReturnScenario, WhenTheBreakerTripsNobodyIsAskedAnyMore) {
   Scenario scenario(Shards(2));
   scenario.PrimaryDown();
