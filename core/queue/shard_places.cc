@@ -45,7 +45,7 @@ void ShardPlaces::SetWorking(bool is_working) {
   }
   is_working_ = is_working;
   all_.Change([&](SharedPlaces::Counts& counts) {
-    is_working ? ++counts.working : --counts.working;
+    counts.working += is_working ? 1 : -1;
     return true;
   });
 }
