@@ -10,6 +10,7 @@
 #include "core/base/mark.h"
 #include "io/uring/backend.h"
 #include "io/uring/error_map.h"
+#include "io/uring/sockets.h"
 
 namespace backstay {
 namespace {
@@ -187,6 +188,7 @@ void Io::Backend::OnReceived(uint32_t index, Slot& slot, const Completed& comple
 void Io::Backend::OnConnected(uint32_t index, Slot& slot, int error) {
   const Fd socket(slot.fd);
   if (error == 0 || error == EISCONN) {
+    SetConnectedOptions(socket);
     Finish(index, slot, IoResult::Descriptor(socket));
     return;
   }

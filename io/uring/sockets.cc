@@ -1,7 +1,8 @@
 // io/uring/sockets.cc -- the plain calls, and what is set on every socket.
 //
 // Options are set on the listener: Linux copies them to what it accepts, so that accepting needs no
-// further system call.
+// further system call. What connects has them once it is connected: a probe of a primary that is
+// down, which is all that an idle daemon does, needs none.
 #include "io/uring/sockets.h"
 
 #include <fmt/format.h>
@@ -179,12 +180,16 @@ int MakeConnectingSocket(const SocketAddress& from, const SocketAddress& to) {
   if (made < 0) {
     return -errno;
   }
-  if (!SetTcpOptions(made) || !BindConnecting(made, from)) {
+  if (!BindConnecting(made, from)) {
     const int error = errno;
     close(made);
     return -error;
   }
   return made;
+}
+
+void SetConnectedOptions(Fd socket) {
+  static_cast<void>(SetTcpOptions(socket.number()));
 }
 
 // MSG_MORE: the text waits for the end and leaves with it, in one segment instead of two, each of

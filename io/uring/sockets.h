@@ -21,6 +21,8 @@ absl::StatusOr<Fd> MakeListener(const SocketAddress& address, int backlog);
 absl::StatusOr<Fd> MakeFirstListener(const SocketAddress& address, int backlog);
 // A descriptor, or -errno. A default `from` leaves the choice to the kernel.
 int MakeConnectingSocket(const SocketAddress& from, const SocketAddress& to);
+// Before anything is sent. That a connection lacks an option is no reason to give it up.
+void SetConnectedOptions(Fd socket);
 
 // Of every interface, port 0.
 std::vector<SocketAddress> AddressesOfThisHost();

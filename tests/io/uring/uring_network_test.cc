@@ -173,11 +173,7 @@ TEST(UringAccept, WithoutDescriptorsItEndsAndGoesOnWhenArmedAgain) {
   close(client);
 }
 
-TEST(UringAccept, AcceptedSocketsInheritTheListenersOptions) {
-  auto io = MakeIo();
-  const Fd listener = ListenOnLoopback(*io);
-  const int client = ConnectPlainly(*io, listener);
-  const Fd accepted = AcceptOne(*io, listener);
+void ExpectOptions(Fd socket) {
   const struct {
     int level;
     int name;
@@ -189,12 +185,32 @@ TEST(UringAccept, AcceptedSocketsInheritTheListenersOptions) {
   for (const auto& row : rows) {
     int value = -1;
     socklen_t bytes = sizeof(value);
-    ASSERT_EQ(getsockopt(accepted.number(), row.level, row.name, &value, &bytes), 0);
+    ASSERT_EQ(getsockopt(socket.number(), row.level, row.name, &value, &bytes), 0);
     EXPECT_EQ(value, row.expected) << row.name;
   }
+}
+
+TEST(UringAccept, AcceptedSocketsInheritTheListenersOptions) {
+  auto io = MakeIo();
+  const Fd listener = ListenOnLoopback(*io);
+  const int client = ConnectPlainly(*io, listener);
+  const Fd accepted = AcceptOne(*io, listener);
+  ExpectOptions(accepted);
   io->Close(accepted);
   io->Close(listener);
   close(client);
+}
+
+TEST(UringConnect, WhatIsConnectedHasItsOptions) {
+  auto io = MakeIo();
+  const Fd listener = ListenOnLoopback(*io);
+  Recorder connect;
+  io->Connect(connect.op(), io->LocalAddress(listener));
+  ASSERT_TRUE(TurnUntil(*io, [&] { return connect.done(); }));
+  ASSERT_TRUE(connect.last().ok());
+  ExpectOptions(connect.last().fd);
+  io->Close(connect.last().fd);
+  io->Close(listener);
 }
 
 TEST(UringConnect, WithoutDescriptorsItSaysSoInATurn) {
