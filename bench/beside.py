@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # bench/beside.py -- what a drain costs those who send meanwhile: p99 of intake with and without it.
 #
-# beside.py [--queued 1000000] [--rate 1000] [--seconds 8] [--rounds 3] [--json FILE]
+# beside.py [--queued 1000000] [--rate 1000] [--primary-takes 10ms] [--seconds 8] [--rounds 3]
+#           [--json FILE]
 #
 # backstay-fill fills a spool. Mail comes at a fixed rate, open loop, while the primary is down; then
 # backstay-sink comes up at its port, and while the queue goes out the same mail comes again. Both in
@@ -33,7 +34,8 @@ def one_round(arguments):
                 admin.wait_queued(lambda waiting: waiting >= arguments.queued, 60)
             time.sleep(2)
             alone = intake(server, arguments)
-            sink = common.BackstaySink(port=port)
+            slow = ["--rule", f"end delay {arguments.primary_takes}"]
+            sink = common.BackstaySink(*(slow if arguments.primary_takes else []), port=port)
             try:
                 time.sleep(3)  # canaries, then the ramp
                 begin, before = time.monotonic(), sink.result()["taken"]
@@ -58,6 +60,8 @@ def main():
     parser.add_argument("--queued", type=int, default=1_000_000)
     parser.add_argument("--rate", type=float, default=1000)
     parser.add_argument("--bytes", type=int, default=4096, help="of each queued message")
+    parser.add_argument("--primary-takes", metavar="TIME",
+                        help="a message's end, as the sink's rules say it: 10ms (default: nothing)")
     arguments = parser.parse_args()
     result = common.Result("beside", arguments)
     rounds = common.alternate(["backstay"], arguments.rounds, lambda _: one_round(arguments))

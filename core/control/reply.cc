@@ -15,8 +15,9 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
+// ASCII: some tools print a line of ours as it is, and text of strangers may mislead who reads it.
 std::string Line(const OrderedJson& json) {
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, OrderedJson::error_handler_t::replace) + "\n";
+  return json.dump(-1, ' ', /*ensure_ascii=*/true, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 std::string_view NameOf(AdminResult result) {

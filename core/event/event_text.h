@@ -12,9 +12,6 @@ namespace backstay {
 
 // "12.345", rounded down; zero for negative ones. At most three decimals.
 void AppendSeconds(absl::Duration duration, size_t decimals, std::string& out);
-// The inside of a JSON string, whatever the bytes are: what is not UTF-8 becomes U+FFFD, byte by
-// byte. What is not to be seen, or changes how the rest is seen (controls, directions), is \uXXXX.
-void AppendJsonText(std::string_view text, std::string& out);
 // As Postfix shows what is not printable ASCII: "?".
 void AppendPrintable(std::string_view text, std::string& out);
 

@@ -2,6 +2,7 @@
 #include "core/event/json_line.h"
 
 #include "core/base/check.h"
+#include "core/base/json_text.h"
 #include "core/base/text.h"
 #include "core/event/event_text.h"
 

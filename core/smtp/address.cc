@@ -5,10 +5,10 @@
 #include <cstddef>
 #include <iterator>
 
+#include "core/base/utf8.h"
 #include "core/smtp/ascii.h"
 #include "core/smtp/numeric_address.h"
 #include "core/smtp/punycode.h"
-#include "core/smtp/utf8.h"
 
 namespace backstay {
 namespace {

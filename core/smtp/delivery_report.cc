@@ -6,9 +6,9 @@
 
 #include "core/base/check.h"
 #include "core/base/text.h"
+#include "core/base/utf8.h"
 #include "core/smtp/ascii.h"
 #include "core/smtp/trace_fields.h"
-#include "core/smtp/utf8.h"
 #include "core/smtp/xtext.h"
 
 namespace backstay {

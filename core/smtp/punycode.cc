@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "core/base/check.h"
+#include "core/base/utf8.h"
 #include "core/smtp/ascii.h"
-#include "core/smtp/utf8.h"
 
 namespace backstay {
 namespace {

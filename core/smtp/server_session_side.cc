@@ -2,10 +2,10 @@
 #include <optional>
 
 #include "core/base/mark.h"
+#include "core/base/utf8.h"
 #include "core/smtp/address.h"
 #include "core/smtp/ascii.h"
 #include "core/smtp/server_session.h"
-#include "core/smtp/utf8.h"
 
 namespace backstay {
 namespace {

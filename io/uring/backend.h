@@ -64,7 +64,9 @@ class Io::Backend {
   struct FdState {
     uint16_t ops : 14 = 0;    // in flight on it
     bool direct : 1 = false;  // opened around the page cache
-    bool unread : 1 = false;  // the last receive left bytes in the socket
+    // The last receive left bytes in the socket, or it was just accepted: what was there before the
+    // first word of ours is received before that is sent.
+    bool unread : 1 = false;
   };
   static_assert(sizeof(FdState) == 2);
   static constexpr uint16_t kFdOpsMax = (1u << 14) - 1;

@@ -3,50 +3,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/time/time.h"
+#include "core/base/json_text.h"
+#include "core/base/utf8.h"
 
 namespace backstay {
-namespace {
-
-// How many bytes from `at` are one well-formed character (RFC 3629 s4); 0: none begins there.
-size_t CharacterBytes(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t first = byte(at);
-  if (first < 0x80) {
-    return 1;
-  }
-  const size_t bytes = first >= 0xc2 && first <= 0xdf   ? 2
-                       : first >= 0xe0 && first <= 0xef ? 3
-                       : first >= 0xf0 && first <= 0xf4 ? 4
-                                                        : 0;
-  if (bytes == 0 || at + bytes > text.size()) {
-    return 0;
-  }
-  for (size_t i = 1; i < bytes; ++i) {
-    if ((byte(at + i) & 0xc0) != 0x80) {
-      return 0;
-    }
-  }
-  const uint8_t second = byte(at + 1);
-  const bool is_overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
-  const bool is_beyond = (first == 0xed && second > 0x9f) || (first == 0xf4 && second > 0x8f);
-  return is_overlong || is_beyond ? 0 : bytes;
-}
-
-// C0, DEL, and C1 in its two bytes.
-bool IsControl(std::string_view character) {
-  const auto first = static_cast<uint8_t>(character[0]);
-  const bool is_c1 = first == 0xc2 && static_cast<uint8_t>(character[1]) < 0xa0;
-  return first < 0x20 || first == 0x7f || is_c1;
-}
-
-}  // namespace
-
 std::string GroupedNumber(uint64_t number) {
   const std::string digits = std::to_string(number);
   std::string text;
@@ -72,21 +39,7 @@ std::string ReadableBytes(uint64_t bytes) {
 
 std::string JsonString(std::string_view text) {
   std::string json = "\"";
-  for (size_t at = 0; at < text.size();) {
-    const size_t bytes = CharacterBytes(text, at);
-    const std::string_view character = text.substr(at, bytes);
-    at += bytes == 0 ? 1 : bytes;
-    if (bytes == 0) {
-      json += "\\ufffd";
-    } else if (character == "\"" || character == "\\") {
-      json += '\\';
-      json += character;
-    } else if (bytes == 1 && static_cast<uint8_t>(character[0]) < 0x20) {
-      json += fmt::format("\\u{:04x}", static_cast<unsigned>(character[0]));
-    } else {
-      json += character;
-    }
-  }
+  AppendJsonText(text, json);
   return json + "\"";
 }
 
@@ -118,12 +71,11 @@ std::string IsoTime(WallTime time) {
 
 std::string Printable(std::string_view text) {
   std::string output;
-  for (size_t at = 0; at < text.size();) {
-    const size_t bytes = CharacterBytes(text, at);
-    const size_t step = bytes == 0 ? 1 : bytes;
-    const std::string_view character = text.substr(at, step);
-    at += step;
-    if (bytes != 0 && !IsControl(character)) {
+  while (!text.empty()) {
+    const size_t bytes = Utf8Bytes(text);
+    const std::string_view character = text.substr(0, std::max<size_t>(bytes, 1));
+    text.remove_prefix(character.size());
+    if (bytes != 0 && !Misleads(character)) {
       output += character;
       continue;
     }

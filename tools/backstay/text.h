@@ -16,7 +16,7 @@ std::string JsonString(std::string_view text);  // in quotes; not UTF-8: U+FFFD 
 std::string IsoTime(WallTime time);             // "2026-03-01T17:05:09Z"
 // As the spool has it: lower case, no dot at the end.
 std::string CanonicalDomain(std::string domain);
-// For a terminal: what could control one, and what is not UTF-8, as \xNN.
+// For a terminal: what could control one or mislead who reads, and what is not UTF-8, as \xNN.
 std::string Printable(std::string_view text);
 
 // One JSON object on one line; members stay in the order in which they were added.

@@ -43,6 +43,8 @@ TEST(Text, NothingThatControlsATerminalIsPrintable) {
   EXPECT_EQ(Printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // a surrogate
   EXPECT_EQ(Printable("\xe2\x82"), "\\xe2\\x82");           // cut off
   EXPECT_EQ(Printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
+  EXPECT_EQ(Printable("v\xe2\x80\xaegpj.exe"), "v\\xe2\\x80\\xaegpj.exe");  // reads backwards
+  EXPECT_EQ(Printable("a\xe2\x80\x8d"), "a\\xe2\\x80\\x8d");                // has no width
 }
 
 TEST(Text, JsonIsValidWhateverIsInIt) {

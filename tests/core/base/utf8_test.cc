@@ -1,5 +1,5 @@
-// tests/core/smtp/utf8_test.cc -- the edges of RFC 3629, and every scalar value.
-#include "core/smtp/utf8.h"
+// tests/core/base/utf8_test.cc -- the edges of RFC 3629, and every scalar value.
+#include "core/base/utf8.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,8 @@
-// core/smtp/utf8.cc -- the table of RFC 3629 s4, byte by byte.
-#include "core/smtp/utf8.h"
+// core/base/utf8.cc -- the table of RFC 3629 s4, byte by byte.
+#include "core/base/utf8.h"
+
+#include <algorithm>
+#include <iterator>
 
 namespace backstay {
 
@@ -24,6 +27,27 @@ size_t Utf8Bytes(std::string_view text) {
     }
   }
   return length;
+}
+
+uint32_t CharacterOf(std::string_view text) {
+  constexpr uint8_t kLeadBits[] = {0x7f, 0x1f, 0x0f, 0x07};
+  uint32_t character = static_cast<uint8_t>(text[0]) & kLeadBits[text.size() - 1];
+  for (const char byte : text.substr(1)) {
+    character = (character << 6) | (static_cast<uint8_t>(byte) & 0x3f);
+  }
+  return character;
+}
+
+bool Misleads(std::string_view text) {
+  const uint32_t character = CharacterOf(text);
+  constexpr struct {
+    uint32_t first;
+    uint32_t last;
+  } kRanges[] = {{0, 0x1f},        {0x7f, 0x9f},     {0xad, 0xad},     {0x61c, 0x61c},
+                 {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}};
+  return std::any_of(std::begin(kRanges), std::end(kRanges), [character](const auto& range) {
+    return range.first <= character && character <= range.last;
+  });
 }
 
 bool IsUtf8(std::string_view text) {
