@@ -21,6 +21,9 @@ import sys
 import time
 
 import common
+import judged
+import recipe
+import results
 from common import harness, peers
 import mail_servers  # noqa: E402  common has set the path
 
@@ -37,6 +40,7 @@ class Backstay:
         self.port = self.daemon.port
         self.settings = {name: value for name, value in self.daemon.settings.items()
                          if name in ("smtp", "spool")}
+        recipe.settings("backstay", self.settings)
 
     def start(self):
         self.daemon.start()
@@ -199,7 +203,8 @@ def audit(arguments, directory):
         sent = json.load(file)
     delivered = read_ledger(sink.ledger)
     missing = set(acknowledged) - set(delivered)
-    return {"server": arguments.server, "settings": server.settings, "seed": arguments.seed,
+    asked = ("server", "seed", "seconds", "connections", "rate", "recipients", "size", "outage")
+    return {**{name: getattr(arguments, name) for name in asked}, "settings": server.settings,
             "kills": len(kills) + 1, "acknowledged": sum(acknowledged.values()),
             "in_doubt": sent["messages"]["lost"], "refused": sent["messages"]["refused"],
             "delivered": len(delivered), "queued": queued,
@@ -213,7 +218,8 @@ def audit(arguments, directory):
 
 def report(found):
     print("settings:", json.dumps(found["settings"]))
-    for key in ("server", "seed", "kills", "acknowledged", "delivered", "queued", "missing",
+    for key in ("server", "seconds", "connections", "rate", "recipients", "size", "outage", "seed",
+                "kills", "acknowledged", "delivered", "queued", "missing",
                 "lost", "duplicated", "damaged", "violations", "in_doubt", "unacknowledged_delivered"):
         print(f"{key:>26}  {found[key]}")
     for line in found["first_missing"]:
@@ -234,14 +240,16 @@ def main():
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--directory", default=common.DIRECTORY,
                         help=f"where spools and queues are put (default: {common.DIRECTORY})")
-    parser.add_argument("--json", metavar="FILE", help="default: build/bench/audit-TIME.json")
+    parser.add_argument("--json", metavar="FILE",
+                        help="default: build/bench/audit-SERVER-TIME.json")
     arguments = parser.parse_args()
+    data = results.header("audit", arguments)
     with common.scratch(arguments.directory) as directory:
-        found = audit(arguments, directory)
+        found = judged.watched(audit, arguments, directory)
     report(found)
-    common.write(arguments.json or common.default_path("audit"),
-                 {"bench": "audit", "machine": common.machine(arguments.directory),
-                  "versions": common.versions(), "audit": found})
+    results.complete(data)
+    results.write(arguments.json or results.default_path(f"audit-{arguments.server}"),
+                  data | {"audit": found})
     sys.exit(verdict(found))
 
 

@@ -7,7 +7,6 @@
 # backstay-fill fills a spool. Mail comes at a fixed rate, open loop, while the primary is down; then
 # backstay-sink comes up at its port, and while the queue goes out the same mail comes again. Both in
 # one life of the daemon; latency counts from the moment a message was due.
-import subprocess
 import time
 
 import common
@@ -25,9 +24,7 @@ def intake(server, arguments):
 def one_round(arguments):
     port = harness.free_port()
     with common.scratch(arguments.directory) as directory:
-        subprocess.run([harness.binary("backstay-fill"), "--spool", f"{directory}/spool",
-                        "--messages", str(arguments.queued), "--bytes", str(arguments.bytes),
-                        "--shards", str(SHARDS)], check=True, stdout=subprocess.DEVNULL)
+        common.fill(directory, arguments.queued, SHARDS, arguments.bytes)
         server = common.Backstay(directory, port, settings={"smtp": {"shards": SHARDS}})
         try:
             with common.Admin(server.daemon) as admin:
@@ -49,8 +46,11 @@ def one_round(arguments):
             server.close()
     assert left > 0, "the queue was empty before the measurement ended: --queued more"
     return {"drained": taken / seconds,
-            **{f"{name}_{key}": found["latency_us"][key] for key in ("p50", "p99")
+            "alone_p50": alone["latency_us"]["p50"], "beside_p50": beside["latency_us"]["p50"],
+            **{f"{name}_p99": common.percentile(found["latency_us"],
+                                                beyond=found["messages"]["lost"])
                for name, found in (("alone", alone), ("beside", beside))},
+            "samples": min(alone["latency_us"]["count"], beside["latency_us"]["count"]),
             "parts": {"alone": alone["latency_us"]["parts"], "beside": beside["latency_us"]["parts"]},
             "unsent": alone["unsent"] + beside["unsent"]}
 
@@ -72,10 +72,10 @@ def main():
     result.row("drain beside", f"p99 of intake at {arguments.rate:,.0f}/s while {rate:,.0f}/s go "
                "out, against none going out", common.ratio(beside, alone), ours=beside,
                theirs=alone, unit="us", baseline="without a drain",
-               unjudged=common.incomplete(rounds),
+               runs=rounds, samples="samples",
                spreads={"beside": common.spread(rounds, "beside_p99"),
                         "alone": common.spread(rounds, "alone_p99")})
-    middle = sorted(rounds, key=lambda found: found["beside_p99"])[len(rounds) // 2]
+    middle = sorted(rounds, key=lambda found: found["beside_p99"] or 0)[len(rounds) // 2]
     result.plot(kind="percentiles", title="From due to 250, with and without a drain", unit="us",
                 series={"backstay, while the queue goes out": middle["parts"]["beside"],
                         "primary down": middle["parts"]["alone"]})

@@ -83,7 +83,8 @@ class Case:
     def while_down(self):
         time.sleep(2)  # the outage is known, and its probes have their pace
         rings, cpu, begin = self.bell.rings, self.server.cpu(), time.monotonic()
-        time.sleep(self.arguments.down)
+        with common.window():
+            time.sleep(self.arguments.down)
         seconds = time.monotonic() - begin
         return {"asked": self.bell.rings - rings, "down_s": seconds,
                 "down_core": (self.server.cpu() - cpu) / seconds}
@@ -95,13 +96,14 @@ class Case:
     def watch(self, seconds):
         """Until nothing waits, or everything is held; the states on the way."""
         states, row, end = [], {}, time.monotonic() + seconds
-        while time.monotonic() < end:
-            row = self.primary()
-            if not states or states[-1] != row["state"]:
-                states.append(row["state"])
-            if row["queued"] == 0 or row["state"] == "held":
-                break
-            time.sleep(common.POLL_SECONDS)
+        with common.window():
+            while time.monotonic() < end:
+                row = self.primary()
+                if not states or states[-1] != row["state"]:
+                    states.append(row["state"])
+                if row["queued"] == 0 or row["state"] == "held":
+                    break
+                time.sleep(common.POLL_SECONDS)
         return states, row
 
     def close(self):
@@ -189,10 +191,11 @@ def add_rows(result, kind, runs):
         return common.median(runs, key)
     last = runs[-1]
     result.row("", f"{kind}: connections a minute to a primary that is down",
-               60 * middle("asked") / middle("down_s"), unit="/min")
+               60 * middle("asked") / middle("down_s"), unit="/min", runs=runs)
     result.row("P14 first" if kind == "plain" else "",
                f"{kind}: s from its start (or the release) to the first delivery",
-               middle("first_s"), unit="s", spreads={"first": common.spread(runs, "first_s")})
+               middle("first_s"), unit="s", runs=runs,
+               spreads={"first": common.spread(runs, "first_s")})
     theirs = middle("source_rate")
     seen = "" if "refusals" not in last else \
         (f", {last['duplicates']} twice, {last['connections']} connections, "
@@ -200,7 +203,7 @@ def add_rows(result, kind, runs):
     result.row("", f"{kind}: messages/s ({' '.join(last['states'])}; {last['queued']:,} left, "
                f"{last['bounced']} bounced{seen})",
                common.ratio(middle("rate"), theirs), ours=middle("rate"), theirs=theirs, unit="/s",
-               baseline="smtp-source" if theirs else "")
+               baseline="smtp-source" if theirs else "", runs=runs)
 
 
 def main():

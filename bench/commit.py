@@ -7,8 +7,9 @@
 # that. Beside it stands what it does to a file that was only allocated, which is what a segment of a
 # growing spool is. backstay takes mail from backstay-load with its primary down. Both on the same
 # disk, in turn. Without fio (package fio) only our side is printed. Bytes are those the daemon gave
-# to the block layer (/proc/PID/io), flushes those of the whole device. What one connection waits for
-# smtp-sink, which stores nothing, is the part of the wait that is not the commit.
+# to the block layer (/proc/PID/io), flushes those of the whole device; where it counts none, P5
+# (fio's blocks are what we write between two flushes) and P6 are not judged. What one connection
+# waits for smtp-sink, which stores nothing, is the part of the wait that is not the commit.
 import os
 import smtplib
 import socket
@@ -19,6 +20,7 @@ import time
 import common
 
 SINGLE_MESSAGES = 1500
+LARGE = 65536  # P5 and P17 speak of such messages, and fio's blocks are never smaller
 
 
 def written(pid):
@@ -41,11 +43,11 @@ class Server:
         time.sleep(0.3)  # the last sync, and the commit record behind it
         messages = result["messages"]["acknowledged"]
         out = written(self.pid) - before[0]
-        flushed = None if self.device is None else common.flushes(self.device) - before[1]
-        return {"rate": result["rate"], "bytes_per_second": out / result["seconds"],
-                "bytes_per_message_byte": out / (messages * size),
-                "flushes_per_1000": None if flushed is None else 1000 * flushed / messages,
-                "bytes_per_flush": out / flushed if flushed else size}
+        flushed = common.flushes(self.device) - before[1] if self.device else 0
+        return {"rate": result["rate"], "bytes_per_second": out / max(1e-3, result["seconds"]),
+                "bytes_per_message_byte": out / (max(1, messages) * size),
+                "flushes_per_1000": 1000 * flushed / max(1, messages) if flushed else None,
+                "bytes_per_flush": out / flushed if flushed else None}
 
 
 def single(port):
@@ -79,12 +81,13 @@ def one_round(arguments):
     with common.scratch(arguments.directory) as directory:
         server = Server(directory)
         try:
-            large = server.flood(64, 65536, arguments.seconds)
+            large = server.flood(64, LARGE, arguments.seconds)
             small = server.flood(256, 4096, arguments.seconds)
-            waited = single(server.backstay.port)
-            block = max(65536, int(large["bytes_per_flush"]) // 4096 * 4096)
+            with common.window():
+                waited, sink = single(server.backstay.port), single_sink()
+            block = max(LARGE, int(large["bytes_per_flush"] or 0) // 4096 * 4096)
             return {"large": large, "small": small, "single_us": waited, "block": block,
-                    "sink_us": single_sink(),
+                    "sink_us": sink,
                     "fio_large": common.fio(directory, arguments.seconds, block),
                     "fio_large_new": common.fio(directory, arguments.seconds, block, False),
                     "fio_single": common.fio(directory, arguments.seconds),
@@ -107,13 +110,20 @@ def middle(rounds, *path):
     return statistics.median(found) if found else None
 
 
-def report(result, rounds):
+def report(result, rounds, uncounted):
+    """`uncounted`: why flushes are not."""
+    counted = [values(rounds, size, "flushes_per_1000") for size in ("large", "small")]
+    if not uncounted and min(map(len, counted)) < len(rounds):
+        uncounted = "no flush was counted"
+    reasons = {"P5": uncounted and f"{uncounted}; fio's blocks are a guess", "P6": uncounted}
+
     def add(goal, what, path, theirs=None, baseline="", unit=""):
         ours, floor = middle(rounds, *path), middle(rounds, *theirs) if theirs else None
         found = values(rounds, *path)
+        lacking = common.lacks("fio") if baseline == "fio" else None
         result.row(goal, what, common.ratio(ours, floor) if theirs else ours, ours=ours,
-                   theirs=floor, unit=unit, baseline=baseline,
-                   unjudged=common.lacks("fio") if baseline == "fio" else None,
+                   theirs=floor, unit=unit, baseline=baseline, runs=rounds,
+                   unjudged=lacking or reasons.get(goal.split()[0]),
                    spreads={"backstay": [min(found), max(found)] if found else None})
 
     add("P5", f"64 KiB messages, bytes/s; fio with blocks of {rounds[0]['block']} bytes",
@@ -134,12 +144,13 @@ def report(result, rounds):
 def main():
     arguments = common.parser("what one commit costs the disk, beside fio", seconds=6).parse_args()
     result = common.Result("commit", arguments)
+    uncounted = common.no_flushes(arguments.directory)
     rounds = []
     for number in range(arguments.rounds):
-        rounds.append(one_round(arguments))
+        rounds.append(common.watched(one_round, arguments))
         print(f"round {number + 1}: {rounds[-1]}", file=sys.stderr)
     result.data["runs"] = rounds
-    report(result, rounds)
+    report(result, rounds, uncounted)
     result.finish()
 
 

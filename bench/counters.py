@@ -1,4 +1,5 @@
 # bench/counters.py -- what is read of the machine: CPU, system calls, flushes, fio, what it is.
+import contextlib
 import glob
 import json
 import os
@@ -7,7 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+
+import recipe
 
 TOP = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # Of spools and queues. Not the system's choice: its directory for temporary files is often memory.
@@ -24,9 +28,11 @@ def system_calls(pids, seconds):
     """Of these processes, all threads, while somebody else loads them; None without perf."""
     if not shutil.which("perf"):
         return None
-    done = subprocess.run(["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p",
-                           ",".join(map(str, pids)), "--", "sleep", str(seconds)],
-                          capture_output=True, text=True, timeout=seconds + 30, check=False)
+    command = ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p"]
+    rest = ["--", "sleep", str(seconds)]
+    recipe.command([*command, "SERVER", *rest])
+    done = subprocess.run([*command, ",".join(map(str, pids)), *rest], capture_output=True,
+                          text=True, timeout=seconds + 30, check=False)
     for line in done.stderr.splitlines():
         if "raw_syscalls:sys_enter" in line and line.split(",")[0].isdigit():
             return int(line.split(",")[0])
@@ -40,10 +46,12 @@ def fio(directory, seconds, block=4096, overwrite=True):
         return None
     state = ["--size=256m", "--overwrite=1", "--time_based", f"--runtime={seconds}"] if overwrite \
         else ["--size=1g", "--fallocate=posix", "--unlink=1", f"--runtime={seconds}"]
-    out = subprocess.run(
-        ["fio", "--name=commit", f"--directory={directory}", "--rw=write", f"--bs={block}",
-         "--fdatasync=1", "--ioengine=psync", "--percentile_list=50:99:99.9",
-         "--output-format=json", *state], capture_output=True, text=True, check=True).stdout
+    command = ["fio", "--name=commit", f"--directory={directory}", "--rw=write", f"--bs={block}",
+               "--fdatasync=1", "--ioengine=psync", "--percentile_list=50:99:99.9",
+               "--output-format=json", *state]
+    recipe.command(command)
+    with window():
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     job = json.loads(out[out.index("{"):])["jobs"][0]
     sync, write = job["sync"]["lat_ns"]["percentile"], job["write"]["clat_ns"]["percentile"]
     return {"bytes_per_second": job["write"]["bw_bytes"],
@@ -70,6 +78,25 @@ def flushes(device):
         return int(file.read().split()[15])
 
 
+def no_flushes(directory):
+    """Why the flushes of its disk cannot be counted; None: they can. What has no cache that can be
+    lost (write through), or is put together of other devices, may count none. So it is tried."""
+    device = device_of(directory)
+    if device is None:
+        return "no flush can be counted: the file system has no disk of its own"
+    before, tries = flushes(device), 3
+    with tempfile.TemporaryFile(dir=directory) as file:
+        for _ in range(tries):
+            file.write(bytes(4096))
+            file.flush()
+            os.fdatasync(file.fileno())
+    if flushes(device) - before >= tries:
+        return None
+    with open(os.path.join(device, "queue/write_cache"), encoding="ascii") as file:
+        cache = file.read().strip()
+    return f"no flush is counted on {os.path.basename(device)} (write cache: {cache})"
+
+
 def file_system(directory):
     """What it is on: type, options of the mount and of the file system, device."""
     path, found = os.path.realpath(directory), ("", "?", "?", "?")
@@ -84,15 +111,23 @@ def file_system(directory):
     return found[1:]
 
 
+def commit():
+    """Of this tree; -dirty: there is something else in it. What --keep adds does not count."""
+    def git(*arguments):
+        return subprocess.run(["git", "--no-optional-locks", "-C", TOP, *arguments], check=False,
+                              capture_output=True, text=True).stdout.strip()
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".",
+                  ":(exclude)bench/history.jsonl")
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+
+
 def machine(directory=None):
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = next((line.split(":", 1)[1].strip() for line in file if "model name" in line), "?")
-    commit = subprocess.run(["git", "-C", TOP, "rev-parse", "--short", "HEAD"],
-                            capture_output=True, text=True, check=False).stdout.strip()
     directory = directory or DIRECTORY
     kind, options, device = file_system(directory)
     found = {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
-             "commit": commit, "load_before": round(os.getloadavg()[0], 2),
+             "commit": commit(), "load_before": round(os.getloadavg()[0], 2),
              "time": time.strftime("%F %T"), "directory": directory, "file_system": kind,
              "mount": options, "device": device}
     if kind in NO_DISK:
@@ -144,23 +179,74 @@ def said_by(command):
 
 
 def idle_cpu(pid):
-    """Seconds of all its threads that live, by the scheduler's clock: for what is less than a tick
-    (10 ms) now and then."""
-    total = 0
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
-
-
-def busy_seconds():
-    """Of all cores, since the machine's start; what the hypervisor took away included."""
-    with open("/proc/stat", encoding="ascii") as file:
-        user, nice, system, _idle, _wait, irq, softirq, steal = map(int, file.readline().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    """Seconds of all its threads, the ended ones included, by the process's own clock: for what is
+    less than a tick (10 ms) now and then."""
+    return time.clock_gettime_ns((~pid << 3) | 2) / 1e9  # as clock_getcpuclockid(3) makes it
 
 
 def buried_cpu(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+# ---- others ----
+
+KERNEL_THREAD = 0x00200000  # PF_KTHREAD
+WINDOW_SECONDS_MIN = 0.5    # in less of them ticks of 10 ms say nothing
+windows = []                # cores that others had, of each window of the run that is under way
+
+
+def processes():
+    """Of each, by its pid: parent, session, flags, ticks of CPU with those that it has buried."""
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
+                fields = file.read().rpartition(")")[2].split()
+            found[int(name)] = (int(fields[1]), int(fields[3]), int(fields[6]),
+                                sum(map(int, fields[11:15])))
+    return found
+
+
+def others_ticks(found, own):
+    """Of what neither descends from `own`, nor is of a session that such a one has begun, nor is a
+    thread of the kernel: those do what somebody has asked for."""
+    ours = {own: True, 0: False}
+
+    def is_ours(pid):
+        if pid not in ours:
+            ours[pid] = False  # whatever happens to the tree while it is read
+            parent, session, *_ = found.get(pid, (0, 0))
+            ours[pid] = is_ours(parent) or (session != found[own][1] and session != pid and
+                                            is_ours(session))
+        return ours[pid]
+
+    return sum(ticks for pid, (_, _, flags, ticks) in found.items()
+               if not flags & KERNEL_THREAD and not is_ours(pid))
+
+
+def others_reading():
+    """The moment; seconds of CPU so far of everybody else and of what the hypervisor took away."""
+    with open("/proc/stat", encoding="ascii") as file:
+        stolen = int(file.readline().split()[8])
+    return (time.monotonic(),
+            (others_ticks(processes(), os.getpid()) + stolen) / os.sysconf("SC_CLK_TCK"))
+
+
+def others_cores(first, last):
+    """Between two readings."""
+    return max(0.0, last[1] - first[1]) / max(1e-3, last[0] - first[0])
+
+
+@contextlib.contextmanager
+def window():
+    """What others have of the machine within it counts."""
+    first = others_reading()
+    yield
+    close_window(first, others_reading())
+
+
+def close_window(first, last):
+    if last[0] - first[0] >= WINDOW_SECONDS_MIN:
+        windows.append(others_cores(first, last))

@@ -16,6 +16,7 @@ import time
 
 import common
 import idle
+import judged
 from common import harness
 
 SOURCE_CLIENTS = 10  # of each address: strangers, not one that a limit of connections would stop
@@ -74,10 +75,13 @@ def measure(_side, arguments):
             "share": beside["rate"] / alone["rate"],
             "cpu_share": alone["cpu_us"] / beside["cpu_us"],
             "alone_cpu_us": alone["cpu_us"], "beside_cpu_us": beside["cpu_us"],
-            "calm_p99_us": calm["latency_us"]["p99"], "pressed_p99_us": pressed["latency_us"]["p99"],
+            **{f"{name}_p99_us": common.percentile(found["latency_us"],
+                                                   beyond=found["messages"]["lost"])
+               for name, found in (("calm", calm), ("pressed", pressed))},
+            "samples": min(calm["latency_us"]["count"], pressed["latency_us"]["count"]),
             "paced_share": pressed["rate"] / calm["rate"] if calm["rate"] else None,
             "crowd": stay, "crowd_cores": cores, "crowd_mib": memory / 2**20,
-            "errors": beside["errors"] | pressed["errors"]}
+            "errors": judged.added(beside["errors"], pressed["all_errors"])}
 
 
 def main():
@@ -100,20 +104,21 @@ def main():
     result.row("crowd", f"server's CPU a message without them, against beside {stay:,.0f} that drip or "
                "do not read", common.median(own, "cpu_share"),
                ours=common.median(own, "beside_cpu_us"), theirs=common.median(own, "alone_cpu_us"),
-               unit="us", baseline="without them",
+               unit="us", baseline="without them", runs=own,
                spreads={"share": common.spread(own, "cpu_share")})
     result.row("", f"messages/s beside them, whose process takes {cores:.2f} of the same cores",
                common.median(own, "share"), ours=common.median(own, "beside"),
-               theirs=common.median(own, "alone"), unit="/s", baseline="without them",
+               theirs=common.median(own, "alone"), unit="/s", baseline="without them", runs=own,
                spreads={"share": common.spread(own, "share")})
     result.row("", f"at {PROBE_SHARE:.0%} of the peak: taken, against the same without them",
-               common.median(own, "paced_share"))
+               common.median(own, "paced_share"), runs=own)
     result.row("", f"at {PROBE_SHARE:.0%} of the peak: p99 from due to 250",
                common.median(own, "pressed_p99_us"), ours=common.median(own, "pressed_p99_us"),
                theirs=common.median(own, "calm_p99_us"), unit="us", baseline="without them",
+               runs=own, samples="samples",
                spreads={"p99": common.spread(own, "pressed_p99_us")})
     result.row("", "memory of the daemon for the crowd", common.median(own, "crowd_mib"),
-               ours=common.median(own, "crowd_mib"), unit="MiB")
+               ours=common.median(own, "crowd_mib"), unit="MiB", runs=own)
     result.finish()
 
 

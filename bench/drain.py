@@ -47,8 +47,9 @@ def drain(side, server, port, arguments):
         up, before = time.time(), server.cpu()
         sink = common.SmtpSink(port=port) if side == SIDES[1] else common.BackstaySink(port=port)
         try:
-            admin.wait_queued(lambda waiting: waiting == 0, 300)
-            end = time.time()
+            with common.window():
+                admin.wait_queued(lambda waiting: waiting == 0, 300)
+                end = time.time()
             found = {"cpu_us": (server.cpu() - before) / arguments.messages * 1e6}
             if side == SIDES[1]:
                 return found | {"rate": arguments.messages / (end - up)}
@@ -72,7 +73,7 @@ def system_calls(arguments):
                 before = admin.queued()
                 calls = common.system_calls(server.pids(), COUNTED_SECONDS)
                 gone = before - admin.queued()
-            return calls / gone if calls is not None and gone else None
+            return {"system_calls": calls / gone if calls is not None and gone else None}
         finally:
             sink.close()
 
@@ -99,22 +100,25 @@ def main():
     result = common.Result("drain", arguments)
     runs = common.alternate(SIDES, arguments.rounds, lambda side: measure(side, arguments))
     result.data["runs"] = runs
-    calls = system_calls(arguments)
+    calls = common.watched(system_calls, arguments)
     theirs = common.median(runs[SIDES[0]], "rate")
     for goal, side in (("P14 smtp-sink", SIDES[1]), ("P14 backstay-sink", SIDES[2])):
         ours = common.median(runs[side], "rate")
         result.row(goal, f"messages/s, {side}, {arguments.messages:,} of them",
-                   common.ratio(ours, theirs), ours=ours, theirs=theirs, unit="/s", baseline=SIDES[0],
+                   common.ratio(ours, theirs), ours=ours, theirs=theirs, unit="/s",
+                   baseline=SIDES[0], runs=runs[side] + runs[SIDES[0]],
                    spreads={s: common.spread(runs[s], "rate") for s in (side, SIDES[0])})
     steady = common.median(runs[SIDES[2]], "steady_rate")
     result.row("P14 steady", f"messages/s, {SIDES[2]}, first to last delivery; no goal",
                common.ratio(steady, theirs), ours=steady, theirs=theirs, unit="/s",
-               baseline=f"{SIDES[0]}, whole time",
+               baseline=f"{SIDES[0]}, whole time", runs=runs[SIDES[2]] + runs[SIDES[0]],
                spreads={SIDES[2]: common.spread(runs[SIDES[2]], "steady_rate")})
     first = common.median(runs[SIDES[2]], "first_s")
     result.row("P14 first", "seconds from the primary's start to the first delivery", first,
-               unit="s", spreads={"first": common.spread(runs[SIDES[2]], "first_s")})
-    result.row("", "system calls a delivered message, to backstay-sink", calls, ours=calls)
+               unit="s", runs=runs[SIDES[2]],
+               spreads={"first": common.spread(runs[SIDES[2]], "first_s")})
+    result.row("", "system calls a delivered message, to backstay-sink", calls["system_calls"],
+               ours=calls["system_calls"], runs=[calls])
     result.plot(kind="bars", title="Draining: messages/s", unit="/s",
                 values={side: common.median(runs[side], "rate") for side in SIDES},
                 spreads={side: common.spread(runs[side], "rate") for side in SIDES})

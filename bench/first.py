@@ -46,7 +46,7 @@ def report(result, runs, other, count, measure_of):
     goal = "P3 smtp-source" if (other, key, count) == ("smtp-sink", "rate", GOAL_CONNECTIONS) \
         else "first"
     result.row(goal, f"{what} by smtp-source, {count} connections", common.ratio(ours, theirs),
-               ours=ours, theirs=theirs, unit=unit, baseline=other,
+               ours=ours, theirs=theirs, unit=unit, baseline=other, runs=sum(both.values(), []),
                spreads={side: common.spread(found, key) for side, found in both.items()})
 
 

@@ -45,7 +45,7 @@ def main():
         ours = common.median(runs[side], "per_core")
         result.row("generator", f"messages/s a core of the generator: {side}",
                    common.ratio(ours, theirs), ours=ours, theirs=theirs, unit="/s",
-                   baseline="smtp-source",
+                   baseline="smtp-source", runs=runs[side] + runs["smtp-source"],
                    spreads={s: common.spread(runs[s], "per_core") for s in (side, "smtp-source")})
     result.plot(kind="bars", title="CPU of the generator a message", unit="us",
                 values={side: common.median(runs[side], "cpu_us") for side in sides},

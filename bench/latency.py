@@ -18,14 +18,16 @@ def measure(side, arguments):
             common.Postfix(directory, processes=arguments.connections + 50)
         try:
             peak = common.flood(server, arguments.connections, 3)["rate"]
-            rate = peak * arguments.share
+            rate = max(1, peak * arguments.share)
             found = common.measured_load(server, arguments.seconds, "--connections",
                                          arguments.connections, "--rate", rate, "--poisson",
                                          warm_up=1)
+            latency, lost = found["latency_us"], found["messages"]["lost"]
             return {"peak": peak, "offered": rate, "rate": found["rate"],
-                    "unsent": found["unsent"], "errors": found["errors"],
-                    "latency_us": found["latency_us"], "commit_us": found["commit_us"],
-                    **{f"latency_{p}": found["latency_us"][p] for p in ("p50", "p99", "p99.9")}}
+                    "unsent": found["unsent"], "errors": found["all_errors"],
+                    "latency_us": latency, "commit_us": found["commit_us"],
+                    "samples": latency["count"], "latency_p50": latency["p50"],
+                    "latency_p99": common.percentile(latency, beyond=lost)}
         finally:
             server.close()
 
@@ -47,10 +49,11 @@ def main():
                    f"{arguments.share:.0%} of {common.median(runs[side], 'peak'):,.0f}/s",
                    common.ratio(ours, floor), ours=ours, theirs=floor, unit="us",
                    baseline="fio fdatasync p99",
-                   unjudged=common.lacks("fio") or common.incomplete(runs[side]),
+                   unjudged=common.lacks("fio"), runs=runs[side] + runs.get("fio", []),
+                   samples="samples",
                    spreads={side: common.spread(runs[side], "latency_p99"),
                             "fio": common.spread(runs.get("fio", []), "sync_p99_us")})
-    middle = {side: sorted(runs[side], key=lambda r: r["latency_p99"])[len(runs[side]) // 2]
+    middle = {side: sorted(runs[side], key=lambda r: r["latency_p99"] or 0)[len(runs[side]) // 2]
               for side in sides if side != "fio"}
     result.plot(kind="percentiles", title=f"From due to 250, at {arguments.share:.0%} of its own "
                 "saturation", unit="us",

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # bench/orders.py -- how long the operator waits for an order or a list, whatever is queued.
 #
-# orders.py [--messages 1000,1000000] [--domains 1,2000] [--fresh 20000] [--rounds 9] [--json FILE]
+# orders.py [--messages 1000,1000000] [--bytes 400] [--domains 1,2000] [--fresh 20000] [--rounds 9]
+#           [--json FILE]
 #
 # Per size and number of domains: backstay-fill fills a spool of two shards, the daemon runs with the
 # primary down and takes some more, so that orders are given in the middle of a segment. Medians in
@@ -18,6 +19,7 @@ import threading
 import time
 
 import common
+import recipe
 import restart
 from common import harness
 
@@ -33,6 +35,7 @@ def orders(domain):
 
 
 def command(*arguments):
+    recipe.command(["backstay", *arguments])
     began = time.monotonic()
     done = subprocess.run([harness.binary("backstay"), *arguments], check=True,
                           stdout=subprocess.PIPE)
@@ -62,16 +65,30 @@ def longest_greeting(port, stop):
     return longest
 
 
+def timed_orders(daemon, messages, domains, rounds):
+    """Medians of each order, and over one connection."""
+    found = {}
+    for order in orders(daemon.settings["domain"][0]["name"]):
+        times = []
+        for _ in range(rounds):
+            seconds, said = command("--endpoint", daemon.settings["admin"]["socket"], *order,
+                                    "--yes", "--json")
+            times.append(seconds)
+            assert json.loads(said)["recipients"] in (
+                0, messages, *(messages // domains + more for more in (0, 1))), said
+        found[order[1]] = statistics.median(times)
+    return found | {"connected": statistics.median(connected(daemon, rounds))}
+
+
 def measure(directory, messages, domains, arguments):
     rounds = arguments.rounds
-    daemon = harness.Daemon(directory, harness.free_port(), {
-        "smtp": {"shards": restart.SHARDS}, "spool": {"segment_size": "256MiB", "reserve": "1GiB"}})
-    daemon.settings["domain"] = restart.domains_of(domains)
-    daemon.write_config()
+    server = common.Backstay(directory, settings={"smtp": {"shards": restart.SHARDS}}, start=False,
+                             domains=restart.domains_of(domains))
+    daemon = server.daemon
     endpoint = daemon.settings["admin"]["socket"]
     stop = threading.Event()
     try:
-        restart.fill(directory, messages, domains)
+        common.fill(directory, messages, restart.SHARDS, arguments.bytes, domains)
         restart.start(daemon)
         names = ",".join(domain["name"] for domain in daemon.settings["domain"])
         fresh = common.load(daemon.port, "--connections", 64, "--messages", arguments.fresh,
@@ -83,16 +100,9 @@ def measure(directory, messages, domains, arguments):
         clients = threading.Thread(
             target=lambda: greetings.append(longest_greeting(daemon.port, stop)))
         clients.start()
-        for order in orders(daemon.settings["domain"][0]["name"]):
-            times = []
-            for _ in range(rounds):
-                seconds, said = command("--endpoint", endpoint, *order, "--yes", "--json")
-                times.append(seconds)
-                assert json.loads(said)["recipients"] in (
-                    0, messages, *(messages // domains + more for more in (0, 1))), said
-            row[order[1]] = statistics.median(times)
-        row["connected"] = statistics.median(connected(daemon, rounds))
-        stop.set()
+        with common.window():
+            row |= timed_orders(daemon, messages, domains, rounds)
+            stop.set()
         clients.join(60)
         row["greeting"] = greetings[0]
         seconds, said = command("--endpoint", endpoint, "queue", "list", "--json",
@@ -101,12 +111,14 @@ def measure(directory, messages, domains, arguments):
         return row
     finally:
         stop.set()
-        daemon.close()
+        daemon.close()  # at once: nobody wants its spool
+        server.close()
 
 
 def main():
     parser = common.parser("how long the operator waits for an order or a list", rounds=9)
     parser.add_argument("--messages", default="1000,1000000")
+    parser.add_argument("--bytes", type=int, default=400, help="of each queued body")
     parser.add_argument("--domains", default="1,2000")
     parser.add_argument("--fresh", type=int, default=20_000, help="that come in by SMTP")
     arguments = parser.parse_args()
@@ -115,17 +127,19 @@ def main():
     for messages, domains in itertools.product(map(int, arguments.messages.split(",")),
                                                map(int, arguments.domains.split(","))):
         with common.scratch(arguments.directory) as directory:
-            rows.append(measure(directory, messages, domains, arguments))
+            rows.append(common.watched(measure, directory, messages, domains, arguments))
             print(rows[-1], file=sys.stderr, flush=True)
     result.data["runs"] = rows
     for row in rows:
-        queued = f"{row['messages']:,} queued for {row['domains']:,} domains"
+        queued = (f"{row['messages']:,} queued for {row['domains']:,} domains, bodies of "
+                  f"{arguments.bytes:,} bytes")
         for name, what in WHATS.items():
             goal = "orders" if name == "reset" else ""
             result.row(goal, f"{what}, {queued}", row[name] * 1e3, ours=row[name] * 1e3,
-                       unit="ms", theirs=row["process"] * 1e3, baseline="backstay --version")
+                       unit="ms", theirs=row["process"] * 1e3, baseline="backstay --version",
+                       runs=[row])
         result.row("", f"a message of a list, {queued}", row["list_message"] * 1e6, unit="us",
-                   ours=row["list_message"] * 1e6)
+                   ours=row["list_message"] * 1e6, runs=[row])
     result.finish()
 
 

@@ -55,9 +55,19 @@ def frame(width=8.2, height=3.2):
     return figure, axes
 
 
+def nothing():
+    """In the place of a plot of which no side has a value."""
+    figure, axes = frame(height=0.8)
+    axes.axis("off")
+    axes.annotate("nothing was measured", (0, 0.5), fontsize=9, color=INK)
+    return figure
+
+
 def bars(plot):
     """One bar a side, the spread of its rounds as a line over it."""
     values = {name: value for name, value in plot["values"].items() if value is not None}
+    if not values:
+        return nothing()
     figure, axes = frame(height=0.6 + 0.42 * max(2, len(values)))
     names, heights = list(values)[::-1], list(values.values())[::-1]
     axes.barh(names, heights, color=[colour_of(name) for name in names], height=0.62)
@@ -81,8 +91,11 @@ def bars(plot):
 
 def percentiles(plot):
     """Latency over the share of messages that are slower, both logarithmic: the tail is seen."""
+    series = {name: parts for name, parts in plot["series"].items() if parts}
+    if not series:
+        return nothing()
     figure, axes = frame(height=3.8)
-    for name, parts in plot["series"].items():
+    for name, parts in series.items():
         total, below, shares, values = sum(count for _, count in parts), 0, [], []
         for upper, count in parts:
             shares.append((total - below) / total)
@@ -158,12 +171,13 @@ def row_of(row):
 def notes(data):
     """What it takes to repeat a measurement, a line each."""
     durability = data.get("durability", {})
-    named = [side for side in durability if re.search(rf"\b{side}\b", json.dumps(data["rows"]))]
+    about = json.dumps(data["rows"] if "rows" in data else data["audit"])
+    named = [side for side in durability if re.search(rf"\b{side}\b", about)]
     found = {
         "machine": ", ".join(f"{key} {value}" for key, value in data["machine"].items()),
         "versions": ", ".join(f"{key} {value}" for key, value in data.get("versions", {}).items()),
         "command": data.get("command", ""),
-        "generator": "; ".join(data.get("generator", [])),
+        "commands of its runs": "; ".join(data.get("commands", data.get("generator", []))),
         "what a 250 stands for": "; ".join(f"{side}: {durability[side]}" for side in named),
         "our settings": ", ".join(f"{section}.{key} = {value}" for side in
                                   data.get("settings", {}).values()
@@ -176,11 +190,11 @@ def notes(data):
 
 
 def section(data, pictures):
-    about = ", ".join(f"{key} {value}" for key, value in data["machine"].items())
     if data["bench"] == "audit":
         rows = "".join(f"<tr><td>{html.escape(key)}</td><td>{html.escape(str(value))}</td></tr>"
                        for key, value in data["audit"].items())
-        return f"<h2>audit</h2><p class=note>{html.escape(about)}</p><table>{rows}</table>"
+        return (f"<h2>audit of {html.escape(data['audit']['server'])}</h2><table>{rows}</table>"
+                f"<p class=note>{notes(data)}</p>")
     head = "".join(f"<th>{name}</th>" for name in
                    ("goal", "what (lowest to highest of the rounds)", "value", "reach", "then",
                     "backstay", "baseline", ""))
@@ -189,6 +203,19 @@ def section(data, pictures):
             "".join(picture(plot, os.path.join(pictures, f"{data['bench']}-{number}.png"))
                     for number, plot in enumerate(data["plots"], 1)) +
             f"<p class=note>{notes(data)}</p>")
+
+
+def commits(results):
+    """A warning where the results are not of one state, or of one that nobody else has."""
+    found = {}
+    for data in results:
+        found.setdefault(data["machine"].get("commit", "unknown"), []).append(data["bench"])
+    if len(found) == 1 and not next(iter(found)).endswith("-dirty"):
+        return ""
+    said = "; ".join(f"{commit}: {', '.join(benches)}" for commit, benches in found.items())
+    what = "These results come from different commits" if len(found) > 1 else \
+        "These results come from a tree with changes that are in no commit"
+    return f"<p class=unmet>{what}: {html.escape(said)}</p>"
 
 
 def settings(side, values):
@@ -223,7 +250,7 @@ def main():
     page = ("<!doctype html><html lang=en><meta charset=utf-8><title>backstay: measurements"
             f"</title><style>{STYLE}</style><h1>backstay: measurements</h1><p>Ratios of sides that "
             "ran in turn on one machine; medians of the rounds. A difference within the spread is "
-            "none.</p>" + "".join(section(data, pictures) for data in results) +
+            "none.</p>" + commits(results) + "".join(section(data, pictures) for data in results) +
             "<h2>Settings of the others</h2>" + "".join(settings(*item) for item in tuning.items()) +
             "</html>")
     with open(arguments.output, "w", encoding="utf-8") as file:

@@ -54,24 +54,22 @@ def report(result, runs, ways):
         return common.median(runs.get(f"{side} {way}", []), key)
 
     def add(goal, what, way, theirs, key, unit):
+        both = {side: runs.get(f"{side} {way}", []) for side in ("backstay", theirs)}
         value = common.ratio(middle("backstay", way, key), middle(theirs, way, key))
         result.row(goal, what, value, ours=middle("backstay", way, key),
                    theirs=middle(theirs, way, key), unit=unit, baseline=theirs,
-                   spreads={side: common.spread(runs.get(f"{side} {way}", []), key)
-                            for side in ("backstay", theirs)},
-                   unjudged=common.faulty(runs.get(f"backstay {way}", []) +
-                                          runs.get(f"{theirs} {way}", [])))
+                   spreads={side: common.spread(found, key) for side, found in both.items()},
+                   runs=sum(both.values(), []))
 
     for way in ways:
         name = "without pipelining" if way == "off" else f"pipelining {way}"
         add("P1" if way == "off" else "P2", f"messages/s, {name}", way, "postfix", "rate", "/s")
         add("P3", f"messages/s, {name}", way, "smtp-sink", "rate", "/s")
         add("P4", f"server's CPU a message, {name}", way, "smtp-sink", "cpu_us", "us")
-        calls = middle("backstay", way, "system_calls")
-        result.row("P10", f"system calls a message, {name}", calls, ours=calls,
+        calls, own = middle("backstay", way, "system_calls"), runs.get(f"backstay {way}", [])
+        result.row("P10", f"system calls a message, {name}", calls, ours=calls, runs=own,
                    theirs=middle("postfix", way, "system_calls"), baseline="postfix",
-                   spreads={"backstay": common.spread(runs.get(f"backstay {way}", []),
-                                                      "system_calls")},
+                   spreads={"backstay": common.spread(own, "system_calls")},
                    unjudged=common.lacks("perf"))
 
 

@@ -12,19 +12,21 @@ import json
 import subprocess
 
 import common
+import recipe
 from common import harness
 import tls_peers  # noqa: E402
 
 
 def primitives(seconds):
-    return json.loads(subprocess.run(
-        [harness.binary("backstay-tls-primitives"), "--seconds", str(seconds)],
-        capture_output=True, text=True, check=True).stdout)
+    command = [harness.binary("backstay-tls-primitives"), "--seconds", str(seconds)]
+    recipe.command(command)
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def measure(side, arguments):
     if side == "primitives":
-        return primitives(1)
+        with common.window():
+            return primitives(1)
     with common.scratch(arguments.directory) as directory:
         certificate = tls_peers.Certificate(directory, "bench")
         server = common.Backstay(directory, settings={"tls": certificate.settings()})
@@ -36,9 +38,10 @@ def measure(side, arguments):
                 before = server.cpu()
                 found = common.load(server.port, *flags, "--duration", f"{arguments.seconds}s")
                 cpu = server.cpu() - before
+                sessions = max(1, found["sessions"])
                 return {"sessions": found["sessions"], "session_rate": found["session_rate"],
-                        "cpu_us": cpu / found["sessions"] * 1e6,
-                        "generator_us": sum(found["cpu_s"].values()) / found["sessions"] * 1e6,
+                        "cpu_us": cpu / sessions * 1e6,
+                        "generator_us": sum(found["cpu_s"].values()) / sessions * 1e6,
                         "errors": found["session_errors"]}
             return common.flood(server, arguments.connections, arguments.seconds,
                                 *(["--tls"] if side == "mail over TLS" else []))
@@ -62,12 +65,15 @@ def main():
                "primitives, us": common.spread(runs["primitives"], "handshake_us")}
     result.row("P16", "full handshakes a core second, the session around them taken off, against "
                "1/(sign + keygen + agree)", common.ratio(theirs, ours), ours=1e6 / ours,
-               theirs=1e6 / theirs, unit="/s", baseline="primitives", spreads=spreads)
+               theirs=1e6 / theirs, unit="/s", baseline="primitives", spreads=spreads,
+               runs=sum((runs[side] for side in sides[:3]), []))
     result.row("", "the same with the session: accept to close", common.ratio(theirs, whole),
-               ours=1e6 / whole, theirs=1e6 / theirs, unit="/s", baseline="primitives")
+               ours=1e6 / whole, theirs=1e6 / theirs, unit="/s", baseline="primitives",
+               runs=runs[sides[2]] + runs[sides[0]])
     clear, secure = (common.median(runs[side], "rate") for side in sides[3:])
     result.row("", "messages/s over TLS against in clear", common.ratio(secure, clear),
                ours=secure, theirs=clear, unit="/s", baseline="in clear",
+               runs=runs[sides[3]] + runs[sides[4]],
                spreads={side: common.spread(runs[side], "rate") for side in sides[3:]})
     result.plot(kind="bars", title="Server's CPU for a full handshake", unit="us",
                 values={"backstay, handshake": ours, "sign + keygen + agree": theirs})

@@ -75,7 +75,11 @@ def smtp_source(port, *arguments, recipient="a@example.com", sender="s@load.test
 
 
 class SmtpSink:
-    """Postfix's smtp-sink; with `dump` every message becomes a file there."""
+    """Postfix's smtp-sink; with `dump` every message becomes a file there. By itself it takes 256
+    clients at once (-m), and with a shorter backlog some of as many that come together have to try
+    again after seconds."""
+
+    BACKLOG = "1024"
 
     def __init__(self, port, *arguments, dump=None):
         self.dump = dump
@@ -83,8 +87,8 @@ class SmtpSink:
             os.makedirs(dump, exist_ok=True)
             arguments = ("-d", "message.", *arguments)
         self.process = subprocess.Popen(
-            [program("smtp-sink"), *arguments, f"127.0.0.1:{port}", "100"], cwd=dump,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            [program("smtp-sink"), "-m", "4096", *arguments, f"127.0.0.1:{port}", self.BACKLOG],
+            cwd=dump, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             start_new_session=True)
         wait_port(port, self.process)
 
