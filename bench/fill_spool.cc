@@ -2,6 +2,9 @@
 //
 // It writes what the daemon would have written: envelopes, Received fields, batches, synced.
 // The daemon is not running meanwhile (the spool is locked).
+//
+// Exit codes: 0; 1 the spool took no more; 64 usage; 69 the kernel lacks what is needed; 73 the
+// spool cannot be opened.
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -15,12 +18,19 @@
 #include "core/smtp/envelope.h"
 #include "fmt/format.h"
 #include "io/uring/uring_io.h"
+#include "spool/format.h"
 #include "spool/message_writer.h"
 #include "spool/spool.h"
 #include "spool/spool_directory.h"
+#include "tools/traffic/program.h"
 
 namespace backstay {
 namespace {
+
+constexpr int kUnderWay = 2000;  // messages of a shard
+constexpr int64_t kMessagesMax = 1'000'000'000;
+constexpr int64_t kBytesMax = 256_KiB;  // each that is under way is held twice: 1 GiB a shard
+constexpr int64_t kDomainsMax = 1'000'000;
 
 struct Wish {
   std::string directory;
@@ -97,7 +107,6 @@ class Shard final : public SpoolEvents {
  public:
   Shard(Io& io, Fd directory, const SpoolOptions& options, const Wish& wish, uint64_t messages)
       : left(messages), spool(io, directory, options, *this) {
-    constexpr int kUnderWay = 2000;
     for (int i = 0; i < kUnderWay; ++i) {
       sources_.push_back(std::make_unique<Source>(spool, wish, left));
     }
@@ -160,12 +169,12 @@ int Fill(const Wish& wish) {
   auto io = MakeUringIo(UringOptions{});
   if (!io.ok()) {
     std::fprintf(stderr, "backstay-fill: %s\n", std::string(io.status().message()).c_str());
-    return 69;
+    return kExitKernel;
   }
   auto directory = SpoolDirectory::Open(**io, {wish.directory, wish.shards, 0});
   if (!directory.ok()) {
     std::fprintf(stderr, "backstay-fill: %s\n", std::string(directory.status().message()).c_str());
-    return 73;
+    return kExitFile;
   }
   std::vector<std::unique_ptr<Shard>> shards;
   for (uint16_t number = 0; number < wish.shards; ++number) {
@@ -197,20 +206,36 @@ int Fill(const Wish& wish) {
   return 0;
 }
 
+// Of signed numbers: the parser of flags takes -5 for 2^64 - 5 where there is no sign.
+CLI::Range Within(int64_t least, int64_t most) {
+  return {least, most};
+}
+
+int Main(int argc, char** argv) {
+  Wish wish;
+  CLI::App app{"Fills a spool with queued messages, without SMTP.", "backstay-fill"};
+  app.add_option("--spool", wish.directory, "the spool directory; made if it is not there")
+      ->required();
+  app.add_option("--messages", wish.messages, "how many, over all shards")
+      ->check(Within(0, kMessagesMax));
+  app.add_option("--bytes", wish.bytes, "of each body")->check(Within(0, kBytesMax));
+  app.add_option("--domains", wish.domains, "1: example.com, else domain-<n>.example")
+      ->check(Within(1, kDomainsMax));
+  app.add_option("--shards", wish.shards, "as smtp.shards of the daemon")->check(Within(1, 1024));
+  app.add_option("--segment-size", wish.segment_bytes, "bytes")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(Within(kSegmentBytesMin, kSegmentBytesMax));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return Fill(wish);
+}
+
 }  // namespace
 }  // namespace backstay
 
 int main(int argc, char** argv) {
-  backstay::Wish wish;
-  CLI::App app{"Fills a spool with queued messages, without SMTP."};
-  app.add_option("--spool", wish.directory, "the spool directory; made if it is not there")
-      ->required();
-  app.add_option("--messages", wish.messages, "how many, over all shards");
-  app.add_option("--bytes", wish.bytes, "of each body");
-  app.add_option("--domains", wish.domains, "1: example.com, else domain-<n>.example");
-  app.add_option("--shards", wish.shards, "as smtp.shards of the daemon")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--segment-size", wish.segment_bytes, "bytes")->transform(CLI::AsSizeValue(false));
-  CLI11_PARSE(app, argc, argv);
-  return backstay::Fill(wish);
+  return backstay::Main(argc, argv);
 }

@@ -1,5 +1,6 @@
 // bench/tls_primitives.cc -- what a full handshake cannot cost less than: one signature (ECDSA
 // P-256), one key pair and one agreement (X25519), of the library that is linked. Prints JSON.
+// Exit codes: 0; 64 usage.
 #include <openssl/curve25519.h>
 #include <openssl/ec_key.h>
 #include <openssl/ecdsa.h>
@@ -11,9 +12,13 @@
 #include <cstdio>
 
 #include "core/base/check.h"
+#include "tools/traffic/program.h"
 
 namespace backstay {
 namespace {
+
+constexpr double kSecondsMin = 0.001;  // none at all would measure nothing
+constexpr double kSecondsMax = 3600;
 
 // CPU time of this thread, so that others on the machine do not count.
 double CpuSeconds() {
@@ -38,7 +43,16 @@ int Main(int argc, char** argv) {
   double seconds = 1;
   CLI::App app("What a full handshake cannot cost less than.");
   app.add_option("--seconds", seconds, "in all");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (!(seconds >= kSecondsMin && seconds <= kSecondsMax)) {  // of no number neither is true
+    std::fprintf(stderr, "backstay-tls-primitives: --seconds: from %g to %g\n", kSecondsMin,
+                 kSecondsMax);
+    return kExitUsage;
+  }
   EC_KEY* key = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
   ASSERT(key != nullptr);
   ASSERT(EC_KEY_generate_key(key) == 1);

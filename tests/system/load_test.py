@@ -155,6 +155,68 @@ class Load(harness.SystemTest):
         self.assertGreater(found["messages"]["acknowledged"], 0, found)
         self.assertGreaterEqual(found["seconds"], 3, found)
 
+    def test_a_server_that_greets_nobody_is_given_up(self):
+        refusing = self.sink("--rule", "connect 554 5.3.2 no")
+        plain = self.sink()
+        wanted = {"connect lost: connection refused": (harness.free_port(),),
+                  "greeting 554": (refusing.port,), "tls 502": (plain.port, "--tls")}
+        runs = {last: subprocess.Popen(command(*where, "--messages", "10", "--connections", "3"),
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+                for last, where in wanted.items()}
+        try:
+            for last, load in runs.items():
+                result, complaint = load.communicate(timeout=60)
+                self.assertEqual(load.returncode, 1, complaint)
+                self.assertRegex(complaint, "gave up: no session .* for 10s, .*; the last: " + last)
+                found = json.loads(result)
+                self.assertTrue(found["gave_up"], found)
+                self.assertEqual(found["messages"]["acknowledged"], 0, found)
+        finally:
+            for load in runs.values():
+                load.kill()  # one that went on for ever
+                load.wait()
+
+    def test_messages_of_the_warm_up_do_not_count(self):
+        sink = self.sink("--rule", "end delay 20ms")
+        sent = run_load(sink.port, "--messages", "100", "--connections", "5", "--warm-up", "1s")
+        self.assertEqual(sent["messages"]["acknowledged"], 100, sent)
+        self.assertGreater(sink.result()["taken"], 150)
+
+    def test_files_that_cannot_be_read(self):
+        loop = os.path.join(self.directory, "loop")
+        os.symlink("loop", loop)
+        for path, why in ((loop, "Too many levels of symbolic links"),
+                          ("x" * 300, "File name too long"), ("absent", "No such file")):
+            self.check_exit(73, f"cannot read {path}: {why}", "backstay-load", "127.0.0.1:1",
+                            "--messages", "1", "--replay", path)
+            self.check_exit(73, f"cannot read the script {path}", "backstay-sink", "--script", path)
+
+    def test_a_ledger_that_cannot_be_written(self):
+        sink = self.sink()
+        self.check_exit(74, "backstay-load: cannot write the ledger /dev/full: No space left",
+                        "backstay-load", f"127.0.0.1:{sink.port}", "--messages", "3", "--ledger",
+                        "/dev/full")
+
+    def test_programs_that_fill_and_measure(self):
+        spool = os.path.join(self.directory, "filled")
+        for flags in (["--messages", "-5"], ["--messages", "many"], ["--domains", "0"],
+                      ["--bytes", "-1"], ["--shards", "0"], ["--segment-size", "-5"], ["--what"]):
+            self.check_measuring("backstay-fill", "--spool", spool, *flags)
+        self.check_measuring("backstay-fill")
+        self.assertFalse(os.path.exists(spool))
+        for seconds in ("0", "-1", "nan", "inf", "soon"):
+            self.check_measuring("backstay-tls-primitives", "--seconds", seconds)
+
+    def test_a_script_has_known_keys(self):
+        script = os.path.join(self.directory, "odd.toml")
+        for text, what in (("seed = 1\nbogus = 2\n", 'there is no key "bogus"'),
+                           ("[odd]\nseed = 1\n", 'there is no section "odd"'),
+                           ("help = true\n", "help: ")):
+            with open(script, "w", encoding="utf-8") as file:
+                file.write(text)
+            self.check_exit(64, f"the script {script}: {what}", "backstay-sink", "--script", script)
+
     def test_script_file_and_usage(self):
         script = os.path.join(self.directory, "script.toml")
         with open(script, "w", encoding="utf-8") as file:
@@ -163,10 +225,7 @@ class Load(harness.SystemTest):
         sent = run_load(sink.port, "--messages", "10", "--duration", "1s", "--per-connection", "1")
         self.assertEqual(sent["messages"]["acknowledged"], 0, sent)
         self.assertEqual(set(sent["errors"]), {"mail 421"}, sent)
-        unknown = os.path.join(self.directory, "unknown.toml")
-        with open(unknown, "w", encoding="utf-8") as file:
-            file.write('rules = ["mail cut"]\n')
-        for flags in (["--rule", "lunch delay 1h"], ["--outage", "2s 1s"], ["--script", unknown],
+        for flags in (["--rule", "lunch delay 1h"], ["--outage", "2s 1s"],
                       ["--outage", "10s 20s every 60s trailing"], ["--max-connections", "-1"]):
             self.check_usage("backstay-sink", *flags)
         self.check_usage("backstay-load", "127.0.0.1:1")
@@ -175,7 +234,7 @@ class Load(harness.SystemTest):
         for name, value in (("size", "x"), ("rate", "0"), ("rate", "inf"), ("domains", ""),
                             ("domains", "a,,b"), ("connections", "-1"), ("connections", "0"),
                             ("idle", "-1"), ("slow-drip", "-1"), ("no-read", "-1"),
-                            ("per-connection", "-1"), ("seed", "-1")):
+                            ("per-connection", "-1"), ("seed", "-1"), ("timeout", "inf")):
             self.check_usage("backstay-load", "127.0.0.1:1", "--messages", "1", f"--{name}", value)
         self.check_usage("backstay-load", "127.0.0.1:1", "--messages", "-1")
         self.check_usage("backstay-load", "127.0.0.1:1", "--duration", "1s", "--greet-only",
@@ -186,6 +245,16 @@ class Load(harness.SystemTest):
                               timeout=20, check=False)
         self.assertEqual(done.returncode, 64, (program, flags, done.stderr))
         self.assertTrue(5 < len(done.stderr) < 300, (program, flags, done.stderr))
+
+    def check_measuring(self, program, *flags):
+        if os.path.exists(os.path.join(harness.BIN, program)):  # nobody measures with sanitizers
+            self.check_usage(program, *flags)
+
+    def check_exit(self, code, said, program, *flags):
+        done = subprocess.run([harness.binary(program), *flags], capture_output=True, text=True,
+                              timeout=20, check=False)
+        self.assertEqual(done.returncode, code, (program, flags, done.stderr))
+        self.assertIn(said, done.stderr)
 
 
 if __name__ == "__main__":

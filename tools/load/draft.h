@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "absl/container/inlined_vector.h"
@@ -46,5 +47,6 @@ struct Ending {
   int code = 0;
   IoError error = IoError::kNone;  // kLost: kNone is an orderly end
 };
+std::string Describe(const Ending& ending);  // refused or lost: "rcpt 550", "end lost: peer reset"
 
 }  // namespace backstay

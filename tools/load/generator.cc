@@ -75,6 +75,7 @@ absl::Status Generator::Start() {
   score_.Begin(io_.Now());
   phase_end_ = io_.Now() + plan_.warm_up;
   next_arrival_ = io_.Now();
+  last_serving_ = io_.Now();
   for (const std::unique_ptr<Nuisance>& nuisance : nuisances_) {
     nuisance->Start();
   }
@@ -137,12 +138,16 @@ Instant Generator::NextWake() const {
 
 void Generator::AdvancePhase() {
   const Instant now = io_.Now();
+  if (issuing() && hopeless()) {
+    GiveUp();
+  }
   switch (phase_) {
     case Phase::kWarmUp:
       if (now >= phase_end_) {
         phase_ = Phase::kRunning;
         phase_end_ = now + plan_.duration;
         score_.Begin(now, outstanding_);
+        counted_from_ = next_number_ - outstanding_;
       }
       return;
     case Phase::kRunning:
@@ -204,7 +209,8 @@ bool Generator::AllClosed() const {
 // ---- messages ----
 
 bool Generator::exhausted() const {
-  return plan_.messages_max != 0 && next_number_ + arrivals_.size() >= plan_.messages_max;
+  return plan_.messages_max != 0 && phase_ != Phase::kWarmUp &&
+         next_number_ + arrivals_.size() >= counted_from_ + plan_.messages_max;
 }
 
 Draft Generator::MakeDraft(Instant intended) {
@@ -330,11 +336,37 @@ void Generator::OnLost(const Ending& ending) {
   }
 }
 
+// With a rate messages fail with their connections, and with a duration it ends all the same.
+bool Generator::hopeless() const {
+  return !open_loop() && plan_.duration == absl::InfiniteDuration() && serving_ == 0 &&
+         failed_in_a_row_ >= plan_.connections && io_.Now() - last_serving_ >= kHopelessAfter;
+}
+
+void Generator::GiveUp() {
+  given_up_ = absl::UnavailableError(fmt::format(
+      "gave up: no session has got past its greeting for {}, and {} in a row failed; the last: {}",
+      absl::FormatDuration(kHopelessAfter), failed_in_a_row_, Describe(last_failure_)));
+  Stop();
+}
+
 void Generator::OnSenderReady(Sender& sender) {
   LeaveConnecting(sender);
   ++ready_;
+  serving_ += sender.stays() ? 0 : 1;
   OnHeard();
   score_.OnSessionReady();
+}
+
+// What was past its greeting is no failure, however it ended.
+void Generator::CountFailures(const Sender& sender, const Ending& ending) {
+  if (sender.was_ready()) {
+    --serving_;
+    failed_in_a_row_ = 0;
+    last_serving_ = io_.Now();
+  } else {
+    ++failed_in_a_row_;
+    last_failure_ = ending;
+  }
 }
 
 void Generator::OnSenderClosed(Sender& sender, const Ending& ending) {
@@ -343,6 +375,9 @@ void Generator::OnSenderClosed(Sender& sender, const Ending& ending) {
     --ready_;
   } else {
     LeaveConnecting(sender);
+  }
+  if (!sender.stays()) {
+    CountFailures(sender, ending);
   }
   score_.OnSessionEnded(ending);
   const bool refused = ending.kind == Ending::Kind::kRefused;
@@ -375,8 +410,9 @@ std::string Generator::ExtraJson() const {
     connections += nuisance->connections();
     bytes += nuisance->bytes();
   }
-  return fmt::format(",\"server_gone\":{},\"nuisances\":{{\"connections\":{},\"bytes\":{}}}",
-                     server_gone_, connections, bytes);
+  return fmt::format(
+      ",\"server_gone\":{},\"gave_up\":{},\"nuisances\":{{\"connections\":{},\"bytes\":{}}}",
+      server_gone_, !given_up_.ok(), connections, bytes);
 }
 
 }  // namespace backstay

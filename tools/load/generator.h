@@ -7,6 +7,9 @@
 // An open loop connects whatever the server does: SYNs beyond a listen backlog are between the
 // kernel and the server. A closed loop opens its connections in portions.
 //
+// Messages of the warm-up do not count, except for those under way at its end. A closed loop that
+// only its number of messages would end gives up a server that greets nobody.
+//
 // Life:     Start(), Turn() until finished().
 // Owns:     all connections.
 // Turn:     one enter of the ring sends all that the turn has queued.
@@ -35,7 +38,7 @@ struct LoadPlan {
   SenderPlan sender;
   MessageMaker::Plan messages;
   size_t connections = 1;
-  uint64_t messages_max = 0;  // 0: no limit
+  uint64_t messages_max = 0;  // that count; 0: no limit
   double rate = 0;            // messages/s that become due; 0: closed loop
   // So many connections wait for their greeting at the same time; 0: no limit with a rate, else
   // Generator::kOpeningMax. Of those that only stay, never more than that.
@@ -55,6 +58,9 @@ class Generator : private SenderHome {
  public:
   // A server's backlog is finite, and a SYN that it drops comes again a second later.
   static constexpr size_t kOpeningMax = 256;
+  // Nobody was past the greeting for so long, and as many sessions in a row failed as there are
+  // connections: there is nothing to wait for. A daemon that starts is there sooner.
+  static constexpr absl::Duration kHopelessAfter = absl::Seconds(10);
 
   // What cannot be run, as a sentence; Start() says the same.
   static absl::Status Check(const LoadPlan& plan);
@@ -74,6 +80,8 @@ class Generator : private SenderHome {
   size_t ready() const { return ready_; }  // sessions that are past their greeting
   // A session was lost while there was work, and no answer to anybody has come behind that.
   bool server_gone() const { return server_gone_; }
+  // Why it ended before its messages were sent; else OK.
+  const absl::Status& given_up() const { return given_up_; }
   std::string Text() const;  // the score's, and what became of the server
   std::string ExtraJson() const;
 
@@ -95,6 +103,9 @@ class Generator : private SenderHome {
   bool open_loop() const { return plan_.rate > 0; }
   bool issuing() const { return phase_ == Phase::kWarmUp || phase_ == Phase::kRunning; }
   bool exhausted() const;
+  bool hopeless() const;
+  void GiveUp();
+  void CountFailures(const Sender& sender, const Ending& ending);
   void OnHeard();
   void OnLost(const Ending& ending);
   void LeaveConnecting(const Sender& sender);
@@ -121,12 +132,19 @@ class Generator : private SenderHome {
   Phase phase_ = Phase::kWarmUp;
   Instant phase_end_;
   uint64_t next_number_ = 0;
-  uint64_t outstanding_ = 0;  // drafts that have not ended
+  uint64_t counted_from_ = 0;  // the first number of messages_max
+  uint64_t outstanding_ = 0;   // drafts that have not ended
   size_t connecting_ = 0;
   size_t staying_connecting_ = 0;  // of connecting_, those that only stay
   size_t ready_ = 0;
   Instant last_heard_;
   bool server_gone_ = false;
+  // Of the sessions that are to send: past their greeting, and what failed since one was.
+  size_t serving_ = 0;
+  size_t failed_in_a_row_ = 0;
+  Instant last_serving_;  // or the start of the run
+  Ending last_failure_;
+  absl::Status given_up_;
   Instant next_arrival_;
   std::deque<Instant> arrivals_;  // due, not sent
   struct Resting {

@@ -1,8 +1,8 @@
 // tools/load/main.cc -- backstay-load: flags, progress, the result.
 //
-// Exit codes: 0; 1 nothing was acknowledged, the server was lost and did not come back, or
-// --require-all and something was not acknowledged; 64 usage; 69 the kernel lacks what is needed;
-// 73 a file; 74 the result cannot be written.
+// Exit codes: 0; 1 nothing was acknowledged, the server was lost and did not come back or greeted
+// nobody, or --require-all and something was not acknowledged; 64 usage; 69 the kernel lacks what
+// is needed; 73 a file; 74 the result or the ledger cannot be written.
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -60,7 +60,8 @@ int Complain(int code, const absl::Status& status) {
 
 absl::StatusOr<absl::Duration> DurationOf(const std::string& flag, const std::string& text) {
   absl::Duration duration;
-  if (!absl::ParseDuration(text, &duration) || duration < absl::ZeroDuration()) {
+  if (!absl::ParseDuration(text, &duration) || duration < absl::ZeroDuration() ||
+      duration == absl::InfiniteDuration()) {
     return absl::InvalidArgumentError(
         fmt::format("{}: \"{}\" is no duration, such as 500ms, 10s or 2m", flag, text));
   }
@@ -116,7 +117,12 @@ void AddAmounts(CLI::App& app, Flags& flags) {
       ->check(Count(0, kClientsMax))
       ->type_name("N")
       ->capture_default_str();
-  app.add_option("--messages", plan.messages_max, "so many in all; 0: no limit")
+  app.add_option("--messages", plan.messages_max,
+                 fmt::format("so many in all, behind the warm-up; 0: no limit. Without --duration "
+                             "and --rate the run ends, with exit code 1, when no session has got "
+                             "past its greeting for {} and as many in a row failed as there are "
+                             "connections",
+                             absl::FormatDuration(Generator::kHopelessAfter)))
       ->check(Count(0, kMessagesMax))
       ->type_name("N")
       ->capture_default_str();
@@ -307,6 +313,9 @@ int Run(Io& io, const Flags& flags) {
   }
   if (!flags.json.empty() && !WriteJson(generator, io, flags, begun)) {
     return Complain(kExitOutput, absl::DataLossError("cannot write " + flags.json));
+  }
+  if (!generator.given_up().ok()) {
+    return Complain(kExitFailed, generator.given_up());
   }
   return Failed(generator, flags) ? kExitFailed : 0;
 }

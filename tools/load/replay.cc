@@ -89,7 +89,8 @@ std::vector<std::string> SplitMbox(std::string_view text) {
 
 absl::StatusOr<std::vector<std::string>> LoadReplay(const std::string& path) {
   std::vector<std::string> messages;
-  if (std::filesystem::is_directory(path)) {
+  std::error_code none;  // whatever it is: who opens it says more
+  if (std::filesystem::is_directory(path, none)) {
     size_t bytes = 0;
     ASSIGN_OR_RETURN(const std::vector<std::string> names, FilesOf(path));
     for (const std::string& name : names) {

@@ -57,15 +57,6 @@ std::string LineOf(const char* name, const Histogram& histogram) {
   return line + "\n";
 }
 
-std::string NameOf(const Ending& ending) {
-  if (ending.kind == Ending::Kind::kRefused) {
-    return fmt::format("{} {}", Describe(ending.phase), ending.code);
-  }
-  const bool orderly = ending.error == IoError::kNone;
-  return fmt::format("{} lost: {}", Describe(ending.phase),
-                     orderly ? "the server hung up" : Describe(ending.error));
-}
-
 }  // namespace
 
 void Score::Begin(Instant now, uint64_t under_way) {
@@ -103,14 +94,14 @@ void Score::OnDraftEnded(const Draft& draft, const Ending& ending, Instant now) 
     case Ending::Kind::kRefused:
       ++refused_;
       refusal_.Record(now - draft.intended);
-      ++refusals_[NameOf(ending)];
+      ++refusals_[Describe(ending)];
       ++SecondAt(now).refused;
       return;
     case Ending::Kind::kLost:
       ++lost_;
       timed_out_ += ending.error == IoError::kTimedOut ? 1 : 0;
       unanswered_ += ending.error == IoError::kCanceled ? 1 : 0;
-      ++refusals_[NameOf(ending)];
+      ++refusals_[Describe(ending)];
       ++SecondAt(now).lost;
       return;
     case Ending::Kind::kCut:
@@ -121,7 +112,7 @@ void Score::OnDraftEnded(const Draft& draft, const Ending& ending, Instant now) 
 
 void Score::OnSessionEnded(const Ending& ending) {
   if (ending.kind == Ending::Kind::kRefused || ending.kind == Ending::Kind::kLost) {
-    ++session_errors_[NameOf(ending)];
+    ++session_errors_[Describe(ending)];
   }
 }
 

@@ -1,6 +1,8 @@
 // tools/load/sender.cc -- replies in order, each to the step that it was owed for.
 #include "tools/load/sender.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "core/base/check.h"
@@ -27,6 +29,15 @@ std::string_view Describe(LoadPhase phase) {
       return "end";
   }
   UNREACHABLE();
+}
+
+std::string Describe(const Ending& ending) {
+  if (ending.kind == Ending::Kind::kRefused) {
+    return fmt::format("{} {}", Describe(ending.phase), ending.code);
+  }
+  const bool orderly = ending.error == IoError::kNone;
+  return fmt::format("{} lost: {}", Describe(ending.phase),
+                     orderly ? "the server hung up" : Describe(ending.error));
 }
 
 Sender::Sender(const World& world, const SocketAddress& source)

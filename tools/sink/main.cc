@@ -1,7 +1,8 @@
 // tools/sink/main.cc -- backstay-sink: flags or a script file, signals, the result.
 //
 // SIGUSR1 writes the result so far, SIGTERM and SIGINT the last one. Exit codes: 0; 64 usage; 69
-// the kernel lacks what is needed; 73 a file or an address; 74 the result cannot be written.
+// the kernel lacks what is needed; 73 a file or an address; 74 the result or the ledger cannot be
+// written.
 #include <fmt/format.h>
 #include <signal.h>
 
@@ -10,7 +11,9 @@
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/uring/probe.h"
@@ -135,6 +138,35 @@ std::string OptionsJson(const Flags& flags, WallTime started) {
   return ",\"options\":" + options.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+// The parser says what it does not know, and not where; of a section it says "name.++".
+std::string ComplaintAboutScript(const std::string& path, std::string_view text) {
+  constexpr std::string_view kUnknown = "INI was not able to parse ";
+  constexpr std::string_view kSection = ".++";
+  if (!text.starts_with(kUnknown)) {
+    return fmt::format("the script {}: {}", path, text);
+  }
+  text.remove_prefix(kUnknown.size());
+  const bool is_section = text.ends_with(kSection);
+  text.remove_suffix(is_section ? kSection.size() : 0);
+  return fmt::format("the script {}: there is no {} \"{}\"; its keys are the flags of --help", path,
+                     is_section ? "section" : "key", text);
+}
+
+// The exit code when there is nothing to run: help was asked for, or the mistake is told.
+std::optional<int> Parse(CLI::App& app, int argc, char** argv) {
+  const auto script = [&app] { return app.get_config_ptr()->as<std::string>(); };
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::FileError&) {
+    return Complain(kExitFile, "cannot read the script " + script());
+  } catch (const CLI::ConfigError& error) {
+    return Complain(kExitUsage, ComplaintAboutScript(script(), error.what()));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return std::nullopt;
+}
+
 int Run(Io& io, Flags& flags) {
   const std::string options = OptionsJson(flags, io.WallNow());
   SinkServer server(io, std::move(flags.plan));
@@ -165,10 +197,8 @@ int Main(int argc, char** argv) {
   CLI::App app{"backstay-sink: a primary that does what it is told.", "backstay-sink"};
   app.set_version_flag("--version", "backstay-sink " BACKSTAY_VERSION);
   AddFlags(app, flags);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kExitUsage;
+  if (const std::optional<int> code = Parse(app, argc, argv); code.has_value()) {
+    return *code;
   }
   const absl::Status complete = Complete(flags);
   if (!complete.ok()) {

@@ -30,7 +30,7 @@ class SinkServer::Connection final : public ListNode, private StreamEvents, priv
     stream_.Start(socket);
     if (refused) {
       session_.Refuse("421 4.7.0 Too many connections");
-      server_.tally_.OnRefusal("connect", 421);
+      OnRefused(SinkPhase::kConnect, 421);
     } else {
       session_.Greet();
     }
@@ -108,6 +108,7 @@ class SinkServer::Connection final : public ListNode, private StreamEvents, priv
                const std::vector<std::string>& recipients) override {
     server_.tally_.OnTaken(stamp, bytes, recipients, server_.io_.Now());
   }
+  void OnRefused(SinkPhase phase, int code) override { server_.tally_.OnRefusal(phase, code); }
   void OnViolations(uint64_t count) override { server_.tally_.OnViolations(count); }
 
   SinkServer& server_;

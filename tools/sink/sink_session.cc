@@ -122,6 +122,7 @@ void SinkSession::Mail(std::string_view argument) {
     return;
   }
   if (manners_.messages_max > 0 && messages_ >= manners_.messages_max) {
+    judge_.OnRefused(SinkPhase::kMail, 421);
     Refuse("421 4.7.0 Enough on this connection");
     return;
   }

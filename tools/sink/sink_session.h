@@ -34,6 +34,8 @@ class SinkJudge {
   virtual SinkVerdict Judge(SinkPhase phase, std::string_view argument) = 0;
   virtual void OnTaken(const StampReader& stamp, uint64_t bytes,
                        const std::vector<std::string>& recipients) = 0;
+  // By manners: no verdict said so.
+  virtual void OnRefused(SinkPhase phase, int code) = 0;
   virtual void OnViolations(uint64_t count) = 0;
 
  protected:

@@ -54,7 +54,7 @@ void Tally::OnVerdict(SinkPhase phase, const SinkVerdict& verdict) {
     case SinkVerdict::Action::kGoOn:
       return;
     case SinkVerdict::Action::kReply:
-      OnRefusal(Describe(phase), verdict.code);
+      OnRefusal(phase, verdict.code);
       return;
     case SinkVerdict::Action::kStall:
       ++refusals_[fmt::format("{} stall", Describe(phase))];
@@ -65,8 +65,8 @@ void Tally::OnVerdict(SinkPhase phase, const SinkVerdict& verdict) {
   }
 }
 
-void Tally::OnRefusal(std::string_view phase, int code) {
-  ++refusals_[fmt::format("{} {}", phase, code)];
+void Tally::OnRefusal(SinkPhase phase, int code) {
+  ++refusals_[fmt::format("{} {}", Describe(phase), code)];
 }
 
 void Tally::OnConnection(size_t open) {

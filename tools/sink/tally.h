@@ -28,7 +28,7 @@ class Tally {
   void OnTaken(const StampReader& stamp, uint64_t bytes, const std::vector<std::string>& recipients,
                Instant now);
   void OnVerdict(SinkPhase phase, const SinkVerdict& verdict);
-  void OnRefusal(std::string_view phase, int code);
+  void OnRefusal(SinkPhase phase, int code);
   void OnViolations(uint64_t count) { violations_ += count; }
   void OnConnection(size_t open);
   void OnSecure() { ++secure_; }

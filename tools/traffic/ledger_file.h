@@ -4,7 +4,8 @@
 // compares them as sets of lines.
 //
 // Owns:   the file; lines wait in memory until Flush() or 64 KiB of them.
-// Errors: Open: a sentence; a failed write ends the program: a ledger with a hole proves nothing.
+// Errors: Open: a sentence; a failed write ends the program with a sentence and kExitOutput: a
+//         ledger with a hole proves nothing.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,10 @@ class LedgerFile {
   void Flush();
 
  private:
+  [[noreturn]] void EndProgram() const;
+
   std::FILE* file_ = nullptr;
+  std::string path_;
 };
 
 }  // namespace backstay

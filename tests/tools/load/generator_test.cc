@@ -300,6 +300,79 @@ TEST_F(GeneratorTest, AServerThatAnswersOthersMeanwhileIsNotGone) {
   EXPECT_FALSE(generator_->server_gone());
 }
 
+TEST_F(GeneratorTest, WhereNobodyIsGreetedARunEndsByItself) {
+  const auto expect_given_up = [this](const std::string& last) {
+    Run();
+    const std::string said(generator_->given_up().message());
+    EXPECT_NE(said.find("past its greeting for 10s"), std::string::npos) << said;
+    EXPECT_TRUE(said.ends_with("; the last: " + last)) << said;
+    EXPECT_NEAR(score().Seconds(), 10, 0.5) << last;
+    EXPECT_NE(generator_->ExtraJson().find("\"gave_up\":true"), std::string::npos);
+  };
+  ASSERT_TRUE(sink_plan_.script.AddRule("connect 554 5.3.2 no").ok());
+  expect_given_up("greeting 554");
+  EXPECT_EQ(score().acknowledged(), 0u);
+  sink_plan_.script = SinkScript();
+  plan_.sender.tls = true;  // which the sink does not offer
+  expect_given_up("tls 502");
+  plan_.sender.tls = false;
+  plan_.warm_up = absl::Minutes(1);
+  ASSERT_TRUE(sink_plan_.script.AddOutage("0s 1h").ok());
+  expect_given_up("connect lost: connection refused");
+}
+
+TEST_F(GeneratorTest, AServerThatDoesNotComeBackIsGivenUp) {
+  ASSERT_TRUE(sink_plan_.script.AddRule("end delay 20ms").ok());
+  ASSERT_TRUE(sink_plan_.script.AddOutage("1s 1h").ok());
+  plan_.messages_max = 1000;
+  Run();
+  EXPECT_GT(score().acknowledged(), 50u);
+  EXPECT_FALSE(generator_->given_up().ok());
+  EXPECT_NEAR(score().Seconds(), 11, 0.5);
+}
+
+TEST_F(GeneratorTest, ARunWaitsForWhoeverComesInTime) {
+  ASSERT_TRUE(sink_plan_.script.AddOutage("0s 8s").ok());
+  Run();
+  EXPECT_EQ(score().acknowledged(), 50u);
+  sink_plan_.script = SinkScript();
+  ASSERT_TRUE(sink_plan_.script.AddRule("connect delay 15s").ok());  // nothing has failed
+  Run();
+  EXPECT_EQ(score().acknowledged(), 50u);
+  EXPECT_TRUE(generator_->given_up().ok()) << generator_->given_up();
+}
+
+TEST_F(GeneratorTest, ARunIsNotGivenUpWhileSomebodyIsServed) {
+  ASSERT_TRUE(sink_plan_.script.AddRule("end delay 1s").ok());
+  sink_plan_.connections_max = 2;
+  Run();
+  EXPECT_TRUE(generator_->given_up().ok()) << generator_->given_up();
+  EXPECT_EQ(score().acknowledged(), 50u);
+  EXPECT_GE(score().Seconds(), 24);
+  EXPECT_TRUE(Says("greeting 421 (session)")) << score().Text();
+}
+
+TEST_F(GeneratorTest, WithADurationNothingIsGivenUp) {
+  ASSERT_TRUE(sink_plan_.script.AddOutage("0s 1h").ok());
+  plan_.duration = absl::Seconds(20);
+  Run();
+  EXPECT_TRUE(generator_->given_up().ok()) << generator_->given_up();
+  EXPECT_GE(score().Seconds(), 20);
+}
+
+TEST_F(GeneratorTest, MessagesOfTheWarmUpAreNotAmongThoseAskedFor) {
+  ASSERT_TRUE(sink_plan_.script.AddRule("end delay 20ms").ok());
+  plan_.warm_up = absl::Seconds(1);
+  plan_.connections = 16;
+  for (const double rate : {0.0, 100.0}) {
+    plan_.rate = rate;
+    Run();
+    EXPECT_EQ(score().offered(), 50u) << rate;
+    EXPECT_EQ(score().acknowledged(), 50u) << rate;
+    EXPECT_GE(sink_->tally().taken(), 100u) << rate;
+  }
+}
+
 TEST_F(GeneratorTest, WhatCannotBeRunIsNamed) {
   EXPECT_TRUE(Generator::Check(plan_).ok());
   const auto complaint = [this](void (*change)(LoadPlan&)) {
@@ -353,6 +426,15 @@ TEST_F(GeneratorTest, ConnectionsBeyondTheLimitAreRefused) {
   Run();
   EXPECT_TRUE(Says("greeting 421 (session)")) << score().Text();
   EXPECT_EQ(score().acknowledged(), 400u);
+}
+
+TEST_F(GeneratorTest, EveryRefusalOfTheSinkIsInItsResult) {
+  sink_plan_.manners.messages_max = 10;
+  plan_.connections = 1;
+  Run();
+  EXPECT_EQ(score().refused(), 4u);
+  EXPECT_TRUE(Says("mail 421")) << score().Text();
+  EXPECT_TRUE(SinkSays("\"refusals\":{\"mail 421\":4}")) << sink_->Json();
 }
 
 TEST_F(GeneratorTest, OutagesAreOutlived) {

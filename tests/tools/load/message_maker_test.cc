@@ -2,6 +2,7 @@
 #include "tools/load/message_maker.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <map>
 #include <set>
@@ -158,7 +159,18 @@ TEST(Replay, FolderIsReadInTheOrderOfItsNames) {
   ASSERT_TRUE(messages.ok()) << messages.status();
   EXPECT_EQ(*messages, (std::vector<std::string>{"first\r\n", "second\r\n"}));
   EXPECT_FALSE(LoadReplay(folder.File("notes.txt")).ok()) << "no mbox";
-  EXPECT_FALSE(LoadReplay(folder.File("absent")).ok());
+}
+
+TEST(Replay, WhatCannotBeReadIsNamed) {
+  const TestFolder folder;
+  ASSERT_EQ(symlink("loop", folder.File("loop").c_str()), 0);
+  for (const std::string& name :
+       {std::string("absent"), std::string("loop"), std::string(300, 'x')}) {
+    const auto messages = LoadReplay(folder.File(name));
+    ASSERT_FALSE(messages.ok()) << name;
+    EXPECT_EQ(messages.status().message().find("cannot read " + folder.File(name) + ": "), 0u)
+        << messages.status();
+  }
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ class SinkSessionTest : public testing::Test, private SinkJudge {
   SinkScript script_;
   SinkSession session_{manners_, *this};
   std::vector<std::string> taken_;  // recipients of each message
+  std::vector<std::string> refused_;
   uint64_t bytes_ = 0;
   uint64_t violations_ = 0;
 
@@ -39,6 +40,9 @@ class SinkSessionTest : public testing::Test, private SinkJudge {
       all += recipient + " ";
     }
     taken_.push_back(all);
+  }
+  void OnRefused(SinkPhase phase, int code) override {
+    refused_.push_back(std::string(Describe(phase)) + " " + std::to_string(code));
   }
   void OnViolations(uint64_t count) override { violations_ += count; }
 
@@ -102,6 +106,15 @@ TEST_F(SinkSessionTest, GoodbyesClose) {
   EXPECT_EQ(Say("x\r\n.\r\n"), "421 4.3.2 going\r\n");
   EXPECT_TRUE(session_.wants_close());
   EXPECT_TRUE(taken_.empty());
+}
+
+TEST_F(SinkSessionTest, EnoughOnAConnectionIsARefusal) {
+  manners_.messages_max = 1;
+  Say("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nx\r\n.\r\n");
+  EXPECT_TRUE(refused_.empty());
+  EXPECT_EQ(Say("MAIL FROM:<a@x>\r\n"), "421 4.7.0 Enough on this connection\r\n");
+  EXPECT_TRUE(session_.wants_close());
+  EXPECT_EQ(refused_, std::vector<std::string>{"mail 421"});
 }
 
 TEST_F(SinkSessionTest, StrayBytesInCommandsAreViolations) {

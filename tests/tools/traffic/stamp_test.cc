@@ -79,5 +79,18 @@ TEST(LedgerFile, HasALineForEachRecipient) {
   EXPECT_FALSE(none.Open(folder.File("no/such/folder")).ok());
 }
 
+TEST(LedgerFileDeathTest, AFailedWriteEndsTheProgramWithASentence) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        LedgerFile ledger;
+        if (ledger.Open("/dev/full").ok()) {
+          ledger.Add(1, "a@example.com");
+          ledger.Flush();
+        }
+      },
+      testing::ExitedWithCode(74), "cannot write the ledger /dev/full: No space left on device");
+}
+
 }  // namespace
 }  // namespace backstay
