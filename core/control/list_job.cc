@@ -70,7 +70,8 @@ bool ListJob::End(std::string& out) const {
   if (request_.id.has_value() && messages_ == 0) {
     out += ResultLine(AdminResult::kUnknown,
                       fmt::format("{} does not wait here: it is delivered, reported, discarded or "
-                                  "deleted; or it never was",
+                                  "deleted; or it never was; or its place is damaged: `backstay "
+                                  "spool verify` says so",
                                   IdText()));
   } else {
     out += ReportLine(is_queue_ready_);

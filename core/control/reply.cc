@@ -140,6 +140,7 @@ std::string DaemonLine(const DaemonRow& row) {
                {"accepted_per_second", PerSecond(row.taken, row.sampled)},
                {"delivered_per_second", PerSecond(row.handed_on, row.sampled)},
                {"segments_unreadable", totals.spool.segments_unreadable},
+               {"damaged_places", totals.spool.damaged_records},
                {"shards_under_stress", totals.shards_under_stress}});
 }
 

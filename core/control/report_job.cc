@@ -21,6 +21,7 @@ void Add(const ShardTotals& more, ShardTotals& sum) {
   sum.spool.messages_live += more.spool.messages_live;
   sum.spool.recipients_dsn_pending += more.spool.recipients_dsn_pending;
   sum.spool.segments_unreadable += more.spool.segments_unreadable;
+  sum.spool.damaged_records += more.spool.damaged_records;
   sum.spool.recipients_quarantined += more.spool.recipients_quarantined;
   sum.counters.messages_stored += more.counters.messages_stored;
   sum.counters.messages_refused += more.counters.messages_refused;

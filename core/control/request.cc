@@ -202,10 +202,12 @@ absl::Status CheckSense(const AdminRequest& request) {
     return Refused("stop and start want domains or destinations");
   }
   if ((RuleOf(request.verb).has_value() || request.verb == AdminVerb::kGo) && ways != 1) {
-    return Refused("either all, or domains and destinations, or ids are wanted");
+    return Refused(request.verb == AdminVerb::kGo
+                       ? "go wants either all, or domains and destinations"
+                       : "either all, or domains and destinations, or ids are wanted");
   }
   if (request.verb == AdminVerb::kGo && !request.ids.empty()) {
-    return Refused("go wants all, or domains and destinations");
+    return Refused("go wants either all, or domains and destinations");
   }
   if (request.accepts_refusals && request.verb != AdminVerb::kStart) {
     return Refused("accept_refusals belongs to start");

@@ -473,6 +473,35 @@ class Words(Cli):
             self.assertIn(words, done.stderr.decode(), arguments)
             self.assertEqual(done.stdout, b"")
 
+    def test_advice_fits_what_happened(self):
+        file = f"{self.directory}/file"
+        with open(file, "wb"):
+            pass
+        right, place = "as a user who may read", "name the directory"
+        done = self.verb("verify", spool=file, expect=73).stderr.decode()
+        self.assertIn("Not a directory", done)
+        self.assertIn(place, done)
+        self.assertNotIn(right, done)
+        self.assertNotIn(right, self.verb("list", spool=f"{self.directory}/none",
+                                          expect=73).stderr.decode())
+        if os.getuid() == 0:
+            os.chmod(self.directory, 0o755)
+            os.mkdir(f"{self.directory}/closed", 0o700)
+            done = self.verb("verify", spool=f"{self.directory}/closed", expect=73, user=NOBODY)
+            self.assertIn(right, done.stderr.decode())
+            self.assertNotIn(place, done.stderr.decode())
+
+    def test_a_file_of_addresses_that_cannot_be_read(self):
+        for path, words in (("none", "No such file or directory"), ("", "Is a directory")):
+            done = backstay("recipients", "import", os.path.join(self.directory, path))
+            self.assertEqual(done.returncode, 66, done)
+            self.assertIn(f"cannot be read: {words}\n", done.stderr.decode())
+        with open(f"{self.directory}/empty", "wb"):
+            pass
+        done = backstay("recipients", "import", f"{self.directory}/empty")
+        self.assertEqual(done.returncode, 64, done)
+        self.assertIn(b"no address in it", done.stderr)
+
     def test_an_unknown_message_and_a_newer_format(self):
         sent = self.fill()
         known = sorted(sent)[0]

@@ -135,7 +135,7 @@ class Orders(Control):
         self.other.up()  # of example.net and example.org
         (row,) = self.rows("queue", "flush", "--destination", "example.org")
         self.assertLessEqual(row["recipients"], len(net))
-        self.assertIn("flush: 2 domains, ", self.daemon_.log())
+        self.assertIn("queue flush or primary probe example.net example.org: ", self.daemon_.log())
         self.other.wait_for(len(net), 20)
 
     def test_delete_by_destination_counts_first_and_asks(self):
@@ -262,7 +262,9 @@ class Orders(Control):
         self.assertEqual((row["recipients"], row["reports"]), (0, 1))
         self.assertIn(f"queue delete: 1 messages by id: {net[0]}, 0 recipients and 1 reports",
                       self.daemon_.log())
-        self.assertIn(b"does not wait here", self.verb("queue", "show", net[0], expect=1).stderr)
+        gone = self.verb("queue", "show", net[0], expect=1).stderr
+        self.assertIn(b"does not wait here", gone)
+        self.assertIn(b"or its place is damaged: `backstay spool verify` says so", gone)
 
     def test_messages_by_id_and_by_what_they_have_in_common(self):
         self.daemon_.start()
@@ -633,12 +635,19 @@ class Words(Control):
                 (("stauts", "--json"), b"there is no verb 'stauts'"),
                 (("stauts",), b"status, top, reload, "), (("queue", "explode"), b"verb 'explode'"),
                 (("queue", "explode"), b"reset, hold, release, "), (("--nonsense",), b"verb is"),
-                (("queue", "list", "--limit", "-1"), b"--limit"),
+                (("queue", "list", "--limit", "-1"),
+                 b"--limit: '-1' is no whole number from 0 to 18446744073709551615\n"),
+                (("queue", "list", "--limit", "x"), b"--limit: 'x' is no whole number from 0 to "),
+                (("top", "--count", "-1"), b"--count: '-1' is no whole number from 0 to "),
+                (("top", "--count", "1e3"), b"--count: '1e3' is no whole number from 0 to "),
                 (("queue", "show"), b"QUEUE_ID"), (("queue", "show", "AEIOU"), b"no queue id"),
-                (("queue", "delete", "--yes"), b"either all"),
-                (("queue", "delete", "--all", "--domain", "example.com", "--yes"), b"either all"),
+                (("queue", "delete", "--yes"), b"either --all, or --domain and --destination, or "
+                 b"queue ids are wanted; --sender, --older and --state "),
+                (("queue", "delete", "--all", "--domain", "example.com", "--yes"), b"either --all"),
                 (("queue", "hold", "--all", "--keep-age"), b"keep-age"),
-                (("queue", "flush"), b"either all"), (("primary", "hold"), b"DOMAIN"),
+                (("queue", "flush"), b"either --all, or --domain and --destination are wanted\n"),
+                (("queue", "flush", "--all", "--domain", "example.com"), b"either --all"),
+                (("primary", "hold"), b"DOMAIN"),
                 (("queue", "hold", "--domain", "x" * 300, "--yes"), b"255 bytes")):
             self.assertIn(words, self.verb(*arguments, expect=64).stderr, arguments)
         missing = self.verb("status", endpoint=f"{self.directory}/none", expect=69)

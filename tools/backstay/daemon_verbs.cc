@@ -3,7 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
+#include <string>
+#include <string_view>
+
 #include "tools/backstay/status.h"
+#include "tools/backstay/text.h"
 
 namespace backstay {
 namespace {
@@ -38,6 +43,24 @@ CLI::Option* AddText(CLI::App& verb, const char* name, std::optional<std::string
                      const char* promise) {
   return verb.add_option_function<std::string>(
       name, [&target](const std::string& text) { target = text; }, promise);
+}
+
+// CLI11 takes "-1" for the largest number there is, and says ranges in floating point.
+std::string ComplaintAboutCount(const std::string& text) {
+  return ParseCount(text).has_value()
+             ? ""
+             : fmt::format("'{}' is no whole number from 0 to {}", Printable(text), UINT64_MAX);
+}
+
+// `target` holds a number, or one if it was said.
+template <typename Target>
+CLI::Option* AddCount(CLI::App& verb, const char* name, Target& target,
+                      const std::string& promise) {
+  return verb
+      .add_option_function<std::string>(
+          name, [&target](const std::string& text) { target = *ParseCount(text); }, promise)
+      ->check(ComplaintAboutCount)
+      ->type_name("N");
 }
 
 std::string LimitPromise() {
@@ -106,11 +129,7 @@ void DaemonVerbs::AddQueue(CLI::App& queue) {
       ->type_name("D")
       ->allow_extra_args(false);
   AddText(*queue_list_, "--older", list_.older, kOlder)->type_name("T");
-  queue_list_
-      ->add_option_function<uint64_t>(
-          "--limit", [this](uint64_t most) { list_.messages_max = most; }, LimitPromise())
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N");
+  AddCount(*queue_list_, "--limit", list_.messages_max, LimitPromise());
   queue_list_->add_flag("--json", list_.is_json, "one JSON object a message");
   queue_list_->footer(
       std::string("One shard is told after the other. Mail of which only a report to its sender\n"
@@ -152,9 +171,8 @@ void DaemonVerbs::AddStatus(CLI::App& app) {
   top_->add_option("--interval", top_options_.interval, "between two: 2s, 1m")
       ->type_name("T")
       ->capture_default_str();
-  top_->add_option("--count", top_options_.rounds_max, "so many times; 0 for no end")
-      ->type_name("N")
-      ->capture_default_str();
+  AddCount(*top_, "--count", top_options_.rounds_max, "so many times; 0 for no end")
+      ->default_str("0");
   top_->add_flag("--json", top_options_.is_json, "each time one line: the daemon's of the status");
   top_->footer(kExitCodes);
   reload_ = app.add_subcommand("reload", "read the configuration again; a bad one changes nothing");
@@ -252,7 +270,7 @@ void DaemonVerbs::AddRecipients(CLI::App& app) {
   known_import_->add_option("FILE", recipients_.path, "one address a line; - for stdin")
       ->required()
       ->type_name("");
-  known_import_->footer(kExitCodes);
+  known_import_->footer(std::string(kExitCodes) + "\n66: FILE cannot be read.");
   known_forget_ = group->add_subcommand("forget", "the primary is asked again");
   known_forget_->add_option("ADDRESS", recipients_.addresses, "these")->type_name("");
   known_forget_->add_option("--domain", recipients_.domains, "all of this domain (repeatable)")

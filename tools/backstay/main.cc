@@ -1,8 +1,9 @@
 // tools/backstay/main.cc -- backstay: the operator's command; its verbs and their flags.
 //
-// Exit codes: 0; 1 damage, nothing of that name, or refused; 64 usage; 69 the kernel lacks what is
-// needed, or no daemon answers; 73 the spool cannot be opened or read; 74 stdout; 75 the daemon
-// cannot now; 76 the spool was written by a newer format; 77 not permitted; 78 configuration.
+// Exit codes: 0; 1 damage, nothing of that name, or refused; 64 usage; 66 a file of addresses
+// cannot be read; 69 the kernel lacks what is needed, or no daemon answers; 73 the spool cannot be
+// opened or read; 74 stdout; 75 the daemon cannot now; 76 the spool was written by a newer format;
+// 77 not permitted; 78 configuration.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

@@ -111,10 +111,11 @@ bool SelectsMessages(const OrderOptions& options) {
   return options.sender.has_value() || options.state.has_value() || options.older.has_value();
 }
 
-// The daemon says so, too, but of what a request has; these may not become one.
-bool IsContradiction(const OrderOptions& options) {
+// Whom it is about is said in one way. The daemon says so, too, but of the members of a request.
+bool IsWellChosen(const OrderOptions& options) {
   const bool has_names = !options.domains.empty() || !options.destinations.empty();
-  return (options.is_all ? 1 : 0) + (has_names ? 1 : 0) + (options.ids.empty() ? 0 : 1) > 1;
+  const int ways = (options.is_all ? 1 : 0) + (has_names ? 1 : 0) + (options.ids.empty() ? 0 : 1);
+  return ways == 1 || (ways == 0 && SelectsMessages(options));
 }
 
 // Of one message: the recipients that the order speaks for though they are in other domains than
@@ -169,8 +170,10 @@ int SelectMessages(DaemonClient& daemon, const OrderOptions& options, std::vecto
 }  // namespace
 
 int Order(const std::string& endpoint, const OrderOptions& options) {
-  if (IsContradiction(options)) {
-    Complain("either all, or domains and destinations, or ids are wanted");
+  if (!IsWellChosen(options)) {
+    Complain(
+        "either --all, or --domain and --destination, or queue ids are wanted; --sender, --older "
+        "and --state choose among these, or among all");
     return kExitUsage;
   }
   if (options.state.has_value() && !IsState(*options.state)) {
@@ -199,6 +202,10 @@ int Order(const std::string& endpoint, const OrderOptions& options) {
 }
 
 int OrderAtOnce(const std::string& endpoint, const OrderOptions& options) {
+  if (!IsWellChosen(options)) {  // of `primary` verbs the parser wants a domain
+    Complain("either --all, or --domain and --destination are wanted");
+    return kExitUsage;
+  }
   DaemonClient daemon(endpoint);
   return DoAtOnce(options.how,
                   [&](bool is_dry_run) { return Give(daemon, options, {}, is_dry_run); });

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -49,7 +51,7 @@ void PrintRow(std::string_view text) {
                                        : domain));
 }
 
-// One address a line; blank lines and lines that begin with # are skipped.
+// One address a line; blank lines and lines that begin with # are skipped. False: errno says why.
 bool ReadAddresses(std::FILE* file, std::vector<std::string>& addresses) {
   std::string line;
   for (int byte = std::getc(file);; byte = std::getc(file)) {
@@ -69,6 +71,11 @@ bool ReadAddresses(std::FILE* file, std::vector<std::string>& addresses) {
       return std::ferror(file) == 0;
     }
   }
+}
+
+int ComplainOfFile(const std::string& path, int error) {
+  Complain(fmt::format("{} cannot be read: {}", Printable(path), strerrordesc_np(error)));
+  return kExitNoInput;
 }
 
 }  // namespace
@@ -98,16 +105,18 @@ int ForgetRecipients(const std::string& endpoint, RecipientOptions options) {
 int ImportRecipients(const std::string& endpoint, const RecipientOptions& options) {
   std::FILE* file = options.path == "-" ? stdin : std::fopen(options.path.c_str(), "rb");
   if (file == nullptr) {
-    Complain(fmt::format("{} cannot be read", options.path));
-    return kExitUsage;
+    return ComplainOfFile(options.path, errno);
   }
   std::vector<std::string> all;
-  const bool is_read = ReadAddresses(file, all);
+  const int error = ReadAddresses(file, all) ? 0 : errno;
   if (file != stdin) {
     std::fclose(file);
   }
-  if (!is_read || all.empty()) {
-    Complain(fmt::format("{}: {}", options.path, is_read ? "no address in it" : "cannot be read"));
+  if (error != 0) {
+    return ComplainOfFile(options.path, error);
+  }
+  if (all.empty()) {
+    Complain(fmt::format("{}: no address in it", Printable(options.path)));
     return kExitUsage;
   }
   DaemonClient daemon(endpoint);

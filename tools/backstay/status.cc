@@ -61,6 +61,16 @@ std::string UnreadableText(const Row& row) {
                              GroupedNumber(segments));
 }
 
+// What no checkpoint has counted yet is in no account when its record is broken.
+std::string DamageText(const Row& row) {
+  const uint64_t places = row.Number("damaged_places");
+  return places == 0 ? ""
+                     : fmt::format(
+                           "{} places of the spool were found damaged since the start: the "
+                           "log and `backstay spool verify` say which\n",
+                           GroupedNumber(places));
+}
+
 std::string StressText(const Row& row) {
   const uint64_t shards = row.Number("shards_under_stress");
   return shards == 0 ? ""
@@ -77,7 +87,7 @@ std::string DaemonText(const Row& row) {
          fmt::format("queued {} recipients, {} dsn pending, in {} messages; {} quarantined\n",
                      number("queued"), number("dsn_pending"), number("messages"),
                      number("quarantined")) +
-         UnreadableText(row) + StressText(row) +
+         UnreadableText(row) + DamageText(row) + StressText(row) +
          fmt::format(
              "since start accepted {} messages, {} not stored; delivered {} recipients, "
              "{} deferred, {} failed, {} discarded\n",

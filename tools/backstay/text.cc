@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstddef>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -54,6 +56,13 @@ std::string ReadableAge(uint64_t seconds) {
   }
   return hours < 24 ? fmt::format("{}h{:02}m", hours, minutes % 60)
                     : fmt::format("{}d{:02}h", hours / 24, hours % 24);
+}
+
+std::optional<uint64_t> ParseCount(std::string_view text) {
+  uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
 }
 
 std::string CanonicalDomain(std::string domain) {

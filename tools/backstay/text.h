@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,8 @@ std::string ReadableBytes(uint64_t bytes);      // "812 B", "12.1 MiB"
 std::string ReadableAge(uint64_t seconds);      // "45s", "2h05m", "3d04h"
 std::string JsonString(std::string_view text);  // in quotes; not UTF-8: U+FFFD a byte
 std::string IsoTime(WallTime time);             // "2026-03-01T17:05:09Z"
+// Decimal digits and nothing else; what is larger than 64 bits is none.
+std::optional<uint64_t> ParseCount(std::string_view text);
 // As the spool has it: lower case, no dot at the end.
 std::string CanonicalDomain(std::string domain);
 // For a terminal: what could control one or mislead who reads, and what is not UTF-8, as \xNN.

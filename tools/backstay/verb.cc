@@ -3,11 +3,30 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "absl/status/status.h"
 
 namespace backstay {
+namespace {
+
+// A status has no errno; its sentence ends in the words for it, the system's or the seam's.
+std::string_view AdviceOn(const absl::Status& status) {
+  const std::string why(status.message());
+  const auto ends_in = [&why](std::string_view words) { return why.ends_with(words); };
+  if (absl::IsNotFound(status) || ends_in(strerrordesc_np(ENOTDIR))) {
+    return "name the directory that the configuration calls spool.directory";
+  }
+  if (ends_in(strerrordesc_np(EACCES)) || ends_in(strerrordesc_np(EPERM)) ||
+      ends_in(Describe(IoError::kDenied))) {
+    return "run it as a user who may read the spool, such as the daemon's own";
+  }
+  return {};
+}
+
+}  // namespace
 
 // Whether it arrived is asked once, at the end of the program.
 void Print(std::string_view text) {
@@ -32,9 +51,9 @@ int ComplainOfSpool(const std::string& path, const absl::Status& status) {
     return kExitNewerFormat;
   }
   Complain(fmt::format("{}: {}", path, why));
-  Complain(absl::IsNotFound(status)
-               ? "name the directory that the configuration calls spool.directory"
-               : "run it as a user who may read the spool, such as the daemon's own");
+  if (const std::string_view advice = AdviceOn(status); !advice.empty()) {
+    Complain(advice);
+  }
   return kExitSpool;
 }
 

@@ -14,9 +14,10 @@
 namespace backstay {
 
 constexpr int kExitOk = 0;
-constexpr int kExitFound = 1;    // damage, or nothing of that name
-constexpr int kExitUsage = 64;   // from here on as in sysexits.h
-constexpr int kExitKernel = 69;  // io_uring is missing or forbidden
+constexpr int kExitFound = 1;     // damage, or nothing of that name
+constexpr int kExitUsage = 64;    // from here on as in sysexits.h
+constexpr int kExitNoInput = 66;  // a file of the operator's cannot be read
+constexpr int kExitKernel = 69;   // io_uring is missing or forbidden
 constexpr int kExitNoDaemon = 69;
 constexpr int kExitSpool = 73;   // cannot be opened or read
 constexpr int kExitOutput = 74;  // stdout does not take what is written

@@ -15,7 +15,7 @@ TEST(Reply, Results) {
   EXPECT_EQ(InWords({7}), "7 recipients");
   EXPECT_EQ(InWords({0, 2}), "0 recipients and 2 reports that were owed");
   EXPECT_EQ(ResultLine(AdminResult::kNotStored, "a \"b\"\n\xff"),
-            "{\"result\":\"not-stored\",\"message\":\"a \\\"b\\\"\\n\xef\xbf\xbd\"}\n");
+            "{\"result\":\"not-stored\",\"message\":\"a \\\"b\\\"\\n\\ufffd\"}\n");
 }
 
 TEST(Reply, AReportSaysWhatIsMissing) {
@@ -152,8 +152,10 @@ TEST(Reply, RatesAreToATenth) {
 TEST(Reply, TheDaemonTellsWhatItCouldNotRead) {
   DaemonRow row;
   row.totals.spool.segments_unreadable = 3;
+  row.totals.spool.damaged_records = 4;
   row.totals.shards_under_stress = 2;
-  EXPECT_NE(DaemonLine(row).find(",\"segments_unreadable\":3,\"shards_under_stress\":2}"),
+  EXPECT_NE(DaemonLine(row).find(
+                ",\"segments_unreadable\":3,\"damaged_places\":4,\"shards_under_stress\":2}"),
             std::string::npos);
 }
 

@@ -20,6 +20,16 @@ TEST(Text, NumbersAreGroupedAndBytesRounded) {
   EXPECT_EQ(ReadableBytes(uint64_t{3} << 40), "3.0 TiB");
 }
 
+TEST(Text, ACountIsDigitsAndFits) {
+  EXPECT_EQ(ParseCount("0"), 0u);
+  EXPECT_EQ(ParseCount("010"), 10u) << "not octal";
+  EXPECT_EQ(ParseCount("18446744073709551615"), UINT64_MAX);
+  for (const char* none :
+       {"", "-1", "+1", " 1", "1 ", "x", "1x", "0x10", "1.5", "1e3", "18446744073709551616"}) {
+    EXPECT_EQ(ParseCount(none), std::nullopt) << none;
+  }
+}
+
 TEST(Text, TimeIsUtc) {
   EXPECT_EQ(IsoTime(WallTime()), "1970-01-01T00:00:00Z");
   EXPECT_EQ(IsoTime(WallTime::FromNanoseconds(1'700'000'000'999'999'999)), "2023-11-14T22:13:20Z");
