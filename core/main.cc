@@ -14,10 +14,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <thread>
@@ -30,6 +30,7 @@
 #include "core/control/admin_server.h"
 #include "core/control/endpoint.h"
 #include "core/notify.h"
+#include "core/out_of_memory.h"
 #include "core/privileges.h"
 #include "core/shard/engine.h"
 #include "core/shard/snapshot.h"
@@ -66,13 +67,7 @@ int Fail(int code, const absl::Status& status) {
 }
 
 Machine ThisMachine() {
-  std::array<char, 256> name{};
-  Machine machine;
-  if (gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0') {
-    machine.hostname = name.data();
-  }
-  machine.files_max = FilesMax();
-  return machine;
+  return {.files_max = FilesMax()};
 }
 
 // BACKSTAY_DNS ("address:port,...") is for tests; the resolvers are those of /etc/resolv.conf.
@@ -187,6 +182,9 @@ void Reload(Daemon& daemon, bool is_forced) {
   if (next.ok()) {
     daemon.engine.Reload(std::move(next).value());
     LogInfo("configuration reloaded from {}", daemon.config_path);
+    for (const std::string& notice : daemon.engine.snapshot().config.notices) {
+      LogWarning("{}", notice);
+    }
     WarnOfCertificates(daemon.engine.snapshot());
     daemon.admin.OnReload(is_forced, "");
   } else {
@@ -397,6 +395,7 @@ int Main(int argc, char** argv) {
   if (done.has_value()) {
     return *done;
   }
+  std::set_new_handler(&EndForWantOfMemory);
   const absl::Status limits = RaiseLimits();
   if (!limits.ok() && !flags.check) {
     std::fprintf(stderr, "backstayd: %s\n", std::string(limits.message()).c_str());

@@ -153,6 +153,26 @@ void CheckPostmaster(ConfigSection& top, const Config& config) {
   }
 }
 
+// All addresses of the family, at the same port: there is no room beside it. A listener of IPv6
+// takes no IPv4.
+bool CoversAddress(const SocketAddress& all, const SocketAddress& one) {
+  const SocketAddress any =
+      all.is_v6() ? SocketAddress::V6({}, one.port()) : SocketAddress::V4({}, one.port());
+  return all == any && one.is_v6() == all.is_v6() && one != all;
+}
+
+void CheckCovered(ConfigSection& section, const std::vector<SocketAddress>& listen) {
+  for (const SocketAddress& all : listen) {
+    for (const SocketAddress& one : listen) {
+      if (CoversAddress(all, one)) {
+        section.Error("listen", fmt::format("smtp.listen names {} and {}, which is one of its "
+                                            "addresses: remove one of the two",
+                                            all.ToString(), one.ToString()));
+      }
+    }
+  }
+}
+
 void ReadListen(ConfigSection& section, SmtpConfig& smtp) {
   smtp.listen = {SocketAddress::V4({}, 25), SocketAddress::V6({}, 25)};
   if (!section.ReadList("listen", kAddressesWanted, &ParseListenAddress, smtp.listen)) {
@@ -166,6 +186,7 @@ void ReadListen(ConfigSection& section, SmtpConfig& smtp) {
       section.Error("listen", fmt::format("smtp.listen names {} twice", address->ToString()));
     }
   }
+  CheckCovered(section, smtp.listen);
 }
 
 void ReadClientLists(ConfigSection& section, SmtpConfig& smtp) {
@@ -224,7 +245,11 @@ void ReadFilePair(ConfigSection& section, FilePair keys, std::string& certificat
     const ConfigNode* node = section.Find(name);
     const bool is_off =
         node == nullptr || (node->type == ConfigNode::Type::kString && node->text.empty());
-    return !is_off && section.Read(name, kFileWanted, &ParsePath, target);
+    const bool is_read = !is_off && section.Read(name, kFileWanted, &ParsePath, target);
+    if (is_read) {
+      section.NamesFile(name, target);
+    }
+    return is_read;
   };
   const bool has_certificate = read(keys.certificate, certificate);
   const bool has_key = read(keys.key, key);
@@ -248,7 +273,13 @@ std::optional<std::vector<std::string>> ReadFiles(ConfigSection& section, std::s
   } else {
     taken = section.Read(key, kFilesWanted, &ParsePath, files.emplace_back());
   }
-  return taken ? std::optional(std::move(files)) : std::nullopt;
+  if (!taken) {
+    return std::nullopt;
+  }
+  for (size_t index = 0; index < files.size(); ++index) {
+    section.NamesFile(key, files[index], index);
+  }
+  return files;
 }
 
 void PairFiles(ConfigSection& section, const std::vector<std::string>& certificates,
@@ -353,6 +384,7 @@ absl::StatusOr<Config> ParseConfig(std::string_view text, std::string_view file_
   top.ReportUnknownKeys();
   RETURN_IF_ERROR(report.ToStatus());
   config.notices = report.Notices();
+  config.files = report.files();
   return config;
 }
 

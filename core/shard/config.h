@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/units.h"
@@ -140,6 +141,8 @@ struct Config {
   AdminConfig admin;
   std::vector<DomainConfig> domains;  // at least one, names distinct
   std::vector<std::string> notices;   // "file:line:column: not in effect yet: ...", and oddities
+  // By the path of a file to be read: where it is named first, "file:line:column: tls.certificate".
+  absl::btree_map<std::string, std::string> files;
 };
 
 // `file_name` only stands in messages.

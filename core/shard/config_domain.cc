@@ -93,6 +93,12 @@ void ReadPrimary(ConfigSection& section, const std::vector<SocketAddress>& liste
     domain.primary_by_mx = true;
     return;
   }
+  // Hardly ever a host of that name is meant; one can still be written "mx:25".
+  for (const ConfigNode& element : value->elements) {
+    if (element.type == ConfigNode::Type::kString && element.text == "mx") {
+      section.report().Error(element.place, "mx stands alone: primary = \"mx\"");
+    }
+  }
   if (section.ReadList("primary", kPrimaryWanted, &ParseHostPort, domain.primary)) {
     CheckPrimary(section, domain.primary, listen);
   }
@@ -115,6 +121,9 @@ void ReadIntakeRules(ConfigSection& section, DomainConfig& domain) {
                recipients);
   domain.recipients = recipients.kind;
   domain.recipients_path = std::move(recipients.path);
+  if (domain.recipients == DomainConfig::Recipients::kFile) {
+    section.NamesFile("recipients", domain.recipients_path);
+  }
   section.ReadChoice("when_primary_up",
                      {{"relay", DomainConfig::WhenPrimaryUp::kRelay},
                       {"defer", DomainConfig::WhenPrimaryUp::kDefer}},

@@ -48,6 +48,10 @@ void ConfigReport::NotYet(ConfigPlace place, const std::string& path, std::strin
   ++notice.count;
 }
 
+void ConfigReport::NamesFile(ConfigPlace place, const std::string& key, const std::string& path) {
+  files_.try_emplace(path, fmt::format("{}:{}:{}: {}", file_name_, place.line, place.column, key));
+}
+
 std::string ConfigReport::Nearest(const Unknown& unknown) const {
   if (unknown.key.size() > kSuggestedKeyBytesMax) {
     return {};
@@ -181,6 +185,13 @@ void ConfigSection::NotYet(std::string_view key, std::string_view detail) {
   const ConfigNode* value = Find(key);
   ASSERT(value != nullptr);
   report_.NotYet(value->place, PathOf(key), detail);
+}
+
+void ConfigSection::NamesFile(std::string_view key, const std::string& path, size_t element) {
+  const ConfigNode* value = Find(key);
+  ASSERT(value != nullptr);
+  const bool is_array = value->type == ConfigNode::Type::kArray;
+  report_.NamesFile(is_array ? value->elements[element].place : value->place, PathOf(key), path);
 }
 
 void ConfigSection::Missing(std::string_view key) {

@@ -38,9 +38,14 @@ class ConfigReport {
   // The key at `path` asks for what this version does not do; `detail` may be empty.
   void NotYet(ConfigPlace place, const std::string& path, std::string_view detail);
 
+  // The value of the key at `key` names a file to be read.
+  void NamesFile(ConfigPlace place, const std::string& key, const std::string& path);
+
   // Ok, or one line per mistake in the order of the file.
   absl::Status ToStatus() const;
   std::vector<std::string> Notices() const;
+  // See Config::files.
+  const absl::btree_map<std::string, std::string>& files() const { return files_; }
 
  private:
   struct Unknown {
@@ -59,6 +64,7 @@ class ConfigReport {
   absl::btree_multimap<ConfigPlace, Unknown> unknown_;
   absl::btree_set<std::string> known_;  // "smtp.listen"
   absl::btree_map<std::string, Notice> notices_;
+  absl::btree_map<std::string, std::string> files_;
 };
 
 class ConfigSection {
@@ -96,6 +102,8 @@ class ConfigSection {
   // At the value of `key`, which is there.
   void Error(std::string_view key, std::string reason);
   void NotYet(std::string_view key, std::string_view detail = {});
+  // At the value, or at that element if it is an array.
+  void NamesFile(std::string_view key, const std::string& path, size_t element = 0);
   // At the section, if there is one.
   void Missing(std::string_view key);
   // Last: reports the keys that nobody asked for.

@@ -201,6 +201,10 @@ absl::StatusOr<SocketAddress> ParseListenAddress(std::string_view text) {
         fmt::format("\"{}\" is not an address with a port (write \"0.0.0.0:25\" or \"[::]:25\")",
                     Escaped(text)));
   }
+  if (address->port() == 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("\"{}\": the port must be 1 to 65535", Escaped(text)));
+  }
   return *address;
 }
 

@@ -22,7 +22,7 @@ absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 absl::StatusOr<std::string> ParseDomainName(std::string_view text);
 // "192.0.2.10:25", "192.0.2.10", "[2001:db8::1]:25", "mx1.example.com", "mx1.example.com:2525".
 absl::StatusOr<HostPort> ParseHostPort(std::string_view text);
-// A numeric address with its port.
+// A numeric address with its port, which is not 0: who would know where it listens?
 absl::StatusOr<SocketAddress> ParseListenAddress(std::string_view text);
 // "zen.example:3" or "zen.example", which weighs 1.
 absl::StatusOr<SmtpConfig::BlockList> ParseBlockList(std::string_view text);

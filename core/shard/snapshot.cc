@@ -7,12 +7,16 @@
 #include <utility>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "core/base/check.h"
+#include "core/base/log.h"
 #include "core/base/status_macros.h"
 #include "core/base/units.h"
 #include "core/queue/client_census.h"
+#include "core/shard/config_values.h"
 #include "io/file/text_file.h"
+#include "io/machine.h"
 
 namespace backstay {
 namespace {
@@ -89,7 +93,8 @@ absl::StatusOr<RecipientLists> ReadRecipientLists(Config& config) {
     }
     if (is_unended && listed >= kListedByProgram) {
       config.notices.push_back(fmt::format(
-          "{}: its last line has no newline: it may have been cut off within an address", path));
+          "{}: {}: its last line has no newline: it may have been cut off within an address",
+          config.files[path], path));
     }
   }
   return lists;
@@ -129,6 +134,91 @@ absl::StatusOr<std::unique_ptr<const TlsContext>> ClientTls(const DeliveryConfig
   return TlsContext::MakeClient(options);
 }
 
+// What the files hold that the configuration names.
+struct NamedFiles {
+  RecipientLists lists;
+  std::unique_ptr<const TlsContext> tls;
+  std::unique_ptr<const TlsContext> client_tls;
+};
+
+absl::StatusOr<NamedFiles> ReadNamedFiles(Config& config, const std::string& hostname) {
+  NamedFiles files;
+  ASSIGN_OR_RETURN(files.lists, ReadRecipientLists(config));
+  if (!config.tls.certificates.empty()) {
+    ASSIGN_OR_RETURN(files.tls, TlsContext::MakeServer({.certificates = config.tls.certificates,
+                                                        .hostname = hostname}));
+  }
+  ASSIGN_OR_RETURN(files.client_tls, ClientTls(config.delivery));
+  return files;
+}
+
+// Who reads a file knows its name, which his reason begins with, and not who named it.
+absl::Status WithPlaceOfFile(const absl::Status& failure, const Config& config) {
+  const std::string reason(failure.message());
+  std::string named;
+  std::string place;
+  for (const auto& [path, where] : config.files) {
+    if (reason.starts_with(path + ":") && path.size() > named.size()) {
+      named = path;
+      place = where + ": ";
+    }
+  }
+  return absl::Status(failure.code(), place + reason);
+}
+
+// A primary, or a host of senders, may take nothing from who greets by a name that cannot be.
+absl::StatusOr<std::string> OwnName(const std::string& path, const Machine& machine,
+                                    Config& config) {
+  constexpr std::string_view kAdvice =
+      "set hostname = \"mx2.example.net\", the name that others know it by, in";
+  std::string name = config.hostname;
+  std::string whose = "hostname";
+  if (name.empty()) {
+    const std::string own = machine.hostname.empty() ? MachineName() : machine.hostname;
+    whose = "hostname is not set, and the machine's own name";
+    absl::StatusOr<std::string> parsed = ParseDomainName(own);
+    if (!parsed.ok() || *parsed == "localhost") {
+      return absl::InvalidArgumentError(
+          fmt::format("{}: {} \"{}\" is no name for a mail server: {} {}", path, whose,
+                      Escaped(own), kAdvice, path));
+    }
+    name = *std::move(parsed);
+  }
+  if (name.find('.') == std::string::npos) {
+    config.notices.push_back(
+        fmt::format("{}: {} \"{}\" has no dot: many mail servers, primaries too, refuse mail from "
+                    "who is called so; {} {}",
+                    path, whose, name, kAdvice, path));
+  }
+  return name;
+}
+
+// Who can write them decides where mail goes and what we show; a key that is known is none.
+void NoticeOpenFiles(const std::string& path, Config& config) {
+  if (const FileRights rights = RightsOf(path); rights.others_write) {
+    config.notices.push_back(
+        fmt::format("{}: others than its owner may write it: chmod go-w {}", path, path));
+  }
+  absl::btree_set<std::string> keys;
+  for (const TlsFiles& files : config.tls.certificates) {
+    keys.insert(files.private_key);
+  }
+  if (!config.delivery.client_key.empty()) {
+    keys.insert(config.delivery.client_key);
+  }
+  // A reload reads them as that user, who may be one of everybody until now.
+  const std::string group =
+      config.user.has_value() ? fmt::format("chgrp {} and ", config.user->group) : "";
+  for (const std::string& key : keys) {
+    if (const FileRights rights = RightsOf(key); rights.others_write || rights.everybody_reads) {
+      config.notices.push_back(fmt::format(
+          "{}: {}: {} this private key: {}chmod {}o= {}", config.files[key], key,
+          rights.everybody_reads ? "everybody may read" : "others than its owner may write", group,
+          group.empty() ? "g-w," : "g=r,", key));
+    }
+  }
+}
+
 void PlanReports(const DsnConfig& dsn, Snapshot& snapshot) {
   if (dsn.way == DsnConfig::Way::kOff) {
     return;
@@ -157,8 +247,12 @@ size_t ConnectionsMax(const Snapshot& snapshot, const Config& config, size_t fil
 absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config, const Machine& machine) {
   auto snapshot = std::make_unique<Snapshot>();
   snapshot->hostname = config.hostname.empty() ? machine.hostname : config.hostname;
+  absl::StatusOr<NamedFiles> files = ReadNamedFiles(config, snapshot->hostname);
+  if (!files.ok()) {
+    return WithPlaceOfFile(files.status(), config);
+  }
+  RecipientLists& lists = files->lists;
   std::vector<DomainPolicy> relay;
-  ASSIGN_OR_RETURN(RecipientLists lists, ReadRecipientLists(config));
   for (const DomainConfig& domain : config.domains) {
     DomainPolicy policy = RelayOf(domain, lists);
     const size_t listed = policy.list.size();
@@ -175,11 +269,8 @@ absl::StatusOr<std::unique_ptr<Snapshot>> Resolve(Config config, const Machine& 
   snapshot->relay = RelayPolicy(std::move(relay), config.postmaster);
   std::sort(snapshot->domains.begin(), snapshot->domains.end(),
             [](const DomainPlan& left, const DomainPlan& right) { return left.name < right.name; });
-  if (!config.tls.certificates.empty()) {
-    ASSIGN_OR_RETURN(snapshot->tls, TlsContext::MakeServer({.certificates = config.tls.certificates,
-                                                            .hostname = snapshot->hostname}));
-  }
-  ASSIGN_OR_RETURN(snapshot->client_tls, ClientTls(config.delivery));
+  snapshot->tls = std::move(files->tls);
+  snapshot->client_tls = std::move(files->client_tls);
   snapshot->server.starttls = snapshot->tls != nullptr;
   snapshot->server.hostname = snapshot->hostname;
   snapshot->server.message_bytes_max = config.smtp.message_bytes_max;
@@ -276,13 +367,16 @@ absl::Status Snapshot::CanReplace(const Snapshot& running, bool is_forced) const
 absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view text,
                                                               const std::string& file_name) {
   ASSIGN_OR_RETURN(Config config, ParseConfig(text, file_name));
-  return Resolve(std::move(config), Machine());
+  return Resolve(std::move(config), {.hostname = "localhost"});
 }
 
 absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path,
                                                              const Machine& machine) {
   ASSIGN_OR_RETURN(Config config, LoadConfig(path));
-  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot, Resolve(std::move(config), machine));
+  Machine named = machine;
+  ASSIGN_OR_RETURN(named.hostname, OwnName(path, machine, config));
+  NoticeOpenFiles(path, config);
+  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot, Resolve(std::move(config), named));
   snapshot->time_zone = absl::LocalTimeZone();
   return snapshot;
 }

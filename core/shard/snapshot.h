@@ -1,8 +1,8 @@
 // core/shard/snapshot.h -- one configuration in force: checked, resolved, immutable.
 //
 // A reload makes a new one; shards switch by one pointer each (Engine::Reload).
-// Errors: absl::Status with file:line:column from the configuration, or the recipient file's line,
-//         or the name of a certificate's file.
+// Errors: absl::Status with file:line:column from the configuration; of a file that it names also
+//         the key, that file, and its line if it is a recipient file's.
 // Turn:   reads files; main thread only.
 #pragma once
 
@@ -52,8 +52,8 @@ struct DomainPlan {
 
 // What the file does not say.
 struct Machine {
-  std::string hostname = "localhost";  // when none is configured
-  size_t files_max = SIZE_MAX;         // that this process may have open
+  std::string hostname = {};    // when none is configured; empty: what it calls itself
+  size_t files_max = SIZE_MAX;  // that this process may have open
 };
 
 struct Snapshot {
@@ -80,9 +80,11 @@ struct Snapshot {
   absl::Status CanReplace(const Snapshot& running, bool is_forced = false) const;
 };
 
-// Reads `path` and the files that it names: recipients, certificates.
+// Reads `path` and the files that it names: recipients, certificates. What is odd about them, or
+// about our name, is added to the notices of the configuration.
 absl::StatusOr<std::unique_ptr<const Snapshot>> LoadSnapshot(const std::string& path,
                                                              const Machine& machine);
+// For tests: of a machine that is called "localhost" and may be.
 absl::StatusOr<std::unique_ptr<const Snapshot>> ParseSnapshot(std::string_view text,
                                                               const std::string& file_name);
 

@@ -90,6 +90,14 @@ TEST(ParseHostPort, TellsAddressesFromNames) {
   }
 }
 
+TEST(ParseListenAddress, WantsAPort) {
+  EXPECT_EQ(ParseListenAddress("127.0.0.1:1")->ToString(), "127.0.0.1:1");
+  EXPECT_EQ(ParseListenAddress("[::]:65535")->ToString(), "[::]:65535");
+  for (const char* text : {"127.0.0.1:0", "[::]:0", "127.0.0.1", "127.0.0.1:65536", "mx:25", ""}) {
+    EXPECT_FALSE(ParseListenAddress(text).ok()) << text;
+  }
+}
+
 TEST(EditDistance, CountsSingleEdits) {
   EXPECT_EQ(EditDistance("", ""), 0u);
   EXPECT_EQ(EditDistance("listen", "listen"), 0u);

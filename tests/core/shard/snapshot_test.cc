@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -134,6 +135,123 @@ TEST_F(ListedSnapshots, AnotherRuleForTheDomainIsNoCutOffList) {
   EXPECT_TRUE(Listed(1000)->CanReplace(**any).ok());
 }
 
+// ---- what is odd on this machine ----
+
+class LoadedSnapshots : public testing::Test {
+ protected:
+  absl::StatusOr<std::unique_ptr<const Snapshot>> Load(const std::string& top,
+                                                       const std::string& machine = "a.example",
+                                                       const std::string& domain = "") {
+    WriteTextFile(path_, top +
+                             "[admin]\nlisten = \"\"\n[[domain]]\nname = \"a.example\"\n"
+                             "primary = [\"192.0.2.1\"]\n" +
+                             domain);
+    chmod(path_.c_str(), mode_);
+    return LoadSnapshot(path_, {.hostname = machine});
+  }
+  std::vector<std::string> Notices(const std::string& top, const std::string& machine = "a.b") {
+    const auto snapshot = Load(top, machine);
+    EXPECT_TRUE(snapshot.ok()) << snapshot.status();
+    return snapshot.ok() ? (*snapshot)->config.notices : std::vector<std::string>();
+  }
+  std::string Refusal(const std::string& top, const std::string& domain = "") {
+    const absl::Status status = Load(top, "a.example", domain).status();
+    return std::string(status.message());
+  }
+  std::string In(const std::string& name) const { return folder_.path() + "/" + name; }
+
+  const TestFolder folder_;
+  const std::string path_ = In("backstay.toml");
+  mode_t mode_ = 0600;
+};
+
+// Primaries refuse all mail of who greets them as "(none)".
+TEST_F(LoadedSnapshots, AMachineWithoutANameNeedsOneInTheFile) {
+  for (const char* machine :
+       {"(none)", "localhost", "LocalHost", "local_host", "a..b", "192.0.2.1"}) {
+    const auto refused = Load("", machine);
+    ASSERT_FALSE(refused.ok()) << machine;
+    EXPECT_EQ(refused.status().message(),
+              fmt::format("{0}: hostname is not set, and the machine's own name \"{1}\" is no name "
+                          "for a mail server: set hostname = \"mx2.example.net\", the name that "
+                          "others know it by, in {0}",
+                          path_, machine));
+    const auto named = Load("hostname = \"mx2.example.net\"\n", machine);
+    ASSERT_TRUE(named.ok()) << named.status();
+    EXPECT_EQ((*named)->hostname, "mx2.example.net");
+    EXPECT_TRUE((*named)->config.notices.empty());
+  }
+}
+
+TEST_F(LoadedSnapshots, ANameWithoutADotIsWarnedOf) {
+  const auto bare = Load("", "VM");
+  ASSERT_TRUE(bare.ok()) << bare.status();
+  EXPECT_EQ((*bare)->hostname, "vm");
+  EXPECT_EQ((*bare)->server.hostname, "vm");
+  const std::string warning =
+      "\"vm\" has no dot: many mail servers, primaries too, refuse mail from who is called so; set "
+      "hostname = \"mx2.example.net\", the name that others know it by, in " +
+      path_;
+  EXPECT_EQ((*bare)->config.notices,
+            std::vector{path_ + ": hostname is not set, and the machine's own name " + warning});
+  EXPECT_EQ(Notices("hostname = \"vm\"\n"), std::vector{path_ + ": hostname " + warning});
+  EXPECT_TRUE(Notices("", "vm.example.net").empty());
+}
+
+TEST_F(LoadedSnapshots, AFileThatFailsIsNamedWithItsKeyAndPlace) {
+  const std::string none = In("none");
+  const TestCertificate good(folder_.path(), "good");
+  const std::string pem = good.files().certificate;
+  EXPECT_TRUE(
+      Refusal(fmt::format("[tls]\ncertificate = \"{}\"\nprivate_key = \"{}\"\n", pem, none))
+          .starts_with(fmt::format("{}:3:15: tls.private_key: {}: No such file", path_, none)));
+  EXPECT_TRUE(Refusal(fmt::format("[delivery]\nclient_certificate = \"{}\"\nclient_key = \"{}\"\n",
+                                  none, none))
+                  .starts_with(fmt::format("{}:2:22: delivery.client_certificate: {}: No such file",
+                                           path_, none)));
+  EXPECT_EQ(Refusal("", fmt::format("recipients = \"file:{}\"\n", none)),
+            fmt::format("{}:6:14: domain.recipients: {}: No such file or directory", path_, none));
+  WriteTextFile(none, "not an address\n");
+  EXPECT_TRUE(Refusal("", fmt::format("recipients = \"file:{}\"\n", none))
+                  .starts_with(fmt::format("{}:6:14: domain.recipients: {}:1: ", path_, none)));
+}
+
+// The daemon tells by it that it is no longer root.
+TEST_F(LoadedSnapshots, AFileThatIsNotThereIsStillKNotFound) {
+  const std::string domain = fmt::format("recipients = \"file:{}\"\n", In("none"));
+  EXPECT_TRUE(absl::IsNotFound(Load("", "a.example", domain).status()));
+}
+
+TEST_F(LoadedSnapshots, KeysAndConfigurationsThatAreOpenToOthersAreWarnedOf) {
+  const TestCertificate shown(folder_.path(), "shown");
+  const std::string key = shown.files().private_key;
+  const std::string tls = fmt::format("[tls]\ncertificate = \"{}\"\nprivate_key = \"{}\"\n",
+                                      shown.files().certificate, key);
+  const std::string place = fmt::format("{}:3:15: tls.private_key: {}: ", path_, key);
+  chmod(key.c_str(), 0640);
+  EXPECT_TRUE(Notices(tls).empty());
+  chmod(key.c_str(), 0644);
+  EXPECT_EQ(Notices(tls),
+            std::vector{place + "everybody may read this private key: chmod g-w,o= " + key});
+  EXPECT_EQ(Notices("user = \"root\"\n" + tls).at(0),
+            fmt::format("{}:4:15: tls.private_key: {}: everybody may read this private key: "
+                        "chgrp 0 and chmod g=r,o= {}",
+                        path_, key, key));
+  chmod(key.c_str(), 0660);
+  EXPECT_EQ(Notices(tls), std::vector{place +
+                                      "others than its owner may write this private key: "
+                                      "chmod g-w,o= " +
+                                      key});
+  chmod(key.c_str(), 0600);
+  mode_ = 0644;  // there is no secret in it
+  EXPECT_TRUE(Notices(tls).empty());
+  for (const mode_t open : {0620, 0602}) {
+    mode_ = open;
+    EXPECT_EQ(Notices(tls),
+              std::vector{path_ + ": others than its owner may write it: chmod go-w " + path_});
+  }
+}
+
 // ---- what it means ----
 
 // Who is told 421 knows more than who is not accepted.
@@ -142,8 +260,8 @@ TEST(Snapshot, ClientsLeaveDescriptorsForTheRest) {
   const std::string path = folder.path() + "/backstay.toml";
   std::FILE* file = std::fopen(path.c_str(), "wb");
   std::fputs(
-      "[admin]\nlisten = \"\"\n[[domain]]\nname = \"a.example\"\n"
-      "primary = [\"192.0.2.1\"]\n",
+      "hostname = \"mx2.example.net\"\n[admin]\nlisten = \"\"\n[[domain]]\n"
+      "name = \"a.example\"\nprimary = [\"192.0.2.1\"]\n",
       file);
   std::fclose(file);
   const auto connections = [&](size_t files_max) {
