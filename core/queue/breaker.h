@@ -22,8 +22,9 @@ class Breaker {
  public:
   static constexpr size_t kRunMax = 20;      // refusals
   static constexpr size_t kSendersMin = 10;  // of a run at MAIL
-  // Fewer say nothing of what is usual.
-  static constexpr size_t kAnswersMin = 100;
+  // Fewer say nothing of what is usual. A run is among the answers itself: with over half of them
+  // taken at its last refusal, at least this many were taken before it.
+  static constexpr size_t kAnswersMin = kRunMax;
 
   enum class Verdict : uint8_t {
     kNone,      // the refusal is the primary's word on this recipient

@@ -45,7 +45,11 @@ void ShardPlaces::SetWorking(bool is_working) {
   }
   is_working_ = is_working;
   all_.Change([&](SharedPlaces::Counts& counts) {
-    counts.working += is_working ? 1 : -1;
+    if (is_working) {
+      ++counts.working;
+    } else {
+      --counts.working;
+    }
     return true;
   });
 }

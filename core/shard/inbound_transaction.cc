@@ -51,7 +51,10 @@ std::optional<Reply> InboundConnection::OnRcpt(std::string_view address, const R
   if (!welcome.has_value() || !welcome->positive()) {
     return welcome;
   }
-  const Reply room = parts_.home.MayQueue(verdict.domain);
+  // RFC 5321 s4.5.1: who has trouble with the domain must reach somebody, also while the primary is
+  // up or the domain has its quota waiting. The disk's reserve holds for all mail.
+  const Reply room =
+      IsPostmaster(address) ? replies::kRcptOk : parts_.home.MayQueue(verdict.domain);
   if (!room.positive()) {
     return room;
   }

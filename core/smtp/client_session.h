@@ -185,6 +185,7 @@ class ClientSession {
   bool AnswersUnsent() const;
   Outcome::Phase OutcomePhase() const;
   Outcome OutcomeOf(Kind kind, bool own) const;
+  Outcome EnvelopeOutcomeOf(const PrimaryReply& reply) const;
 
   const std::string hostname_;
   Phase phase_ = Phase::kGreeting;

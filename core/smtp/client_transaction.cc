@@ -356,8 +356,20 @@ void ClientSession::RefusedAsClient() {
 void ClientSession::OnMailReply(const PrimaryReply& reply) {
   mail_taken_ = reply.positive();
   if (!mail_taken_) {
-    ledger_.DecideOpen(OutcomeOf(KindOf(reply), /*own=*/true));
+    ledger_.DecideOpen(EnvelopeOutcomeOf(reply));
   }
+}
+
+// RFC 5321 s4.2.2: 504 is "Command parameter not implemented", so it is said of how we speak, and
+// servers that judge the HELO name at RCPT (Postfix: "504 5.5.2 <vm>: Helo command rejected: need
+// fully-qualified hostname") say it of our own. All mail would be lost to a wrong name of ours. In
+// the session of a client it is his name, and so the message's refusal.
+Outcome ClientSession::EnvelopeOutcomeOf(const PrimaryReply& reply) const {
+  if (reply.code == 504 && origin_.empty()) {
+    MARK("said_of_our_session");
+    return OutcomeOf(Kind::kDeferred, /*own=*/true);
+  }
+  return OutcomeOf(KindOf(reply), /*own=*/true);
 }
 
 void ClientSession::OnRcptReply(const PrimaryReply& reply) {
@@ -377,7 +389,7 @@ void ClientSession::OnRcptReply(const PrimaryReply& reply) {
     return;
   }
   if (!TooManyRecipients(reply)) {
-    ledger_.Decide(position, OutcomeOf(KindOf(reply), /*own=*/true));
+    ledger_.Decide(position, EnvelopeOutcomeOf(reply));
     return;
   }
   // The next transaction takes this one and those not yet sent. If it is the first already, it is

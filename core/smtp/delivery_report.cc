@@ -15,6 +15,11 @@ namespace backstay {
 namespace {
 
 constexpr size_t kRecipientsInWords = 20;
+constexpr size_t kOwnBytesMax = kReportBytesMax - kReportTraceBytesMax;
+// Up to the end of the fields, if they need no more: the rest is the header section's. Of a hundred
+// recipients with long replies twenty have all fields, and a usual header section fits whole.
+constexpr size_t kFieldsEndMax = 30'000;
+static_assert(kFieldsEndMax < kOwnBytesMax);
 
 // Of all that fails, delays or was relayed, the gravest word.
 ReportAction WorstOf(const DeliveryReport& report) {
@@ -156,7 +161,9 @@ class Builder {
   size_t AddGroup(ReportAction action, size_t room);
   void AddRecipientWords(const ReportedRecipient& told);
   void AddFields();
-  void AddRecipientFields(const ReportedRecipient& told);
+  void AddAllRecipientFields();
+  void AddRequiredFields(const ReportedRecipient& told);
+  void AddFurtherFields(const ReportedRecipient& told);
   void AddOriginal();
 
   const DeliveryReport& report_;
@@ -242,12 +249,31 @@ void Builder::AddFields() {
     Field("Received-From-MTA", "dns; " + envelope.client_helo);
   }
   DateField("Arrival-Date", report_.arrival);
+  AddAllRecipientFields();
+}
+
+// All fields, as long as there is room for them and for what is required of those behind.
+void Builder::AddAllRecipientFields() {
+  const size_t begin = out_.size();
   for (const ReportedRecipient& told : report_.recipients) {
-    AddRecipientFields(told);
+    AddRequiredFields(told);
+  }
+  size_t required = out_.size() - begin;  // of those not yet told of
+  out_.resize(begin);
+  for (const ReportedRecipient& told : report_.recipients) {
+    const size_t before = out_.size();
+    AddRequiredFields(told);
+    const size_t end = out_.size();
+    required -= end - before;
+    AddFurtherFields(told);
+    if (out_.size() + required > kFieldsEndMax) {
+      out_.resize(end);
+    }
   }
 }
 
-void Builder::AddRecipientFields(const ReportedRecipient& told) {
+// RFC 3464 s2.3; and the ORCPT, where there was one: by that the sender knows the recipient.
+void Builder::AddRequiredFields(const ReportedRecipient& told) {
   const Recipient& recipient = *told.recipient;
   const std::string type = IsAscii(recipient.address) ? "rfc822; " : "utf-8; ";
   Line();
@@ -261,6 +287,9 @@ void Builder::AddRecipientFields(const ReportedRecipient& told) {
   Field("Final-Recipient", type + recipient.address);
   Field("Action", NameOf(told.action));
   Field("Status", StatusOf(told));
+}
+
+void Builder::AddFurtherFields(const ReportedRecipient& told) {
   if (!told.remote.empty()) {
     Field("Remote-MTA", "dns; " + std::string(told.remote));
   }
@@ -298,8 +327,9 @@ void Builder::AddOriginal() {
   const bool is_global = is_8bit && report_.envelope->smtputf8 && IsUtf8(AsText(report_.headers));
   BeginPart(is_global ? "message/global-headers" : "text/rfc822-headers", is_8bit);
   std::string_view headers = AsText(report_.headers);
-  const size_t used = out_.size() + boundary_.size() + 8 + kCut.size();
-  const size_t room = used < kReportBytesMax ? kReportBytesMax - used : 0;
+  // What is behind it; its last line may lack its end.
+  const size_t used = out_.size() + kCut.size() + boundary_.size() + 10;
+  const size_t room = used < kOwnBytesMax ? kOwnBytesMax - used : 0;
   bool is_cut = report_.headers_are_cut;
   if (headers.size() > room || is_cut) {
     is_cut = true;

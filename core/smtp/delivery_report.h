@@ -6,7 +6,9 @@
 // Pure: bytes out. What is told must be clean already: printable, one line (core/smtp/outcome.h).
 // One report may tell of several fates; each has its own words, the gravest stands in the subject.
 // Units:  the header section is cut where the report would be larger than kReportBytesMax, and that
-//         is said. Only the fields of very many recipients make one larger.
+//         is said. Where the fields alone would take too much of it, the last recipients have only
+//         those that RFC 3464 requires, and their ORCPT. Of some three hundred recipients with
+//         names of a usual length these fit; only of more (a thousand) a report is larger.
 // See:    RFC 3464, RFC 3461 s6, RFC 3834 (Auto-Submitted), RFC 6533 (addresses in UTF-8).
 #pragma once
 
@@ -22,7 +24,10 @@
 
 namespace backstay {
 
+// As it is handed on: with the Received field that comes before it.
 constexpr size_t kReportBytesMax = 50'000;
+// Kept back for that one: our hostname has 255 bytes at most, the rest of the line about 80.
+constexpr size_t kReportTraceBytesMax = 512;
 
 enum class ReportAction : uint8_t {
   kFailed,

@@ -152,9 +152,25 @@ TEST_F(BreakerTest, HalfTakenIsNotMost) {
 
 TEST_F(BreakerTest, AFewAnswersSayNothing) {
   is_ramping_ = false;
-  Answer(99, 0);
-  EXPECT_EQ(Refuse(1), Verdict::kNone);  // it is itself the hundredth
+  Answer(19, 0);
+  EXPECT_EQ(Refuse(1), Verdict::kNone);  // it is itself the twentieth
   EXPECT_EQ(Refuse(1), Verdict::kDoubted);
+}
+
+// A small domain: of 31 taken the end of its primary's users is to be seen as well.
+TEST_F(BreakerTest, TwentyTakenAreEnoughForARunToTripIt) {
+  is_ramping_ = false;
+  Answer(20, 0);
+  EXPECT_EQ(Refuse(19), Verdict::kDoubted);
+  EXPECT_EQ(Refuse(1), Verdict::kTripped);
+}
+
+// The run's own refusals are among the answers.
+TEST_F(BreakerTest, WithFewerTakenARunIsAsUsual) {
+  is_ramping_ = false;
+  Answer(19, 0);
+  EXPECT_EQ(Refuse(100), Verdict::kNone);
+  EXPECT_FALSE(breaker_.tripped());
 }
 
 TEST_F(BreakerTest, DisarmedItLetsRefusalsBeUntilNothingIsLeft) {

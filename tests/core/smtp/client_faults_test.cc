@@ -285,6 +285,27 @@ TEST(ClientEnvelope, AFullMailboxIsNotTooManyRecipients) {
   }
 }
 
+// 504 is about what we say: our name at EHLO, a parameter. Whoever is asked for is not meant.
+TEST(ClientEnvelope, WhatIsSaidOfOurNameIsNoRefusal) {
+  for (const std::string says : {"504 5.5.2 <mx2>: Helo command rejected", "504 5.7.1 no", "504"}) {
+    ClientFixture f;
+    f.Greet({"PIPELINING"});
+    f.Start(2);
+    f.Say("250 ok\r\n" + says + "\r\n550 5.1.1 unknown\r\n503 nobody");
+    EXPECT_EQ(f.session.phase(), Phase::kReady);
+    EXPECT_EQ(f.outcome(0).kind, Kind::kDeferred) << says;
+    EXPECT_TRUE(f.outcome(0).own) << says;
+    EXPECT_EQ(f.outcome(0).code, 504);
+    EXPECT_EQ(f.outcome(1).kind, Kind::kFailed) << says;
+
+    f.Start(1);
+    f.Say("250 reset\r\n" + says + "\r\n503 no\r\n503 no");
+    EXPECT_EQ(f.outcome(0).phase, Outcome::Phase::kMail);
+    EXPECT_EQ(f.outcome(0).kind, Kind::kDeferred) << says;
+    EXPECT_TRUE(f.outcome(0).own) << says;
+  }
+}
+
 TEST(ClientEnvelope, MisplacedRepliesEndTheSession) {
   for (const std::string_view says : {"354 go", "220 hello", "221 bye", "300 x"}) {
     for (const std::string_view before : {"", "250 ok\r\n"}) {

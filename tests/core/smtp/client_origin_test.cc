@@ -84,6 +84,20 @@ TEST(ClientOrigin, ATransactionThatIsOpenIsResetBeforeXclient) {
   EXPECT_EQ(f.Say("250 ok\r\n220 hi"), "EHLO h.org\r\n");
 }
 
+// The name that is judged is the client's, and so the refusal is its message's.
+TEST(ClientOrigin, AClientsNameThatIsDislikedIsARefusal) {
+  constexpr std::string_view kSays = "504 5.5.2 <h>: Helo command rejected";
+  ClientFixture f;
+  f.Greet({kXclientOffer});
+  Start(f, "192.0.2.7", "h");
+  f.Say("220 hi");
+  f.Say("250-mx1\r\n250 XCLIENT ADDR");
+  f.Say("250 ok");
+  f.Say(kSays);
+  EXPECT_EQ(f.outcome(0).kind, Kind::kFailed);
+  EXPECT_EQ(f.outcome(0).code, 504);
+}
+
 TEST(ClientOrigin, WhereXclientIsNotForUsMailGoesAsOurs) {
   ClientFixture f;
   f.Greet({kXclientOffer});

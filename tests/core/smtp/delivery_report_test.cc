@@ -8,6 +8,7 @@ namespace {
 
 const WallTime kArrival = WallTime::FromNanoseconds(1'700'000'000'000'000'000);
 const WallTime kNow = kArrival + absl::Hours(120);
+constexpr size_t kOwnMax = kReportBytesMax - kReportTraceBytesMax;
 constexpr std::string_view kHeaders =
     "Received: from a\r\n by b\r\nSubject: hello\r\nFrom: s@sender.example\r\n";
 
@@ -50,9 +51,29 @@ class DeliveryReportTest : public testing::Test {
     }
     return text;
   }
+  // So many are refused, in as many words as a primary may use.
+  void TellMany(int count, bool have_orcpt) {
+    envelope_.recipients.clear();
+    for (int i = 0; i < count; ++i) {
+      const std::string address = "user" + std::to_string(i) + "@example.com";
+      Add(address).original_recipient = have_orcpt ? "rfc822;" + address : "";
+    }
+    for (int i = 0; i < count; ++i) {
+      Tell().text = words_;
+    }
+  }
   static bool Has(const std::string& text, std::string_view part) {
     return text.find(part) != std::string::npos;
   }
+  static size_t Count(const std::string& text, std::string_view part) {
+    size_t count = 0;
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+      ++count;
+    }
+    return count;
+  }
+
+  const std::string words_ = std::string(370, 'w');
 
   Envelope envelope_;
   DeliveryReport report_;
@@ -160,13 +181,13 @@ TEST_F(DeliveryReportTest, WhatWasGivenUpHasTheStatusOfTheLastReply) {
 TEST_F(DeliveryReportTest, LongHeadersAreCutAtALine) {
   std::string headers;
   while (headers.size() < 200'000) {
-    headers += "X-Filler: " + std::string(900, 'x') + "\r\n";
+    headers += "X-Filler: " + std::string(80, 'x') + "\r\n";
   }
   report_.headers = AsBytes(headers);
   Tell();
   const std::string text = Build();
-  EXPECT_LE(text.size(), kReportBytesMax);
-  EXPECT_GT(text.size(), kReportBytesMax - 2000);
+  EXPECT_LE(text.size(), kOwnMax);  // our Received field comes before it
+  EXPECT_GT(text.size(), kOwnMax - 200);
   EXPECT_TRUE(Has(text, "x\r\nX-Cut-Off: "));
 }
 
@@ -188,17 +209,39 @@ TEST_F(DeliveryReportTest, NoLineOfTheHeaderIsLongerThanMailMayHave) {
 }
 
 TEST_F(DeliveryReportTest, ManyRecipientsAreAllInTheFields) {
-  report_.recipients.clear();
-  envelope_.recipients.clear();
-  for (int i = 0; i < 1000; ++i) {
-    Add("user" + std::to_string(i) + "@example.com");
-  }
-  for (int i = 0; i < 1000; ++i) {
-    Tell();
-  }
+  TellMany(1000, /*have_orcpt=*/false);
   const std::string text = Build();
   EXPECT_TRUE(Has(text, "... and 980 more"));
   EXPECT_TRUE(Has(text, "Final-Recipient: rfc822; user999@example.com\r\n"));
+}
+
+TEST_F(DeliveryReportTest, WhereThereIsNoRoomForAllTheLastHaveOnlyWhatIsRequired) {
+  TellMany(100, /*have_orcpt=*/false);
+  const std::string text = Build();
+  EXPECT_LE(text.size(), kOwnMax);
+  EXPECT_EQ(Count(text, "\r\nFinal-Recipient: "), 100U);
+  EXPECT_EQ(Count(text, "\r\nStatus: 5.1.1\r\n"), 100U);
+  EXPECT_GE(Count(text, "\r\nDiagnostic-Code: "), 20U);
+  EXPECT_TRUE(Has(text,
+                  "Final-Recipient: rfc822; user0@example.com\r\nAction: failed\r\n"
+                  "Status: 5.1.1\r\nRemote-MTA: dns; mx1.example.com\r\nDiagnostic-Code: "));
+  EXPECT_TRUE(Has(text,
+                  "Final-Recipient: rfc822; user99@example.com\r\nAction: failed\r\n"
+                  "Status: 5.1.1\r\n\r\n--="));
+  EXPECT_TRUE(Has(text, kHeaders));
+  EXPECT_FALSE(Has(text, "X-Cut-Off"));
+}
+
+TEST_F(DeliveryReportTest, HundredsOfRecipientsAreNotTooLarge) {
+  const std::string headers = "X-Filler: " + std::string(900, 'x') + "\r\n" +
+                              "X-Next: " + std::string(60'000, 'y') + "\r\n";
+  report_.headers = AsBytes(headers);
+  TellMany(280, /*have_orcpt=*/true);
+  const std::string text = Build();
+  EXPECT_LE(text.size(), kOwnMax);
+  EXPECT_EQ(Count(text, "\r\nOriginal-Recipient: rfc822; "), 280U);
+  EXPECT_TRUE(Has(text, "X-Filler"));
+  EXPECT_TRUE(Has(text, "X-Cut-Off"));
 }
 
 TEST_F(DeliveryReportTest, NothingASenderWroteEndsALine) {

@@ -181,6 +181,23 @@ TEST(ReturnScenario, APrimaryWithoutItsUsersBouncesNothing) {
   EXPECT_EQ(scenario.primary.messages(), 210U);
 }
 
+// It never was away, and the domain has so little mail that a run of refusals is most of it.
+TEST(ReturnScenario, OfASmallDomainNothingIsBouncedEither) {
+  Scenario scenario(Shards(1));
+  scenario.SendMany(31);
+  ASSERT_TRUE(scenario.Drain(absl::Minutes(1)));
+  scenario.primary.SetEmptied(true);
+  scenario.SendMany(39);
+  scenario.RunFor(absl::Minutes(30));
+  EXPECT_EQ(StopOf(scenario), DomainStop::kByBreaker);
+  EXPECT_EQ(scenario.live(), 39U);
+  EXPECT_EQ(scenario.pending(), 0U);
+  scenario.primary.SetEmptied(false);
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kStart, {"d0.example"}).has_value());
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(12)));
+  EXPECT_EQ(scenario.primary.messages(), 70U);
+}
+
 // The order that stops the domain waits for another on a slow disk; nobody is asked meanwhile.
 TEST(ReturnScenario, WhenTheBreakerTripsNobodyIsAskedAnyMore) {
   Scenario scenario(Shards(2));
