@@ -104,26 +104,32 @@ void Shard::Start() {
 
 // One pass of the shard. Every step is bounded; nothing here waits except io_.Turn().
 void Shard::Turn() {
-  io_.Turn(NextWake());            // submit, wait, run completions: machines eat, output queues
-  BuryClosed();                    // connections whose last event was in the turn before
-  DrainInbox();                    // messages from other shards
-  StepHandshakes();                // some of the peers that are between 220 and TLS
-  wheel_.Advance(io_.Now());       // deadlines, probes, due deferrals
-  idle_watch_.Advance(io_.Now());  // clients that have been silent for too long
-  routes_.Dispatch();              // start attempts, up to each destination's window
-  reporter_.Step();                // the next report to a sender
-  spool_.CommitTurn();             // one write and one sync for everything appended meanwhile
-  rule_clerk_.Answer();            // orders whose record is on disk
-  door_.Step();                    // some of those who came: let in, or told why not
-  outbox_.Flush();                 // one send per stream that has something to say
-  spool_.ReclaimStep();            // give dead segments back
+  const Instant wake = NextWake();
+  const Instant latest = std::max(wake, io_.Now());
+  io_.Turn(wake);  // submit, wait, run completions: machines eat, output queues
+  catch_up_.OnWoken(latest, io_.Now());
+  BuryClosed();      // connections whose last event was in the turn before
+  DrainInbox();      // messages from other shards
+  StepHandshakes();  // some of the peers that are between 220 and TLS
+  if (!catch_up_.Waits()) {
+    wheel_.Advance(io_.Now());       // deadlines, probes, due deferrals
+    idle_watch_.Advance(io_.Now());  // clients that have been silent for too long
+  }
+  routes_.Dispatch();    // start attempts, up to each destination's window
+  reporter_.Step();      // the next report to a sender
+  spool_.CommitTurn();   // one write and one sync for everything appended meanwhile
+  rule_clerk_.Answer();  // orders whose record is on disk
+  door_.Step();          // some of those who came: let in, or told why not
+  outbox_.Flush();       // one send per stream that has something to say
+  spool_.ReclaimStep();  // give dead segments back
   if (draining_) {
     ContinueDrain();
   }
 }
 
 Instant Shard::NextWake() const {
-  if (routes_.wanting() || !closed_.empty() || !handshakes_.empty() || door_.busy()) {
+  if (routes_.wanting() || !closed_.empty() || !handshakes_.empty() || door_.busy() ||
+      catch_up_.going_on()) {
     return io_.Now();
   }
   const Instant next = std::min({wheel_.NextDue(), idle_watch_.NextDue(), spool_.NextDue(),

@@ -17,6 +17,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "core/base/list.h"
+#include "core/queue/catch_up.h"
 #include "core/queue/conduct.h"
 #include "core/queue/idle_watch.h"
 #include "core/queue/timer_wheel.h"
@@ -179,6 +180,7 @@ class Shard : private SpoolEvents,
   absl::Status status_;
   bool serving_ = false;
   bool queue_ready_ = false;
+  CatchUp catch_up_;
   bool draining_ = false;
   bool spool_closed_ = false;
   bool drain_limit_passed_ = false;

@@ -1,5 +1,6 @@
 // io/uring/backend_completions.cc -- a completion finds its op, or is refused.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,12 @@ namespace {
 
 bool HasMore(const Completed& completed) {
   return (completed.flags & IORING_CQE_F_MORE) != 0;
+}
+
+// A FIFO where a file of ours belongs has bytes when somebody wants it to.
+bool IsRegularFile(Fd opened) {
+  struct stat what {};
+  return fstat(opened.number(), &what) == 0 && S_ISREG(what.st_mode);
 }
 
 bool HasBuffer(const Completed& completed) {
@@ -203,12 +210,21 @@ void Io::Backend::OnConnected(uint32_t index, Slot& slot, int error) {
 }
 
 void Io::Backend::OnOpened(uint32_t index, Slot& slot, Fd opened) {
+  const auto mode = static_cast<OpenMode>(slot.offset);
+  if (mode != OpenMode::kAppend && !IsRegularFile(opened)) {
+    close(opened.number());
+    Finish(index, slot, IoResult::Failure(IoError::kInvalid));
+    return;
+  }
   if (slot.kind == OpKind::kOpenUncached) {
     // As good as it gets: clean pages go, so that the bytes come from below the cache.
     posix_fadvise(opened.number(), 0, 0, POSIX_FADV_DONTNEED);
   }
-  const bool direct =
-      slot.kind == OpKind::kOpen && static_cast<OpenMode>(slot.offset) == OpenMode::kReadDirect;
+  const bool direct = slot.kind == OpKind::kOpen && mode == OpenMode::kReadDirect;
+  if (mode == OpenMode::kRead || mode == OpenMode::kReadDirect) {
+    // Without O_NONBLOCK again, which some kernels take for a read that must not wait for the disk.
+    static_cast<void>(fcntl(opened.number(), F_SETFL, direct ? O_DIRECT : 0));
+  }
   StateOf(opened.number()).direct = direct;
   Finish(index, slot, IoResult::Descriptor(opened));
 }

@@ -16,12 +16,14 @@ constexpr mode_t kFileMode = 0600;
 // Of a log: whoever reads logs is of its group, by the directory's set-group-id bit.
 constexpr mode_t kAppendMode = 0640;
 
+// O_NONBLOCK: a FIFO where a file belongs would keep who reads it waiting for a writer for ever. It
+// is taken off again when the file is open (OnOpened).
 int OpenFlagsOf(OpenMode mode) {
   switch (mode) {
     case OpenMode::kRead:
-      return O_RDONLY;
+      return O_RDONLY | O_NONBLOCK;
     case OpenMode::kReadDirect:
-      return O_RDONLY | O_DIRECT;
+      return O_RDONLY | O_NONBLOCK | O_DIRECT;
     case OpenMode::kReadWrite:
       return O_RDWR;
     case OpenMode::kCreateNew:
@@ -105,7 +107,7 @@ void Io::Backend::Prepare(io_uring_sqe* entry, uint32_t index) {
 void Io::Backend::PrepareOpen(io_uring_sqe* entry, const Slot& slot) {
   const auto mode = static_cast<OpenMode>(slot.offset);
   const bool by_path = slot.fd < 0;
-  const int flags = slot.kind == OpKind::kOpenUncached ? O_RDONLY : OpenFlagsOf(mode);
+  const int flags = slot.kind == OpKind::kOpenUncached ? O_RDONLY | O_NONBLOCK : OpenFlagsOf(mode);
   io_uring_prep_openat(entry, by_path ? AT_FDCWD : slot.fd, static_cast<const char*>(slot.pointer),
                        flags | O_CLOEXEC | (by_path ? 0 : O_NOFOLLOW),
                        mode == OpenMode::kAppend ? kAppendMode : kFileMode);

@@ -334,7 +334,7 @@ class Floods(harness.SystemTest):
 
     # Without descriptors UBSan cannot look at memory and calls every object invalid.
     @unittest.skipUnless(harness.plain_binary("backstayd"), "only a sanitized backstayd is built")
-    def test_without_descriptors_it_neither_spins_nor_stays_deaf(self):
+    def test_with_few_descriptors_it_neither_spins_nor_stays_deaf(self):
         backstay = self.daemon(harness.free_port(), bin_path=harness.plain_binary("backstayd"))
         backstay.limits = ["prlimit", "--nofile=100:100"]
         done = backstay.start(wait=False)
@@ -345,7 +345,7 @@ class Floods(harness.SystemTest):
             self.skipTest("refuses to start: " + done.log().splitlines()[-1])
         backstay.wait_banner()
         clients = []
-        for _ in range(300):  # the kernel's backlog takes what the daemon cannot
+        for _ in range(300):  # the door refuses whom it has no descriptor for; see listener_test
             clients.append(socket.create_connection(("127.0.0.1", backstay.port), 5))
             self.addCleanup(clients[-1].close)
         time.sleep(0.5)

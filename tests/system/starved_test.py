@@ -16,6 +16,7 @@ import unittest
 
 import harness
 import tls_peers
+import wire
 
 sys.path.insert(0, os.path.join(harness.TOP, "bench"))
 import audit   # noqa: E402
@@ -138,6 +139,27 @@ class Starved(harness.SystemTest):
         seen = self.sink.close()
         self.assertEqual((seen["damaged"], seen["violations"]), (0, 0), seen)
         print(f"{len(acknowledged)} recipients acknowledged, all delivered", flush=True)
+
+
+class Overslept(harness.SystemTest):
+    """A daemon that stands still for longer than its clients may be silent."""
+
+    def test_whoever_spoke_meanwhile_was_not_silent(self):
+        backstay = self.daemon(9, {"smtp": {"shards": 1, "idle_timeout": "6s"}}).start()
+        clients = [self.managed(wire.Wire(backstay.port)) for _ in range(300)]
+        for client in clients:
+            client.hello()
+        backstay.process.send_signal(signal.SIGSTOP)
+        try:
+            for client in clients:
+                client.send(b"NOOP\r\n")
+            time.sleep(8)
+        finally:
+            backstay.process.send_signal(signal.SIGCONT)
+        replies = [client.reply() for client in clients]
+        self.assertEqual({reply[:3] for reply in replies}, {b"250"})
+        for client in clients[:3]:  # and whoever is silent is told so
+            self.assertRegex(client.rest(15), rb"^421 4\.4\.2 ")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <array>
+#include <string>
+
 #include "core/base/mark.h"
 #include "tests/io/uring/uring_support.h"
 
@@ -95,6 +98,26 @@ TEST_F(UringFiles, ALinkWhereAFileBelongsIsDeniedAndNotFollowed) {
   ASSERT_TRUE(entries.ok());
   for (const DirectoryEntry& entry : *entries) {
     EXPECT_FALSE(entry.is_file || entry.is_directory) << entry.name;
+  }
+  io().Close(scratch);
+}
+
+// Nobody writes into it: a file that is opened for reading must not wait until somebody does.
+TEST_F(UringFiles, AFifoWhereAFileBelongsIsRefusedAtOnce) {
+  const Fd scratch = OpenScratch();
+  ASSERT_EQ(mkfifo((path() + "/fifo").c_str(), 0600), 0);
+  for (const OpenMode mode :
+       {OpenMode::kRead, OpenMode::kReadDirect, OpenMode::kReadWrite, OpenMode::kCreateOrOpen}) {
+    Recorder open;
+    io().Open(open.op(), scratch, "fifo", mode);
+    const bool is_over = TurnUntil(io(), [&] { return open.done(); });
+    if (!is_over) {  // so that the case fails and does not hang
+      const int writer = ::open((path() + "/fifo").c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+      EXPECT_TRUE(TurnUntil(io(), [&] { return open.done(); }));
+      close(writer);
+    }
+    ASSERT_TRUE(is_over) << "it waits for a writer";
+    EXPECT_EQ(open.last().error, IoError::kInvalid) << static_cast<int>(mode);
   }
   io().Close(scratch);
 }
