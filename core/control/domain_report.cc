@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "core/base/check.h"
-#include "core/shard/retry_origin.h"
 
 namespace backstay {
 namespace {
@@ -42,7 +41,7 @@ void Describe(const Route* route, DomainRow& row) {
       row.reason += ": " + route->standing_reason();
     }
   } else {
-    row.state = StateOf(*route);
+    row.state = route->is_held() ? DomainRow::State::kHeld : StateOf(*route);
     row.reason = row.state == DomainRow::State::kUp ? "" : route->last_reason();
   }
 }
@@ -156,6 +155,9 @@ void Merge(const DomainRows& of_shard, DomainRows& all) {
     if (row.expires.has_value()) {
       sum.expires = std::min(sum.expires.value_or(*row.expires), *row.expires);
     }
+    if (sum.state == DomainRow::State::kHeld) {
+      sum.expires.reset();  // the other shards' mail is about to be held, too
+    }
     sum.next.Offer(row.next);
     sum.asked = std::max(sum.asked, row.asked);
     if (!row.outages.empty()) {  // only the home shard tells them
@@ -266,9 +268,9 @@ void DomainReport::Add(const ShardView& view, const std::string& name, const Dom
   }
   // Nothing held is given up.
   const std::optional<MessageRef> first = view.spool.NextDeliverable(domain, std::nullopt);
-  if (first.has_value() && plan != nullptr && plan->retry.on_expiry == OnExpiry::kBounce) {
-    const SpoolTime end = plan->retry.End(
-        OriginOf(view.spool.Arrival(*first), view.spool.StandingOf(*first, domain)));
+  if (first.has_value() && row.state != DomainRow::State::kHeld && plan != nullptr &&
+      plan->retry.on_expiry == OnExpiry::kBounce) {
+    const SpoolTime end = plan->retry.End(view.routes.CountsFrom(*first, domain));
     const absl::Duration left = end - view.spool.Clock();
     row.expires = view.io.WallNow() + left;
     if (left > absl::ZeroDuration()) {  // what is over waits for something else

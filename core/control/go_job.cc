@@ -2,6 +2,8 @@
 // own routes.
 #include "core/control/go_job.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -10,6 +12,11 @@
 #include "core/control/reply.h"
 
 namespace backstay {
+namespace {
+
+constexpr size_t kNamedMax = 8;  // in a line of the log
+
+}  // namespace
 
 std::optional<MessageRef> GoQuestion::Next(const ShardView& view) {
   for (const DomainPlan& plan : view.snapshot.domains) {
@@ -18,9 +25,12 @@ std::optional<MessageRef> GoQuestion::Next(const ShardView& view) {
       continue;
     }
     ++domains_;
-    recipients_ += view.spool.LiveRecipients(view.spool.Intern(plan.name));
-    if (Route* route = view.routes.RouteOf(plan); route != nullptr) {
-      route->GoNow(/*ask_others=*/false);
+    const DomainId domain = view.spool.Intern(plan.name);
+    recipients_ += view.spool.LiveRecipients(domain);
+    // Whom an operator or a breaker has stopped nobody calls until `primary release`.
+    Route* const route = view.routes.RouteOf(plan);
+    if (route != nullptr && view.spool.StopOf(domain) == DomainStop::kNone) {
+      route->LookNow();
     }
   }
   return std::nullopt;
@@ -55,6 +65,22 @@ bool GoJob::Step(std::string& out) {
   return Work(out);
 }
 
+// `queue flush` and `primary probe` are one order.
+std::string GoJob::WhatWasSaid() const {
+  std::string said = "queue flush or primary probe";
+  if (request_.is_all) {
+    return said + " --all";
+  }
+  const size_t named = std::min(request_.domains.size(), kNamedMax);
+  for (size_t i = 0; i < named; ++i) {
+    said += " " + Escaped(request_.domains[i]);
+  }
+  if (request_.domains.size() > named) {
+    said += fmt::format(" and {} more", request_.domains.size() - named);
+  }
+  return said;
+}
+
 bool GoJob::Work(std::string& out) {
   uint64_t recipients = 0;
   bool is_done = true;
@@ -76,8 +102,7 @@ bool GoJob::Work(std::string& out) {
   if (!is_done) {
     return false;
   }
-  LogInfo("admin: {}: flush: {} domains, {} recipients", who_, parts_.front().domains(),
-          recipients);
+  LogInfo("admin: {}: {}: {}", who_, WhatWasSaid(), InWords({recipients}));
   out += CountLine({recipients});
   return true;
 }

@@ -1,6 +1,7 @@
 // core/control/go_job.h -- the operator wants it now: what waits is tried, what is down is probed.
 //
-// Charged to no schedule. A primary that was asked for a few seconds ago is not asked for again.
+// Charged to no schedule. Each primary is looked at, whatever state it is in, but for domains that
+// an operator or a breaker has stopped; not again within a few seconds.
 // Each name must mean something: a slip would not be seen in the count.
 #pragma once
 
@@ -40,6 +41,7 @@ class GoJob final : public AdminJob {
 
  private:
   bool Work(std::string& out);
+  std::string WhatWasSaid() const;
 
   AdminShared& shared_;
   AdminRequest request_;

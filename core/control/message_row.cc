@@ -6,7 +6,6 @@
 
 #include "core/base/check.h"
 #include "core/queue/deferral_table.h"
-#include "core/shard/retry_origin.h"
 #include "core/smtp/envelope.h"
 
 namespace backstay {
@@ -71,9 +70,12 @@ void DescribeWait(const ShardView& view, const Route* route, const Deferral* def
     row.reason = fmt::format("{} {}", deferral->code, deferral->text);
   }
   if (route != nullptr && route->hosts().empty()) {
-    row.state = RowState::kHeld;
+    row.state = route->is_held() ? RowState::kHeld : RowState::kDeferred;
     row.reason =
         fmt::format("primary {}: {}", Describe(route->standing()), route->standing_reason());
+  } else if (route != nullptr && route->is_held()) {
+    row.state = RowState::kHeld;
+    row.reason = fmt::format("primary held: {}", route->last_reason());
   } else if (route != nullptr && !route->destination().may_deliver()) {
     row.state = RowState::kDeferred;
     row.reason =
@@ -106,14 +108,16 @@ RecipientRow DescribeRecipient(const ShardView& view, MessageRef message, uint32
     row.reason = "its domain is not configured";
     return row;
   }
-  DescribeSchedule(view, view.routes.PolicyOf(domain),
-                   OriginOf(view.spool.Arrival(message), standing), row);
   if (lane->queue().in_flight(message)) {
     row.state = RowState::kActive;
-    return row;
+  } else {
+    DescribeWait(view, view.routes.RouteOf(domain), DeferralOf(*lane, message, recipient, standing),
+                 row);
   }
-  DescribeWait(view, view.routes.RouteOf(domain), DeferralOf(*lane, message, recipient, standing),
-               row);
+  if (row.state != RowState::kHeld) {
+    DescribeSchedule(view, view.routes.PolicyOf(domain), view.routes.CountsFrom(message, domain),
+                     row);
+  }
   return row;
 }
 

@@ -16,7 +16,7 @@ struct RecipientRow {
     kActive,    // being handed on
     kDue,       // has its turn as soon as a connection is free
     kDeferred,  // waits for the primary, or for its next try
-    kHeld,      // by the operator, or its domain is not configured
+    kHeld,      // by the operator, or its domain is not configured, or its primary is held
     kExpiring,  // given up; its report comes next
     kPending    // settled, but its sender is owed a report of it
   };

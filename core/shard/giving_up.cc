@@ -49,21 +49,21 @@ void AddGivenUp(Spool& spool, bool is_queue_ready, const Snapshot& running, cons
   for (size_t index = 0; index < next.domains.size(); ++index) {
     const DomainPlan& plan = next.domains[index];
     const DomainPlan* const before = running.FindDomain(plan.name);
-    if (before != nullptr && !IsLess(plan.retry, before->retry)) {
+    // Mail of a domain that was not configured was held, and its time begins with the reload.
+    if (before == nullptr || !IsLess(plan.retry, before->retry)) {
       continue;
     }
     if (!is_queue_ready) {
-      sum.unknown.fetch_add(before != nullptr ? 1 : 0);
+      sum.unknown.fetch_add(1);
       continue;
     }
     const DomainId domain = spool.Intern(plan.name);
     if (spool.LiveRecipients(domain) == 0) {
       continue;
     }
-    // Mail of a domain that was not configured was held without a rule.
     const uint64_t held = CountHeld(spool, plan.name);
     const uint64_t over = CountOver(spool, domain, plan.retry, held);
-    const uint64_t was_over = before != nullptr ? CountOver(spool, domain, before->retry, held) : 0;
+    const uint64_t was_over = CountOver(spool, domain, before->retry, held);
     if (over > was_over) {
       sum.recipients.fetch_add(over - was_over);
       sum.domain.store(index);
@@ -73,11 +73,12 @@ void AddGivenUp(Spool& spool, bool is_queue_ready, const Snapshot& running, cons
 
 absl::Status Judge(const GivingUp& sum, const Snapshot& next) {
   if (const uint64_t recipients = sum.recipients.load(); recipients > 0) {
+    const std::string name = Escaped(next.domains[sum.domain.load()].name);
     return absl::FailedPreconditionError(fmt::format(
         "it would give up {} queued recipients at once, of {} for one: their time would be over "
         "(retry.expire_after, max_retries, schedule or on_expiry); if that is meant: backstay "
-        "reload --force",
-        recipients, Escaped(next.domains[sum.domain.load()].name)));
+        "reload --force; else their time begins anew with: backstay queue reset --domain {}",
+        recipients, name, name));
   }
   if (sum.unknown.load() > 0) {
     return absl::FailedPreconditionError(

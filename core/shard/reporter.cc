@@ -19,12 +19,8 @@ namespace {
 
 constexpr absl::Duration kTryAgain = absl::Seconds(10);
 constexpr absl::Duration kReadAgain = absl::Minutes(10);
-// Expiry gives up a minute's worth of reports at a time. Whom a sender's budget makes wait counts
-// for itself, so that one sender with many does not keep the others from being told.
+// Expiry gives up a minute's worth of reports at a time.
 constexpr size_t kOwingMax = 2'000;
-constexpr size_t kBookedMax = 65'536;
-// What was relayed takes no place that a failure may need.
-constexpr size_t kBookedForRelayedMax = kBookedMax / 2;
 // What is read of a message for its header section.
 constexpr size_t kHeaderBytesMax = 64 * 1024;
 
@@ -65,13 +61,9 @@ bool Reporter::OwesFailure(MessageRef message) const {
 }
 
 void Reporter::OnQueueReady() {
-  for (const MessageRef message : std::exchange(owing_, {})) {
+  for (const MessageRef message : owing_.TakeAll()) {
     OwesFailure(message) ? OnFailed(message) : OnRelayed(message);
   }
-}
-
-bool Reporter::MayTellRelayed() const {
-  return !relayed_.empty() && booked_.size() < kBookedForRelayedMax;
 }
 
 bool Reporter::IsFull() const {
@@ -85,27 +77,34 @@ void Reporter::Step() {
   TakeNext();
 }
 
-// What has its place in a sender's budget, then what has failed, what was relayed, what is late.
-void Reporter::TakeNext() {
-  is_booked_ = !booked_.empty() && booked_.begin()->first <= io_.Now();
+// What has its place in a sender's budget, then what has failed, and what was relayed.
+std::optional<MessageRef> Reporter::NextOwed() {
+  const Instant now = io_.Now();
+  is_booked_ = !booked_.empty() && booked_.begin()->first <= now;
   if (is_booked_) {
-    message_ = booked_.begin()->second;
+    const MessageRef booked = booked_.begin()->second;
     booked_.erase(booked_.begin());
-  } else if (!owing_.empty()) {
-    message_ = *owing_.begin();
-    owing_.erase(owing_.begin());
-    relayed_.erase(message_);  // one report tells of both
-  } else if (MayTellRelayed()) {
-    message_ = *relayed_.begin();
-    relayed_.erase(relayed_.begin());
-  } else {
-    late_ = late_source_->NextLate();
-    if (!late_.has_value()) {
-      is_late_wanted_ = late_source_->has_more();
-      return;
-    }
-    message_ = late_->message;
+    return booked;
   }
+  const std::optional<MessageRef> failed = owing_.Take(now);
+  if (failed.has_value()) {
+    relayed_.Remove(*failed);  // one report tells of both
+    return failed;
+  }
+  return MayTellRelayed() ? relayed_.Take(now) : std::nullopt;
+}
+
+void Reporter::TakeNext() {
+  std::optional<MessageRef> next = NextOwed();
+  if (!next.has_value() && is_late_wanted_) {
+    late_ = late_source_->NextLate();
+    is_late_wanted_ = late_.has_value() || late_source_->has_more();
+    next = late_.has_value() ? std::optional(late_->message) : std::nullopt;
+  }
+  if (!next.has_value()) {
+    return;
+  }
+  message_ = *next;
   phase_ = Phase::kReading;
   reader_.Open(message_);
 }
@@ -123,11 +122,12 @@ Instant Reporter::NextDue() const {
       spool_.Congested()) {
     return Instant::Max();
   }
-  Instant next = Instant::Max();
-  if (!owing_.empty() || MayTellRelayed() || is_late_wanted_) {
-    next = io_.Now();
-  } else if (!booked_.empty()) {
-    next = booked_.begin()->first;
+  Instant next = is_late_wanted_ ? io_.Now() : owing_.NextDue();
+  if (MayTellRelayed()) {
+    next = std::min(next, relayed_.NextDue());
+  }
+  if (!booked_.empty()) {
+    next = std::min(next, booked_.begin()->first);
   }
   return next == Instant::Max() ? next : std::max({next, wait_until_, budget_.NextAt()});
 }

@@ -9,7 +9,7 @@
 // What was relayed is told of when nothing has failed; what is late (core/shard/late_watch.h), when
 // nothing else is owed.
 //
-// Owns:  the list of messages with debts; one report under way.
+// Owns:  the lists of messages with debts; one report under way.
 // Turn:  Step() comes once a turn and begins the next report. Nothing waits.
 // Errors: what cannot be stored now is tried again; a message that cannot be read any more has
 //         nobody to be told and is quarantined.
@@ -25,6 +25,7 @@
 #include "absl/container/btree_set.h"
 #include "core/queue/deferral_table.h"
 #include "core/queue/report_budget.h"
+#include "core/shard/debt_list.h"
 #include "core/shard/snapshot.h"
 #include "core/smtp/delivery_report.h"
 #include "core/smtp/envelope.h"
@@ -70,9 +71,9 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   Reporter(Io& io, Spool& spool, const Snapshot*& snapshot, size_t shards);
 
   // Some recipient of it has failed.
-  void OnFailed(MessageRef message) { owing_.insert(message); }
+  void OnFailed(MessageRef message) { owing_.Add(message, io_.Now()); }
   // Or was relayed (RFC 3461 s5.2.2), and its sender asked to be told.
-  void OnRelayed(MessageRef message) { relayed_.insert(message); }
+  void OnRelayed(MessageRef message) { relayed_.Add(message, io_.Now()); }
   // What a start has found and told of as failed: its notes, which are there now, say which it is.
   void OnQueueReady();
   void UseLateMail(LateMailSource& source) { late_source_ = &source; }
@@ -89,6 +90,11 @@ class Reporter : private MessageReaderEvents, private MessageSource {
 
  private:
   enum class Phase : uint8_t { kIdle, kReading, kStoring };
+  // Whom a sender's budget makes wait counts for itself, so that one sender with many does not keep
+  // the others from being told.
+  static constexpr size_t kBookedMax = 65'536;
+  // What was relayed takes no place that a failure may need.
+  static constexpr size_t kBookedForRelayedMax = kBookedMax / 2;
 
   void OnHead(ReadOutcome outcome) override;
   void OnContent(ReadOutcome outcome, Bytes content) override;
@@ -104,7 +110,8 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   uint64_t Sender() const;  // as the budget knows him
   bool OwesFailure(MessageRef message) const;
   Deferral DebtOf(MessageRef message, uint32_t recipient) const;
-  bool MayTellRelayed() const;
+  bool MayTellRelayed() const { return booked_.size() < kBookedForRelayedMax; }
+  std::optional<MessageRef> NextOwed();
   void TakeNext();
   void OnOwedHead();
   void OnLateHead();
@@ -114,9 +121,9 @@ class Reporter : private MessageReaderEvents, private MessageSource {
   Spool& spool_;
   const Snapshot*& snapshot_;  // the shard's, in force
   ReportBudget budget_;
-  absl::btree_set<MessageRef> owing_;
+  DebtList owing_;
   // Nothing of them has failed, or they are in owing_ as well.
-  absl::btree_set<MessageRef> relayed_;
+  DebtList relayed_;
   // Those that have a place in their sender's budget, and when it is; one of them may be in owing_
   // again, if more of it failed meanwhile.
   absl::btree_set<std::pair<Instant, MessageRef>> booked_;

@@ -49,8 +49,10 @@ void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname,
   retired_ = false;
   destination_.SetConnectionsMax(connections_max);
   // What was held as ourselves may be another by our new name.
+  home_holds_ = false;
   destination_.Release();
   UseFound();
+  NoteHold();
   home_.WantDispatch(*this);
 }
 
@@ -59,6 +61,7 @@ void Route::UsePrimaries(const FoundPrimaries& found) {
   standing_reason_ = found.reason;
   found_ = found.hosts;
   UseFound();
+  NoteHold();
   home_.WantDispatch(*this);
 }
 
@@ -102,7 +105,9 @@ void Route::RemoveDomain(DomainId domain) {
 
 void Route::StartDomain(DomainId domain, bool accepts_refusals) {
   BreakerOf(domain).Disarm(accepts_refusals);
+  home_holds_ = false;
   destination_.Release();
+  NoteHold();
   RestartDomain(domain);
   queue_.PutRefusedLast(domain);
 }
@@ -161,6 +166,9 @@ void Route::StartDeliveries() {
 }
 
 Instant Route::ProbeDue() const {
+  if (is_look_asked_) {
+    return Instant();
+  }
   if (destination_.state() == DestinationState::kDown) {
     return is_home_ ? destination_.next_probe() : Instant::Max();
   }
@@ -194,8 +202,12 @@ void Route::StartProbeIfDue() {
     return;
   }
   probe_from_ = Instant();
+  is_looking_ = std::exchange(is_look_asked_, false);
   next_look_ = now + kLookEvery;
   first_again_at_ = now + kFirstAgainAfter;
+  if (destination_.state() == DestinationState::kHeld && ourselves_.has_value()) {
+    return probe_.Start({*ourselves_}, hostname_);  // what the others say ends no hold
+  }
   probe_.Start(hosts_, hostname_);
 }
 
@@ -236,6 +248,33 @@ PrimaryHealth Route::health() const {
       return PrimaryHealth::kAway;
   }
   UNREACHABLE();
+}
+
+bool Route::is_held() const {
+  if (!hosts_.empty()) {
+    return destination_.state() == DestinationState::kHeld ||
+           (home_holds_ && destination_.state() == DestinationState::kDown);
+  }
+  switch (standing_) {
+    case PrimaryStanding::kNoAddress:
+    case PrimaryStanding::kNotAllowed:
+    case PrimaryStanding::kBestMx:
+    case PrimaryStanding::kSelf:
+      return true;
+    case PrimaryStanding::kFound:
+    case PrimaryStanding::kNotAsked:
+    case PrimaryStanding::kFailed:
+      return false;
+  }
+  UNREACHABLE();
+}
+
+void Route::NoteHold() {
+  const bool was_held = std::exchange(was_held_, is_held());
+  if (was_held && !was_held_) {
+    MARK("held_no_more");
+    held_until_ = parts_.spool.Clock();
+  }
 }
 
 const PrimaryHost* Route::VerifierHost() {

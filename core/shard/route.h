@@ -43,6 +43,8 @@ class RouteHome : public LaneHome {
  public:
   // The home route's: its mail may have to go elsewhere.
   virtual void OnWentDown(Route& route) = 0;
+  // It was held as ourselves, and is another: what waits for it has not met it.
+  virtual void OnHoldEnded(Route& route) = 0;
   // The home route's outages are other than they were.
   virtual void OnOutages(Route& route) = 0;
   // The primary took this recipient, or does not know it.
@@ -71,6 +73,12 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   // Some domain of it defers while it is up: it is probed then, too.
   void SetGated(bool is_gated) { is_gated_ = is_gated; }
   PrimaryHealth health() const;
+  // Nothing goes there until somebody acts: it is ourselves, or has no place where mail may go.
+  // That the DNS says nothing is no such verdict.
+  bool is_held() const;
+  // The last time that it was; 0: never in this run. Mail from before begins its age anew then, as
+  // nothing is given up for having been held (RouteTable::CountsFrom).
+  SpoolTime held_until() const { return held_until_; }
   void Verify(RecipientQuestion& question) { verifier_.Ask(question); }
   // Whether new mail is to try the primary itself: it is up, or has not been away for so long.
   bool MustTryPrimary(absl::Duration store_after);
@@ -89,6 +97,9 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   // All that waits is due, and a destination that is down is probed at once; charged to no
   // schedule. Not again within a few seconds, however often it is asked for. False: held.
   bool GoNow(bool ask_others);
+  // GoNow() of this shard, and one look whatever state it is in: the operator asks, each shard in
+  // turn. What is held as ourselves comes back by it when it has another name.
+  void LookNow();
   void Dispatch() override;
   void Stop(bool now_too);
   bool idle() const;
@@ -166,6 +177,9 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void OnEnded(const Attempt& attempt, MessageFate fate, absl::Duration took);
   void OnNothingLeft();
   void Feed(DestinationEvent event, std::string_view reason);
+  void NoteHold();
+  void TellOfHold();
+  void EndHold();
   void WentDown(std::string_view reason);
   void TellHome(std::string_view reason);
   void TellHomeAgain();
@@ -223,7 +237,14 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   Instant pause_until_;       // after a connection that ended badly while the destination is up
   Instant chains_from_;       // after a connection that ended behind a chained message
   uint32_t chains_lost_ = 0;  // since one was answered
-  std::optional<Instant> went_now_;  // GoNow
+  std::optional<Instant> went_now_;       // GoNow
+  std::optional<Instant> looked_at_;      // LookNow
+  bool is_look_asked_ = false;            // the next probe does not wait; of the home route
+  bool is_looking_ = false;               // that probe runs, or was the last one
+  std::optional<PrimaryHost> ourselves_;  // the host that greeted as we do, while that holds it
+  bool home_holds_ = false;               // while it is down here: the home route met ourselves
+  bool was_held_ = false;                 // when that was noted last
+  SpoolTime held_until_;
   Outages outages_;
 };
 

@@ -138,9 +138,17 @@ void Route::OnMetOurselves(const OutboundConnection& connection, std::string_vie
     home_.WantDispatch(*this);
     return;
   }
-  LogError("held{}: {} greets with our own name; mail to ourselves would loop",
-           by_mx ? " (best-mx)" : "", plan_.name);
-  Feed(DestinationEvent::kIsSelf, reason);
+  const PrimaryStanding standing = by_mx ? PrimaryStanding::kBestMx : PrimaryStanding::kSelf;
+  LogError(
+      "held ({}): {} greets with our own name ({}); mail to ourselves would loop. When it has "
+      "another: backstay primary probe",
+      Describe(standing), plan_.name, Escaped(reason));
+  ourselves_ = *at;
+  probe_.Stop();  // what another host says late ends no hold
+  Feed(DestinationEvent::kIsSelf, Describe(standing));
+  if (is_home_) {
+    TellOfHold();
+  }
 }
 
 // The connection never got through EHLO. The next address of the list has its turn; when none is
@@ -174,8 +182,12 @@ void Route::OnNotGreeted(const OutboundConnection& connection, std::string_view 
 }
 
 void Route::Feed(DestinationEvent event, std::string_view reason) {
+  if (destination_.state() == DestinationState::kHeld && event != DestinationEvent::kIsSelf) {
+    home_.WantDispatch(*this);
+    return;  // and it is held for what it was held for
+  }
   if (event == DestinationEvent::kUnreachable || event == DestinationEvent::kTrouble ||
-      event == DestinationEvent::kProbeFailed) {
+      event == DestinationEvent::kProbeFailed || event == DestinationEvent::kIsSelf) {
     last_reason_.assign(reason);
   }
   const DestinationState before = destination_.state();
@@ -190,6 +202,7 @@ void Route::Feed(DestinationEvent event, std::string_view reason) {
   if (destination_.state() == DestinationState::kDown) {
     last_failure_ = parts_.spool.Clock();
   }
+  NoteHold();
   home_.WantDispatch(*this);
 }
 
@@ -213,6 +226,19 @@ bool Route::GoNow(bool ask_others) {
   }
   home_.WantDispatch(*this);
   return true;
+}
+
+void Route::LookNow() {
+  GoNow(/*ask_others=*/false);
+  const Instant now = parts_.io.Now();
+  const bool is_again = looked_at_.has_value() && now < *looked_at_ + kGoNowEvery;
+  if (!is_home_ || retired_ || hosts_.empty() || is_again) {
+    return;
+  }
+  looked_at_ = now;
+  // What is down GoNow() has looked at.
+  is_look_asked_ = destination_.state() != DestinationState::kDown;
+  home_.WantDispatch(*this);
 }
 
 void Route::Resume(const Outages& outages) {
@@ -285,6 +311,11 @@ void Route::CameUp() {
 
 // That it answers EHLO does not bring mail back to a host that was passed over a moment ago.
 void Route::OnProbeAnswered(size_t host) {
+  if (destination_.state() == DestinationState::kHeld) {
+    LogInfo("primary {} has a name of its own again", plan_.name);
+    EndHold();
+    return Broadcast(ShardMessage::Kind::kDestinationUp, "");
+  }
   const Instant now = parts_.io.Now();
   const SocketAddress& address = hosts_[host].address;
   watch_.OnGreeted(address);
@@ -295,10 +326,43 @@ void Route::OnProbeAnswered(size_t host) {
     MARK("doubted_and_well");
     Broadcast(ShardMessage::Kind::kDestinationUp, "");
   }
+  if (std::exchange(is_looking_, false)) {
+    MARK("looked_and_well");  // another shard may hold it
+    Broadcast(ShardMessage::Kind::kDestinationUp, "");
+  }
   Feed(DestinationEvent::kProbeAnswered, "");
 }
 
+// The host that greeted as we do has a name of its own, here or as the home shard met it.
+void Route::EndHold() {
+  MARK("held_as_ourselves_and_well");
+  destination_.Release();
+  queue_.Restart();
+  home_.OnHoldEnded(*this);
+  Feed(DestinationEvent::kProbeAnswered, "");
+}
+
+// Who waits for this shard's word hears that nothing fails any more: nothing held is given up. The
+// others find out by themselves.
+void Route::TellOfHold() {
+  FoundPrimaries met;
+  met.standing = plan_.list.mx_domain.empty() ? PrimaryStanding::kSelf : PrimaryStanding::kBestMx;
+  for (size_t shard = 0; shard < parts_.post.shards(); ++shard) {
+    if (shard != parts_.index) {
+      parts_.post.Post(parts_.index, shard,
+                       {.kind = ShardMessage::Kind::kDestinationDown,
+                        .destination = key_,
+                        .primaries = {met},
+                        .reason = last_reason_});
+    }
+  }
+}
+
 void Route::OnProbeFailed(bool is_soft, std::string_view reason) {
+  if (destination_.state() == DestinationState::kHeld) {
+    LogWarning("primary {} stays held ({}): {}", plan_.name, last_reason_, reason);
+    return;
+  }
   if (is_soft && destination_.may_deliver()) {
     doubt_from_ = parts_.io.Now() + kDoubtAgainAfter;
     return Feed(DestinationEvent::kTrouble, reason);
@@ -372,6 +436,8 @@ void Route::OnShardMessage(const ShardMessage& message) {
       // Another shard cannot get through. Whether nobody can a probe will tell.
       if (destination_.state() == DestinationState::kDown) {
         Broadcast(ShardMessage::Kind::kDestinationDown, last_reason_);
+      } else if (destination_.state() == DestinationState::kHeld) {
+        TellOfHold();
       } else {
         doubt_from_ = is_doubted_ ? doubt_from_ : parts_.io.Now();
         is_doubted_ = true;
@@ -379,12 +445,24 @@ void Route::OnShardMessage(const ShardMessage& message) {
       }
       return;
     case ShardMessage::Kind::kDestinationDown:
+      home_holds_ = !message.primaries.empty() && destination_.state() == DestinationState::kDown;
+      if (home_holds_) {
+        last_reason_ = message.reason;
+      }
+      if (!message.primaries.empty()) {
+        return NoteHold();
+      }
       Feed(DestinationEvent::kUnreachable, message.reason);
       return;
     case ShardMessage::Kind::kProbeFailed:
+      home_holds_ = false;
       Feed(DestinationEvent::kProbeFailed, message.reason);
       return;
     case ShardMessage::Kind::kDestinationUp:
+      home_holds_ = false;
+      if (destination_.state() == DestinationState::kHeld) {
+        return EndHold();  // it answered the home shard, and not as ourselves
+      }
       Feed(DestinationEvent::kProbeAnswered, "");
       return;
     case ShardMessage::Kind::kGoNow:

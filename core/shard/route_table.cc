@@ -8,7 +8,6 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "core/base/mark.h"
-#include "core/shard/retry_origin.h"
 
 namespace backstay {
 namespace {
@@ -55,7 +54,8 @@ Route& RouteTable::RouteWithKey(uint64_t key) {
 }
 
 void RouteTable::UseSnapshot(const Snapshot& snapshot) {
-  snapshot_ = &snapshot;
+  const Snapshot& snapshot_before = *std::exchange(snapshot_, &snapshot);
+  NoteNewDomains(snapshot_before);
   std::vector<uint64_t> keys;
   const size_t maximum = snapshot.config.delivery.connections_per_primary_max;
   for (size_t index = 0; index < snapshot.destinations.size(); ++index) {
@@ -68,8 +68,7 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
         snapshot.domains.begin(), snapshot.domains.end(),
         [index](const auto& domain) { return domain.defers && domain.destination == index; }));
     if (was_ourselves) {
-      route.Forget();
-      MeetBacklog(route);
+      OnHoldEnded(route);
     }
   }
   finder_.UseSnapshot(snapshot);
@@ -85,7 +84,12 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
   for (const DomainId domain : domains_) {
     Way& way = ways_[domain];
     Lane* const before = way.lane;
+    const SpoolTime held_until = HeldUntil(domain);
     way = Resolve(domain);
+    if (way.lane != nullptr && held_until != SpoolTime()) {
+      MARK("hold_ends_with_a_reload");
+      held_until_[domain] = held_until;
+    }
     if (before != nullptr && before != way.lane) {
       before->RemoveDomain(domain);
     }
@@ -102,6 +106,39 @@ void RouteTable::UseSnapshot(const Snapshot& snapshot) {
     }
   }
   reports_.UseSnapshot(snapshot);
+}
+
+// Also those whose mail is not known yet, as the spool is still read.
+void RouteTable::NoteNewDomains(const Snapshot& before) {
+  if (&before == snapshot_) {
+    return;  // a start
+  }
+  for (const DomainPlan& plan : snapshot_->domains) {
+    if (before.FindDomain(plan.name) == nullptr) {
+      held_until_[parts_.spool.Intern(plan.name)] = parts_.spool.Clock();
+    }
+  }
+}
+
+SpoolTime RouteTable::HeldUntil(DomainId domain) const {
+  const auto way = ways_.find(domain);
+  if (way == ways_.end()) {
+    return SpoolTime();
+  }
+  const Route* const route = way->second.route;
+  if (way->second.lane == nullptr || (route != nullptr && route->is_held())) {
+    return parts_.spool.Clock();
+  }
+  const auto noted = held_until_.find(domain);
+  return std::max(noted != held_until_.end() ? noted->second : SpoolTime(),
+                  route != nullptr ? route->held_until() : SpoolTime());
+}
+
+RetryOrigin RouteTable::CountsFrom(MessageRef message, DomainId domain) const {
+  const RetryOrigin origin =
+      OriginOf(parts_.spool.Arrival(message), parts_.spool.StandingOf(message, domain));
+  const SpoolTime held_until = HeldUntil(domain);
+  return {std::max(origin.schedule, held_until), std::max(origin.age, held_until)};
 }
 
 std::vector<Lane*> RouteTable::LanesAtWork() {
@@ -134,8 +171,9 @@ RouteTable::Way RouteTable::Resolve(DomainId domain) {
   if (way.plan == nullptr) {
     LogWarning(
         "held: mail for {} is queued, but the domain is not configured (any more); add it again "
-        "and reload, or delete its mail",
-        Escaped(parts_.spool.Name(domain)));
+        "and reload, or delete its mail. Before a restart that brings it back, so that its mail is "
+        "not given up: backstay queue reset --domain {}",
+        Escaped(parts_.spool.Name(domain)), Escaped(parts_.spool.Name(domain)));
     return way;
   }
   if (is_reports && snapshot_->reports_by_mx) {
@@ -205,9 +243,7 @@ bool RouteTable::IsOver(MessageRef message, uint32_t recipient, OnExpiry ending)
   if (lane == nullptr || lane->queue().in_flight(message) || PolicyOf(domain).on_expiry != ending) {
     return false;  // without a way it is held, and nothing held is given up
   }
-  const RetryOrigin origin =
-      OriginOf(parts_.spool.Arrival(message), parts_.spool.StandingOf(message, domain));
-  return lane->MayGiveUp(message, recipient, origin, domain);
+  return lane->MayGiveUp(message, recipient, CountsFrom(message, domain), domain);
 }
 
 absl::Duration RouteTable::DelayWarningOf(DomainId domain) const {
@@ -254,6 +290,11 @@ void RouteTable::OnPrimaries(uint64_t key, const FoundPrimaries& found) {
   if (!now.empty()) {  // else what waits meets them when there are some
     MeetBacklog(route);
   }
+}
+
+void RouteTable::OnHoldEnded(Route& route) {
+  route.Forget();
+  MeetBacklog(route);
 }
 
 void RouteTable::MeetBacklog(Route& route) {

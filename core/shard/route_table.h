@@ -14,6 +14,7 @@
 #include "core/base/list.h"
 #include "core/shard/primary_finder.h"
 #include "core/shard/report_lane.h"
+#include "core/shard/retry_origin.h"
 #include "core/shard/route.h"
 
 namespace backstay {
@@ -46,6 +47,10 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   // Null: there is no such destination.
   Route* RouteTo(uint64_t key) const;
   const RetryPolicy& PolicyOf(DomainId domain) const override;
+  // From when its schedule and age count: its arrival, the newest reset that speaks for it, or the
+  // end of the last hold that no rule made (its domain was not configured, its primary was held),
+  // which acts as a reset in this run. Held so now: from now on.
+  RetryOrigin CountsFrom(MessageRef message, DomainId domain) const;
   // The recipient's time is over, by a failure then, and that ends it as `ending` says. Not while
   // its message is under way.
   bool IsOver(MessageRef message, uint32_t recipient, OnExpiry ending) const;
@@ -72,6 +77,7 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   const Route* PrimaryOf(std::string_view domain) const override;
   void Learn(DomainId domain, std::string_view address, bool is_taken) override;
   void OnWentDown(Route& route) override { finder_.Hasten(route.key()); }
+  void OnHoldEnded(Route& route) override;
   void OnOutages(Route& route) override { finder_.Keep(route.key(), route.outages()); }
   void OnPrimaries(uint64_t key, const FoundPrimaries& found) override;
   bool IsUp(uint64_t key) const override;
@@ -79,6 +85,9 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
     return parts_.shared.answers.Find(domain);
   }
   const Way& WayOf(DomainId domain);
+  SpoolTime HeldUntil(DomainId domain) const;
+  // Domains that the configuration has and did not have before: what they have was held.
+  void NoteNewDomains(const Snapshot& before);
   uint64_t CanariesFrom() const;
   // All that waits for it, see Route::OnBacklog.
   void MeetBacklog(Route& route);
@@ -96,6 +105,7 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   std::vector<std::unique_ptr<Route>> routes_;
   absl::flat_hash_map<uint64_t, Route*> by_key_;
   absl::flat_hash_map<DomainId, Way> ways_;
+  absl::flat_hash_map<DomainId, SpoolTime> held_until_;  // without a way, or by another route
   std::vector<DomainId> domains_;
   List<Lane> wanting_;
   std::vector<Lane*> waiting_for_settles_;

@@ -41,6 +41,18 @@ std::string Unescape(const std::string& text) {
   return bytes;
 }
 
+// As the end of data wants it.
+std::string WithDotsStuffed(const std::string& content) {
+  std::string wire;
+  for (const char c : content) {
+    if (c == '.' && (wire.empty() || wire.back() == '\n')) {
+      wire += '.';
+    }
+    wire += c;
+  }
+  return wire + ".\r\n";
+}
+
 bool TakeWord(std::string& text, const std::string& word) {
   if (!text.starts_with(word)) {
     return false;
@@ -207,6 +219,12 @@ std::string Dialogue::Client(char kind, const std::string& text) {
       client_->Send(filled + "\r\n");
       return "";
     }
+    case '<':
+      if (primary_->mails().empty()) {
+        return "no mail came";
+      }
+      client_->Send(WithDotsStuffed(primary_->mails().back().content));
+      return "";
     default:
       return "no such client statement";
   }

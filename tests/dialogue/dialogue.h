@@ -8,6 +8,7 @@
 //   C| raw                     the client sends this, with \r \n \t \0 \xNN, no CRLF
 //   C* N text                  N lines of text
 //   C+ N text                  text filled up to N bytes, and CRLF
+//   C< last mail               the content that the primary got last, and the end of data
 //   S: pattern                 the next reply line; * and ? as in a shell. "250-*": a whole reply
 //   S: close                   the server closed
 //   S: nothing                 not a byte comes for a second

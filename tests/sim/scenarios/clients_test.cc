@@ -1,4 +1,8 @@
 // tests/sim/scenarios/clients_test.cc -- clients that have a name, and clients that are on lists.
+#include <memory>
+#include <string>
+#include <utility>
+
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "tests/sim/scenarios/scenario.h"
@@ -37,6 +41,59 @@ class Caller {
  private:
   LineClient client_;
 };
+
+// Says what it is told to and reads nothing.
+class DeafClient final : public Actor {
+ public:
+  explicit DeafClient(Scenario& scenario)
+      : world_(scenario.world), io_(world_.MakeIo(scenario.client_host)) {
+    world_.Attach(*io_, *this);
+    io_->Connect(&connect_, *SocketAddress::Parse("10.0.0.1:25"));
+    io_->Wake();
+    EXPECT_TRUE(world_.RunUntil([this] { return socket_.valid(); }, absl::Seconds(5)));
+    world_.RunFor(absl::Seconds(1));  // it is greeted
+  }
+  ~DeafClient() override {
+    io_->Shutdown(socket_);
+    EXPECT_TRUE(world_.RunUntil([this] { return !send_.in_flight; }, absl::Seconds(5)));
+    io_->Close(socket_);
+    world_.Detach(*io_);
+  }
+  void Say(std::string text) {
+    text_ = std::move(text);
+    io_->Send(&send_, socket_, AsBytes(text_));
+    io_->Wake();
+  }
+  // What nobody has taken of it.
+  size_t unsaid_bytes() const { return text_.size() - said_bytes_; }
+  void Turn() override { io_->Turn(Instant::Max()); }
+
+ private:
+  void OnConnected(const IoResult& result) { socket_ = result.fd(); }
+  void OnSent(const IoResult& result) {
+    if (!result.ok()) {
+      return;
+    }
+    said_bytes_ += result.count();
+    if (unsaid_bytes() > 0) {
+      io_->Send(&send_, socket_, AsBytes(text_).subspan(said_bytes_));
+    }
+  }
+
+  World& world_;
+  const std::unique_ptr<Io> io_;
+  Fd socket_;
+  std::string text_;
+  size_t said_bytes_ = 0;
+  Completion<&DeafClient::OnConnected> connect_{this};
+  Completion<&DeafClient::OnSent> send_{this};
+};
+
+// The first line that a client hears who comes now and leaves.
+std::string Welcome(Scenario& scenario) {
+  LineClient client(scenario.world, scenario.client_host, *SocketAddress::Parse("10.0.0.1:25"));
+  return client.NextLine(absl::Seconds(5)).value_or("nothing");
+}
 
 TEST(ClientsScenario, AConfirmedNameIsInTheReceivedField) {
   Scenario scenario;
@@ -307,6 +364,57 @@ TEST(ClientsScenario, WhoIsMadeToWaitMayLeave) {
   }
   scenario.RunFor(absl::Seconds(5));
   EXPECT_TRUE(scenario.daemon.Stop(absl::Seconds(9)));
+}
+
+// ---- who does not read ----
+
+// Rows 22 and 100: replies fill its socket, then our bound; from then on no command is read, and
+// after the idle time it is gone, with its descriptor and its place.
+TEST(ClientsScenario, WhoDoesNotReadIsReadNoFurtherAndThenGivenUp) {
+  Scenario::Options options =
+      Lists("idle_timeout = \"30s\"\nmax_connections_per_client = 1\nmax_recipients = 10000\n");
+  options.faults.socket_buffer_bytes = 8_KiB;
+  Scenario scenario(options);
+  const uint64_t before = MarkCount("client_does_not_read");
+  DeafClient deaf(scenario);
+  std::string commands = "EHLO client.example\r\nMAIL FROM:<a@sender.example>\r\n";
+  for (int count = 0; count < 10'000; ++count) {
+    commands += "RCPT TO:<" + scenario.Recipient("user") + ">\r\n";
+  }
+  deaf.Say(commands);
+  scenario.RunFor(absl::Seconds(5));
+  const size_t unsaid = deaf.unsaid_bytes();
+  EXPECT_GT(unsaid, commands.size() / 2);
+  EXPECT_EQ(Welcome(scenario).substr(0, 9), "421 4.7.0");
+  scenario.RunFor(absl::Seconds(22));
+  EXPECT_EQ(deaf.unsaid_bytes(), unsaid);
+  EXPECT_EQ(MarkCount("client_does_not_read"), before);
+  EXPECT_FALSE(scenario.daemon.quiet());
+  scenario.RunFor(absl::Seconds(5));
+  EXPECT_EQ(MarkCount("client_does_not_read"), before + 1);
+  EXPECT_TRUE(scenario.daemon.quiet());
+  EXPECT_EQ(Welcome(scenario).substr(0, 4), "220 ");
+}
+
+// Of a goodbye, too, it hears nothing; for that there are two seconds.
+TEST(ClientsScenario, WhoDoesNotReadOurLastWordIsCutSoon) {
+  Scenario::Options options = Lists("max_connections_per_client = 1\n");
+  options.faults.socket_buffer_bytes = 1_KiB;
+  Scenario scenario(options);
+  const uint64_t before = MarkCount("client_does_not_read");
+  DeafClient deaf(scenario);
+  std::string commands;
+  for (int count = 0; count < 101; ++count) {  // one more than it may say without a message
+    commands += "HELP\r\n";
+  }
+  deaf.Say(commands);
+  scenario.RunFor(absl::Seconds(1));
+  EXPECT_EQ(MarkCount("client_does_not_read"), before);
+  EXPECT_FALSE(scenario.daemon.quiet());
+  scenario.RunFor(absl::Seconds(2));
+  EXPECT_EQ(MarkCount("client_does_not_read"), before + 1);
+  EXPECT_TRUE(scenario.daemon.quiet());
+  EXPECT_EQ(Welcome(scenario).substr(0, 4), "220 ");
 }
 
 TEST(ClientsScenario, AStopWaitsForNoList) {

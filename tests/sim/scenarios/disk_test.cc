@@ -1,4 +1,5 @@
 // tests/sim/scenarios/disk_test.cc -- a disk that is full, fails once, fails for good, or rots.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,6 +57,15 @@ class Announcer {
     return client_.NextLine(absl::Seconds(20)).value_or("");
   }
   int Code(const std::string& line) { return std::stoi(Say(line).substr(0, 3)); }
+  // Up to 354, and then `content`: all of it is with the network.
+  void SayContent(Scenario& scenario, const std::string& content) {
+    EXPECT_EQ(Code("MAIL FROM:<a@sender.example>"), 250);
+    EXPECT_EQ(Code("RCPT TO:<" + scenario.Recipient("one") + ">"), 250);
+    EXPECT_EQ(Code("DATA"), 354);
+    client_.Send(content);
+    EXPECT_TRUE(
+        scenario.RunUntil([this] { return client_.unsent_bytes() == 0; }, absl::Minutes(1)));
+  }
 
  private:
   LineClient client_;
@@ -88,6 +98,41 @@ TEST(DiskScenario, WhoOnlyAnnouncesKeepsNobodyOut) {
   }
   EXPECT_GE(begun, 1);
   EXPECT_LE(begun, 4) << "each has room for what it said";
+}
+
+std::string LinesOf(size_t bytes) {
+  std::string lines;
+  while (lines.size() < bytes) {
+    lines += std::string(70, 'x') + "\r\n";
+  }
+  return lines;
+}
+
+// Rows 43 and 96. What is larger than a part is in the log before its end comes, or before it is
+// known to be too large: six parts a round, forty segments in all. The mail that waits keeps the
+// oldest segment, and no other.
+TEST(DiskScenario, MessagesThatAreBrokenOffLeaveNothingOnDisk) {
+  Scenario::Options options;
+  options.smtp = "max_message_size = \"1MiB\"\nmax_connections_per_client = 1000\n";
+  Scenario scenario(options);
+  scenario.PrimaryDown();
+  scenario.SendMany(3);
+  const std::string most_of_it = LinesOf(600'000);
+  const std::string too_large = LinesOf(1'100'000);
+  uint64_t used_bytes = 0;
+  for (int round = 0; round < 30; ++round) {
+    Announcer(scenario).SayContent(scenario, most_of_it);  // and hangs up
+    Announcer client(scenario);
+    client.SayContent(scenario, too_large);
+    EXPECT_EQ(client.Say("."), "552 5.3.4 Message exceeds the size limit");
+    scenario.RunFor(absl::Milliseconds(100));
+    used_bytes = std::max(used_bytes, scenario.host.disk().used_bytes());
+  }
+  EXPECT_GT(scenario.daemon.stats().bytes_written, 30_MiB);
+  EXPECT_LE(used_bytes, 12_MiB);
+  EXPECT_EQ(scenario.live(), 3U);
+  scenario.PrimaryUp();
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(5)));
 }
 
 TEST(DiskScenario, OneFailedSyncIsOne451) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/base/mark.h"
+#include "core/shard/debt_list.h"
 #include "tests/sim/scenarios/scenario.h"
 
 namespace backstay {
@@ -251,7 +252,7 @@ TEST(Relayed, WhatIsDeletedWhileItsReportIsBegunIsToldOfByNobody) {
     const std::string recipient = scenario.Recipient("asks");
     EXPECT_EQ(scenario.Send({"a@sender.example", {recipient}, content}), 250);
     EXPECT_TRUE(scenario.RunUntil([&] { return scenario.pending() == 1; }, absl::Minutes(1)));
-    scenario.RunFor(absl::Microseconds(5) * delay);
+    scenario.RunFor(DebtList::kQuietFor + absl::Microseconds(5) * delay);
     EXPECT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kDelete).has_value());
     EXPECT_TRUE(EndsAll(scenario));
     scenario.RunFor(absl::Seconds(5));

@@ -62,6 +62,20 @@ TEST(ReportsByMx, EachGoesToAHostOfItsSendersDomain) {
   }
 }
 
+// The primary hears of a hundred at a time.
+TEST(ReportsByMx, OneTellsOfAllRecipientsThatWereRefused) {
+  Scenario scenario(ByMx());
+  Message message{fmt::format("s@{}", kSenderDomain), {}, "Subject: x\r\n\r\n"};
+  for (int i = 0; i < 350; ++i) {
+    message.recipients.push_back(scenario.Recipient("gone"));
+  }
+  EXPECT_EQ(scenario.Send(message), 250);
+  EXPECT_TRUE(AllEnded(scenario, absl::Minutes(1)));
+  EXPECT_EQ(Told(scenario, message.recipients.front()), 1U);
+  EXPECT_EQ(Told(scenario, message.recipients.back()), 1U);
+  EXPECT_EQ(scenario.smart_host.attempts().size(), 1U);
+}
+
 TEST(ReportsByMx, AnAddressLiteralIsItsOwnHost) {
   Scenario scenario(ByMx());
   const std::string recipient = Fail(scenario, fmt::format("[{}]", kReportHost));
