@@ -136,8 +136,10 @@ class Io {
   void Ask(Op* op, std::string_view name, DnsType type);
 
   // ---- files; names are single components below `directory` ----
+  // kInvalid: it is no regular file, and `mode` is not kAppend.
   void Open(Op* op, Fd directory, const char* name, OpenMode mode);
-  // The same by a path: a file of the operator's, which may be a link, a pipe or a device.
+  // The same by a path: a file of the operator's, which may be a link, and with kAppend a pipe or a
+  // device.
   void OpenPath(Op* op, const char* path, OpenMode mode);
   void Read(Op* op, Fd file, MutableBytes into, Offset at);  // may be short; count() 0 at the end
   // may be short. kNoSpace, kDevice, kReadOnly

@@ -33,15 +33,17 @@ void ExpiryWatch::Look() {
 void ExpiryWatch::LookAt(DomainId domain) {
   const Route* const route = routes_.RouteOf(domain);
   const RetryPolicy& policy = routes_.PolicyOf(domain);
-  // Nothing fails, and so nothing is given up, while it is not known where the primary is.
-  if (route == nullptr || route->hosts().empty() || policy.on_expiry != OnExpiry::kBounce) {
+  // Nothing fails, and so nothing is given up, while it is not known where the primary is; nor is
+  // what is held.
+  if (route == nullptr || route->hosts().empty() || route->is_held() ||
+      policy.on_expiry != OnExpiry::kBounce) {
     return;
   }
   const std::optional<MessageRef> oldest = OldestOf(spool_, domain);
   if (!oldest.has_value()) {
     return;
   }
-  const RetryOrigin origin = OriginOf(spool_.Arrival(*oldest), spool_.StandingOf(*oldest, domain));
+  const RetryOrigin origin = routes_.CountsFrom(*oldest, domain);
   const absl::Duration left = policy.End(origin) - spool_.Clock();
   if (left > kAhead[0] + kLookBefore) {
     return;

@@ -22,13 +22,13 @@ bool IsLess(const RetryPolicy& next, const RetryPolicy& running) {
 
 // The log's order is that of age. A reset makes all before it the same age, so when the oldest that
 // may go has time left, so has the rest.
-uint64_t CountOver(const Spool& spool, DomainId domain, const RetryPolicy& policy, uint64_t held) {
+uint64_t CountOver(const Spool& spool, const RouteTable& routes, DomainId domain,
+                   const RetryPolicy& policy, uint64_t held) {
   const std::optional<MessageRef> oldest = OldestOf(spool, domain);
   if (!oldest.has_value() || policy.on_expiry == OnExpiry::kHold) {
     return 0;
   }
-  const RetryOrigin origin = OriginOf(spool.Arrival(*oldest), spool.StandingOf(*oldest, domain));
-  if (policy.End(origin) > spool.Clock()) {
+  if (policy.End(routes.CountsFrom(*oldest, domain)) > spool.Clock()) {
     return 0;
   }
   const uint64_t old = spool.LiveRecipientsUntil(domain, spool.Clock() - LifeOf(policy));
@@ -44,8 +44,8 @@ uint64_t CountHeld(Spool& spool, const std::string& domain) {
 
 }  // namespace
 
-void AddGivenUp(Spool& spool, bool is_queue_ready, const Snapshot& running, const Snapshot& next,
-                GivingUp& sum) {
+void AddGivenUp(Spool& spool, const RouteTable& routes, bool is_queue_ready,
+                const Snapshot& running, const Snapshot& next, GivingUp& sum) {
   for (size_t index = 0; index < next.domains.size(); ++index) {
     const DomainPlan& plan = next.domains[index];
     const DomainPlan* const before = running.FindDomain(plan.name);
@@ -62,8 +62,8 @@ void AddGivenUp(Spool& spool, bool is_queue_ready, const Snapshot& running, cons
       continue;
     }
     const uint64_t held = CountHeld(spool, plan.name);
-    const uint64_t over = CountOver(spool, domain, plan.retry, held);
-    const uint64_t was_over = CountOver(spool, domain, before->retry, held);
+    const uint64_t over = CountOver(spool, routes, domain, plan.retry, held);
+    const uint64_t was_over = CountOver(spool, routes, domain, before->retry, held);
     if (over > was_over) {
       sum.recipients.fetch_add(over - was_over);
       sum.domain.store(index);

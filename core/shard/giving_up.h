@@ -8,14 +8,15 @@
 
 #include "absl/status/status.h"
 #include "core/shard/inbox.h"
+#include "core/shard/route_table.h"
 #include "core/shard/snapshot.h"
 #include "spool/spool.h"
 
 namespace backstay {
 
 // One shard's part, added to `sum`. `is_queue_ready`: it knows all that it has.
-void AddGivenUp(Spool& spool, bool is_queue_ready, const Snapshot& running, const Snapshot& next,
-                GivingUp& sum);
+void AddGivenUp(Spool& spool, const RouteTable& routes, bool is_queue_ready,
+                const Snapshot& running, const Snapshot& next, GivingUp& sum);
 // Of all shards. Not OK: the reload is refused, and why.
 absl::Status Judge(const GivingUp& sum, const Snapshot& next);
 

@@ -11,7 +11,6 @@
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "core/shard/failure_text.h"
-#include "core/shard/retry_origin.h"
 
 namespace backstay {
 namespace {
@@ -270,8 +269,7 @@ void Lane::Defer(const Attempt& attempt, const AttemptReport& report, size_t pos
   const DomainId domain = report.domains[position];
   const Outcome& outcome = report.outcomes[position];
   const SpoolTime now = parts_.spool.Clock();
-  const RetryOrigin origin =
-      OriginOf(report.arrival, parts_.spool.StandingOf(attempt.message, domain));
+  const RetryOrigin origin = CountsFrom(attempt.message, domain);
   const Deferral* before = DeferralOf(attempt.message, recipient, origin);
   Deferral deferral;
   deferral.last_try = now;

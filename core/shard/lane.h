@@ -64,6 +64,8 @@ class LaneHome {
   // OnSettlesDecided(), once.
   virtual void WaitForSettles(Lane& lane) = 0;
   virtual const RetryPolicy& PolicyOf(DomainId domain) const = 0;
+  // From when its schedule and age count.
+  virtual RetryOrigin CountsFrom(MessageRef message, DomainId domain) const = 0;
   // Of all lanes of the shard; called by a lane's constructor, and there when its home's begins.
   virtual DeferralRoom& deferral_room() = 0;
   // True: there is room again.
@@ -114,6 +116,9 @@ class Lane : public ListNode {
   void Release(MessageRef message);
   void GiveBack(const Attempt& attempt);
   const RetryPolicy& PolicyOf(DomainId domain) const { return lane_home_.PolicyOf(domain); }
+  RetryOrigin CountsFrom(MessageRef message, DomainId domain) const {
+    return lane_home_.CountsFrom(message, domain);
+  }
   // A crash would repeat fewer deliveries than so many; else Dispatch() comes when that is so.
   bool HasRoomForSettles(size_t deliveries_max);
   bool waits_for_settles() const { return waits_for_settles_; }

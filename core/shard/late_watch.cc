@@ -89,8 +89,7 @@ std::optional<LateMail> LateWatch::Describe(DomainId domain, MessageRef message)
     late.recipients.push_back(i);
     const RetryPolicy& policy = routes_.PolicyOf(of);
     if (policy.on_expiry == OnExpiry::kBounce) {
-      const Standing standing = spool_.StandingOf(message, of);
-      late.end = std::min(late.end, policy.End(OriginOf(spool_.Arrival(message), standing)));
+      late.end = std::min(late.end, policy.End(routes_.CountsFrom(message, of)));
     }
   }
   if (told_for_several_.contains(message)) {

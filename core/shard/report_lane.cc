@@ -8,7 +8,6 @@
 
 #include "core/base/check.h"
 #include "core/base/mark.h"
-#include "core/shard/retry_origin.h"
 #include "core/smtp/envelope.h"
 
 namespace backstay {
@@ -218,8 +217,7 @@ void ReportLane::Conclude(Attempt attempt, const Envelope& envelope, const Stran
                              .arrival = parts_.spool.Arrival(message),
                              .relay = nowhere};
   // Whose time is over waits for a failure of its own only, not for the schedule's last wait.
-  const RetryOrigin origin = OriginOf(report.arrival, parts_.spool.StandingOf(message, domain));
-  attempt.recovery = parts_.spool.Clock() >= PolicyOf(domain).End(origin);
+  attempt.recovery = parts_.spool.Clock() >= PolicyOf(domain).End(CountsFrom(message, domain));
   Record(attempt, report, 0, stranger.failed_at);
 }
 
@@ -238,8 +236,7 @@ bool ReportLane::IsOver(const Attempt& attempt, const AttemptReport& report, siz
                         SpoolTime failed_at) const {
   const DomainId domain = report.domains[position];
   const SpoolTime now = parts_.spool.Clock();
-  const RetryOrigin origin =
-      OriginOf(report.arrival, parts_.spool.StandingOf(attempt.message, domain));
+  const RetryOrigin origin = CountsFrom(attempt.message, domain);
   const Deferral* const before = DeferralOf(attempt.message, report.recipients[position], origin);
   return PolicyOf(domain).GiveUp(origin, now, failed_at,
                                  before != nullptr ? before->first_own : now);

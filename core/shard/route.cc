@@ -49,8 +49,7 @@ void Route::UsePlan(const DestinationPlan& plan, std::string_view hostname,
   retired_ = false;
   destination_.SetConnectionsMax(connections_max);
   // What was held as ourselves may be another by our new name.
-  home_holds_ = false;
-  destination_.Release();
+  LetGo();
   UseFound();
   NoteHold();
   home_.WantDispatch(*this);
@@ -86,6 +85,14 @@ void Route::UseFound() {
   }
 }
 
+void Route::LetGo() {
+  home_holds_ = false;
+  if (destination_.state() == DestinationState::kHeld) {
+    probe_.Stop();  // it asks one host, and its answer would stand for all
+  }
+  destination_.Release();
+}
+
 bool Route::HasHost(const SocketAddress& address) const {
   return std::any_of(hosts_.begin(), hosts_.end(),
                      [&](const PrimaryHost& host) { return host.address == address; });
@@ -105,8 +112,7 @@ void Route::RemoveDomain(DomainId domain) {
 
 void Route::StartDomain(DomainId domain, bool accepts_refusals) {
   BreakerOf(domain).Disarm(accepts_refusals);
-  home_holds_ = false;
-  destination_.Release();
+  LetGo();
   NoteHold();
   RestartDomain(domain);
   queue_.PutRefusedLast(domain);

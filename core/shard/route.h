@@ -177,6 +177,7 @@ class Route final : public Lane, private DeliveryHome, private ProbeEvents, priv
   void OnEnded(const Attempt& attempt, MessageFate fate, absl::Duration took);
   void OnNothingLeft();
   void Feed(DestinationEvent event, std::string_view reason);
+  void LetGo();
   void NoteHold();
   void TellOfHold();
   void EndHold();

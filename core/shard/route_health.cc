@@ -236,6 +236,10 @@ void Route::LookNow() {
     return;
   }
   looked_at_ = now;
+  if (destination_.state() == DestinationState::kHeld) {
+    UseFound();  // another host of the list greeted so before, and may have another name, too
+    NoteHold();
+  }
   // What is down GoNow() has looked at.
   is_look_asked_ = destination_.state() != DestinationState::kDown;
   home_.WantDispatch(*this);
@@ -361,7 +365,7 @@ void Route::TellOfHold() {
 void Route::OnProbeFailed(bool is_soft, std::string_view reason) {
   if (destination_.state() == DestinationState::kHeld) {
     LogWarning("primary {} stays held ({}): {}", plan_.name, last_reason_, reason);
-    return;
+    return home_.WantDispatch(*this);  // a look may have been asked for meanwhile
   }
   if (is_soft && destination_.may_deliver()) {
     doubt_from_ = parts_.io.Now() + kDoubtAgainAfter;

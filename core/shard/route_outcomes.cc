@@ -9,7 +9,6 @@
 #include "core/base/log.h"
 #include "core/base/mark.h"
 #include "core/shard/failure_text.h"
-#include "core/shard/retry_origin.h"
 #include "core/shard/route.h"
 
 namespace backstay {
@@ -197,8 +196,7 @@ bool Route::IsFinal(const Attempt& attempt, const AttemptReport& report, size_t 
     return false;
   }
   const SpoolTime now = parts_.spool.Clock();
-  const RetryOrigin origin =
-      OriginOf(report.arrival, parts_.spool.StandingOf(attempt.message, domain));
+  const RetryOrigin origin = CountsFrom(attempt.message, domain);
   const Deferral* const before = DeferralOf(attempt.message, report.recipients[position], origin);
   if (verdict == Breaker::Verdict::kDoubted && before == nullptr) {
     return false;  // nothing says that this doubt is a minute old

@@ -349,6 +349,10 @@ void RouteTable::OnRule(const Rule& rule) {
     return;  // what may not be tried any more is asked for before each attempt
   }
   const auto restart = [&](DomainId domain) {
+    if (rule.verb == RuleVerb::kStart) {
+      // Also where it has no route now: when it has one again nothing else would end it.
+      parts_.shared.answers.At(DomainKey(parts_.spool.Name(domain))).Untrip();
+    }
     Route* const route = RouteOf(domain);
     Lane* const lane = LaneOf(domain);
     if (route != nullptr && rule.verb == RuleVerb::kStart) {

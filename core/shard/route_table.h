@@ -50,7 +50,7 @@ class RouteTable : private RouteHome, private ReportLaneHome, private PrimaryFin
   // From when its schedule and age count: its arrival, the newest reset that speaks for it, or the
   // end of the last hold that no rule made (its domain was not configured, its primary was held),
   // which acts as a reset in this run. Held so now: from now on.
-  RetryOrigin CountsFrom(MessageRef message, DomainId domain) const;
+  RetryOrigin CountsFrom(MessageRef message, DomainId domain) const override;
   // The recipient's time is over, by a failure then, and that ends it as `ending` says. Not while
   // its message is under way.
   bool IsOver(MessageRef message, uint32_t recipient, OnExpiry ending) const;

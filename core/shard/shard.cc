@@ -167,7 +167,7 @@ void Shard::OnShardMessage(const ShardMessage& message) {
       UseSnapshot(*message.snapshot);
       return Confirm(message);
     case ShardMessage::Kind::kReloadPlanned:
-      AddGivenUp(spool_, queue_ready(), *snapshot_, *message.snapshot, *message.giving_up);
+      AddGivenUp(spool_, routes_, queue_ready(), *snapshot_, *message.snapshot, *message.giving_up);
       return Confirm(message);
     case ShardMessage::Kind::kDestinationFailed:
     case ShardMessage::Kind::kDestinationDown:

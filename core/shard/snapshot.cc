@@ -176,8 +176,10 @@ absl::StatusOr<std::string> OwnName(const std::string& path, const Machine& mach
   if (name.empty()) {
     const std::string own = machine.hostname.empty() ? MachineName() : machine.hostname;
     whose = "hostname is not set, and the machine's own name";
-    absl::StatusOr<std::string> parsed = ParseDomainName(own);
-    if (!parsed.ok() || *parsed == "localhost") {
+    // Of a container, by chance: a number is as good as another name without a dot.
+    const bool is_number = !own.empty() && own.find_first_not_of("0123456789") == own.npos;
+    absl::StatusOr<std::string> parsed = is_number ? own : ParseDomainName(own);
+    if (!parsed.ok() || *parsed == "localhost" || parsed->starts_with("localhost.")) {
       return absl::InvalidArgumentError(
           fmt::format("{}: {} \"{}\" is no name for a mail server: {} {}", path, whose,
                       Escaped(own), kAdvice, path));
@@ -206,15 +208,16 @@ void NoticeOpenFiles(const std::string& path, Config& config) {
   if (!config.delivery.client_key.empty()) {
     keys.insert(config.delivery.client_key);
   }
-  // A reload reads them as that user, who may be one of everybody until now.
-  const std::string group =
-      config.user.has_value() ? fmt::format("chgrp {} and ", config.user->group) : "";
+  // Who reads them at the next start or reload may be one of everybody until now.
+  const std::string group = config.user.has_value() ? std::to_string(config.user->group)
+                                                    : "the group of the daemon's user";
   for (const std::string& key : keys) {
     if (const FileRights rights = RightsOf(key); rights.others_write || rights.everybody_reads) {
       config.notices.push_back(fmt::format(
-          "{}: {}: {} this private key: {}chmod {}o= {}", config.files[key], key,
-          rights.everybody_reads ? "everybody may read" : "others than its owner may write", group,
-          group.empty() ? "g-w," : "g=r,", key));
+          "{}: {}: its mode lets {} this private key: give it to {} (chgrp, if it is another's), "
+          "then chmod g=r,o= {}",
+          config.files[key], key,
+          rights.everybody_reads ? "everybody read" : "others than its owner write", group, key));
     }
   }
 }

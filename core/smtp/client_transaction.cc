@@ -363,9 +363,12 @@ void ClientSession::OnMailReply(const PrimaryReply& reply) {
 // RFC 5321 s4.2.2: 504 is "Command parameter not implemented", so it is said of how we speak, and
 // servers that judge the HELO name at RCPT (Postfix: "504 5.5.2 <vm>: Helo command rejected: need
 // fully-qualified hostname") say it of our own. All mail would be lost to a wrong name of ours. In
-// the session of a client it is his name, and so the message's refusal.
+// the session of a client whose name it is, it is the message's refusal, as where Postfix says it
+// of an address ("504 5.5.2 <root@vm>: Sender address rejected").
 Outcome ClientSession::EnvelopeOutcomeOf(const PrimaryReply& reply) const {
-  if (reply.code == 504 && origin_.empty()) {
+  const bool is_our_name = origin_.empty() || !IsHostWord(envelope_->client_helo);
+  const bool is_of_address = reply.lines.find("address rejected") != std::string::npos;
+  if (reply.code == 504 && is_our_name && !is_of_address) {
     MARK("said_of_our_session");
     return OutcomeOf(Kind::kDeferred, /*own=*/true);
   }

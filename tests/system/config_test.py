@@ -114,7 +114,7 @@ class Configuration(harness.SystemTest):
         os.chmod(certificate.key, 0o600)
         self.assertNotIn("chmod", self.backstay.run("--check").stderr)
         os.chmod(certificate.key, 0o644)
-        advice = f"everybody may read this private key: chmod g-w,o= {certificate.key}"
+        advice = f"everybody read this private key: give it to the group of the daemon's user"
         self.assert_warned(advice)
         self.hang_up(advice)
         os.chmod(certificate.key, 0o600)

@@ -32,6 +32,7 @@ class LaneBed final : private LaneHome, private RecipientHome {
  public:
   LaneBed(SpoolHarness& harness, size_t deferrals_max)
       : room(deferrals_max),
+        spool_(*harness.spool),
         wheel_(harness.io->Now()),
         outbox_(*harness.io),
         log_(*harness.io, wheel_, Fd(), 0, 1),
@@ -55,6 +56,9 @@ class LaneBed final : private LaneHome, private RecipientHome {
   void WantDispatch(Lane&) override {}
   void WaitForSettles(Lane&) override {}
   const RetryPolicy& PolicyOf(DomainId) const override { return policy; }
+  RetryOrigin CountsFrom(MessageRef message, DomainId domain) const override {
+    return OriginOf(spool_.Arrival(message), spool_.StandingOf(message, domain));
+  }
   DeferralRoom& deferral_room() override { return room; }
   bool MakeDeferralRoom() override {
     if (makes_room) {
@@ -66,6 +70,7 @@ class LaneBed final : private LaneHome, private RecipientHome {
   PrimaryHealth HealthOf(std::string_view) override { return PrimaryHealth(); }
   void AskPrimary(std::string_view, RecipientQuestion&) override {}
 
+  Spool& spool_;
   const Snapshot* snapshot_ = nullptr;
   TimerWheel wheel_;
   Outbox outbox_;

@@ -285,6 +285,16 @@ TEST(ClientEnvelope, AFullMailboxIsNotTooManyRecipients) {
   }
 }
 
+TEST(ClientEnvelope, WhatPostfixSaysOfAnAddressIsARefusal) {
+  ClientFixture f;
+  f.Greet({"PIPELINING"});
+  f.Start(1);
+  f.Say(
+      "250 ok\r\n504 5.5.2 <root@vm>: Sender address rejected: need fully-qualified address"
+      "\r\n503 nobody");
+  EXPECT_EQ(f.outcome(0).kind, Kind::kFailed);
+}
+
 // 504 is about what we say: our name at EHLO, a parameter. Whoever is asked for is not meant.
 TEST(ClientEnvelope, WhatIsSaidOfOurNameIsNoRefusal) {
   for (const std::string says : {"504 5.5.2 <mx2>: Helo command rejected", "504 5.7.1 no", "504"}) {

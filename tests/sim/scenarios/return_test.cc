@@ -230,6 +230,20 @@ TEST(ReturnScenario, WhenTheBreakerTripsNobodyIsAskedAnyMore) {
   EXPECT_EQ(scenario.primary.messages(), 300U);
 }
 
+TEST(ReturnScenario, ReleasedWhileItWasAwayADomainIsServedWhenItIsBack) {
+  Scenario scenario(Shards(1));
+  ReturnEmptied(scenario, 60);
+  EXPECT_EQ(StopOf(scenario), DomainStop::kByBreaker);
+  const std::string whole = scenario.plan.Config(2);
+  ASSERT_TRUE(scenario.daemon.Reload(scenario.plan.Config(/*domain_left_out=*/0)).ok());
+  ASSERT_TRUE(scenario.daemon.ApplyRule(RuleVerb::kStart, {"d0.example"}).has_value());
+  scenario.primary.SetEmptied(false);
+  ASSERT_TRUE(scenario.daemon.Reload(whole).ok());
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(30)));
+  scenario.SendMany(5);
+  EXPECT_TRUE(scenario.Drain(absl::Minutes(30)));
+}
+
 // Of each shard's mail so few is refused that it would say nothing by itself.
 TEST(ReturnScenario, WhatManyShardsAreToldIsOneRun) {
   Scenario scenario(Shards(8));
