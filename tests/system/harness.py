@@ -100,6 +100,15 @@ def process_rss(pid, field="VmRSS"):
         return int(re.search(rf"^{field}:\s+(\d+) kB", file.read(), re.M)[1]) * 1024
 
 
+def is_stopped(pid):
+    """Every thread of it, by a signal, which takes effect a little later."""
+    states = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii") as file:
+            states.append(file.read().rpartition(")")[2].split()[0])
+    return set(states) == {"T"}
+
+
 def process_cpu(pid):
     """Seconds, user and system, all threads: the kernel's io-wq workers are threads of it."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:

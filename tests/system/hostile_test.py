@@ -184,6 +184,8 @@ class Clients(harness.SystemTest):
         for _ in range(20):
             os.kill(self.backstay.process.pid, signal.SIGSTOP)  # else a race that either may win
             try:
+                harness.wait_until(lambda: harness.is_stopped(self.backstay.process.pid), 5,
+                                   "every thread to stand still")
                 client = self.managed(wire.Wire(self.port, banner=False))
                 client.send(b"EHLO early.test\r\nMAIL FROM:<s@load.test>\r\n")
             finally:
