@@ -160,9 +160,7 @@ void Io::Backend::OnWake(int32_t result) {
 
 void Io::Backend::OnAccepted(uint32_t index, Slot& slot, const Completed& completed) {
   const Fd accepted(completed.result);
-  if (accepted.valid()) {
-    StateOf(accepted.number()).unread = true;
-  }
+  StateOf(accepted.number()).unread = true;
   if (HasMore(completed)) {
     slot.op->run(slot.op, IoResult::Descriptor(accepted, true));
     return;

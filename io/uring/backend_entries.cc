@@ -107,7 +107,7 @@ void Io::Backend::Prepare(io_uring_sqe* entry, uint32_t index) {
 void Io::Backend::PrepareOpen(io_uring_sqe* entry, const Slot& slot) {
   const auto mode = static_cast<OpenMode>(slot.offset);
   const bool by_path = slot.fd < 0;
-  const int flags = slot.kind == OpKind::kOpenUncached ? O_RDONLY | O_NONBLOCK : OpenFlagsOf(mode);
+  const int flags = OpenFlagsOf(slot.kind == OpKind::kOpenUncached ? OpenMode::kRead : mode);
   io_uring_prep_openat(entry, by_path ? AT_FDCWD : slot.fd, static_cast<const char*>(slot.pointer),
                        flags | O_CLOEXEC | (by_path ? 0 : O_NOFOLLOW),
                        mode == OpenMode::kAppend ? kAppendMode : kFileMode);

@@ -51,31 +51,23 @@ std::string LedgerOf(const Row& row) {
       number("discarded"), number("quarantined"), number("queued"));
 }
 
-// Their mail waits, and is in no other number.
-std::string UnreadableText(const Row& row) {
-  const uint64_t segments = row.Number("segments_unreadable");
-  return segments == 0 ? ""
-                       : fmt::format(
-                             "{} segments of the spool cannot be read: what is in them waits for a "
-                             "start that can read them\n",
-                             GroupedNumber(segments));
+// What an operator need not read where there is none of it.
+std::string Unless0(const Row& row, std::string_view name, std::string_view text) {
+  const uint64_t number = row.Number(name);
+  return number == 0 ? "" : fmt::format(fmt::runtime(text), GroupedNumber(number));
 }
 
-// What no checkpoint has counted yet is in no account when its record is broken.
-std::string DamageText(const Row& row) {
-  const uint64_t places = row.Number("damaged_places");
-  return places == 0 ? ""
-                     : fmt::format(
-                           "{} places of the spool were found damaged since the start: the "
-                           "log and `backstay spool verify` say which\n",
-                           GroupedNumber(places));
-}
-
-std::string StressText(const Row& row) {
-  const uint64_t shards = row.Number("shards_under_stress");
-  return shards == 0 ? ""
-                     : fmt::format("clients have to be quick on {} shards: the log says why\n",
-                                   GroupedNumber(shards));
+std::string TroubleText(const Row& row) {
+  // Their mail waits, and is in no other number.
+  return Unless0(row, "segments_unreadable",
+                 "{} segments of the spool cannot be read: what is in them waits for a start that "
+                 "can read them\n") +
+         // What no checkpoint has counted yet is in no account when its record is broken.
+         Unless0(row, "damaged_places",
+                 "{} places of the spool were found damaged since the start: the log and `backstay "
+                 "spool verify` say which\n") +
+         Unless0(row, "shards_under_stress",
+                 "clients have to be quick on {} shards: the log says why\n");
 }
 
 // A message is accepted as a whole, and each of its recipients has an end of its own.
@@ -87,7 +79,7 @@ std::string DaemonText(const Row& row) {
          fmt::format("queued {} recipients, {} dsn pending, in {} messages; {} quarantined\n",
                      number("queued"), number("dsn_pending"), number("messages"),
                      number("quarantined")) +
-         UnreadableText(row) + DamageText(row) + StressText(row) +
+         TroubleText(row) +
          fmt::format(
              "since start accepted {} messages, {} not stored; delivered {} recipients, "
              "{} deferred, {} failed, {} discarded\n",
